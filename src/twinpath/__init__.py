@@ -1,0 +1,35 @@
+"""Twinpath: recognise which activity a video shows, with the SlowFast family of networks.
+
+The public names load on first use, so that `import twinpath` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twinpath.recognize.classify import Classifier
+    from twinpath.weights.load import load_weights
+    from twinpath.zoo.create import create_model, list_models
+
+__version__ = "0.1.0"
+
+_HOME_OF = {
+    "Classifier": "twinpath.recognize.classify",
+    "create_model": "twinpath.zoo.create",
+    "list_models": "twinpath.zoo.create",
+    "load_weights": "twinpath.weights.load",
+}
+
+__all__ = ["Classifier", "__version__", "create_model", "list_models", "load_weights"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'twinpath' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,143 @@
+"""Everything that can go wrong, as one tree. Each error says what, where and what to do, in one line.
+
+    TwinpathError                   1   our own bug, if nothing below fits
+    ├── UsageError                  2   an argument or a setting does not make sense
+    │   ├── ConfigError             2   a recipe or a setting in it
+    │   ├── UnknownModel            2   no such network or weight record
+    │   └── MissingExtra            2   an optional dependency is not installed
+    ├── InputError                  3   a file that cannot be used
+    │   ├── NotAFile                3   missing, a folder, a pipe, a device
+    │   └── VideoError              3
+    │       ├── NotAVideo           3   the bytes are no video (or the index is lost)
+    │       ├── NoVideoStream       3   for example audio only
+    │       ├── NoFrames            3   a video stream from which no frame decodes
+    │       ├── CorruptVideo        3   damaged; says how many frames were decoded
+    │       └── UnsupportedCodec    3   this FFmpeg has no decoder for it
+    ├── PartialFailure              4   a batch finished, some of its files failed
+    ├── WeightsError                5   a weight file that cannot be trusted or used
+    │   ├── UnknownWeightFormat     5
+    │   ├── WeightsMismatch         5   names every missing, unexpected and misshapen key
+    │   ├── UnsafeWeights           5   code in a pickle, a decompression bomb
+    │   ├── DamagedWeights          5   truncated, wrong hash, values that are not finite
+    │   └── DownloadFailed          5   says which URL to fetch and where to put the file
+    └── LimitExceeded               6   a budget on pixels, frames, bytes or seconds
+
+The number is the exit code of the command line; 130 and 143 mean a signal.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class TwinpathError(Exception):
+    """Base of every error that Twinpath raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(TwinpathError):
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    pass
+
+
+class UnknownModel(UsageError):
+    pass
+
+
+class MissingExtra(UsageError):
+    pass
+
+
+class InputError(TwinpathError):
+    exit_code = 3
+
+
+class NotAFile(InputError):
+    pass
+
+
+class VideoError(InputError):
+    pass
+
+
+class NotAVideo(VideoError):
+    pass
+
+
+class NoVideoStream(VideoError):
+    pass
+
+
+class NoFrames(VideoError):
+    pass
+
+
+class CorruptVideo(VideoError):
+    """A damaged video.
+
+    Attributes:
+        frames_decoded: How many frames came out before, or in spite of, the damage.
+    """
+
+    def __init__(self, message: str, *, frames_decoded: int) -> None:
+        super().__init__(message)
+        self.frames_decoded = frames_decoded
+
+
+class UnsupportedCodec(VideoError):
+    pass
+
+
+class PartialFailure(TwinpathError):
+    exit_code = 4
+
+
+class WeightsError(TwinpathError):
+    exit_code = 5
+
+
+class UnknownWeightFormat(WeightsError):
+    pass
+
+
+class WeightsMismatch(WeightsError):
+    """Names or shapes in a file differ from the network's.
+
+    Attributes:
+        missing: Parameters of the network that the file lacks.
+        unexpected: Entries of the file that the network has no place for.
+        misshapen: Name, shape in the file and shape in the network.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        missing: list[str],
+        unexpected: list[str],
+        misshapen: list[tuple[str, tuple[int, ...], tuple[int, ...]]],
+    ) -> None:
+        super().__init__(message)
+        self.missing = missing
+        self.unexpected = unexpected
+        self.misshapen = misshapen
+
+
+class UnsafeWeights(WeightsError):
+    pass
+
+
+class DamagedWeights(WeightsError):
+    pass
+
+
+class DownloadFailed(WeightsError):
+    pass
+
+
+class LimitExceeded(TwinpathError):
+    exit_code = 6
