@@ -100,8 +100,8 @@ ARCHITECTURES: dict[str, Architecture] = {
             train_crop=96,
             options={
                 "blocks": (1, 1, 1, 1),
-                "width": 24,
-                "beta_inv": 3,
+                "width": 16,
+                "beta_inv": 2,
                 "fusion_kernel": 5,
                 "dropout": 0.2,
                 "num_classes": 12,

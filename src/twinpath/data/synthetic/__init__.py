@@ -1,0 +1,37 @@
+"""A procedural world of people who act, for demos, tests and training without any download.
+
+    figure    joint angles to joints in space
+    actions   twelve actions as joint angles over time
+    scene     people, clothes, camera: everything from a seed
+    draw      a scene to pictures
+    clips     pictures to a trainer, or to mp4 files with annotations
+"""
+
+from twinpath.data.synthetic.actions import ACTIONS
+from twinpath.data.synthetic.clips import (
+    TEST_SEED,
+    TRAIN_SEED,
+    VALIDATION_SEED,
+    ClipStream,
+    annotations,
+    labelled_scene,
+    write_clip,
+    write_dataset,
+)
+from twinpath.data.synthetic.draw import render
+from twinpath.data.synthetic.scene import Scene, make_scene
+
+__all__ = [
+    "ACTIONS",
+    "TEST_SEED",
+    "TRAIN_SEED",
+    "VALIDATION_SEED",
+    "ClipStream",
+    "Scene",
+    "annotations",
+    "labelled_scene",
+    "make_scene",
+    "render",
+    "write_clip",
+    "write_dataset",
+]

@@ -1,0 +1,139 @@
+"""Clips of the synthetic world: streamed to a trainer, or written as ordinary mp4 files with annotations."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from twinpath.atomic import atomic_path
+from twinpath.data.synthetic.actions import ACTIONS
+from twinpath.data.synthetic.draw import Frames, boxes_xyxy, render, width_of
+from twinpath.data.synthetic.scene import Scene, make_scene
+from twinpath.video.writer import VideoWriter
+
+FPS = 30
+DURATION_S = 2.4
+KEYFRAME_EVERY_S = 0.4
+
+# Seeds of the splits are far apart, so that no split ever sees another's clips.
+TRAIN_SEED, VALIDATION_SEED, TEST_SEED = 0, 1_000_000_000, 2_000_000_000
+
+
+def labelled_scene(seed: int) -> Scene:
+    """The scene of a seed, with actions in turn, so that every label comes equally often."""
+    return make_scene(seed, action=ACTIONS[seed % len(ACTIONS)])
+
+
+@dataclass(frozen=True)
+class ClipStream:
+    """Clips as arrays, made when asked for: what a trainer samples.
+
+    Attributes:
+        first_seed: Clip i is the scene of seed `first_seed + i`.
+        num_clips: Length.
+        num_frames: T of a clip.
+        span_s: Time that the T frames are spread over.
+        heights_px: Sizes to render at; one is drawn for each clip.
+    """
+
+    first_seed: int
+    num_clips: int
+    num_frames: int
+    span_s: float
+    heights_px: tuple[int, ...] = (128,)
+
+    def __len__(self) -> int:
+        return self.num_clips
+
+    def __getitem__(self, i: int) -> tuple[Frames, int]:
+        """Frames (T, H, W, 3) uint8 and the index of the label."""
+        if not 0 <= i < self.num_clips:
+            raise IndexError(i)
+        seed = self.first_seed + i
+        rng = np.random.default_rng([seed, 0xC1])
+        scene = labelled_scene(seed)
+        start_s = rng.uniform(0, DURATION_S - self.span_s)
+        t_s = start_s + np.linspace(0, self.span_s - 1 / FPS, self.num_frames)
+        frames = render(scene, t_s, height_px=int(rng.choice(self.heights_px)))
+        return frames, ACTIONS.index(scene.label)
+
+
+def annotations(
+    scene: Scene, *, height_px: int, duration_s: float = DURATION_S, keyframe_every_s: float = KEYFRAME_EVERY_S
+) -> dict[str, Any]:
+    """What is true of a clip: its label, and box, track and action of each person at each keyframe.
+
+    Boxes are x1, y1, x2, y2 in displayed pixels, clipped to the picture; a person outside it is left out.
+    """
+    width_px = width_of(scene, height_px)
+    times_s = np.arange(keyframe_every_s / 2, duration_s, keyframe_every_s)
+    shift = np.array([width_px / 2 / height_px, 0.0] * 2)
+    boxes_px = (boxes_xyxy(scene, times_s) + shift) * height_px
+    boxes_px = np.clip(boxes_px, 0, [width_px, height_px] * 2)
+    people = [
+        {
+            "track": person.track,
+            "action": person.action,
+            "boxes": [
+                {"time_s": round(float(t), 3), "box_xyxy_px": [round(float(v), 1) for v in box]}
+                for t, box in zip(times_s, boxes_px[i], strict=True)
+                if (box[2] - box[0]) * (box[3] - box[1]) > 4
+            ],
+        }
+        for i, person in enumerate(scene.people)
+    ]
+    return {
+        "seed": scene.seed,
+        "label": scene.label,
+        "width_px": width_px,
+        "height_px": height_px,
+        "fps": FPS,
+        "duration_s": duration_s,
+        "people": people,
+    }
+
+
+def frames_of(scene: Scene, *, height_px: int, duration_s: float = DURATION_S) -> Frames:
+    """Every frame of a clip: (duration * FPS, H, W, 3) uint8."""
+    return render(scene, np.arange(round(duration_s * FPS)) / FPS, height_px=height_px)
+
+
+def write_clip(path: Path, scene: Scene, *, height_px: int = 192, duration_s: float = DURATION_S) -> None:
+    """Write a scene as an H.264 mp4."""
+    with VideoWriter(path, width=width_of(scene, height_px), height=height_px, fps=FPS) as writer:
+        for frame in frames_of(scene, height_px=height_px, duration_s=duration_s):
+            writer.write(frame)
+
+
+def write_dataset(
+    folder: Path,
+    *,
+    num_clips: int,
+    seed: int = TEST_SEED,
+    height_px: int = 192,
+    kind: Literal["clip", "people"] = "clip",
+) -> Iterator[Path]:
+    """Write clips, `labels.csv` and `annotations.jsonl`; yields each clip's path when it is on the disk.
+
+    The two lists are written at the end, whole or not at all.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    truths = []
+    for i in range(num_clips):
+        scene = make_scene(seed + i, action=ACTIONS[(seed + i) % len(ACTIONS)], kind=kind)
+        path = folder / f"{i:06d}.mp4"
+        write_clip(path, scene, height_px=height_px)
+        truths.append({"video": path.name, **annotations(scene, height_px=height_px)})
+        yield path
+    with atomic_path(folder / "labels.csv") as temporary, temporary.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["video", "label", "label_index"])
+        table.writerows([t["video"], t["label"], ACTIONS.index(str(t["label"]))] for t in truths)
+    with atomic_path(folder / "annotations.jsonl") as temporary:
+        temporary.write_text("".join(json.dumps(t) + "\n" for t in truths))

@@ -1,0 +1,108 @@
+"""The Lightning side of training: one module for the network, one for the clips."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+from torchmetrics.classification import MulticlassAccuracy
+
+from twinpath.data.synthetic import ACTIONS, TRAIN_SEED, VALIDATION_SEED, ClipStream
+from twinpath.models.preprocess import Preprocess
+from twinpath.models.registry import Architecture
+from twinpath.train.recipe import Recipe
+from twinpath.video.sampling import clip_span_s
+
+
+class ActionModule(L.LightningModule):
+    """Cross-entropy on clips, AdamW, warm-up and a cosine to zero.
+
+    Args:
+        network: Takes clips (B, 3, T, H, W), gives logits (B, K).
+        recipe: The run's settings.
+    """
+
+    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last_3d)
+        self.recipe = recipe
+        self.accuracy = MulticlassAccuracy(num_classes=len(ACTIONS), average="micro")
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
+        clips, labels = batch
+        logits = self.network(clips.to(memory_format=torch.channels_last_3d)).float()
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"the loss is {loss.item()} at step {self.global_step}")
+        self.log("train_loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> None:
+        clips, labels = batch
+        self.accuracy(self.network(clips).float(), labels)
+        self.log("val_top1", self.accuracy, on_epoch=True, prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        decayed = [p for p in self.network.parameters() if p.ndim > 1]
+        others = [p for p in self.network.parameters() if p.ndim <= 1]
+        groups = [
+            {"params": decayed, "weight_decay": self.recipe.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=self.recipe.learning_rate)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=self.recipe.learning_rate,
+            total_steps=int(self.trainer.estimated_stepping_batches),
+            pct_start=self.recipe.warmup_fraction,
+            cycle_momentum=False,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class _Preprocessed(Dataset[tuple[Tensor, int]]):
+    """Rendered clips, ready for the network; runs in the workers."""
+
+    def __init__(self, stream: ClipStream, preprocess: Preprocess) -> None:
+        self.stream, self.preprocess = stream, preprocess
+
+    def __len__(self) -> int:
+        return len(self.stream)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        frames, label = self.stream[index]
+        return self.preprocess(torch.from_numpy(frames)[None])[0], label
+
+
+class SyntheticModule(L.LightningDataModule):
+    """New clips in every epoch, the same ones when a run is repeated."""
+
+    def __init__(self, recipe: Recipe, network: Architecture, preprocess: Preprocess) -> None:
+        super().__init__()
+        self.recipe, self.architecture, self.preprocess = recipe, network, preprocess
+
+    def _loader(self, first_seed: int, num_clips: int) -> DataLoader[tuple[Tensor, int]]:
+        stream = ClipStream(
+            first_seed=first_seed,
+            num_clips=num_clips,
+            num_frames=self.architecture.num_frames,
+            span_s=clip_span_s(self.architecture.num_frames, self.architecture.sampling_rate),
+            heights_px=self.recipe.render_heights_px,
+        )
+        return DataLoader(
+            _Preprocessed(stream, self.preprocess),
+            batch_size=self.recipe.batch_size,
+            num_workers=self.recipe.workers,
+            drop_last=False,
+        )
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        return self._loader(TRAIN_SEED + epoch * self.recipe.clips_per_epoch, self.recipe.clips_per_epoch)
+
+    def val_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
+        return self._loader(VALIDATION_SEED, self.recipe.validation_clips)

@@ -1,0 +1,98 @@
+"""One training run: a recipe in, a folder with weights, settings, metrics and checkpoints out."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger
+
+from twinpath import __version__
+from twinpath.atomic import atomic_path
+from twinpath.data.synthetic import ACTIONS
+from twinpath.errors import ConfigError, TwinpathError
+from twinpath.models.preprocess import Preprocess
+from twinpath.models.registry import architecture
+from twinpath.train.module import ActionModule, SyntheticModule
+from twinpath.train.recipe import Recipe, to_toml
+from twinpath.weights.load import save_weights
+
+MEAN, STD = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
+
+
+class Interrupted(TwinpathError):
+    """Ctrl-C or SIGTERM; the last epoch's checkpoint is whole."""
+
+    exit_code = 130
+
+
+def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool = True) -> Path:
+    """Train a model.
+
+    Args:
+        recipe: What to do.
+        folder: Gets `recipe.toml`, `metrics/`, `last.ckpt` after each epoch, and at the end the weights
+            as `<name>.safetensors`.
+        resume: Go on from `last.ckpt`.
+        progress: Show a bar with the time left, on stderr.
+    Returns:
+        Path of the weights.
+    Raises:
+        ConfigError: `folder` holds another run, or nothing to resume.
+        Interrupted: Stopped by the user.
+    """
+    last = folder / "last.ckpt"
+    if resume and not last.exists():
+        raise ConfigError(f"nothing to resume: {last} does not exist")
+    if last.exists() and not resume:
+        raise ConfigError(f"{folder} holds a run already; go on with --resume or choose another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(folder / "recipe.toml") as temporary:
+        temporary.write_text(to_toml(recipe), "utf-8")
+    _quiet_lightning()
+    L.seed_everything(recipe.seed, workers=True, verbose=False)
+    network = architecture(recipe.model)
+    module = ActionModule(network.build(num_classes=len(ACTIONS)), recipe)
+    clips = SyntheticModule(
+        recipe,
+        network,
+        Preprocess(short_side=network.train_crop, crop=network.train_crop, mean=MEAN, std=STD),
+    )
+    trainer = _trainer(recipe, folder, progress=progress)
+    try:
+        trainer.fit(module, clips, ckpt_path=last if resume else None, weights_only=True)
+    except SystemExit:  # what Lightning makes of Ctrl-C, after it has put everything down
+        if not trainer.interrupted:
+            raise
+    if trainer.interrupted:
+        raise Interrupted(f"stopped; `--resume` goes on from the last whole epoch in {folder}")
+    path = folder / f"{recipe.name}.safetensors"
+    facts = {"recipe": to_toml(recipe), "made_by": f"twinpath {__version__}", "model": recipe.model}
+    save_weights(module.network, path, metadata=facts)
+    return path
+
+
+def _trainer(recipe: Recipe, folder: Path, *, progress: bool) -> L.Trainer:
+    keep = ModelCheckpoint(dirpath=folder, filename="last", save_top_k=1, enable_version_counter=False)
+    bar = [RichProgressBar(console_kwargs={"stderr": True})] if progress else []
+    return L.Trainer(
+        max_epochs=recipe.epochs,
+        precision=recipe.precision,
+        logger=CSVLogger(folder, name="metrics", version=""),
+        callbacks=[keep, *bar],
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        reload_dataloaders_every_n_epochs=1,  # each epoch has clips of its own
+        num_sanity_val_steps=0,
+        log_every_n_steps=20,
+        gradient_clip_val=1.0,
+    )
+
+
+def _quiet_lightning() -> None:
+    """Its advice on loggers and workers is for its own users."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module=r"lightning\..*")
