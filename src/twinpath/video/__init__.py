@@ -1,0 +1,10 @@
+"""Bytes to frames: probe, decode, choose by time, write.
+
+source.py    one safe way to open a file; budgets
+sniff.py     which container a file is, from its first bytes
+probe.py     what a file holds, without reading all of it
+sampling.py  which frames, as pure functions on times
+decode.py    the chosen frames as RGB arrays; every frame as a stream
+writer.py    RGB arrays to an ordinary MP4
+find.py      files, folders and patterns to a list of paths
+"""

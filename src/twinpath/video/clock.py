@@ -1,0 +1,99 @@
+"""The times of packets and frames in seconds since the first picture, whatever the file says.
+
+Containers disagree: MPEG-TS starts anywhere and may run back where two files were joined, AVI stores an
+order but no presentation times, raw H.264 stores neither.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from twinpath.video.source import VideoSource
+
+_JUMP_BACK_S = 0.5  # a smaller step back is a careless muxer, a larger one the start of another recording
+
+
+class _Timeline:
+    """Ticks to seconds; goes on where the ticks jump back."""
+
+    def __init__(self, source: VideoSource) -> None:
+        self._tick_s = float(source.time_base)
+        self._origin = source.origin
+        self._period_s = 1.0 / float(source.nominal_fps)
+        self._shift_s = 0.0
+        self._last_order_s: float | None = None
+        self._latest_s = 0.0
+
+    def seconds(self, ticks: int, *, order: int) -> float:
+        """The time of `ticks`; `order` is the clock that must not run back: dts of packets, pts of frames."""
+        order_s = (order - self._origin) * self._tick_s
+        if self._last_order_s is not None and order_s < self._last_order_s - _JUMP_BACK_S:
+            self._shift_s = self._latest_s + self._period_s - (ticks - self._origin) * self._tick_s
+        self._last_order_s = order_s
+        time_s = (ticks - self._origin) * self._tick_s + self._shift_s
+        self._latest_s = max(self._latest_s, time_s)
+        return time_s
+
+
+class Clock:
+    """Times of one pass through a file. Show it every packet in order, then ask about frames.
+
+    Attributes:
+        guessed: How many frames had no time of their own and got one by counting.
+    """
+
+    def __init__(self, source: VideoSource) -> None:
+        self._source = source
+        self._packets = _Timeline(source)
+        self._frames = _Timeline(source)
+        self._period_s = 1.0 / float(source.nominal_fps)
+        self._count = 0
+        self._last_packet_s = -self._period_s
+        self._last_frame_s = -self._period_s
+        self._queue: deque[float] = (
+            deque()
+        )  # without pts: decoders give frames in order, so times wait in line
+        self.guessed = 0
+
+    def packet(self, packet: Packet[VideoStream]) -> tuple[float, float]:
+        """Presentation time of a packet in seconds, and its place in decoding order, also in seconds."""
+        source = self._source
+        ahead_s = 0.0  # how far presentation is ahead of decoding
+        if source.is_raw:
+            time_s = self._count * self._period_s
+        elif not source.has_pts and packet.dts is not None:
+            time_s = self._packets.seconds(packet.dts, order=packet.dts)
+        elif packet.pts is not None and packet.dts is not None:
+            time_s = self._packets.seconds(packet.pts, order=packet.dts)
+            ahead_s = (packet.pts - packet.dts) * float(source.time_base)
+        elif packet.pts is not None:
+            time_s = self._packets.seconds(packet.pts, order=packet.pts)
+        else:
+            time_s = self._last_packet_s + self._period_s
+        if not source.has_pts:
+            self._queue.append(time_s)
+        self._count += 1
+        self._last_packet_s = time_s
+        return time_s, time_s - ahead_s
+
+    def lost(self) -> None:
+        """The packet just shown gave an error: no frame will come for it."""
+        if self._queue:
+            self._queue.pop()
+
+    def frame(self, frame: VideoFrame) -> float:
+        """Presentation time of a decoded frame in seconds, never before the one that came before it."""
+        if not self._source.has_pts:
+            time_s = self._queue.popleft() if self._queue else self._last_frame_s + self._period_s
+            self.guessed += self._source.is_raw
+        elif frame.pts is None:
+            time_s = self._last_frame_s + self._period_s
+            self.guessed += 1
+        else:
+            time_s = self._frames.seconds(frame.pts, order=frame.pts)
+        self._last_frame_s = max(time_s, self._last_frame_s)
+        return self._last_frame_s

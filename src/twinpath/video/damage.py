@@ -1,0 +1,129 @@
+"""What went wrong while reading a video, in words for its user.
+
+Damage is what a strict reader refuses. A note is a property of the file that changes what one gets.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from twinpath.errors import CorruptVideo
+from twinpath.video.passes import DecodePass, Plan
+from twinpath.video.sampling import TIME_TOLERANCE_S, Times
+from twinpath.video.source import VideoSource, show
+
+_SHORT_S = 0.5  # a video that ends this much before its header says is incomplete; less is rounding
+
+
+class DamageReport:
+    """Collects the findings of one or more passes through one file."""
+
+    def __init__(self, source: VideoSource) -> None:
+        self._source = source
+        self._decoded = 0
+        self._expected = 0
+        self._bad_packets = 0
+        self._corrupt = 0
+        self._guessed = 0
+        self._discarded = 0
+        self._lost_head_s = 0.0
+        self._ends_at_s: float | None = None
+        self.resized = 0
+
+    def add_planned(self, plan: Plan, decoding: DecodePass, *, seen_s: Times, last_s: float) -> None:
+        """A pass that followed a plan, up to the last wanted frame at `last_s`."""
+        end_s = last_s + TIME_TOLERANCE_S
+        expected = int(np.count_nonzero(plan.times_s <= end_s))
+        decoded = int(np.count_nonzero(seen_s <= end_s))
+        to_the_end = plan.reached_end and plan.times_s[-1] <= end_s
+        if plan.from_start and len(seen_s) and plan.times_s[0] < seen_s[0] - TIME_TOLERANCE_S:
+            self._lost_head_s = float(seen_s[0] - plan.times_s[0])
+        if plan.from_start:
+            self._discarded = plan.discarded
+        self._add(
+            decoding,
+            decoded=decoded,
+            expected=expected,
+            all_of_it=to_the_end and plan.from_start,
+            ends_at_s=plan.end_s if to_the_end else None,
+        )
+
+    def add_whole(self, decoding: DecodePass, *, first_s: float | None, ends_at_s: float) -> None:
+        """A pass without a plan, from the first frame to the end."""
+        if first_s is not None and first_s > decoding.first_packet_s + TIME_TOLERANCE_S:
+            self._lost_head_s = first_s - decoding.first_packet_s
+        self._discarded = decoding.discarded
+        self._add(
+            decoding,
+            decoded=decoding.decoded,
+            expected=decoding.packets,
+            all_of_it=True,
+            ends_at_s=ends_at_s,
+        )
+
+    def _add(
+        self, decoding: DecodePass, *, decoded: int, expected: int, all_of_it: bool, ends_at_s: float | None
+    ) -> None:
+        source = self._source
+        if decoding.hides_frames and not decoding.bad_packets and 2 * decoded >= expected - 1:
+            expected = decoded
+        elif all_of_it and source.claimed_frames:
+            expected = max(expected, source.claimed_frames - self._discarded)
+        elif ends_at_s is not None and source.claimed_duration_s is not None:
+            claimed_s = source.claimed_duration_s
+            self._ends_at_s = ends_at_s if ends_at_s < claimed_s - _SHORT_S else None
+        self._decoded += decoded
+        self._expected += max(expected, decoded)
+        self._bad_packets += decoding.bad_packets
+        self._corrupt += decoding.corrupt
+        self._guessed += decoding.guessed
+
+    def damage(self) -> list[str]:
+        """One line for each kind of damage; empty for a sound file."""
+        lines = []
+        if self._decoded < self._expected:
+            bad = f"; {self._bad_packets} packets could not be decoded" if self._bad_packets else ""
+            lines.append(
+                f"decoded {self._decoded} of {self._expected} frames: the file is damaged or incomplete{bad}"
+            )
+        elif self._bad_packets or self._source.read_errors:
+            count = self._bad_packets + self._source.read_errors
+            lines.append(f"decoded {self._decoded} frames, but {count} packets are damaged")
+        if self._lost_head_s:
+            lines.append(
+                f"the first {self._lost_head_s:.2f} s are missing: the file does not start with a keyframe"
+            )
+        if self._ends_at_s is not None:
+            lines.append(
+                f"the video ends at {self._ends_at_s:.2f} s of the {self._source.claimed_duration_s:.2f} s "
+                "that its header claims: the file is incomplete"
+            )
+        if self._corrupt:
+            lines.append(f"{self._corrupt} decoded frames are marked as corrupt")
+        return lines
+
+    def warnings(self) -> list[str]:
+        """Damage, then notes."""
+        lines = self.damage()
+        if self._discarded:
+            lines.append(
+                f"{self._discarded} frames are cut away by the file's edit list and are not shown "
+                f"({self._source.claimed_frames} in the header)"
+            )
+        if self._guessed:
+            fps = float(self._source.nominal_fps)
+            lines.append(f"the file has no timestamps: {fps:g} frames per second assumed")
+        if self.resized:
+            lines.append(
+                f"the picture size changes midway: {self.resized} frames scaled to the size of the first"
+            )
+        return lines
+
+    def raise_if_strict(self, strict: bool, *, frames_decoded: int) -> None:
+        """Raises: CorruptVideo: strict, and there is damage."""
+        damage = self.damage()
+        if strict and damage:
+            raise CorruptVideo(
+                f"{show(self._source.path)} is damaged: {damage[0]}; repair it or leave it out",
+                frames_decoded=frames_decoded,
+            )

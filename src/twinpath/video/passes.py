@@ -1,0 +1,235 @@
+"""One pass through a file: plan which packets to decode, decode them, turn frames into RGB.
+
+Planning reads packets without decoding them, which is cheap, and yields the presentation times; decoding
+then starts at the right keyframe and can stop at the last wanted frame. Packets of broken files lie, so
+decoding never relies on the plan: it takes the nearest frame that does come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from twinpath.errors import CorruptVideo, LimitExceeded
+from twinpath.video.clock import Clock
+from twinpath.video.sampling import TIME_TOLERANCE_S, Times
+from twinpath.video.source import Budget, VideoSource, show
+
+Rgb = npt.NDArray[np.uint8]
+
+LATE_S = 3.0  # a span that starts later than this is worth a seek
+_SEEK_MARGINS_S = (0.0, 10.0)  # where the index leads behind the wanted start, try once from further back
+_REORDER_PACKETS = 16  # look this far behind the end of a span: the most that H.264 and HEVC reorder
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Where to start decoding, and the presentation times to expect from there."""
+
+    times_s: Times  # (N,) sorted, from the keyframe at or before the wanted start
+    seek_s: float | None  # None: from the beginning of the file
+    skip_packets: int  # after the seek
+    reached_end: bool  # no packet lies behind the wanted end
+    end_s: float  # when the last planned frame leaves the screen
+    discarded: int  # packets before them that an edit list hides
+
+    @property
+    def from_start(self) -> bool:
+        return self.seek_s is None and self.skip_packets == 0
+
+
+def plan_pass(source: VideoSource, *, start_s: float, end_s: float, budget: Budget) -> Plan:
+    """Read packets, without decoding, for what is on screen in [start_s, end_s)."""
+    if source.can_seek and start_s > LATE_S:
+        for margin_s in _SEEK_MARGINS_S:
+            seek_s = max(start_s - margin_s, 0.0)
+            if not source.seek(seek_s):
+                break
+            plan = _plan_from_here(source, start_s=start_s, end_s=end_s, seek_s=seek_s, budget=budget)
+            if plan is not None:
+                return plan
+    source.rewind()
+    plan = _plan_from_here(source, start_s=start_s, end_s=end_s, seek_s=None, budget=budget)
+    assert plan is not None
+    return plan
+
+
+def _plan_from_here(
+    source: VideoSource, *, start_s: float, end_s: float, seek_s: float | None, budget: Budget
+) -> Plan | None:
+    """None: after a seek there is no keyframe at or before the wanted start."""
+    clock = Clock(source)
+    times: list[float] = []
+    durations: list[float] = []
+    skip, behind, discarded, found_keyframe = 0, 0, 0, False
+    for number, packet in enumerate(source.packets()):
+        time_s, order_s = clock.packet(packet)
+        if packet.is_keyframe and time_s <= start_s + TIME_TOLERANCE_S:
+            skip, found_keyframe = (number if number else 0), True
+            times, durations = [], []
+        if seek_s is not None and not found_keyframe:
+            return None
+        behind += order_s >= end_s
+        if behind > _REORDER_PACKETS:
+            break
+        discarded += packet.is_discard
+        if not packet.is_discard:
+            times.append(time_s)
+            durations.append(float((packet.duration or 0) * source.time_base))
+        _check_plan(len(times), budget)
+    keyframe_s = times[0] if times and not (seek_s is None and skip == 0) else -np.inf
+    order = np.argsort(np.asarray(times), kind="stable")
+    planned = np.asarray(times, dtype=np.float64)[order]
+    keep = (planned >= keyframe_s) & (planned < max(end_s, start_s + TIME_TOLERANCE_S))
+    if not keep.any():  # the video starts behind the span: its first frame is what there is
+        keep = planned == planned[:1]
+    last = int(order[keep][-1]) if keep.any() else None
+    return Plan(
+        times_s=planned[keep],
+        seek_s=seek_s,
+        skip_packets=skip,
+        reached_end=behind == 0,
+        end_s=times[last] + durations[last] if last is not None else 0.0,
+        discarded=discarded,
+    )
+
+
+def _check_plan(frames: int, budget: Budget) -> None:
+    """A budget that the packets alone pass needs no decoding to be passed."""
+    most = budget.limits.max_frames
+    if most is not None and frames > most:
+        raise LimitExceeded(
+            f"{show(budget.path)}: the wanted part has more than {most} frames; "
+            "cut the video or raise max_frames"
+        )
+    if frames % 1024 == 0:
+        budget.spend(0)
+
+
+class DecodePass:
+    """Decode from a plan's start, or from the beginning. Iterate once for (time in seconds, frame).
+
+    Attributes:
+        decoded: Frames decoded so far.
+        packets: Packets shown to the decoder that should each give a frame.
+        discarded: Packets that an edit list hides.
+        first_packet_s, ends_at_s: When the first of these packets is due, and when the last one ends.
+        bad_packets: Packets that the decoder refused.
+        corrupt: Frames that the decoder itself calls corrupt.
+        hides_frames: The codec legitimately gives fewer frames than packets (fields, VP8's hidden frames).
+    """
+
+    def __init__(self, source: VideoSource, *, plan: Plan | None, budget: Budget, strict: bool) -> None:
+        self._source = source
+        self._plan = plan
+        self._budget = budget
+        self._strict = strict
+        self.decoded = 0
+        self.packets = 0
+        self.discarded = 0
+        self.first_packet_s = np.inf
+        self.ends_at_s = 0.0
+        self.bad_packets = 0
+        self.corrupt = 0
+        self.guessed = 0
+        self.hides_frames = False
+
+    def __iter__(self) -> Iterator[tuple[float, VideoFrame]]:
+        source, plan = self._source, self._plan
+        if plan is None or plan.seek_s is None:
+            source.rewind()
+        else:
+            source.seek(plan.seek_s)
+        skip = plan.skip_packets if plan else 0
+        not_before_s = plan.times_s[0] if plan and not plan.from_start else -np.inf
+        self.hides_frames = source.stream.codec_context.name == "vp8"
+        clock = Clock(source)
+        for number, packet in enumerate(source.packets()):
+            due_s, _ = clock.packet(packet)
+            if number < skip:
+                clock.lost()
+                continue
+            self._note(packet, due_s)
+            for frame in self._decode(packet, clock):
+                yield from self._timed(frame, clock, not_before_s)
+        for frame in self._decode(None, clock):
+            yield from self._timed(frame, clock, not_before_s)
+
+    def _note(self, packet: Packet[VideoStream], due_s: float) -> None:
+        if packet.is_discard:
+            self.discarded += 1
+            return
+        self.packets += 1
+        self.first_packet_s = min(self.first_packet_s, due_s)
+        ends_at_s = due_s + float((packet.duration or 0) * self._source.time_base)
+        self.ends_at_s = max(self.ends_at_s, ends_at_s)
+
+    def _decode(self, packet: Packet[VideoStream] | None, clock: Clock) -> list[VideoFrame]:
+        self._budget.spend(0)
+        try:
+            return self._source.stream.codec_context.decode(packet)
+        except av.FFmpegError as error:
+            self.bad_packets += 1
+            clock.lost()
+            if self._strict:
+                raise CorruptVideo(
+                    f"{show(self._source.path)} is damaged: decoding fails after {self.decoded} frames; "
+                    "repair it or leave it out",
+                    frames_decoded=self.decoded,
+                ) from error
+            return []
+
+    def _timed(
+        self, frame: VideoFrame, clock: Clock, not_before_s: float
+    ) -> Iterator[tuple[float, VideoFrame]]:
+        time_s = clock.frame(frame)
+        self.guessed = clock.guessed
+        if time_s < not_before_s - TIME_TOLERANCE_S:  # open GOP: it refers to pictures before the keyframe
+            return
+        self._budget.spend(1)
+        self.decoded += 1
+        self.corrupt += bool(frame.is_corrupt)
+        self.hides_frames |= frame.interlaced_frame
+        yield time_s, frame
+
+
+class RgbConverter:
+    """Decoded frames to RGB as displayed: turned upright, all of the first frame's size.
+
+    Sample aspect ratio is ignored, as in the references. Colours: FFmpeg's swscale, BT.601 unless tagged.
+
+    Attributes:
+        resized: How many frames came in another size than the first.
+    """
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+        self._size: tuple[int, int] | None = None
+        self._quarter_turns = 0
+        self.resized = 0
+
+    def shape(self, frame: VideoFrame) -> tuple[int, int, int]:
+        """(H, W, 3) of the arrays that this converter returns; settled by the first frame it sees."""
+        if self._size is None:
+            self._size = (frame.width, frame.height)
+            self._quarter_turns = round(frame.rotation / 90) % 4
+        width, height = self._size
+        return (width, height, 3) if self._quarter_turns % 2 else (height, width, 3)
+
+    def __call__(self, frame: VideoFrame) -> Rgb:
+        """(H, W, 3) uint8."""
+        self.shape(frame)
+        assert self._size is not None
+        width, height = self._size
+        self.resized += (frame.width, frame.height) != self._size
+        rgb = self._reformatter.reformat(frame, width=width, height=height, format="rgb24")
+        picture: Rgb = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
+        return np.rot90(picture, self._quarter_turns) if self._quarter_turns else picture

@@ -1,0 +1,219 @@
+"""Which frames: pure functions on times, frame counts and sizes.
+
+The arithmetic follows the references to the last bit, because a clip that is one frame off gives other
+scores: `torch.linspace` computes in float32, and truncation then sometimes lands one frame lower.
+Sources: the PyTorchVideo tutorials (UniformTemporalSubsample); PySlowFast, `datasets/decoder.py` and
+`datasets/transform.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from twinpath.errors import NoFrames
+
+Times = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+#: Matroska rounds times to whole milliseconds: a frame this close to a border counts as on it.
+TIME_TOLERANCE_S = 0.0005
+
+TARGET_FPS = 30.0  # the rate that "sampling rate tau" refers to, in both references
+
+
+def linspace_indices(first: float, last: float, num: int) -> Indices:
+    """`torch.linspace(first, last, num).long()`, bit for bit, without torch.
+
+    Args:
+        first: Index of the first sample, may be fractional.
+        last: Index of the last sample, may be fractional.
+        num: How many, at least 1.
+    Returns:
+        (num,) int64.
+    """
+    if num < 1:
+        raise ValueError(f"num must be at least 1, not {num}")
+    start, end = np.float32(first), np.float32(last)
+    if num == 1:
+        return np.array([start], dtype=np.float32).astype(np.int64)
+    step = (end - start) / np.float32(num - 1)
+    i = np.arange(num, dtype=np.float32)
+    # torch counts the second half back from the end
+    values = np.where(i < num // 2, start + step * i, end - step * (np.float32(num - 1) - i))
+    return values.astype(np.float32).astype(np.int64)
+
+
+def frame_indices(pts_s: npt.ArrayLike, *, start_s: float, span_s: float, num_frames: int) -> Indices:
+    """Pick `num_frames` frames evenly over a span of time.
+
+    The span is half open: frames with start_s <= pts < start_s + span_s. Where no frame lies in it (behind
+    the end, or in a gap of a variable frame rate), it is the frame on screen at `start_s`, repeated.
+
+    Args:
+        pts_s: (N,) float64, presentation times in seconds, increasing.
+        start_s: Start of the span in seconds.
+        span_s: Length of the span in seconds, > 0.
+        num_frames: T, at least 1.
+    Returns:
+        (num_frames,) int64 indices into `pts_s`; frames are repeated where the video is too short.
+    Raises:
+        NoFrames: `pts_s` is empty.
+    Source: PyTorchVideo tutorial, UniformTemporalSubsample; by time, not by index.
+    """
+    times = np.asarray(pts_s, dtype=np.float64)
+    if not span_s > 0:
+        raise ValueError(f"span_s must be greater than 0, not {span_s}")
+    first, stop = np.searchsorted(times, [start_s - TIME_TOLERANCE_S, start_s + span_s - TIME_TOLERANCE_S])
+    if first == stop:
+        return np.repeat(on_screen_indices(times, [start_s]), num_frames)
+    return linspace_indices(0, int(stop - first) - 1, num_frames) + np.int64(first)
+
+
+def on_screen_indices(pts_s: npt.ArrayLike, times_s: npt.ArrayLike) -> Indices:
+    """The frame on screen at each of some times: the last one whose time has come, else the first.
+
+    Args:
+        pts_s: (N,) presentation times in seconds, increasing.
+        times_s: (T,) times in seconds.
+    Returns:
+        (T,) int64 indices into `pts_s`.
+    Raises:
+        NoFrames: `pts_s` is empty.
+    """
+    times = np.asarray(pts_s, dtype=np.float64)
+    if times.size == 0:
+        raise NoFrames("there are no frames to choose from; check the video")
+    wanted = np.asarray(times_s, dtype=np.float64) + TIME_TOLERANCE_S
+    return np.maximum(np.searchsorted(times, wanted, side="right") - 1, 0).astype(np.int64)
+
+
+def clip_span_s(num_frames: int, sampling_rate: float) -> float:
+    """Seconds that a clip of T frames at sampling rate tau covers: T * tau / 30."""
+    return num_frames * sampling_rate / TARGET_FPS
+
+
+def temporal_view_indices(
+    *,
+    video_frames: int,
+    video_fps: float,
+    num_frames: int,
+    sampling_rate: float,
+    num_views: int,
+    use_offset: bool = False,
+) -> Indices:
+    """Frame indices of N views spread uniformly over a video, by PySlowFast's rule.
+
+    Args:
+        video_frames: Frames in the video, at least 1.
+        video_fps: Its frame rate.
+        num_frames: T, frames per view.
+        sampling_rate: tau, in frames of a 30 fps video.
+        num_views: N, at least 1.
+        use_offset: Spread the views so that the last one ends with the video (`DATA.USE_OFFSET_SAMPLING`).
+    Returns:
+        (num_views, num_frames) int64.
+    Source: PySlowFast, `get_start_end_idx` and `temporal_sampling`.
+    """
+    if video_frames < 1:
+        raise NoFrames("there are no frames to choose from; check the video")
+    length = max(1.0, sampling_rate * num_frames / TARGET_FPS * video_fps)
+    room = max(video_frames - length, 0)
+    rows = []
+    for view in range(num_views):
+        if not use_offset:
+            start = room * view / num_views
+        elif num_views == 1:
+            start = math.floor(room / 2)
+        else:
+            start = view * math.floor(room / (num_views - 1))
+        rows.append(np.clip(linspace_indices(start, start + length - 1, num_frames), 0, video_frames - 1))
+    return np.stack(rows)
+
+
+def view_times(
+    duration_s: float,
+    *,
+    video_fps: float,
+    num_frames: int,
+    sampling_rate: float,
+    num_views: int,
+    use_offset: bool = False,
+) -> Times:
+    """The same views as times, for `decode.AtTimes`: PySlowFast's very frames at a constant frame rate.
+
+    Each time is the middle of the frame that PySlowFast would take, so that rounding in the file cannot
+    move it. With a variable frame rate it is the frame on screen at that time.
+
+    Args:
+        duration_s: Length of the video in seconds.
+        video_fps: Its (average) frame rate; the rest as in `temporal_view_indices`.
+    Returns:
+        (num_views, num_frames) float64, seconds since the first frame.
+    """
+    indices = temporal_view_indices(
+        video_frames=max(1, round(duration_s * video_fps)),
+        video_fps=video_fps,
+        num_frames=num_frames,
+        sampling_rate=sampling_rate,
+        num_views=num_views,
+        use_offset=use_offset,
+    )
+    return (indices.astype(np.float64) + 0.5) / video_fps
+
+
+def view_spans(
+    duration_s: float, *, span_s: float, num_views: int, use_offset: bool = False
+) -> list[tuple[float, float]]:
+    """N spans of time spread uniformly over a video; needs no frame rate.
+
+    Args:
+        duration_s: Length of the video in seconds.
+        span_s: Length of one view in seconds, `clip_span_s(T, tau)`.
+        num_views: N, at least 1.
+        use_offset: The last view ends with the video; one view is taken from the centre.
+    Returns:
+        N pairs (start_s, span_s), for `frame_indices` or `decode.EvenSpan`. Where the video is shorter than
+        a view, all start at 0.
+    Source: PySlowFast's rule in seconds; its rounding to whole frames is left out.
+    """
+    if num_views < 1:
+        raise ValueError(f"num_views must be at least 1, not {num_views}")
+    room_s = max(duration_s - span_s, 0.0)
+    if not use_offset:
+        starts = [room_s * view / num_views for view in range(num_views)]
+    elif num_views == 1:
+        starts = [room_s / 2]
+    else:
+        starts = [room_s * view / (num_views - 1) for view in range(num_views)]
+    return [(start_s, span_s) for start_s in starts]
+
+
+def spatial_crops(
+    height: int, width: int, *, short_side: int, crop: int
+) -> tuple[tuple[int, int], Sequence[tuple[int, int]]]:
+    """The scaled size of a picture and the corners of its three test crops.
+
+    Args:
+        height: Of the picture, in pixels.
+        width: Of the picture, in pixels.
+        short_side: Length in pixels to which the shorter side is scaled.
+        crop: Side of the square crop in pixels, at most `short_side`.
+    Returns:
+        (scaled height, scaled width) and the (top, left) of crops 0, 1 and 2: left, centre and right of a
+        wide picture, top, centre and bottom of a tall one.
+    Source: PySlowFast, `random_short_side_scale_jitter` and `uniform_crop`.
+    """
+    if height < 1 or width < 1 or not 1 <= crop <= short_side:
+        raise ValueError(f"cannot take crops of {crop} from {height}x{width} scaled to {short_side}")
+    if width < height:
+        scaled = (math.floor(height / width * short_side), short_side)
+    else:
+        scaled = (short_side, math.floor(width / height * short_side))
+    centre_y, centre_x = math.ceil((scaled[0] - crop) / 2), math.ceil((scaled[1] - crop) / 2)
+    if scaled[0] > scaled[1]:
+        return scaled, [(0, centre_x), (centre_y, centre_x), (scaled[0] - crop, centre_x)]
+    return scaled, [(centre_y, 0), (centre_y, centre_x), (centre_y, scaled[1] - crop)]

@@ -1,0 +1,164 @@
+"""RGB arrays to an ordinary MP4 that every browser plays: H.264, yuv420p, index at the front."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from twinpath.errors import NoFrames, UsageError
+from twinpath.video.source import show
+
+_TICKS_PER_SECOND = 90_000  # about this fine; fine enough for any frame's own time
+
+
+class VideoWriter:
+    """Write frames to a video file that appears whole or not at all.
+
+        with VideoWriter("out.mp4", width=320, height=240, fps=25) as writer:
+            writer.write(frame)                # one frame after the other, at 25 fps
+            writer.write(frame, time_s=1.5)    # or at a time of its own
+
+    The frames go to a temporary file in the same folder; when the block ends well it takes the place of
+    `path`, and when it ends with an exception (Ctrl-C, too) it is removed. The same frames give the same
+    bytes. Odd sizes are padded by repeating the last row or column, as yuv420p needs even ones.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, width: int, height: int, fps: float | Fraction, crf: int = 20
+    ) -> None:
+        """
+        Args:
+            path: The file to make or replace.
+            width: Of the frames, in pixels.
+            height: Of the frames, in pixels.
+            fps: Frames per second, also for players that only look at the header.
+            crf: x264's quality, 0 (lossless, large) to 51; 18 is nearly transparent, 28 visibly coarse.
+        Raises:
+            UsageError: the folder does not exist, or a number makes no sense.
+        """
+        self.path = Path(path)
+        rate = Fraction(fps).limit_denominator(1001)  # 29.97… is 30000/1001
+        if width < 1 or height < 1 or rate <= 0 or not 0 <= crf <= 51:
+            raise UsageError(f"cannot write a video of {width}x{height} at {fps} fps with crf {crf}")
+        if not self.path.parent.is_dir():
+            raise UsageError(f"cannot write {show(self.path)}: the folder does not exist; make it first")
+        self._size = (width, height)
+        self._rate = rate
+        self._ticks_per_frame = max(1, round(_TICKS_PER_SECOND / rate))
+        self._next_ticks = 0
+        self._frames = 0
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{self.path.stem[:64]}.", suffix=".part", dir=self.path.parent
+        )
+        os.close(descriptor)
+        self._temporary = Path(name)
+        try:
+            self._open(crf)
+        except BaseException:
+            self._temporary.unlink(missing_ok=True)
+            raise
+
+    def _open(self, crf: int) -> None:
+        self._container = av.open(
+            "file:" + os.path.abspath(self._temporary),  # noqa: PTH100 - resolve() would follow links
+            "w",
+            format="mp4",
+            options={"movflags": "+faststart"},
+        )
+        self._stream: VideoStream = self._container.add_stream("libx264", rate=self._rate)
+        self._stream.width, self._stream.height = (side + side % 2 for side in self._size)
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.options = {"crf": str(crf), "preset": "fast"}
+        self._stream.codec_context.time_base = 1 / (self._rate * self._ticks_per_frame)
+        self._stream.codec_context.thread_count = (
+            2  # x264's output depends on the number: never the machine's
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if exc_type is None:
+            self.close()
+        else:
+            self.discard()
+
+    def write(self, frame: npt.NDArray[np.uint8], time_s: float | None = None) -> None:
+        """Append a frame.
+
+        Args:
+            frame: (H, W, 3) uint8 RGB of the writer's size.
+            time_s: When it is shown, in seconds since the start; it must increase. None: one frame period
+                after the frame before.
+        Raises:
+            ValueError: another shape or type, or a time that does not increase.
+        """
+        width, height = self._size
+        if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
+            raise ValueError(
+                f"expected a uint8 frame of shape {(height, width, 3)}, got {frame.dtype} {frame.shape}"
+            )
+        ticks = self._next_ticks
+        if time_s is not None:
+            ticks = round(time_s * float(self._rate * self._ticks_per_frame))
+            earliest = self._next_ticks - self._ticks_per_frame + 1 if self._frames else 0
+            if ticks < earliest:
+                raise ValueError(f"frame times must increase; {time_s} s comes too late")
+        if width % 2 or height % 2:
+            frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        picture.pts = ticks
+        picture.time_base = 1 / (self._rate * self._ticks_per_frame)
+        for packet in self._stream.encode(picture):
+            self._container.mux(packet)
+        self._next_ticks = ticks + self._ticks_per_frame
+        self._frames += 1
+
+    def close(self) -> None:
+        """Finish the file and put it in its place.
+
+        Raises:
+            NoFrames: nothing was written; no file is made.
+            OSError: for example a full disk; an older file of that name is kept.
+        """
+        try:
+            if not self._frames:
+                raise NoFrames(f"no frame was written to {show(self.path)}, so no video was made")
+            for packet in self._stream.encode(None):
+                self._container.mux(packet)
+            self._container.close()
+            with self._temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            self._temporary.chmod(0o666 & ~_umask())
+            self._temporary.replace(self.path)
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Give up: remove the temporary file and leave `path` as it was."""
+        try:
+            self._container.close()
+        except av.FFmpegError:
+            pass  # an unfinished file cannot always be closed in order, and it is removed anyway
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """The process's mask, which can only be read by setting it: `mkstemp` makes files for the owner alone."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
