@@ -26,6 +26,7 @@ class DamageReport:
         self._corrupt = 0
         self._guessed = 0
         self._discarded = 0
+        self._leading = 0
         self._lost_head_s = 0.0
         self._ends_at_s: float | None = None
         self.resized = 0
@@ -39,7 +40,7 @@ class DamageReport:
         if plan.from_start and len(seen_s) and plan.times_s[0] < seen_s[0] - TIME_TOLERANCE_S:
             self._lost_head_s = float(seen_s[0] - plan.times_s[0])
         if plan.from_start:
-            self._discarded = plan.discarded
+            self._discarded, self._leading = plan.discarded, plan.leading
         self._add(
             decoding,
             decoded=decoded,
@@ -52,7 +53,7 @@ class DamageReport:
         """A pass without a plan, from the first frame to the end."""
         if first_s is not None and first_s > decoding.first_packet_s + TIME_TOLERANCE_S:
             self._lost_head_s = first_s - decoding.first_packet_s
-        self._discarded = decoding.discarded
+        self._discarded, self._leading = decoding.discarded, decoding.leading
         self._add(
             decoding,
             decoded=decoding.decoded,
@@ -68,7 +69,7 @@ class DamageReport:
         if decoding.hides_frames and not decoding.bad_packets and 2 * decoded >= expected - 1:
             expected = decoded
         elif all_of_it and source.claimed_frames:
-            expected = max(expected, source.claimed_frames - self._discarded)
+            expected = max(expected, source.claimed_frames - self._discarded - self._leading)
         elif ends_at_s is not None and source.claimed_duration_s is not None:
             claimed_s = source.claimed_duration_s
             self._ends_at_s = ends_at_s if ends_at_s < claimed_s - _SHORT_S else None
@@ -90,9 +91,7 @@ class DamageReport:
             count = self._bad_packets + self._source.read_errors
             lines.append(f"decoded {self._decoded} frames, but {count} packets are damaged")
         if self._lost_head_s:
-            lines.append(
-                f"the first {self._lost_head_s:.2f} s are missing: the file does not start with a keyframe"
-            )
+            lines.append(f"the first {self._lost_head_s:.2f} s do not decode")
         if self._ends_at_s is not None:
             lines.append(
                 f"the video ends at {self._ends_at_s:.2f} s of the {self._source.claimed_duration_s:.2f} s "
@@ -109,6 +108,11 @@ class DamageReport:
             lines.append(
                 f"{self._discarded} frames are cut away by the file's edit list and are not shown "
                 f"({self._source.claimed_frames} in the header)"
+            )
+        if self._leading:
+            lines.append(
+                f"pictures before the first keyframe cannot be decoded ({self._leading}): the recording starts "
+                "at an open group of pictures"
             )
         if self._guessed:
             fps = float(self._source.nominal_fps)

@@ -173,8 +173,17 @@ class _GroupReader:
     def read(self, group: _Group) -> None:
         """Take the frame nearest to each target as frames come by; stop after the last."""
         assert group.plan is not None
-        decoding = DecodePass(self._source, plan=group.plan, budget=self._budget, strict=self._strict)
-        first_slot = len(self._times)
+        plan = group.plan
+        if not self._pass(group, plan) and not plan.from_start:
+            # Nothing from that keyframe on: what there is before the damage is better than nothing.
+            plan = plan_pass(self._source, start_s=0.0, end_s=group.end_s, budget=self._budget)
+            self._pass(group, plan)
+        missing_targets = len(group.target_s) - len(group.slots)
+        group.slots += [max(len(self._times) - 1, 0)] * missing_targets
+
+    def _pass(self, group: _Group, plan: Plan) -> bool:
+        """Whether anything was decoded."""
+        decoding = DecodePass(self._source, plan=plan, budget=self._budget, strict=self._strict)
         previous = None
         seen: list[float] = []
         taken = None  # the frame in the last slot
@@ -193,15 +202,13 @@ class _GroupReader:
             previous = (time_s, frame)
             if len(group.slots) == len(group.target_s):
                 break
-        missing_targets = len(group.target_s) - len(group.slots)
-        if missing_targets and previous is not None:
-            if taken is not previous[1]:
-                self._take(*previous)
-            group.slots += [len(self._times) - 1] * missing_targets
-        elif missing_targets:
-            group.slots += [max(first_slot - 1, 0)] * missing_targets
+        if len(group.slots) < len(group.target_s) and previous is not None and taken is not previous[1]:
+            self._take(*previous)
         self._decoded += decoding.decoded
-        self._report.add_planned(group.plan, decoding, seen_s=np.asarray(seen), last_s=group.target_s[-1])
+        if previous is None and not plan.from_start:
+            return False
+        self._report.add_planned(plan, decoding, seen_s=np.asarray(seen), last_s=group.target_s[-1])
+        return previous is not None
 
     def _take(self, time_s: float, frame: VideoFrame) -> VideoFrame:
         if self._frames is None:

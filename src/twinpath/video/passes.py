@@ -40,6 +40,7 @@ class Plan:
     reached_end: bool  # no packet lies behind the wanted end
     end_s: float  # when the last planned frame leaves the screen
     discarded: int  # packets before them that an edit list hides
+    leading: int  # packets before the first keyframe in time but after it in the file: open GOP
 
     @property
     def from_start(self) -> bool:
@@ -69,11 +70,11 @@ def _plan_from_here(
     clock = Clock(source)
     times: list[float] = []
     durations: list[float] = []
-    skip, behind, discarded, found_keyframe = 0, 0, 0, False
+    skip, behind, discarded, found_keyframe, keyframe_s = 0, 0, 0, False, -np.inf
     for number, packet in enumerate(source.packets()):
         time_s, order_s = clock.packet(packet)
         if packet.is_keyframe and time_s <= start_s + TIME_TOLERANCE_S:
-            skip, found_keyframe = (number if number else 0), True
+            skip, found_keyframe, keyframe_s = number, True, time_s
             times, durations = [], []
         if seek_s is not None and not found_keyframe:
             return None
@@ -85,20 +86,22 @@ def _plan_from_here(
             times.append(time_s)
             durations.append(float((packet.duration or 0) * source.time_base))
         _check_plan(len(times), budget)
-    keyframe_s = times[0] if times and not (seek_s is None and skip == 0) else -np.inf
     order = np.argsort(np.asarray(times), kind="stable")
     planned = np.asarray(times, dtype=np.float64)[order]
-    keep = (planned >= keyframe_s) & (planned < max(end_s, start_s + TIME_TOLERANCE_S))
-    if not keep.any():  # the video starts behind the span: its first frame is what there is
-        keep = planned == planned[:1]
-    last = int(order[keep][-1]) if keep.any() else None
+    # Pictures that precede the keyframe refer to the group of pictures before it, which is not there.
+    decodable = planned >= keyframe_s
+    keep = decodable & (planned < max(end_s, start_s + TIME_TOLERANCE_S))
+    if not keep.any() and len(planned):  # the video starts behind the span: its first frame is what there is
+        keep = planned == planned[decodable][0]
+    last = int(order[keep][-1]) if len(planned) else None
     return Plan(
         times_s=planned[keep],
         seek_s=seek_s,
         skip_packets=skip,
-        reached_end=behind == 0,
+        reached_end=bool(keep[decodable].all()),
         end_s=times[last] + durations[last] if last is not None else 0.0,
         discarded=discarded,
+        leading=int(np.count_nonzero(~decodable)),
     )
 
 
@@ -121,6 +124,7 @@ class DecodePass:
         decoded: Frames decoded so far.
         packets: Packets shown to the decoder that should each give a frame.
         discarded: Packets that an edit list hides.
+        leading: Packets whose pictures precede the first keyframe, which comes first in the file.
         first_packet_s, ends_at_s: When the first of these packets is due, and when the last one ends.
         bad_packets: Packets that the decoder refused.
         corrupt: Frames that the decoder itself calls corrupt.
@@ -130,11 +134,13 @@ class DecodePass:
     def __init__(self, source: VideoSource, *, plan: Plan | None, budget: Budget, strict: bool) -> None:
         self._source = source
         self._plan = plan
+        self._keyframe_s: float | None = None
         self._budget = budget
         self._strict = strict
         self.decoded = 0
         self.packets = 0
         self.discarded = 0
+        self.leading = 0
         self.first_packet_s = np.inf
         self.ends_at_s = 0.0
         self.bad_packets = 0
@@ -164,8 +170,13 @@ class DecodePass:
             yield from self._timed(frame, clock, not_before_s)
 
     def _note(self, packet: Packet[VideoStream], due_s: float) -> None:
+        if self._keyframe_s is None:
+            self._keyframe_s = due_s if packet.is_keyframe else -np.inf
         if packet.is_discard:
             self.discarded += 1
+            return
+        if due_s < self._keyframe_s:
+            self.leading += 1
             return
         self.packets += 1
         self.first_packet_s = min(self.first_packet_s, due_s)

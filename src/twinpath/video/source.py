@@ -164,7 +164,10 @@ class VideoSource:
     @property
     def nominal_fps(self) -> Fraction:
         """The frame rate the file claims, or 25 where it claims nothing believable."""
-        for rate in (self.stream.average_rate, self.stream.guessed_rate, self.stream.base_rate):
+        rates = [self.stream.average_rate, self.stream.guessed_rate]
+        if self.is_raw:  # "average" is only FFmpeg's default here; the codec's own header may know
+            rates.reverse()
+        for rate in rates:
             if rate is not None and _SANE_FPS[0] <= rate <= _SANE_FPS[1]:
                 return Fraction(rate)
         return _DEFAULT_FPS
