@@ -1,0 +1,91 @@
+"""Writes that are whole or did not happen: temporary file in the same folder, fsync, replace."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+_OWNER = re.compile(r"\.(?P<host>[\w-]+)-(?P<pid>\d+)-[0-9a-f]{8}\.tmp(\.\w+)?$")
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextlib.contextmanager
+def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path beside `final`; what is written there takes its place in one step.
+
+    If the body raises, or the process dies, the old file stays as it was. Temporaries that dead
+    processes of this machine left for the same file are removed first. Missing folders are made.
+
+    Args:
+        final: Where the file shall be.
+    Yields:
+        A path that does not exist yet, in the same folder and with the same suffix.
+    Raises:
+        OSError: The disk is full or refuses; names `final` and says that the old file is kept.
+    """
+    final = Path(final)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    sweep(final)
+    owner = f"{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
+    temporary = final.parent / f".{final.name}.{owner}.tmp{final.suffix}"
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(final)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            kept = "the old file is kept" if final.exists() else "nothing was left there"
+            reason = f"{os.strerror(error.errno)}; free some space, {kept}"
+            raise OSError(error.errno, reason, str(final)) from error
+        raise
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    _sync_folder(final.parent)
+
+
+def sweep(final: Path) -> None:
+    """Remove temporaries for `final` whose process no longer runs on this machine."""
+    prefix = f".{final.name}."
+    with contextlib.suppress(OSError):  # a folder that cannot be listed can still be written to
+        for entry in final.parent.iterdir():
+            owner = _OWNER.search(entry.name)
+            if owner and entry.name[: owner.start() + 1] == prefix and _is_dead(owner):
+                entry.unlink(missing_ok=True)
+
+
+def _is_dead(owner: re.Match[str]) -> bool:
+    if owner["host"] != _host() or os.name == "nt":  # on Windows signal 0 would end the process
+        return False
+    try:
+        os.kill(int(owner["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False
+
+
+def _host() -> str:
+    return re.sub(r"\W", "-", socket.gethostname()) or "host"
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name itself durable; Windows and some network disks cannot, and need not."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,173 @@
+"""Put a weight file into a network, all of it or nothing, and write one."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from twinpath.atomic import atomic_path
+from twinpath.errors import WeightsMismatch
+from twinpath.models.registry import ARCHITECTURES
+from twinpath.weights.formats import Format, WeightFile, read_weights
+from twinpath.weights.names import Naming, Translation, translate
+
+_SHOWN = 3  # names in the one-line message; all are in the error's attributes
+
+Misshapen = list[tuple[str, tuple[int, ...], tuple[int, ...]]]
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a load did.
+
+    Attributes:
+        path: The file.
+        format: How it was written.
+        naming: Whose parameter names it has.
+        loaded: How many parameters and buffers of the network were set.
+        left_out: Names of the network that the caller asked not to set.
+        metadata: Text that a safetensors file carries.
+    """
+
+    path: Path
+    format: Format
+    naming: Naming
+    loaded: int
+    left_out: tuple[str, ...]
+    metadata: dict[str, str]
+
+
+def load_weights(model: nn.Module, path: Path | str, *, leave_out: tuple[str, ...] = ()) -> LoadReport:
+    """Set every parameter and buffer of a network from a weight file, or none of them.
+
+    Format and parameter names are told from the content: torch, safetensors or Caffe2; ours,
+    PyTorchVideo's or PySlowFast's. `num_batches_tracked` is not needed and not touched.
+
+    Args:
+        model: A network of `twinpath.models`, on any device; set in place.
+        path: The weight file.
+        leave_out: Names, or beginnings of names up to a dot, of the network that keep their values:
+            ("head.projection",) for another number of classes.
+    Raises:
+        WeightsMismatch: Names or shapes differ; lists all of them, and the networks that would fit.
+        UnknownWeightFormat, DamagedWeights, UnsafeWeights, NotAFile: see `read_weights`.
+    """
+    file = read_weights(path)
+    names = translate(file.tensors)
+    wanted = _state(model)
+    left_out = tuple(name for name in wanted if _is_left_out(name, leave_out))
+    found, unexpected = _by_our_names(file, names)
+    for name in list(found):
+        if _is_left_out(name, leave_out):
+            del found[name]
+    missing = [name for name in wanted if name not in found and name not in left_out]
+    unexpected += [name for name in found if name not in wanted]
+    if names.naming == "caffe2":
+        found = {name: _as_deep(tensor, wanted.get(name)) for name, tensor in found.items()}
+    misshapen = [
+        (name, tuple(tensor.shape), tuple(wanted[name].shape))
+        for name, tensor in found.items()
+        if name in wanted and tensor.shape != wanted[name].shape
+    ]
+    if missing or unexpected or misshapen:
+        raise _mismatch(file, found, missing, unexpected, misshapen)
+    with torch.no_grad():
+        for name, tensor in found.items():
+            wanted[name].copy_(tensor)
+    return LoadReport(file.path, file.format, names.naming, len(found), left_out, file.metadata)
+
+
+def save_weights(model: nn.Module, path: Path | str, metadata: Mapping[str, str] | None = None) -> None:
+    """Write a network as safetensors with our names, atomically: the old file stays until the new is whole.
+
+    Args:
+        model: Its parameters and buffers are written, `num_batches_tracked` left out.
+        path: Where to; missing folders are made.
+        metadata: Text to carry, for example the architecture's name.
+    Raises:
+        OSError: The disk is full or refuses; the old file is kept.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _state(model).items()}
+    with atomic_path(path) as temporary:
+        try:
+            safetensors.torch.save_file(tensors, temporary, dict(metadata or {}) or None)
+        except safetensors.SafetensorError as error:
+            code = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(code[1]) if code else errno.EIO, str(error), str(path)) from error
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers that a weight file has; they share memory with the network."""
+    return {n: t for n, t in model.state_dict().items() if not n.endswith("num_batches_tracked")}
+
+
+def _is_left_out(name: str, leave_out: tuple[str, ...]) -> bool:
+    return any(name == part or name.startswith(part + ".") for part in leave_out)
+
+
+def _by_our_names(file: WeightFile, names: Translation) -> tuple[dict[str, Tensor], list[str]]:
+    """Tensors by our names, and the names of the file that two of its entries claim."""
+    found: dict[str, Tensor] = {}
+    claimed_twice = []
+    for theirs, ours in names.ours.items():
+        if ours in found:
+            claimed_twice.append(theirs)
+        found[ours] = file.tensors[theirs]
+    return found, claimed_twice
+
+
+def _as_deep(tensor: Tensor, like: Tensor | None) -> Tensor:
+    """Caffe2 keeps a 1x1x1 convolution as a matrix: give it the dimensions of length 1 that it lacks."""
+    if like is None or tensor.ndim >= like.ndim:
+        return tensor
+    return tensor.reshape(*tensor.shape, *(1,) * (like.ndim - tensor.ndim))
+
+
+def _mismatch(
+    file: WeightFile,
+    found: dict[str, Tensor],
+    missing: list[str],
+    unexpected: list[str],
+    misshapen: Misshapen,
+) -> WeightsMismatch:
+    shapes = [f"{name} ({_x(theirs)} in the file, {_x(ours)} here)" for name, theirs, ours in misshapen]
+    counts = [
+        f"{len(entries)} {what} ({', '.join(entries[:_SHOWN])}{', …' if len(entries) > _SHOWN else ''})"
+        for what, entries in (("missing", missing), ("unexpected", unexpected), ("misshapen", shapes))
+        if entries
+    ]
+    fits = _networks_that_fit(found)
+    looks = f"; this file looks like {' or '.join(fits)}" if fits else ""
+    return WeightsMismatch(
+        f"{file.path} does not fit this network: {'; '.join(counts)}{looks}",
+        missing=missing,
+        unexpected=unexpected,
+        misshapen=misshapen,
+    )
+
+
+def _x(shape: tuple[int, ...]) -> str:
+    return "x".join(str(n) for n in shape) or "a number"
+
+
+def _networks_that_fit(found: dict[str, Tensor]) -> list[str]:
+    """Registered networks, and the number of classes, that have exactly these names and shapes."""
+    shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
+    head = shapes.get("head.projection.weight")
+    if head is None:
+        return []
+    fits = []
+    for name, architecture in ARCHITECTURES.items():
+        with torch.device("meta"):  # shapes only, no memory
+            candidate = architecture.build(num_classes=head[0])
+        if {n: tuple(t.shape) for n, t in _state(candidate).items()} == shapes:
+            fits.append(f"{name} with {head[0]} classes")
+    return fits

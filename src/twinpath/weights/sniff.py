@@ -1,0 +1,91 @@
+"""What kind of weight file some bytes are. By content, never by name: `.pkl` has meant all of these.
+
+No torch here: a download is looked at before it is kept.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Literal
+
+from twinpath.errors import DamagedWeights, NotAFile, UnknownWeightFormat
+
+Kind = Literal["gzip", "torch", "torch-legacy", "safetensors", "pickle"]
+
+MAX_SAFETENSORS_HEADER_BYTES = 100_000_000  # the format's own limit
+HEAD_BYTES = 64  # enough for `kind_of`
+
+_LEGACY_TORCH = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number's pickle, after its protocol
+_PICKLE_STARTS = (b"(dp", b"(d.", b"}q", b"}.", b"(dq")  # a dict, protocols 0 and 1
+
+
+def kind_of(head: bytes, *, where: str) -> Kind:
+    """Tell a weight file by its first bytes.
+
+    Args:
+        head: The first `HEAD_BYTES` of the file, or all of it.
+        where: What errors call the file.
+    Raises:
+        DamagedWeights: Nothing there, or a safetensors header of impossible length.
+        UnknownWeightFormat: None of the kinds; says so where it is a web page.
+    """
+    if not head:
+        raise DamagedWeights(f"{where} is empty; delete it and fetch it again")
+    if head.startswith(b"\x1f\x8b"):
+        return "gzip"
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "torch"
+    if head[:1] == b"\x80" and head[2 : 2 + len(_LEGACY_TORCH)] == _LEGACY_TORCH:
+        return "torch-legacy"
+    if head[8:9] == b"{":
+        size = int.from_bytes(head[:8], "little")
+        if not 2 <= size <= MAX_SAFETENSORS_HEADER_BYTES:
+            raise DamagedWeights(f"{where} is damaged: its safetensors header claims {size} bytes")
+        return "safetensors"
+    if (head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05") or head.startswith(_PICKLE_STARTS):
+        return "pickle"
+    if head.lstrip()[:1] == b"<":
+        raise UnknownWeightFormat(f"{where} is a web page, not weights; log in to your network or proxy?")
+    raise UnknownWeightFormat(f"{where} is no weight file that Twinpath knows (torch, safetensors, Caffe2)")
+
+
+def kind_of_file(path: Path, *, where: str | None = None) -> Kind:
+    """As `kind_of`, for a file.
+
+    Raises:
+        NotAFile: Missing, or a folder, a pipe, a device.
+    """
+    if not path.exists():
+        raise NotAFile(f"there is no file {path}")
+    if not path.is_file():
+        raise NotAFile(f"{path} is not a regular file")
+    with path.open("rb") as file:
+        return kind_of(file.read(HEAD_BYTES), where=where or str(path))
+
+
+def check_whole(path: Path, *, where: str | None = None) -> None:
+    """A cheap look at a file's ends, without reading its values, for a download of unknown hash.
+
+    Raises:
+        DamagedWeights: Shorter or longer than its own header or directory says.
+        UnknownWeightFormat: No weight file.
+    """
+    where = where or str(path)
+    kind = kind_of_file(path, where=where)
+    size = path.stat().st_size
+    if kind == "torch":
+        try:
+            zipfile.ZipFile(path).close()
+        except (zipfile.BadZipFile, ValueError, OSError) as error:
+            raise DamagedWeights(f"{where} is cut short: its table of contents is missing") from error
+    elif kind == "safetensors":
+        with path.open("rb") as file:
+            header_bytes = int.from_bytes(file.read(8), "little")
+        if 8 + header_bytes > size:
+            raise DamagedWeights(f"{where} is cut short: {size} bytes, its header alone has {header_bytes}")
+    elif kind == "pickle":
+        with path.open("rb") as file:
+            file.seek(-1, 2)
+            if file.read(1).strip() != b".":
+                raise DamagedWeights(f"{where} is cut short: its pickle does not end")
