@@ -1,0 +1,211 @@
+"""One record a published weight file, with everything needed to use it. No torch here.
+
+A record's name says network, upstream and dataset: `slowfast_r50_8x8.ptv_k400`. The table is
+`records.csv`; figures of accuracy are the upstreams' own, over all `views`.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import fnmatch
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import Literal, cast
+from urllib.parse import urlsplit
+
+from twinpath.errors import UnknownModel
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What the preprocessing needs to make a clip for a network.
+
+    Attributes:
+        num_frames: T of the clip.
+        sampling_rate: Frames of a 30 fps video for one of the clip; the clip spans
+            `num_frames * sampling_rate / 30` seconds.
+        short_side_px: The frame is resized to this short side.
+        crop_px: Side of the square crop.
+        mean, std: Of the RGB channels, for values in 0 to 1.
+        sampling: "clip" as above; "segments": one frame of each of `num_frames` equal parts of the
+            whole video (Something-Something).
+    """
+
+    num_frames: int
+    sampling_rate: int
+    short_side_px: int
+    crop_px: int
+    mean: Triple = (0.45, 0.45, 0.45)
+    std: Triple = (0.225, 0.225, 0.225)
+    sampling: Literal["clip", "segments"] = "clip"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A weight file and how to use it.
+
+    Attributes:
+        name: What the user types.
+        architecture: The network, a name of `models.registry`.
+        upstream: Who published it: pytorchvideo, pyslowfast or twinpath.
+        upstream_name: What the upstream calls it.
+        url: Where it is; empty: the file is part of this package.
+        file_format: What the upstream says it is. Only told to people: files are sniffed by content.
+        dataset: Trained on; a name that `twinpath.labels.labels` knows.
+        num_classes: Logits.
+        num_frames, sampling_rate: The clip, see `InputSpec`.
+        alpha: Frames of the fast pathway for one of the slow; None: one pathway.
+        train_crop, test_short_side, test_crop: In pixels.
+        mean, std: See `InputSpec`.
+        views: Crops in space and clips in time over which the published accuracy is averaged.
+        top1, top5, map: Published accuracy in percent; None: not stated.
+        gflops: Multiply-adds of one view in 1e9; None: not stated.
+        params_m: Parameters in 1e6; None: not stated.
+        activation, averaging: Of the head at test time, see `models.layers.head`.
+        pooling: "window": at a larger crop the pooling window of the training crop slides;
+            "whole": the head pools the whole map (PySlowFast after short-cycle multigrid training).
+        licence: Of the weights. The dataset's own terms hold besides.
+        note: What a user should know; may be empty.
+    """
+
+    name: str
+    architecture: str
+    upstream: str
+    upstream_name: str
+    url: str
+    file_format: str
+    dataset: str
+    num_classes: int
+    num_frames: int
+    sampling_rate: int
+    alpha: int | None
+    train_crop: int
+    test_short_side: int
+    test_crop: int
+    mean: Triple
+    std: Triple
+    views: tuple[int, int]
+    top1: float | None
+    top5: float | None
+    map: float | None
+    gflops: float | None
+    params_m: float | None
+    activation: Literal["softmax", "sigmoid"]
+    averaging: Literal["logits", "scores"]
+    pooling: Literal["window", "whole"]
+    licence: str
+    note: str
+
+    @property
+    def file_name(self) -> str:
+        """Name of the weight file in the cache, or among the package's assets."""
+        suffix = PurePosixPath(urlsplit(self.url).path).suffix if self.url else ".safetensors"
+        return self.name + suffix
+
+    @property
+    def embedded_path(self) -> Path | None:
+        """The file inside this package; None for a record that is downloaded."""
+        if self.url:
+            return None
+        return Path(str(resources.files("twinpath"))) / "assets" / self.file_name
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """What the preprocessing needs, at the published test size."""
+        return InputSpec(
+            self.num_frames,
+            self.sampling_rate,
+            self.test_short_side,
+            self.test_crop,
+            self.mean,
+            self.std,
+            "segments" if self.dataset == "something_something_v2" else "clip",
+        )
+
+    @property
+    def views_pooling(self) -> Literal["mean", "max"]:
+        """How scores of several views become one: Charades takes the maximum."""
+        return "max" if self.dataset == "charades" else "mean"
+
+
+def record(name: str) -> Record:
+    """Look a record up by its full name, for example "slowfast_r50_8x8.ptv_k400".
+
+    Raises:
+        UnknownModel: No such record; says the nearest one.
+    """
+    if name not in _table():
+        near = difflib.get_close_matches(name, _table(), n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UnknownModel(f"no weights are called {name!r}{hint} (`twinpath models list` shows all)")
+    return _table()[name]
+
+
+def records(pattern: str = "*") -> list[Record]:
+    """All records whose name matches a shell pattern, sorted by name."""
+    return [_table()[name] for name in sorted(_table()) if fnmatch.fnmatchcase(name, pattern)]
+
+
+def best_record(architecture: str) -> Record | None:
+    """The record that a network's name alone stands for: the highest top-1 on Kinetics-400.
+
+    A network without weights for Kinetics-400 takes its first record; one without any gives None.
+    """
+    of_network = [r for r in _table().values() if r.architecture == architecture]
+    kinetics = [r for r in of_network if r.dataset == "kinetics400" and r.top1 is not None]
+    if kinetics:
+        return max(kinetics, key=lambda r: r.top1 or 0.0)
+    return of_network[0] if of_network else None
+
+
+@cache
+def _table() -> dict[str, Record]:
+    text = resources.files("twinpath.zoo").joinpath("records.csv").read_text(encoding="utf-8")
+    return {row["name"]: _record(row) for row in csv.DictReader(text.splitlines())}
+
+
+def _record(row: dict[str, str]) -> Record:
+    space, time = row["views"].split("x")
+    return Record(
+        name=row["name"],
+        architecture=row["architecture"],
+        upstream=row["upstream"],
+        upstream_name=row["upstream_name"],
+        url=row["url"],
+        file_format=row["file_format"],
+        dataset=row["dataset"],
+        num_classes=int(row["num_classes"]),
+        num_frames=int(row["num_frames"]),
+        sampling_rate=int(row["sampling_rate"]),
+        alpha=int(row["alpha"]) if row["alpha"] else None,
+        train_crop=int(row["train_crop"]),
+        test_short_side=int(row["test_short_side"]),
+        test_crop=int(row["test_crop"]),
+        mean=_triple(row["mean"]),
+        std=_triple(row["std"]),
+        views=(int(space), int(time)),
+        top1=_float_or_none(row["top1"]),
+        top5=_float_or_none(row["top5"]),
+        map=_float_or_none(row["map"]),
+        gflops=_float_or_none(row["gflops"]),
+        params_m=_float_or_none(row["params_m"]),
+        activation=cast(Literal["softmax", "sigmoid"], row["activation"]),
+        averaging=cast(Literal["logits", "scores"], row["averaging"]),
+        pooling=cast(Literal["window", "whole"], row["pooling"]),
+        licence=row["licence"],
+        note=row["note"],
+    )
+
+
+def _triple(text: str) -> Triple:
+    r, g, b = (float(value) for value in text.split())
+    return r, g, b
+
+
+def _float_or_none(text: str) -> float | None:
+    return float(text) if text else None
