@@ -28,12 +28,13 @@ class _Timeline:
         self._last_order_s: float | None = None
         self._latest_s = 0.0
 
-    def seconds(self, ticks: int, *, order: int) -> float:
+    def seconds(self, ticks: int, *, order: int | None) -> float:
         """The time of `ticks`; `order` is the clock that must not run back: dts of packets, pts of frames."""
-        order_s = (order - self._origin) * self._tick_s
-        if self._last_order_s is not None and order_s < self._last_order_s - _JUMP_BACK_S:
-            self._shift_s = self._latest_s + self._period_s - (ticks - self._origin) * self._tick_s
-        self._last_order_s = order_s
+        if order is not None:
+            order_s = (order - self._origin) * self._tick_s
+            if self._last_order_s is not None and order_s < self._last_order_s - _JUMP_BACK_S:
+                self._shift_s = self._latest_s + self._period_s - (ticks - self._origin) * self._tick_s
+            self._last_order_s = order_s
         time_s = (ticks - self._origin) * self._tick_s + self._shift_s
         self._latest_s = max(self._latest_s, time_s)
         return time_s
@@ -71,7 +72,7 @@ class Clock:
             time_s = self._packets.seconds(packet.pts, order=packet.dts)
             ahead_s = (packet.pts - packet.dts) * float(source.time_base)
         elif packet.pts is not None:
-            time_s = self._packets.seconds(packet.pts, order=packet.pts)
+            time_s = self._packets.seconds(packet.pts, order=None)
         else:
             time_s = self._last_packet_s + self._period_s
         if not source.has_pts:

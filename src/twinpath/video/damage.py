@@ -111,8 +111,8 @@ class DamageReport:
             )
         if self._leading:
             lines.append(
-                f"pictures before the first keyframe cannot be decoded ({self._leading}): the recording starts "
-                "at an open group of pictures"
+                f"pictures before the first keyframe cannot be decoded ({self._leading}): "
+                "the recording starts at an open group of pictures"
             )
         if self._guessed:
             fps = float(self._source.nominal_fps)

@@ -1,0 +1,143 @@
+"""Videos appear whole or not at all; arguments become paths."""
+
+import numpy as np
+import pytest
+
+from twinpath.errors import NoFrames, NotAFile, UsageError
+from twinpath.video.decode import EvenSpan, FrameStream, read_frames
+from twinpath.video.find import find_videos
+from twinpath.video.probe import probe
+from twinpath.video.writer import VideoWriter
+
+
+def picture(red, green, blue, *, height=48, width=64):
+    return np.full((height, width, 3), (red, green, blue), dtype=np.uint8)
+
+
+def test_what_is_written_reads_back(tmp_path):
+    path = tmp_path / "out.mp4"
+    with VideoWriter(path, width=64, height=48, fps=30000 / 1001) as writer:
+        for k in range(30):
+            writer.write(picture(8 * k, 60, 200 - 4 * k))
+        assert not path.exists()
+    decoded = read_frames(path, [EvenSpan(0, 2, num_frames=30)], strict=True)
+    for k in range(30):
+        np.testing.assert_allclose(decoded.clip()[k, 24, 32], (8 * k, 60, 200 - 4 * k), atol=6)
+    assert decoded.clip_times_s()[29] == pytest.approx(29 * 1001 / 30000, abs=1e-4)
+    info = probe(path)
+    assert info.average_fps == pytest.approx(30000 / 1001, rel=1e-3)
+    data = path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    assert [item.name for item in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_frames_keep_their_own_times(tmp_path):
+    path = tmp_path / "variable.mp4"
+    with VideoWriter(path, width=64, height=48, fps=25) as writer:
+        for time_s in (0.0, 0.1, 1.5):
+            writer.write(picture(9, 9, 9), time_s=time_s)
+        with pytest.raises(ValueError, match="must increase"):
+            writer.write(picture(9, 9, 9), time_s=1.5)
+    with FrameStream(path) as stream:
+        assert [time_s for time_s, _ in stream] == pytest.approx([0.0, 0.1, 1.5], abs=1e-4)
+
+
+def test_odd_sizes_are_padded(tmp_path):
+    with VideoWriter(tmp_path / "odd.mp4", width=33, height=17, fps=5) as writer:
+        writer.write(picture(200, 10, 10, height=17, width=33))
+    info = probe(tmp_path / "odd.mp4")
+    assert (info.width, info.height) == (34, 18)
+
+
+def test_the_same_frames_give_the_same_bytes(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        rng = np.random.default_rng(0)
+        with VideoWriter(tmp_path / name, width=64, height=48, fps=25) as writer:
+            for _ in range(20):
+                writer.write(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, RuntimeError])
+def test_an_interrupted_writer_leaves_the_old_file(tmp_path, interruption):
+    path = tmp_path / "out.mp4"
+    path.write_bytes(b"old")
+
+    def write_and_stop():
+        with VideoWriter(path, width=64, height=48, fps=25) as writer:
+            writer.write(picture(1, 2, 3))
+            raise interruption
+
+    with pytest.raises(interruption):
+        write_and_stop()
+    assert path.read_bytes() == b"old"
+    assert [item.name for item in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_a_video_without_frames_is_not_made(tmp_path):
+    with (
+        pytest.raises(NoFrames, match="no frame was written"),
+        VideoWriter(tmp_path / "out.mp4", width=64, height=48, fps=25),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_frame_is_refused(tmp_path):
+    with VideoWriter(tmp_path / "out.mp4", width=64, height=48, fps=25) as writer:
+        writer.write(picture(1, 2, 3))
+        with pytest.raises(ValueError, match=r"shape \(48, 64, 3\)"):
+            writer.write(picture(1, 2, 3, height=40))
+        with pytest.raises(ValueError, match="float64"):
+            writer.write(picture(1, 2, 3).astype(np.float64))
+
+
+def test_a_strange_name_is_a_name(tmp_path):
+    path = tmp_path / "http:a%03d.mp4"
+    with VideoWriter(path, width=64, height=48, fps=25) as writer:
+        writer.write(picture(1, 2, 3))
+    assert probe(path).width == 64
+
+
+def test_a_missing_folder_or_a_senseless_number_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="make it first"):
+        VideoWriter(tmp_path / "none" / "out.mp4", width=64, height=48, fps=25)
+    with pytest.raises(UsageError, match="0 fps"):
+        VideoWriter(tmp_path / "out.mp4", width=64, height=48, fps=0)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name in ("b.mp4", "a.MKV", "notes.txt", ".hidden.mp4", "sub/c.webm", "[x].mp4", "x.mp4"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+def names(paths, folder):
+    return [str(path.relative_to(folder)) for path in paths]
+
+
+def test_a_folder_gives_its_videos_sorted(tree):
+    assert names(find_videos([tree]), tree) == ["[x].mp4", "a.MKV", "b.mp4", "sub/c.webm", "x.mp4"]
+
+
+def test_a_pattern_gives_its_matches_and_nothing_comes_twice(tree):
+    found = find_videos([tree / "b.mp4", str(tree / "*.mp4"), tree / "sub" / ".." / "b.mp4"])
+    assert names(found, tree) == ["b.mp4", "[x].mp4", "x.mp4"]
+
+
+def test_a_name_that_exists_is_no_pattern(tree):
+    assert names(find_videos([tree / "[x].mp4"]), tree) == ["[x].mp4"]
+
+
+def test_a_missing_file_stays_to_fail_by_name(tree):
+    assert names(find_videos([tree / "none.mp4", tree / "b.mp4"]), tree) == ["none.mp4", "b.mp4"]
+
+
+@pytest.mark.parametrize(("argument", "words"), [("empty", "holds no videos"), ("*.avi", "matches no file")])
+def test_nothing_found_is_an_error(tree, argument, words):
+    with pytest.raises(NotAFile, match=words):
+        find_videos([tree / argument])
