@@ -37,6 +37,7 @@ def encode(
     rotation_deg: int | None = None,
     paint: Callable[[np.ndarray], None] | None = None,
     offset_s: int = 0,
+    pixel_aspect: int = 1,
 ) -> Path:
     """The one encoder behind all recipes."""
     with av.open("file:" + str(path), "w", format=container, options=container_options or {}) as output:
@@ -44,6 +45,7 @@ def encode(
         stream.width, stream.height = size
         stream.pix_fmt = pixels
         stream.options = TINY_GOPS if codec_options is None else codec_options
+        stream.codec_context.sample_aspect_ratio = Fraction(pixel_aspect)
         if rotation_deg is not None:
             stream.set_display_rotation(rotation_deg)
         for k, number in enumerate(numbers):
@@ -242,6 +244,11 @@ def make_mjpeg_avi(folder: Path) -> Path:
 def make_b_frames_avi(folder: Path) -> Path:
     """AVI has no presentation times: with B-frames, the times that FFmpeg reports run back and forth."""
     return encode(folder / "b_frames.avi")
+
+
+def make_wide_pixels(folder: Path) -> Path:
+    """Pixels twice as wide as high (sample aspect ratio 2)."""
+    return encode(folder / "wide_pixels.mp4", pixel_aspect=2)
 
 
 def make_interlaced(folder: Path) -> Path:

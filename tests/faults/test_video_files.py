@@ -172,6 +172,7 @@ UNUSUAL = [  # 15, 16: the recipe, frames, height, width
     ("make_mjpeg_avi", 50, 48, 64),
     ("make_b_frames_avi", 50, 48, 64),
     ("make_interlaced", 50, 48, 64),
+    ("make_wide_pixels", 50, 48, 64),
     ("make_wrong_extension", 50, 48, 64),
     ("make_rotated", 50, 64, 48),  # 14
 ]
@@ -188,6 +189,11 @@ def test_unusual_videos_decode_without_a_word(tmp_path, recipe, frames, height, 
     assert (info.height, info.width) == (height, width)
     if recipe != "make_gif":  # its palette is coarse
         assert abs(number(decoded.frames[-1]) - (frames - 1)) <= 1
+
+
+def test_the_shape_of_pixels_is_reported(tmp_path):  # 16
+    assert probe(bad_videos.make_wide_pixels(tmp_path)).sample_aspect_ratio == 2.0
+    assert probe(bad_videos.make_good(tmp_path)).sample_aspect_ratio == 1.0
 
 
 def test_pixels_of_other_codecs_agree(tmp_path):  # 15
@@ -305,6 +311,14 @@ def test_changed_bytes_give_only_typed_errors(tmp_path):
             except TwinpathError as error:
                 outcomes.add(type(error).__name__)
     assert {True, False} <= outcomes
+
+
+def test_a_title_in_another_encoding_is_no_fault(tmp_path):
+    sound = bad_videos.make_good(tmp_path)
+    data = bad_videos.remux(sound, tmp_path / "title.mkv", lambda _, packet: packet).read_bytes()
+    (tmp_path / "title.mkv").write_bytes(data.replace(b"DURATION", b"TITL\xe9\xe8\xe9\xe8"))
+    decoded = read(tmp_path / "title.mkv")
+    assert decoded.frames_decoded == 50
 
 
 def test_opening_leaves_no_file_open(tmp_path):

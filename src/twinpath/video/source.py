@@ -119,6 +119,7 @@ class VideoSource:
         self.container = av.open(
             "file:" + os.path.abspath(self.path),  # noqa: PTH100 - resolve() would follow symbolic links
             format=self.kind,
+            metadata_errors="replace",  # a title in Latin-1 is no reason to refuse a video
             options={
                 "protocol_whitelist": "file",
                 "format_whitelist": FORMAT_WHITELIST,
@@ -197,8 +198,11 @@ class VideoSource:
             try:
                 for packet in self.container.demux(self.stream):
                     failures = 0
-                    if packet.size:  # an empty one only marks the end
+                    if packet.size:
                         yield packet
+                    elif packet.pts is None and packet.dts is None:
+                        # PyAV marks the end so, once per stream, and stumbles over those that appear midway.
+                        return
             except av.FFmpegError:
                 failures += 1
                 self.read_errors += 1

@@ -1,5 +1,8 @@
 """The right frames, upright, at the right times, and no more work than needed."""
 
+import subprocess
+import sys
+
 import bad_videos
 import numpy as np
 import pytest
@@ -167,3 +170,20 @@ def test_nonsense_is_refused():
         EvenSpan(0, float("nan"), num_frames=8)
     with pytest.raises(ValueError, match="AtTimes needs"):
         AtTimes(())
+
+
+def test_the_package_needs_no_torch():
+    modules = [
+        "clock",
+        "damage",
+        "decode",
+        "find",
+        "passes",
+        "probe",
+        "sampling",
+        "sniff",
+        "source",
+        "writer",
+    ]
+    code = "import sys\n" + "".join(f"import twinpath.video.{name}\n" for name in modules)
+    subprocess.run([sys.executable, "-c", code + "assert 'torch' not in sys.modules"], check=True, timeout=60)
