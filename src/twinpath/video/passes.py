@@ -90,6 +90,8 @@ def _plan_from_here(
     planned = np.asarray(times, dtype=np.float64)[order]
     # Pictures that precede the keyframe refer to the group of pictures before it, which is not there.
     decodable = planned >= keyframe_s
+    if not decodable.any():
+        decodable[:] = True
     keep = decodable & (planned < max(end_s, start_s + TIME_TOLERANCE_S))
     if not keep.any() and len(planned):  # the video starts behind the span: its first frame is what there is
         keep = planned == planned[decodable][0]
