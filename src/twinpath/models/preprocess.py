@@ -41,6 +41,8 @@ class Preprocess(nn.Module):
         if num_crops not in (1, 3):
             raise ValueError(f"1 or 3 spatial crops, not {num_crops}")
         self.short_side, self.crop, self.num_crops = short_side, crop, num_crops
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
 

@@ -1,4 +1,4 @@
-"""A recipe: the small TOML file that says how a model is trained. Every value is checked before work starts."""
+"""A recipe: the small TOML file that says how a model is trained. Values are checked before work starts."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """A procedural world of people who act, for demos, tests and training without any download.
 
-    figure    joint angles to joints in space
-    actions   twelve actions as joint angles over time
-    scene     people, clothes, camera: everything from a seed
-    draw      a scene to pictures
-    clips     pictures to a trainer, or to mp4 files with annotations
+figure    joint angles to joints in space
+actions   twelve actions as joint angles over time
+scene     people, clothes, camera: everything from a seed
+draw      a scene to pictures
+clips     pictures to a trainer, or to mp4 files with annotations
 """
 
 from twinpath.data.synthetic.actions import ACTIONS
@@ -13,8 +13,8 @@ from twinpath.data.synthetic.clips import (
     TRAIN_SEED,
     VALIDATION_SEED,
     ClipStream,
-    annotations,
     labelled_scene,
+    truth_of,
     write_clip,
     write_dataset,
 )
@@ -28,10 +28,10 @@ __all__ = [
     "VALIDATION_SEED",
     "ClipStream",
     "Scene",
-    "annotations",
     "labelled_scene",
     "make_scene",
     "render",
+    "truth_of",
     "write_clip",
     "write_dataset",
 ]

@@ -64,8 +64,12 @@ class ClipStream:
         return frames, ACTIONS.index(scene.label)
 
 
-def annotations(
-    scene: Scene, *, height_px: int, duration_s: float = DURATION_S, keyframe_every_s: float = KEYFRAME_EVERY_S
+def truth_of(
+    scene: Scene,
+    *,
+    height_px: int,
+    duration_s: float = DURATION_S,
+    keyframe_every_s: float = KEYFRAME_EVERY_S,
 ) -> dict[str, Any]:
     """What is true of a clip: its label, and box, track and action of each person at each keyframe.
 
@@ -129,7 +133,7 @@ def write_dataset(
         scene = make_scene(seed + i, action=ACTIONS[(seed + i) % len(ACTIONS)], kind=kind)
         path = folder / f"{i:06d}.mp4"
         write_clip(path, scene, height_px=height_px)
-        truths.append({"video": path.name, **annotations(scene, height_px=height_px)})
+        truths.append({"video": path.name, **truth_of(scene, height_px=height_px)})
         yield path
     with atomic_path(folder / "labels.csv") as temporary, temporary.open("w", newline="") as file:
         table = csv.writer(file)

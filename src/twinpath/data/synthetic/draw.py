@@ -239,7 +239,9 @@ def _surface(rng: np.random.Generator, height: int, width: int) -> Image.Image:
         return _gradient(rng, height, width)
     if kind == 1:
         cells = int(rng.integers(3, 24))
-        return Image.blend(_gradient(rng, height, width), _value_noise(rng, height, width, cells), rng.uniform(0.2, 0.6))
+        return Image.blend(
+            _gradient(rng, height, width), _value_noise(rng, height, width, cells), rng.uniform(0.2, 0.6)
+        )
     picture = _gradient(rng, height, width)
     canvas = ImageDraw.Draw(picture)
     colour, step = _random_colour(rng), max(4, int(height * rng.uniform(0.04, 0.2)))

@@ -100,9 +100,7 @@ class Pose:
 def _direction(flex: Array, out: Array, side: int) -> Array:
     """Unit vectors (T, 3) of a limb that hangs at flex 0, out 0."""
     sign = 1.0 if side == LEFT else -1.0
-    return np.stack(
-        [sign * np.sin(out), -np.cos(out) * np.cos(flex), np.cos(out) * np.sin(flex)], axis=-1
-    )
+    return np.stack([sign * np.sin(out), -np.cos(out) * np.cos(flex), np.cos(out) * np.sin(flex)], axis=-1)
 
 
 def _torso_axes(pose: Pose) -> Array:
@@ -118,7 +116,8 @@ def _torso_axes(pose: Pose) -> Array:
     roll = rotation([[c, -s, zero], [s, c, zero], [zero, zero, one]])
     c, s = np.cos(pose.twist), np.sin(pose.twist)
     twist = rotation([[c, zero, s], [zero, one, zero], [-s, zero, c]])
-    return lean @ roll @ twist
+    axes: Array = lean @ roll @ twist
+    return axes
 
 
 def joints(pose: Pose, body: Body) -> Array:
@@ -128,7 +127,8 @@ def joints(pose: Pose, body: Body) -> Array:
     axes = _torso_axes(pose)
 
     def from_torso(vector: Array | list[float]) -> Array:
-        return np.einsum("tij,tj->ti", axes, np.broadcast_to(np.asarray(vector), (n, 3)))
+        position: Array = np.einsum("tij,tj->ti", axes, np.broadcast_to(np.asarray(vector), (n, 3)))
+        return position
 
     def put(name: str, at: Array) -> Array:
         xyz[:, JOINT[name]] = at

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from twinpath.data.synthetic.actions import ACTIONS, PERFORM, Performance
-from twinpath.data.synthetic.figure import JOINT, Array, Body, joints
+from twinpath.data.synthetic.figure import Array, Body, joints
 
 Colour = tuple[int, int, int]
 
@@ -259,4 +259,5 @@ def followed_xz_m(scene: Scene, t_s: Array) -> Array:
     """(T, 2) how far the main actor has walked, in x and z, since time 0: what the camera goes along with."""
     main = scene.people[0]
     way_m = main.performance.motion(t_s).forward
-    return way_m[:, None] * np.array([np.cos(main.heading), np.sin(main.heading)])
+    way_xz_m: Array = way_m[:, None] * np.array([np.cos(main.heading), np.sin(main.heading)])
+    return way_xz_m

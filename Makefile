@@ -1,0 +1,48 @@
+# Everything starts here; Python 3.11 or newer is all that must be there first.
+# Each target makes .venv when it is missing and installs what constraints.txt pins.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check bench train accuracy format clean
+
+help:  ## Show what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || { echo "making .venv and installing (some minutes, some GB, once) ..."; $(PYTHON) -m venv .venv; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY)  ## Draw a clip, classify it, show the answer
+	@$(BIN)/twinpath demo
+
+test: $(READY)  ## Run every test but the slow ones
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+
+test-slow: $(READY)  ## Run the tests that train and measure for minutes
+	@$(BIN)/python -m pytest -m slow
+
+check: $(READY)  ## Format, lint, types, import layering, public names
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/unit/test_public_names.py
+
+bench: $(READY)  ## Measure speed on this machine
+	@$(BIN)/python benchmarks/bench.py
+
+train: $(READY)  ## Train the embedded model anew (under an hour on 2 cores)
+	@$(BIN)/twinpath train slowfast_tiny
+
+accuracy: $(READY)  ## Measure the embedded model on 1,000 fresh clips
+	@$(BIN)/twinpath test --clips 1000
+
+format: $(READY)  ## Put the code into its form
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean:  ## Remove what was made here
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

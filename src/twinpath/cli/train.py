@@ -1,0 +1,36 @@
+"""`twinpath train`: a recipe to a trained model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from twinpath.cli.options import Debug
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A recipe of the package (slowfast_tiny) or a TOML file.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run.  [default: runs/NAME]")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model by a recipe. Ctrl-C keeps the last whole epoch."""
+    from twinpath.cli.console import say
+    from twinpath.errors import MissingExtra
+    from twinpath.train.recipe import read_recipe
+
+    checked = read_recipe(recipe)
+    try:
+        from twinpath.train.run import train as run
+    except ModuleNotFoundError as error:
+        if error.name not in {"lightning", "torchmetrics"}:
+            raise
+        raise MissingExtra(
+            "training needs Lightning; install it with: pip install 'twinpath[train]'"
+        ) from error
+    folder = out or Path("runs") / checked.name
+    path = run(checked, folder, resume=resume)
+    say(f"wrote {path}")
+    say(f"measure it: twinpath test {checked.model} --weights {path}")

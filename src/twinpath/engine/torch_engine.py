@@ -1,0 +1,96 @@
+"""The torch machine: runs a network with its preprocessing on any device that torch has.
+
+The interface that every machine has: frames uint8 (N, T, H, W, 3) in, scores (N * crops, classes) out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from twinpath.errors import UsageError
+from twinpath.models.preprocess import Preprocess
+from twinpath.zoo.records import InputSpec
+
+
+class ScoringNetwork(Protocol):
+    """What an engine needs of a network."""
+
+    def scores(self, clip: Tensor) -> Tensor: ...
+
+
+def choose_device(wish: str) -> torch.device:
+    """`auto`: the GPU if there is one, else the CPU.
+
+    Raises:
+        UsageError: torch knows no such device, or this machine has none.
+    """
+    if wish == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wish)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"device {wish!r} cannot be used here ({reason}); try --device cpu") from error
+    return device
+
+
+class TorchEngine:
+    """A network and its preprocessing on one device, in float32.
+
+    Args:
+        network: In evaluation mode from here on.
+        spec: Size, crop and normalisation of its input.
+        num_crops: 1 or 3 crops of each clip in space.
+        device: As for `choose_device`.
+        batch_clips: Clips that go through the network at once.
+    """
+
+    name = "torch"
+
+    def __init__(
+        self,
+        network: nn.Module,
+        spec: InputSpec,
+        *,
+        num_crops: int = 1,
+        device: str = "auto",
+        batch_clips: int = 2,
+    ) -> None:
+        self.device = choose_device(device)
+        self.network = network.eval().to(self.device)
+        self.batch_clips = batch_clips
+        self._scores = getattr(self.network, "scores")  # noqa: B009 - nn.Module types it as a Tensor
+        self.preprocess = Preprocess(
+            short_side=spec.short_side_px,
+            crop=spec.crop_px,
+            mean=spec.mean,
+            std=spec.std,
+            num_crops=num_crops,
+        ).to(self.device)
+
+    def describe(self) -> str:
+        """For people: machine, device, precision."""
+        return f"{self.name} {torch.__version__.split('+')[0]}, {self.device}, float32"
+
+    @torch.inference_mode()
+    def __call__(self, clips_NTHWC: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Score clips.
+
+        Args:
+            clips_NTHWC: N clips (T, H, W, 3), RGB, all of one size.
+        Returns:
+            (N * num_crops, classes) float32; the crops of one clip follow each other.
+        """
+        scores: list[Tensor] = []
+        for first in range(0, len(clips_NTHWC), self.batch_clips):
+            batch = torch.from_numpy(np.stack(clips_NTHWC[first : first + self.batch_clips]))
+            crops = self.preprocess(batch.to(self.device)).split(self.batch_clips)
+            scores += [self._scores(crop).float().cpu() for crop in crops]
+        return torch.cat(scores).numpy()

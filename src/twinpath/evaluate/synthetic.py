@@ -1,0 +1,98 @@
+"""How often an answer is right on fresh clips of the synthetic world, by way of real H.264 files."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from twinpath.data.synthetic import ACTIONS, TEST_SEED, labelled_scene, write_clip
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """So often was `truth` taken for `answer`."""
+
+    truth: str
+    answer: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Accuracy, 0 to 1.
+
+    Attributes:
+        top1: Share of right answers.
+        interval: Of 95 % confidence around it (Wilson).
+        by_action: Share of right answers for each action.
+        confusions: What was taken for what, most often first.
+    """
+
+    top1: float
+    interval: tuple[float, float]
+    by_action: dict[str, float]
+    confusions: tuple[Confusion, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def answers_on_fresh_clips(
+    answer: Callable[[Path], str], *, num_clips: int, seed: int = 0, workers: int = 2
+) -> Iterator[tuple[str, str]]:
+    """Make clips as files, ask for each, and throw it away.
+
+    Args:
+        answer: From a video's path to a label.
+        num_clips: How many.
+        seed: The first clip's, counted from `TEST_SEED`, which lies behind every seed of training.
+        workers: Processes that make clips while the network looks at others.
+    Yields:
+        (truth, answer) for each clip, in order of seeds.
+    """
+    spawn = multiprocessing.get_context("spawn")  # the caller may have threads, which a fork would break
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+        waiting: list[tuple[Future[str], Path]] = []
+        for i in range(num_clips + 4 * workers):
+            if i < num_clips:
+                path = Path(folder) / f"{i}.mp4"
+                waiting.append((pool.submit(_make, path, TEST_SEED + seed + i), path))
+            if i >= 4 * workers and waiting:
+                made, path = waiting.pop(0)
+                truth = made.result()
+                yield truth, answer(path)
+                path.unlink()
+
+
+def _make(path: Path, seed: int) -> str:
+    scene = labelled_scene(seed)
+    write_clip(path, scene)
+    return scene.label
+
+
+def summarise(pairs: list[tuple[str, str]]) -> Summary:
+    """Pairs (truth, answer) to accuracies."""
+    seen, right = Counter(truth for truth, _ in pairs), Counter(t for t, a in pairs if t == a)
+    wrong = Counter((t, a) for t, a in pairs if t != a)
+    return Summary(
+        top1=right.total() / len(pairs),
+        interval=_wilson(right.total(), len(pairs)),
+        by_action={a: right[a] / seen[a] for a in ACTIONS if seen[a]},
+        confusions=tuple(Confusion(t, a, n) for (t, a), n in wrong.most_common()),
+    )
+
+
+def _wilson(right: int, of: int) -> tuple[float, float]:
+    """Wilson's score interval at 95 %. Source: Wilson 1927, J. Am. Stat. Assoc. 22."""
+    z = 1.96
+    p, scale = right / of, 1 + z * z / of
+    middle = (p + z * z / (2 * of)) / scale
+    half = z * math.sqrt(p * (1 - p) / of + z * z / (4 * of * of)) / scale
+    return max(0.0, middle - half), min(1.0, middle + half)
