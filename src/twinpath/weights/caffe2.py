@@ -8,6 +8,7 @@ The pure Python unpickler is meant: its memo is a dict, so a forged index cannot
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
@@ -64,6 +65,7 @@ _MALFORMED = (
     OverflowError,
     RecursionError,
     MemoryError,
+    struct.error,
 )
 
 

@@ -9,6 +9,8 @@ import gzip
 import io
 import pickle
 import re
+import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -137,7 +139,7 @@ def _check_archive(file: BinaryIO, path: Path) -> None:
                     with archive.open(member) as content:
                         while content.read(_CHUNK_BYTES):
                             pass
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, EOFError, ValueError, OSError, NotImplementedError, RuntimeError) as error:
         raise DamagedWeights(f"{path} is damaged or cut short ({_first_line(error)})") from error
 
 
@@ -147,7 +149,9 @@ def _load_torch(path: Path, kind: Kind, source: Path | io.BytesIO) -> Any:
         source = source if isinstance(source, io.BytesIO) else io.BytesIO(source.read_bytes())
         source.seek(0)
     try:
-        return torch.load(source, map_location="cpu", weights_only=True, mmap=mapped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about protocols: what cannot be read raises
+            return torch.load(source, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
         if wanted:
@@ -175,6 +179,7 @@ _TORCH_FAILS = (
     OverflowError,
     MemoryError,
     RecursionError,
+    struct.error,
 )
 
 

@@ -164,8 +164,12 @@ def _networks_that_fit(found: dict[str, Tensor]) -> list[str]:
     head = shapes.get("head.projection.weight")
     if head is None:
         return []
+    num_blocks = sum(name.endswith("conv_a.weight") for name in shapes)
     fits = []
     for name, architecture in ARCHITECTURES.items():
+        pathways = 2 if architecture.family == "slowfast" else 1
+        if num_blocks != pathways * sum(architecture.options["blocks"]):
+            continue  # building the deep ones takes a while
         with torch.device("meta"):  # shapes only, no memory
             candidate = architecture.build(num_classes=head[0])
         if {n: tuple(t.shape) for n, t in _state(candidate).items()} == shapes:
