@@ -34,7 +34,7 @@ Progress = Callable[[int, int | None], None]
 """Told the bytes done and the bytes expected (None: the server does not say)."""
 
 MAX_FILE_BYTES = 8 << 30  # several times the largest published file
-_CHUNK_BYTES = 1 << 18
+_SOME_BYTES = 1 << 18  # a try that brings less brought next to nothing
 _REDIRECTS = 5
 _RETRY_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
@@ -190,7 +190,7 @@ def _download(url: str, final: Path, progress: Progress | None, patience: Patien
                 reason = _reason(error)
             except _Interrupted as error:
                 reason = str(error)
-            if part.size() >= furthest + _CHUNK_BYTES:
+            if part.size() >= furthest + _SOME_BYTES:
                 idle, pause_s, furthest = 0, patience.backoff_s, part.size()
             idle += 1
             if idle >= patience.attempts:
@@ -226,7 +226,7 @@ def _try_once(client: httpx.Client, url: str, part: _Part, progress: Progress | 
             raise DownloadFailed(f"it is said to have {total} bytes, over the limit of {MAX_FILE_BYTES}")
         done = start
         with part.open(start, response.headers) as file:
-            for chunk in response.iter_raw(_CHUNK_BYTES):
+            for chunk in response.iter_raw():  # as it arrives, so that nothing is lost when it breaks off
                 file.write(chunk)
                 done += len(chunk)
                 if done > (MAX_FILE_BYTES if total is None else total):

@@ -5,6 +5,7 @@ No torch here: a download is looked at before it is kept.
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 from typing import Literal
@@ -80,12 +81,23 @@ def check_whole(path: Path, *, where: str | None = None) -> None:
         except (zipfile.BadZipFile, ValueError, OSError) as error:
             raise DamagedWeights(f"{where} is cut short: its table of contents is missing") from error
     elif kind == "safetensors":
-        with path.open("rb") as file:
-            header_bytes = int.from_bytes(file.read(8), "little")
-        if 8 + header_bytes > size:
-            raise DamagedWeights(f"{where} is cut short: {size} bytes, its header alone has {header_bytes}")
+        promised = _safetensors_size(path, where)
+        if size != promised:
+            raise DamagedWeights(f"{where} is cut short or too long: {size} bytes of {promised}")
     elif kind == "pickle":
         with path.open("rb") as file:
             file.seek(-1, 2)
             if file.read(1).strip() != b".":
                 raise DamagedWeights(f"{where} is cut short: its pickle does not end")
+
+
+def _safetensors_size(path: Path, where: str) -> int:
+    """How long a safetensors file is by its own header, in bytes."""
+    with path.open("rb") as file:
+        header_bytes = int.from_bytes(file.read(8), "little")
+        try:
+            header = json.loads(file.read(header_bytes))
+            entries = [entry for name, entry in header.items() if name != "__metadata__"]
+            return 8 + header_bytes + max((int(e["data_offsets"][1]) for e in entries), default=0)
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+            raise DamagedWeights(f"{where} is damaged or cut short: its header cannot be read") from error
