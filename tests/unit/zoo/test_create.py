@@ -1,0 +1,174 @@
+"""From a name to a network with its weights."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+
+from twinpath.errors import DownloadFailed, UnknownModel, UsageError
+from twinpath.models.layers.head import PooledHead
+from twinpath.models.registry import ARCHITECTURES, architecture
+from twinpath.weights.fetch import cached_path
+from twinpath.weights.load import load_weights, save_weights
+from twinpath.zoo.create import create_model, input_spec, list_models, resolve, weights_path
+from twinpath.zoo.records import record
+
+TINY = "slowfast_tiny.synthetic"
+LARGEST_RUN = {"slowfast_tiny", "slow_r50_4x16", "fast_r50_8x8", "slowfast_r50_4x16"}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TWINPATH_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("TWINPATH_MIRROR", raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_every_network(name: str) -> None:
+    """Builds with the given classes; those that are affordable run a small clip."""
+    network = architecture(name)
+    if name not in LARGEST_RUN:
+        with torch.device("meta"):
+            model = create_model(name, num_classes=3)
+        assert model.head.projection.out_features == 3
+        return
+    model = create_model(name, num_classes=3).eval()
+    clip = torch.zeros(2, 3, network.num_frames, 64, 64)
+    with torch.inference_mode():
+        logits, scores = model(clip), model.scores(clip)
+    assert logits.shape == scores.shape == (2, 3)
+    assert torch.allclose(scores.sum(dim=1), torch.ones(2))
+
+
+def test_backward_reaches_every_parameter() -> None:
+    model = create_model("slowfast_tiny")
+    assert model.training
+    model(torch.randn(2, 3, 16, 32, 32)).square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_saved_weights_load_again(home: Path) -> None:
+    model = create_model("slowfast_tiny").eval()
+    save_weights(model, home / "w.safetensors")
+    again = create_model("slowfast_tiny").eval()
+    load_weights(again, home / "w.safetensors")
+    clip = torch.randn(1, 3, 16, 64, 64)
+    with torch.inference_mode():
+        assert torch.equal(model(clip), again(clip))
+
+
+def test_list_is_sorted_and_every_name_resolves() -> None:
+    names = list_models()
+    assert names == sorted(set(names))
+    assert {"slowfast_r50_8x8", "slowfast_r50_8x8.ptv_k400", TINY} <= set(names)
+    assert set(list_models("slowfast_r101*")) == {n for n in names if n.startswith("slowfast_r101")}
+    for name in names:
+        network, rec = resolve(name)
+        spec = input_spec(name)
+        assert name == network.name or (rec is not None and rec.name == name)
+        assert spec.num_frames == network.num_frames
+        assert spec.short_side_px >= spec.crop_px >= network.train_crop
+
+
+def test_a_record_shapes_its_network() -> None:
+    with torch.device("meta"):
+        charades = create_model("slow_r50_8x8.ptv_charades").head
+        ssv2 = create_model("slowfast_r50_16x8.psf_ssv2_multigrid").head
+    assert isinstance(charades, PooledHead)
+    assert (charades.activation, charades.averaging) == ("sigmoid", "logits")
+    assert charades.projection.out_features == 157
+    assert (ssv2.activation, ssv2.averaging) == ("softmax", "scores")
+    assert input_spec("slowfast_r50_16x8.psf_ssv2").sampling == "segments"
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("slowfast_r50_8x", "slowfast_r50_8x8"), ("slowfast_r50_8x8.ptv_k40", r"slowfast_r50_8x8\.ptv_k400")],
+)
+def test_unknown_name(name: str, near: str) -> None:
+    with pytest.raises(UnknownModel, match=f"did you mean {near}"):
+        create_model(name)
+
+
+def test_no_published_weights() -> None:
+    with pytest.raises(UnknownModel, match="no weights are published"):
+        create_model("fast_r50_8x8", pretrained=True)
+
+
+def test_no_classes() -> None:
+    with pytest.raises(UsageError, match="num_classes=0"):
+        create_model("slowfast_tiny", num_classes=0)
+
+
+@pytest.mark.parametrize("name", ["slowfast_tiny", TINY])
+def test_embedded_weights(name: str) -> None:
+    model = create_model(name, pretrained=True)
+    fresh = create_model(name)
+    assert not torch.equal(model.slow.stem.conv.weight, fresh.slow.stem.conv.weight)
+
+
+def test_another_number_of_classes_says_what_was_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        model = create_model(TINY, pretrained=True, num_classes=5)
+    assert model.head.projection.out_features == 5
+    assert len(caplog.records) == 1
+    assert "head.projection.weight and .bias were left out" in caplog.text
+    assert torch.equal(model.slow.stem.conv.weight, create_model(TINY, pretrained=True).slow.stem.conv.weight)
+    caplog.clear()
+    create_model(TINY, pretrained=True, num_classes=12)
+    assert not caplog.records
+
+
+def test_weights_in_the_cache_are_used(home: Path) -> None:
+    rec = record("slow_r50_4x16.ptv_k400")
+    source = architecture("slow_r50_4x16").build()
+    path = cached_path(rec)
+    save_weights(source, path)  # whatever its name and format, the content decides
+    model = create_model(rec.name, pretrained=True)
+    assert torch.equal(model.pathway.stem.conv.weight, source.pathway.stem.conv.weight)
+    path.with_name(path.name + ".json").unlink()
+    path.write_bytes(gzip.compress(path.read_bytes(), 0))
+    assert weights_path(rec) == path
+
+
+def test_offline_says_where_to_put_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWINPATH_MIRROR", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "*")
+    rec = record("slow_r50_4x16.ptv_k400")
+    with pytest.raises(DownloadFailed) as caught:
+        create_model(rec.name, pretrained=True)
+    assert str(cached_path(rec)) in str(caught.value)
+    assert "http://127.0.0.1:9/pytorchvideo/model_zoo/kinetics/SLOW_4x16_R50.pyth" in str(caught.value)
+
+
+def test_upstreams_average_in_different_order_at_a_larger_crop() -> None:
+    """At 256 px a network trained at 224 has 2x2 positions: mean of logits is not mean of scores."""
+    channels, windows = [8], [(4, 7, 7)]
+    torch.manual_seed(0)
+    logits_first, scores_first = (
+        PooledHead(channels, 5, windows=windows, dropout=0.0, activation="softmax", averaging=averaging)
+        for averaging in ("logits", "scores")
+    )
+    scores_first.load_state_dict(logits_first.state_dict())
+    small, large = torch.randn(1, 8, 4, 7, 7) * 9, torch.randn(1, 8, 4, 8, 8) * 30
+    assert logits_first._logits_at_positions([large]).shape == (1, 1, 2, 2, 5)
+    assert torch.allclose(logits_first.scores([small]), scores_first.scores([small]))
+    at_positions = logits_first._logits_at_positions([large])
+    mean_of_logits = at_positions.mean(dim=(1, 2, 3)).softmax(dim=-1)
+    mean_of_scores = at_positions.softmax(dim=-1).mean(dim=(1, 2, 3))
+    assert torch.allclose(logits_first.scores([large]), mean_of_logits)
+    assert torch.allclose(scores_first.scores([large]), mean_of_scores)
+    assert (mean_of_logits - mean_of_scores).abs().max() > 0.01
+
+
+def test_multigrid_records_pool_the_whole_map() -> None:
+    with torch.device("meta"):
+        window = create_model("slowfast_r50_8x8.psf_k400_stepwise").head.windows
+        whole = create_model("slowfast_r50_8x8.psf_k400_multigrid").head.windows
+    assert window == ((8, 7, 7), (32, 7, 7))
+    assert all(side > 1000 for _, *sides in whole for side in sides)
