@@ -33,6 +33,8 @@ class ActionModule(L.LightningModule):
         self.accuracy = MulticlassAccuracy(num_classes=len(ACTIONS), average="micro")
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
+        # A step's dropout follows from its number, so that a resumed run goes the same way.
+        torch.manual_seed(self.recipe.seed + self.global_step)
         clips, labels = batch
         logits = self.network(clips.to(memory_format=torch.channels_last_3d)).float()
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)

@@ -34,7 +34,8 @@ class Recipe(BaseModel):
     warmup_fraction: float = Field(ge=0, lt=1)  # of all steps
     weight_decay: float = Field(ge=0)  # not on norms and biases
     label_smoothing: float = Field(ge=0, lt=1)
-    precision: Literal["32-true", "bf16-mixed"]  # bf16 is 1.6 times as fast on a CPU that has it
+    precision: Literal["32-true", "bf16-mixed"]  # bf16 is faster on a CPU or GPU that has it
+    stored_as: Literal["float32", "float16"]  # of the finished weights
 
 
 def built_in_recipes() -> list[str]:
