@@ -2,7 +2,8 @@
 
 The published weight files are not part of the tests. A golden file says what the reference network
 gives for weights made by `golden_array`; if ours gives the same through our loader for that file
-format, then the published file gives the published accuracy. See tests/golden/README.md.
+format, then the published file gives the published accuracy. The figures were
+measured on PyTorchVideo and PySlowFast with PyTorch 2.14 on a CPU; each file names its source.
 """
 
 from __future__ import annotations
