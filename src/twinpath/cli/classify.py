@@ -16,22 +16,36 @@ if TYPE_CHECKING:
     from twinpath.recognize.results import Classification
     from twinpath.zoo.records import Record
 
-OFFERED = "slowfast_r50_8x8.ptv_k400"  # the download to offer: the demo world's own model
+OFFERED = "slowfast_r50_8x8.ptv_k400"  # the download to offer: good, and runs on a CPU in seconds
 
 
 def classify(
-    videos: Annotated[list[str], typer.Argument(help="Files, folders or patterns such as 'clips/*.mp4'.")],
-    model: Annotated[str | None, typer.Option(help="A name of `twinpath models list`.")] = None,
-    weights: Annotated[Path | None, typer.Option(help="A weight file to use with the model.")] = None,
-    start: Annotated[float, typer.Option(help="Where to begin in each video, in seconds.")] = 0.0,
-    views: Annotated[str, typer.Option(help="Crops in space x clips in time; 3x10 is thorough.")] = "1x1",
-    top: Annotated[int, typer.Option(help="How many labels to show.")] = 5,
+    videos: Annotated[
+        list[str],
+        typer.Argument(metavar="VIDEO", help="Files, folders or patterns such as 'clips/*.mp4'."),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A name of `twinpath models list`.  [default: the best Kinetics weights on this machine]",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A weight file to use with the model.")
+    ] = None,
+    start: Annotated[
+        float, typer.Option(min=0, metavar="S", help="Where to begin in each video, in seconds.")
+    ] = 0.0,
+    views: Annotated[
+        str, typer.Option(metavar="SxT", help="Crops in space x clips in time; 3x10 is thorough.")
+    ] = "1x1",
+    top: Annotated[int, typer.Option(min=1, metavar="K", help="How many labels to show.")] = 5,
     device: Device = "auto",
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Tell which activity each video shows."""
-    from twinpath.cli.console import say
     from twinpath.errors import PartialFailure, UsageError
     from twinpath.recognize.views import Views
     from twinpath.video.find import find_videos
@@ -49,7 +63,6 @@ def classify(
     load_s = time.perf_counter() - began_s
     failed = _run(classifier, paths, start_s=start, views=views, top=top, json=json, load_s=load_s)
     if failed:
-        say(f"{len(paths) - failed} of {len(paths)} videos classified, {failed} failed")
         raise PartialFailure(f"{failed} of {len(paths)} videos could not be used; each is named above")
 
 
@@ -57,6 +70,8 @@ def _load(model: str, weights: Path | None, device: str) -> Classifier:
     from twinpath.recognize.classify import Classifier
     from twinpath.weights.fetch import progress_bar
 
+    if not sys.stderr.isatty():
+        return Classifier(model, weights, device)
     with progress_bar(f"downloading {model}") as progress:
         return Classifier(model, weights, device, progress=progress)
 
@@ -73,27 +88,35 @@ def _run(
 ) -> int:
     """Classify and print each video as soon as it is done; returns how many failed."""
     from twinpath.cli.console import print_json, say, with_progress
-    from twinpath.errors import InputError, LimitExceeded, UsageError
 
     failed = 0
-    for path in with_progress(paths, total=len(paths), title="classifying"):
-        try:
-            answer = classifier(path, start_s=start_s, views=views, top_k=top)
-        except (InputError, LimitExceeded, UsageError, OSError) as error:
+    answers = (_answer(classifier, path, start_s=start_s, views=views, top=top) for path in paths)
+    for number, answer in enumerate(with_progress(answers, total=len(paths), title="classifying")):
+        if isinstance(answer, Exception):
             if len(paths) == 1:
-                raise
+                raise answer
             failed += 1
-            say(f"twinpath: {error}")
+            say(f"twinpath: {answer}")
             if json:
-                print_json(
-                    {"video": str(path), "error": {"type": type(error).__name__, "message": str(error)}}
-                )
-            continue
-        if json:
+                error = {"type": type(answer).__name__, "message": str(answer)}
+                print_json({"video": str(paths[number]), "error": error})
+        elif json:
             print_json(_as_json(answer, load_s))
         else:
-            _print(answer, load_s)
+            _print(answer, load_s, is_first=number == failed)
     return failed
+
+
+def _answer(
+    classifier: Classifier, path: Path, *, start_s: float, views: str, top: int
+) -> Classification | Exception:
+    """The answer, or why there is none: one bad file does not end a batch."""
+    from twinpath.errors import InputError, LimitExceeded, UsageError
+
+    try:
+        return classifier(path, start_s=start_s, views=views, top_k=top)
+    except (InputError, LimitExceeded, UsageError, OSError) as error:
+        return error
 
 
 def _as_json(answer: Classification, load_s: float) -> dict[str, object]:
@@ -102,15 +125,23 @@ def _as_json(answer: Classification, load_s: float) -> dict[str, object]:
     return values
 
 
-def _print(answer: Classification, load_s: float) -> None:
-    from twinpath.cli.console import one_line, print_predictions, say
+def _print(answer: Classification, load_s: float, *, is_first: bool) -> None:
+    """The table on stdout; on stderr what is worth a remark, once where it holds for every video."""
+    from twinpath.cli.console import print_predictions, say
+    from twinpath.recognize.classify import SYNTHETIC_WARNING
+    from twinpath.video.source import show
 
-    print(f"{one_line(answer.video or '')}  ({answer.model}, {answer.views} views)", flush=True)
+    video = show(Path(answer.video or ""))
+    if is_first:
+        say(f"{answer.model} on {answer.engine}, loaded in {load_s:.1f} s")
+    print(f"{video}  ({answer.views} views)", flush=True)
     print_predictions(answer.predictions)
     for warning in answer.warnings:
-        say(f"warning: {answer.video}: {warning}")
-    took = answer.timing_s
-    say(f"load {load_s:.1f} s, decode {took['decode']:.2f} s, infer {took['infer']:.2f} s, {answer.engine}")
+        if warning != SYNTHETIC_WARNING:
+            say(f"warning: {video}: {warning}")
+        elif is_first:
+            say(f"warning: {warning}")
+    say(f"decoded in {answer.timing_s['decode']:.2f} s, classified in {answer.timing_s['infer']:.2f} s")
 
 
 def _best_cached_or_offered() -> Record:
@@ -128,7 +159,7 @@ def _best_cached_or_offered() -> Record:
         return best
     offered = record(OFFERED)
     if sys.stdin.isatty() and sys.stderr.isatty():
-        question = f"No weights for real video are on this machine. Download {offered.name} (about 140 MB)?"
+        question = f"No weights for real video are on this machine. Download {offered.name} (264 MB)?"
         if typer.confirm(question, default=True, err=True):
             return offered
     raise UsageError(

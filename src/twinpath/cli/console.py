@@ -27,8 +27,8 @@ def say(message: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on a line of its own, at once."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
+    """One JSON object on a line of its own, at once; ASCII, which every locale can write."""
+    print(json.dumps(value, allow_nan=False), flush=True)
 
 
 def stdout_console() -> Console:
@@ -43,14 +43,14 @@ def stdout_console() -> Console:
 def print_predictions(predictions: Iterable[Prediction]) -> None:
     """Labels, bars and scores."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
-    for column in ("label", "bar", "score"):
-        table.add_column(column, justify="right" if column == "score" else "left")
+    table.add_column("label")
+    table.add_column("bar", style="cyan", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
     for prediction in predictions:
-        table.add_row(
-            prediction.label, f"[cyan]{bar(prediction.score)}[/]", f"{100 * prediction.score:.1f} %"
-        )
+        table.add_row(Text(prediction.label), bar(prediction.score), f"{100 * prediction.score:.1f} %")
     stdout_console().print(table)
 
 
@@ -62,16 +62,29 @@ def bar(share: float) -> str:
 
 
 def with_progress(items: Iterable[Item], *, total: int, title: str) -> Iterator[Item]:
-    """The same items, with a bar and the time left on stderr if that is a terminal."""
+    """The same items, with a bar and the time left on stderr if that is a terminal.
+
+    The bar is there while an item is being made, and gone while the caller has it and may print.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(file=sys.stderr)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=total < 2 or not console.is_terminal
-    ) as bars:
-        task = bars.add_task(title, total=total)
-        for item in items:
-            yield item
-            bars.advance(task)
+    bars = Progress(
+        *columns,
+        console=console,
+        transient=True,
+        redirect_stdout=False,  # rich would send results that go to a file to the terminal instead
+        disable=total < 2 or not console.is_terminal,
+    )
+    task = bars.add_task(title, total=total)
+    iterator = iter(items)
+    while True:
+        with bars:
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+        bars.advance(task)
+        yield item

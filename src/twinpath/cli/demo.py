@@ -16,13 +16,17 @@ MODEL = "slowfast_tiny.synthetic"
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the clip, the answer and a picture.")] = Path("demo"),
-    action: Annotated[str | None, typer.Option(help="What the figure shall do.  [default: by seed]")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, another scene.")] = 3,
+    out: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Folder for the clip, the answer and a picture.")
+    ] = Path("demo"),
+    action: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What the figure shall do.  [default: by seed]")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Another seed, another scene.")] = 3,
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Make a clip of a synthetic world, classify it, and draw the answer on it."""
+    """Draw a clip, classify it, and show the answer on it."""
     from twinpath.cli.console import print_json, print_predictions, say
     from twinpath.data.synthetic import ACTIONS, TEST_SEED, make_scene, write_clip
     from twinpath.errors import UsageError

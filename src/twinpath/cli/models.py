@@ -20,7 +20,9 @@ models = typer.Typer(
 
 @models.command("list")
 def list_(
-    pattern: Annotated[str, typer.Argument(help="A shell pattern such as 'slowfast*'.")] = "*",
+    pattern: Annotated[
+        str, typer.Argument(metavar="PATTERN", help="A shell pattern such as 'slowfast*'.")
+    ] = "*",
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -41,11 +43,11 @@ def list_(
 
 @models.command()
 def info(
-    name: Annotated[str, typer.Argument(help="A name of `twinpath models list`.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of `twinpath models list`.")],
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Tell what a model takes, how good it is published to be, and where its weights are."""
+    """Tell about one: its input, accuracy, licence and weights."""
     from twinpath.cli.console import print_json
 
     facts = _facts(name) | {"params": _count_parameters(name)}
@@ -54,7 +56,7 @@ def info(
         return
     width = max(len(key) for key in facts)
     for key, value in facts.items():
-        print(f"{key.ljust(width)}  {_readable(value)}")
+        print(f"{key.ljust(width)}  {_readable(value)}", flush=True)
 
 
 def _facts(name: str) -> dict[str, Any]:
@@ -119,31 +121,29 @@ def _count_parameters(name: str) -> int:
 
 
 def _print_table(names: list[str]) -> None:
+    """Narrow enough for a terminal of 80 columns: names are to be copied, so none is cut."""
     from rich.table import Table
 
     from twinpath.cli.console import stdout_console
-    from twinpath.zoo.create import input_spec, resolve
+    from twinpath.zoo.create import resolve
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("name", "dataset", "frames x rate", "crop", "top-1", "weights"):
-        table.add_column(title, justify="right" if title in {"crop", "top-1"} else "left", no_wrap=True)
+    for title in ("name", "dataset", "top-1 %", "here"):
+        table.add_column(title, justify="right" if title == "top-1 %" else "left", no_wrap=True)
     for name in names:
         architecture, record = resolve(name)
-        own = None if name == architecture.name else record
-        spec = input_spec(name)
-        best = f"see {record.name}" if record else "none published"
-        table.add_row(
-            name,
-            own.dataset if own else "",
-            f"{spec.num_frames} x {spec.sampling_rate}",
-            str(spec.crop_px),
-            f"{own.top1:.1f}" if own and own.top1 is not None else "",
-            best if own is None else "on this machine" if _where(own) else "to download",
-        )
+        if name == architecture.name:
+            best = record.name.removeprefix(name) if record else "no published weights"
+            table.add_row(name, f"takes {best}" if record else best, "", "")
+        elif record is not None:
+            top1 = "" if record.top1 is None else f"{record.top1:.1f}"
+            table.add_row(name, record.dataset, top1, "yes" if _where(record) else "no")
     stdout_console().print(table)
 
 
 def _readable(value: Any) -> str:
     if value is None:
         return "-"
-    return " ".join(str(v) for v in value) if isinstance(value, tuple) else str(value)
+    if isinstance(value, tuple):
+        return " ".join(str(v) for v in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -11,14 +11,20 @@ from twinpath.cli.options import Debug
 
 
 def synthetic(
-    folder: Annotated[Path, typer.Argument(help="Where to write clips, labels.csv and annotations.jsonl.")],
-    clips: Annotated[int, typer.Option(min=1, help="How many.")] = 24,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clips.")] = 0,
-    height: Annotated[int, typer.Option(min=32, max=2160, help="Of the frames, in pixels.")] = 240,
-    kind: Annotated[str, typer.Option(help="clip: one action; people: each person their own.")] = "clip",
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Where to write clips, labels.csv and annotations.jsonl.")
+    ],
+    clips: Annotated[int, typer.Option(min=1, metavar="N", help="How many.")] = 24,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed gives the same clips.")] = 0,
+    height: Annotated[
+        int, typer.Option(min=32, max=2160, metavar="PX", help="Of the frames, in pixels.")
+    ] = 240,
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="clip: one action; people: each person their own.")
+    ] = "clip",
     debug: Debug = False,
 ) -> None:
-    """Make H.264 clips of people who act, with labels, boxes and tracks."""
+    """Make clips of people who act, with labels and boxes."""
     from twinpath.cli.console import say, with_progress
     from twinpath.data.synthetic import write_dataset
     from twinpath.errors import UsageError

@@ -11,26 +11,34 @@ from twinpath.cli.options import AsJson, Debug, Device
 
 
 def test(
-    model: Annotated[str, typer.Argument(help="A model of the synthetic world.")] = "slowfast_tiny.synthetic",
-    weights: Annotated[Path | None, typer.Option(help="A weight file to use with the model.")] = None,
-    clips: Annotated[int, typer.Option(min=1, help="How many fresh clips to make.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Which clips; training sees none of these.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that make clips.")] = 2,
+    model: Annotated[
+        str, typer.Argument(metavar="NAME", help="A model of the synthetic world.")
+    ] = "slowfast_tiny.synthetic",
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A weight file to use with the model.")
+    ] = None,
+    clips: Annotated[int, typer.Option(min=1, metavar="N", help="How many fresh clips to make.")] = 1000,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Which clips; training sees none of these.")
+    ] = 0,
+    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that make clips.")] = 2,
     device: Device = "auto",
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Measure top-1 accuracy on fresh clips of the synthetic world, as H.264 files."""
+    """Measure accuracy on fresh clips of the synthetic world."""
     from twinpath.cli.console import bar, print_json, with_progress
     from twinpath.errors import UsageError
     from twinpath.evaluate.synthetic import answers_on_fresh_clips, summarise
     from twinpath.recognize.classify import Classifier
+    from twinpath.zoo.create import resolve
 
-    classifier = Classifier(model, weights, device)
-    if classifier.dataset != "synthetic":
+    _, record = resolve(model)
+    if record is None or record.dataset != "synthetic":  # said before anything is downloaded
         raise UsageError(
             f"{model} is no model of the synthetic world; other test sets come in a later version"
         )
+    classifier = Classifier(model, weights, device)
     answers = answers_on_fresh_clips(
         lambda path: classifier(path).label, num_clips=clips, seed=seed, workers=workers
     )

@@ -11,8 +11,12 @@ from twinpath.cli.options import Debug
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe of the package (slowfast_tiny) or a TOML file.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the run.  [default: runs/NAME]")] = None,
+    recipe: Annotated[
+        str, typer.Argument(metavar="RECIPE", help="A recipe of the package (slowfast_tiny) or a TOML file.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of the run.  [default: runs/NAME]")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch.")] = False,
     debug: Debug = False,
 ) -> None:

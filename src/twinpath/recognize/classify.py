@@ -62,12 +62,14 @@ class Classifier:
         architecture, record = resolve(model)
         if record is None and weights is None:
             raise UsageError(f"no weights are published for {model}; give a file with --weights")
+        from twinpath.engine.torch_engine import choose_device
+
         self.model = record.name if record else architecture.name
         self.spec = input_spec(model)
         self.dataset = record.dataset if record else "kinetics400"
         self.labels = labels(self.dataset)
         self._take_highest = record is not None and record.views_pooling == "max"
-        self._device = device
+        self._device = str(choose_device(device))  # before the load, which takes long
         self._network = _load_network(self.model, weights, progress)
         self._engines: dict[int, TorchEngine] = {}
         if len(self.labels) != _num_classes(self._network):
@@ -113,6 +115,8 @@ class Classifier:
         clips: list[Frames]
         warnings: list[str]
         if isinstance(video, np.ndarray):
+            if wanted.time != 1 or start_s:
+                raise UsageError("frames are one clip: a start and views in time are for files")
             clips, warnings = [_evenly(video, self.spec.num_frames)], []
         else:
             clips, warnings = self._decode(Path(video), wanted, start_s)
