@@ -1,0 +1,20 @@
+"""Lets the tests here import `commands`, `golden_weights` and `real_videos` from the folder above."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import pytest
+
+from twinpath.data.synthetic import TEST_SEED, labelled_scene, write_clip
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with three clips of 2.4 s of the synthetic world, one of them in a folder of its own."""
+    folder = tmp_path_factory.mktemp("clips")
+    (folder / "more").mkdir()
+    for number, name in enumerate(("a.mp4", "b.mp4", "more/c.mp4")):
+        write_clip(folder / name, labelled_scene(TEST_SEED + number), height_px=96)
+    return folder

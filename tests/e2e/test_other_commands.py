@@ -1,0 +1,230 @@
+"""Every command but `classify`, as a user meets it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from commands import TINY, environment, on_terminal, twinpath
+from twinpath import __version__, list_models
+from twinpath.data.synthetic import ACTIONS
+from twinpath.video.decode import FrameStream
+
+HEAVY = {"torch", "lightning", "rich", "pydantic", "httpx", "av", "numpy", "PIL"}
+
+
+def imported_by(*arguments: str | Path) -> set[str]:
+    """Top-level packages that a command imports."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "twinpath", *map(str, arguments)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return {
+        name.split(".")[0] for name in re.findall(r"^import time:.*\| +(\S+)$", done.stderr, re.MULTILINE)
+    }
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """So it answers in a tenth of a second: 0.08 s on the machine where this was written."""
+    assert not imported_by("--help") & HEAVY
+    assert not imported_by("classify", "--help") & (HEAVY - {"pydantic"})  # typer itself imports that one
+
+
+def test_what_needs_no_network_imports_no_torch(tmp_path: Path) -> None:
+    (tmp_path / "bad.mp4").write_text("no video")
+    for arguments in (
+        ("models", "list"),
+        ("classify", tmp_path / "bad.mp4", *TINY),
+        ("classify", tmp_path / "bad.mp4", "--model", "nonsense"),
+    ):
+        assert "torch" not in imported_by(*arguments)
+
+
+def test_help_names_every_command() -> None:
+    shown = twinpath("--help").out
+    for command in ("demo", "classify", "models", "test", "train", "synthetic"):
+        assert re.search(rf"^  {command} +[A-Z].*[^.]\.$", shown, re.MULTILINE), command  # a whole sentence
+
+
+def test_version() -> None:
+    assert twinpath("--version").out == f"twinpath {__version__}\n"
+    module = subprocess.run(
+        [sys.executable, "-m", "twinpath", "--version"], capture_output=True, text=True, check=True
+    )
+    assert module.stdout == f"twinpath {__version__}\n"
+
+
+def test_a_command_that_does_not_exist() -> None:
+    assert "Did you mean 'classify'?" in twinpath("clasify", code=2).err
+
+
+# demo
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("demo") / "new"
+    return folder, twinpath("demo", "--out", folder).out
+
+
+def test_demo_shows_a_classified_video(demo: tuple[Path, str]) -> None:
+    folder, shown = demo
+    assert sorted(path.name for path in folder.iterdir()) == ["answer.mp4", "answer.png", "clip.mp4"]
+    assert f"{folder / 'clip.mp4'} shows a figure that does: " in shown
+    assert str(folder / "answer.mp4") in shown
+    assert str(folder / "answer.png") in shown
+    assert shown.count(" %\n") == 5
+    assert shown.endswith(
+        "This model knows the synthetic world only. For real video: twinpath classify VIDEO\n"
+    )
+
+
+def test_demo_draws_on_every_frame(demo: tuple[Path, str]) -> None:
+    folder, _ = demo
+    with FrameStream(folder / "clip.mp4") as clip, FrameStream(folder / "answer.mp4") as answer:
+        plain, drawn = list(clip), list(answer)
+    assert len(drawn) == len(plain) == 72
+    assert [time_s for time_s, _ in drawn] == [time_s for time_s, _ in plain]
+    differences = [abs(a.astype(int) - b).mean(axis=2) for (_, a), (_, b) in zip(plain, drawn, strict=True)]
+    assert all((d[:40, :100] > 20).mean() > 0.3 for d in differences)  # the panel
+    assert all((d[-100:] > 20).mean() < 0.01 for d in differences)  # the rest is the clip
+    with Image.open(folder / "answer.png") as picture:
+        height, width, _ = plain[0][1].shape
+        assert picture.size == (3 * width, height)
+
+
+def test_demo_is_right(tmp_path: Path) -> None:
+    answer = twinpath("demo", "--out", tmp_path, "--json").object
+    assert answer["truth"] in ACTIONS
+    assert "synthetic world only" in answer["warnings"][0]
+    assert answer["predictions"][0]["label"] == answer["truth"]
+
+
+def test_demo_of_an_action_that_nobody_can_do(tmp_path: Path) -> None:
+    error = twinpath("demo", "--out", tmp_path / "demo", "--action", "fly", code=2).error
+    assert "'fly'" in error
+    assert "walk" in error
+    assert not (tmp_path / "demo").exists()
+
+
+# synthetic
+
+
+def test_synthetic_writes_clips_and_their_truth(tmp_path: Path) -> None:
+    arguments = ("--clips", "3", "--height", "64", "--seed", "5")
+    first, second = tmp_path / "first", tmp_path / "second"
+    done = twinpath("synthetic", first, *arguments)
+    assert (done.out, done.err) == ("", f"wrote 3 clips, labels.csv and annotations.jsonl to {first}\n")
+    twinpath("synthetic", second, *arguments)
+    names = ["000000.mp4", "000001.mp4", "000002.mp4"]
+    assert sorted(path.name for path in first.iterdir()) == [*names, "annotations.jsonl", "labels.csv"]
+    for path in first.iterdir():
+        assert path.read_bytes() == (second / path.name).read_bytes()
+    with (first / "labels.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["video"] for row in rows] == names
+    assert all(ACTIONS[int(row["label_index"])] == row["label"] for row in rows)
+    truths = [json.loads(line) for line in (first / "annotations.jsonl").read_text().splitlines()]
+    assert [truth["label"] for truth in truths] == [row["label"] for row in rows]
+    for truth in truths:
+        assert truth["height_px"] == 64
+        x1, y1, x2, y2 = truth["people"][0]["boxes"][0]["box_xyxy_px"]
+        assert 0 <= x1 < x2 <= truth["width_px"]
+        assert 0 <= y1 < y2 <= 64
+
+
+def test_synthetic_people(tmp_path: Path) -> None:
+    twinpath("synthetic", tmp_path, "--clips", "1", "--height", "64", "--kind", "people")
+    (truth,) = (tmp_path / "annotations.jsonl").read_text().splitlines()
+    people = json.loads(truth)["people"]
+    assert len(people) > 1
+    assert len({person["track"] for person in people}) == len(people)
+    assert "give clip or people" in twinpath("synthetic", tmp_path, "--kind", "cats", code=2).error
+
+
+# models
+
+
+def test_models_list_filters_names() -> None:
+    listed = twinpath("models", "list", "slowfast*", "--json").objects
+    assert [facts["name"] for facts in listed] == list_models("slowfast*")
+    assert all("num_frames" in facts for facts in listed)
+    assert "no model matches 'mvit*'" in twinpath("models", "list", "mvit*", code=2).error
+
+
+def test_models_list_fits_a_terminal() -> None:
+    """Names are there to be copied: on 80 columns none is cut."""
+    shown = re.sub(r"\x1b\[[\d;]*m", "", on_terminal("models", "list"))
+    header, *rows = shown.splitlines()
+    assert header.split() == ["name", "dataset", "top-1", "%", "here"]
+    assert [row.split()[0] for row in rows] == list_models()
+    assert "…" not in shown
+    assert all(len(line) <= 80 for line in shown.splitlines())
+
+
+def test_models_info_tells_all_of_a_record(tmp_path: Path) -> None:
+    home = {"TWINPATH_HOME": str(tmp_path)}
+    facts = twinpath("models", "info", "slowfast_r50_8x8.ptv_k400", "--json", **home).object
+    assert facts == facts | {
+        "num_frames": 32,
+        "sampling_rate": 2,
+        "short_side_px": 256,
+        "crop_px": 256,
+        "params": 34_566_488,
+        "published_top1": 76.94,
+        "published_views": "3x10",
+        "licence": "Apache-2.0",
+        "cached": None,
+    }
+    assert facts["url"].endswith("/SLOWFAST_8x8_R50.pyth")
+
+
+def test_models_info_says_what_is_in_the_cache(tmp_path: Path) -> None:
+    cached = tmp_path / "weights" / "slow_r50_8x8.ptv_k400.pyth"
+    cached.parent.mkdir()
+    cached.write_bytes(b"there")
+    home = {"TWINPATH_HOME": str(tmp_path)}
+    (facts,) = twinpath("models", "list", "slow_r50_8x8.ptv_k400", "--json", **home).objects
+    assert facts["cached"] == str(cached)
+    (facts,) = twinpath("models", "list", "slowfast_tiny.synthetic", "--json").objects
+    assert facts["cached"].endswith("slowfast_tiny.synthetic.safetensors")
+    assert facts["url"] is None
+
+
+def test_models_info_for_people() -> None:
+    shown = twinpath("models", "info", "slow_r50_8x8").out
+    assert re.search(r"^best_weights +slow_r50_8x8\.psf_k400$", shown, re.MULTILINE)
+    assert re.search(r"^params +32,454,096$", shown, re.MULTILINE)
+    error = twinpath("models", "info", "slowfst_r50_8x8", code=2).error
+    assert "did you mean slowfast_r50_8x8?" in error
+
+
+# test
+
+
+def test_test_measures_accuracy() -> None:
+    summary = twinpath("test", "--clips", "24", "--workers", "1", "--json").object
+    assert summary == summary | {"model": "slowfast_tiny.synthetic", "clips": 24, "seed": 0}
+    assert list(summary["by_action"]) == list(ACTIONS)
+    wrong = sum(confusion["count"] for confusion in summary["confusions"])
+    assert summary["top1"] == pytest.approx(1 - wrong / 24)
+    low, high = summary["interval"]
+    assert 0 <= low <= summary["top1"] <= high <= 1
+    assert summary["top1"] >= 0.8
+
+
+def test_test_is_for_models_of_the_synthetic_world() -> None:
+    """Said before anything is downloaded."""
+    error = twinpath("test", "slowfast_r50_8x8.ptv_k400", "--clips", "1", code=2).error
+    assert "no model of the synthetic world" in error

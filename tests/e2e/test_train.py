@@ -1,0 +1,103 @@
+"""`twinpath train` on a recipe that takes seconds, and what it leaves behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from commands import Finished, twinpath
+from twinpath.train.recipe import read_recipe, to_toml
+
+RECIPE = to_toml(
+    read_recipe("slowfast_tiny").model_copy(
+        update={
+            "name": "quick",
+            "epochs": 1,
+            "clips_per_epoch": 24,
+            "validation_clips": 12,
+            "batch_size": 12,
+            "workers": 0,
+            "render_heights_px": (96,),
+            "precision": "32-true",
+        }
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recipe") / "quick.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(recipe: Path) -> tuple[Path, Finished]:
+    """A finished run."""
+    folder = recipe.parent / "run"
+    return folder, twinpath("train", recipe, "--out", folder)
+
+
+def test_a_run_leaves_weights_that_classify_takes(run: tuple[Path, Finished], clips: Path) -> None:
+    folder, done = run
+    weights = folder / "quick.safetensors"
+    assert f"wrote {weights}" in done.err
+    assert f"twinpath test slowfast_tiny --weights {weights}" in done.err
+    assert done.out == ""
+    answer = twinpath(
+        "classify", clips / "a.mp4", "--model", "slowfast_tiny", "--weights", weights, "--json"
+    ).object
+    assert len(answer["predictions"]) == 5
+
+
+def test_a_run_can_be_repeated_from_its_folder(run: tuple[Path, Finished]) -> None:
+    folder, _ = run
+    assert (folder / "last.ckpt").is_file()
+    assert read_recipe(str(folder / "recipe.toml")) == read_recipe(str(folder.parent / "quick.toml"))
+
+
+def test_a_second_run_does_not_overwrite_the_first(run: tuple[Path, Finished], recipe: Path) -> None:
+    folder, _ = run
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    error = twinpath("train", recipe, "--out", folder, code=2).error
+    assert str(folder) in error
+    assert "--resume" in error
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_resuming_a_finished_run_keeps_its_weights(run: tuple[Path, Finished], recipe: Path) -> None:
+    folder, _ = run
+    before = load_file(folder / "quick.safetensors")
+    twinpath("train", recipe, "--out", folder, "--resume")
+    after = load_file(folder / "quick.safetensors")
+    assert after.keys() == before.keys()
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            ("epochs = 1", "epochs = 1\nlerning_rate = 1"),
+            ("unknown key 'lerning_rate'", "did you mean 'learning_rate'?"),
+        ),
+        (("epochs = 1", "epochs = 0"), ("epochs", "greater than 0")),
+        (("seed = ", "seed = = "), ("not valid TOML",)),
+    ],
+)
+def test_a_wrong_recipe(tmp_path: Path, change: tuple[str, str], words: tuple[str, ...]) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(RECIPE.replace(*change))
+    error = twinpath("train", path, "--out", tmp_path / "run", code=2).error
+    assert str(path) in error
+    assert all(word in error for word in words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_recipe_that_does_not_exist(tmp_path: Path) -> None:
+    error = twinpath("train", "slowfast_tny", "--out", tmp_path / "run", code=2).error
+    assert "no recipe 'slowfast_tny'" in error
+    assert "slowfast_tiny" in error
