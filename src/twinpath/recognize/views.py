@@ -28,7 +28,7 @@ class Views:
         Raises:
             UsageError: Not of that form, not 1 or 3 crops, or no clips.
         """
-        match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text)
+        match = re.fullmatch(r"([0-9]{1,4})x([0-9]{1,4})", text)
         if not match or int(match[1]) not in (1, 3) or not 1 <= int(match[2]) <= MAX_TIME_VIEWS:
             raise UsageError(
                 f"--views {text!r}: give crops in space x clips in time: 1x1, 1x10, 3x10; "

@@ -1,0 +1,132 @@
+"""Exit codes and the one line of an error, for what a test cannot bring about from outside."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+import twinpath.cli.app
+from twinpath.cli import main
+from twinpath.cli.classify import _best_cached_or_offered
+from twinpath.errors import CorruptVideo, DownloadFailed, PartialFailure, TwinpathError, UsageError
+from twinpath.weights.fetch import cached_path
+from twinpath.zoo.records import record
+
+
+@pytest.fixture(autouse=True)
+def _keep_the_handler() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, error: BaseException, *arguments: str) -> object:
+    """The exit code of a command that ends with an error."""
+
+    def app(prog_name: str) -> None:
+        raise error
+
+    monkeypatch.setattr(twinpath.cli.app, "app", app)
+    monkeypatch.setattr(sys, "argv", ["twinpath", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (TwinpathError("ours"), 1),
+        (UsageError("ours"), 2),
+        (CorruptVideo("ours", frames_decoded=0), 3),
+        (OSError(28, "No space left on device", "ours.mp4"), 3),
+        (PartialFailure("ours"), 4),
+        (DownloadFailed("ours"), 5),
+        (KeyError("ours"), 1),
+    ],
+)
+def test_an_error_is_one_line_and_a_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception, code: int
+) -> None:
+    assert run(monkeypatch, error) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("twinpath: ")
+    assert "ours" in line
+
+
+def test_a_bug_says_so_and_where_with_debug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, ValueError("two\nlines")) == 1
+    shown = capsys.readouterr().err
+    assert shown == ("twinpath: this is a bug in Twinpath: ValueError: two lines (--debug shows where)\n")
+    assert run(monkeypatch, ValueError("two\nlines"), "--debug") == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_training_without_its_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [*sys.modules]:
+        if name.startswith(("twinpath.train.run", "twinpath.train.module")):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "lightning", None)
+    from twinpath.cli.train import train
+    from twinpath.errors import MissingExtra
+
+    with pytest.raises(MissingExtra, match=r"pip install 'twinpath\[train\]'"):
+        train("slowfast_tiny", tmp_path / "run")
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("TWINPATH_HOME", str(tmp_path))
+    return tmp_path
+
+
+def put(name: str) -> None:
+    path = cached_path(record(name))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+
+
+def test_the_best_kinetics_weights_in_the_cache_are_taken(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put("slow_r50_4x16.ptv_k400")
+    put("slow_r50_8x8.ptv_ssv2")
+    assert _best_cached_or_offered().name == "slow_r50_4x16.ptv_k400"
+    put("slow_r50_8x8.ptv_k400")
+    assert _best_cached_or_offered().name == "slow_r50_8x8.ptv_k400"
+    assert "using slow_r50_8x8.ptv_k400, the best Kinetics weights" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_on_a_terminal_a_download_is_offered(
+    home: Path, monkeypatch: pytest.MonkeyPatch, agreed: bool
+) -> None:
+    asked = []
+
+    def confirm(question: str, **_: object) -> bool:
+        asked.append(question)
+        return agreed
+
+    monkeypatch.setattr(typer, "confirm", confirm)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    if agreed:
+        assert _best_cached_or_offered().name == "slowfast_r50_8x8.ptv_k400"
+    else:
+        with pytest.raises(UsageError, match="twinpath demo"):
+            _best_cached_or_offered()
+    assert len(asked) == 1
+    assert re.search(r"Download slowfast_r50_8x8\.ptv_k400 \(\d+ MB\)\?", asked[0])

@@ -1,0 +1,79 @@
+"""The torch machine: devices, batches, and what it says of itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from twinpath.engine.torch_engine import TorchEngine, choose_device
+from twinpath.errors import UsageError
+from twinpath.models.registry import architecture
+from twinpath.zoo.create import input_spec
+from twinpath.zoo.records import InputSpec
+
+SPEC = InputSpec(num_frames=4, sampling_rate=2, short_side_px=8, crop_px=8, mean=(0.0,) * 3, std=(1.0,) * 3)
+
+
+class MeanColour(nn.Module):
+    """Scores of a clip: its mean red, green and blue. Remembers the sizes of its batches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+
+    def scores(self, clip_BCTHW: Tensor) -> Tensor:
+        assert not self.training
+        assert torch.is_inference_mode_enabled()
+        self.batches.append(len(clip_BCTHW))
+        return clip_BCTHW.mean(dim=(2, 3, 4))
+
+
+def clips(number: int) -> list[np.ndarray]:
+    return list(np.random.default_rng(0).integers(0, 256, (number, 4, 8, 24, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("num_crops", [1, 3])
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_scores_of_many_clips_are_those_of_each(number: int, num_crops: int) -> None:
+    network = MeanColour()
+    engine = TorchEngine(network, SPEC, num_crops=num_crops, device="cpu", batch_clips=2)
+    together = engine(clips(number))
+    assert together.shape == (number * num_crops, 3)
+    assert together.dtype == np.float32
+    assert max(network.batches) <= 2
+    alone = np.concatenate([engine([clip]) for clip in clips(number)])
+    assert together == pytest.approx(alone, abs=1e-6)
+    if num_crops == 3:  # three crops of 8 cover all 24 columns
+        whole = np.stack([clip.mean(axis=(0, 1, 2)) / 255 for clip in clips(number)])
+        assert together.reshape(number, 3, 3).mean(axis=1) == pytest.approx(whole, abs=1e-5)
+
+
+def test_a_network_answers_the_same_in_any_batch() -> None:
+    torch.manual_seed(0)
+    network = architecture("slowfast_tiny").build()
+    spec = input_spec("slowfast_tiny")
+    frames = list(np.random.default_rng(1).integers(0, 256, (3, 16, 96, 96, 3), dtype=np.uint8))
+    ones = TorchEngine(network, spec, device="cpu", batch_clips=1)(frames)
+    threes = TorchEngine(network, spec, device="cpu", batch_clips=3)(frames)
+    assert ones == pytest.approx(threes, abs=1e-6)
+    assert ones.sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_auto_finds_a_device() -> None:
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("wish", ["abacus", "", "cuda:99", "meta", "cpu:x"])
+def test_a_device_that_is_not_there(wish: str) -> None:
+    with pytest.raises(UsageError, match=r"cannot be used here \(.*\); try --device cpu") as caught:
+        choose_device(wish)
+    assert repr(wish) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_it_tells_machine_device_and_precision() -> None:
+    engine = TorchEngine(MeanColour(), SPEC, device="cpu")
+    assert engine.describe() == f"torch {torch.__version__.split('+')[0]}, cpu, float32"

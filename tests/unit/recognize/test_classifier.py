@@ -1,0 +1,167 @@
+"""The Classifier on frames and files, with a network of random weights: what it takes and what it answers."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from twinpath import Classifier
+from twinpath.data.synthetic import ACTIONS
+from twinpath.errors import InputError, UnknownModel, UsageError, WeightsMismatch
+from twinpath.models.registry import architecture
+from twinpath.video.writer import VideoWriter
+from twinpath.weights.load import save_weights
+
+RNG = np.random.default_rng(0)
+FRAMES = RNG.integers(0, 256, (16, 96, 128, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    save_weights(architecture("slowfast_tiny").build(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def classify(weights: Path) -> Classifier:
+    return Classifier("slowfast_tiny.synthetic", weights, "cpu")
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds that grow brighter."""
+    path = tmp_path_factory.mktemp("video") / "brighter.mp4"
+    with VideoWriter(path, width=128, height=96, fps=30) as writer:
+        for k in range(60):
+            writer.write(np.full((96, 128, 3), 4 * k, dtype=np.uint8))
+    return path
+
+
+def test_an_answer_for_frames(classify: Classifier) -> None:
+    answer = classify(FRAMES)
+    assert answer.video is None
+    assert (answer.model, answer.views) == ("slowfast_tiny.synthetic", "1x1")
+    assert len(answer.predictions) == 5
+    assert answer.label == answer.predictions[0].label == ACTIONS[answer.predictions[0].index]
+    assert set(answer.timing_s) == {"decode", "infer"}
+    assert json.loads(json.dumps(answer.to_dict()))["predictions"][0]["label"] == answer.label
+
+
+def test_all_scores_sum_to_one_and_fall(classify: Classifier) -> None:
+    scores = [p.score for p in classify(FRAMES, top_k=99).predictions]
+    assert len(scores) == len(ACTIONS)
+    assert scores == sorted(scores, reverse=True)
+    assert sum(scores) == pytest.approx(1, abs=1e-4)
+    assert len(classify(FRAMES, top_k=1).predictions) == 1
+
+
+def test_frames_are_taken_evenly_and_a_short_clip_repeats_them(classify: Classifier) -> None:
+    same = classify(FRAMES).predictions
+    assert classify(np.repeat(FRAMES, 2, axis=0)).predictions == same
+    one = classify(FRAMES[:1]).predictions
+    assert one == classify(np.repeat(FRAMES[:1], 16, axis=0)).predictions
+    assert one != same
+
+
+def test_three_crops_of_a_square_are_one(classify: Classifier) -> None:
+    square = np.ascontiguousarray(FRAMES[:, :, :96])
+    expected = [p.score for p in classify(square, top_k=12).predictions]
+    answer = classify(square, views="3x1", top_k=12)
+    assert answer.views == "3x1"
+    assert [p.score for p in answer.predictions] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        FRAMES.astype(np.float32),
+        FRAMES.astype(np.int64),
+        FRAMES[0],
+        FRAMES[..., 0],
+        FRAMES[..., :2],
+        FRAMES.transpose(0, 3, 1, 2),
+        FRAMES[:0],
+        FRAMES[:, :0],
+    ],
+    ids=["float", "int64", "one picture", "grey", "two channels", "channels first", "no frames", "no height"],
+)
+def test_other_arrays_are_refused(classify: Classifier, frames: np.ndarray) -> None:
+    with pytest.raises(UsageError, match=r"frames must be \(T, H, W, 3\) uint8 RGB, not \("):
+        classify(frames)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"top_k": 0}, {"start_s": -1.0}, {"start_s": float("nan")}, {"views": "9"}]
+)
+def test_other_numbers_are_refused(classify: Classifier, video: Path, wrong: dict) -> None:
+    with pytest.raises(UsageError):
+        classify(video, **wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"start_s": 1.0}, {"views": "1x10"}])
+def test_frames_have_no_other_times(classify: Classifier, wrong: dict) -> None:
+    """Better refused than not heeded."""
+    with pytest.raises(UsageError, match="frames are one clip"):
+        classify(FRAMES, **wrong)
+
+
+def test_a_file_gives_the_answer_of_its_frames(classify: Classifier, video: Path) -> None:
+    answer = classify(os.fspath(video), top_k=12)
+    assert answer.video == os.fspath(video)
+    frames = np.stack([np.full((96, 128, 3), 4 * k, dtype=np.uint8) for k in range(60)])
+    other = {p.index: p.score for p in classify(frames, top_k=12).predictions}
+    for prediction in answer.predictions:
+        assert prediction.score == pytest.approx(other[prediction.index], abs=0.01)
+
+
+def test_the_start_moves_the_clip(classify: Classifier, video: Path) -> None:
+    assert classify(video, start_s=1.0).predictions != classify(video).predictions
+    with pytest.raises(UsageError, match=r"lasts 2\.00 s; nothing starts at 2 s"):
+        classify(video, start_s=2.0)
+
+
+def test_views_are_averaged(classify: Classifier, video: Path) -> None:
+    """Two clips of a video of a clip's length are that clip twice."""
+    one = {p.index: p.score for p in classify(video, top_k=12).predictions}
+    for prediction in classify(video, views="1x2", top_k=12).predictions:
+        assert prediction.score == pytest.approx(one[prediction.index], abs=0.01)
+
+
+def test_the_synthetic_model_always_says_so(classify: Classifier) -> None:
+    assert "synthetic world only" in classify(FRAMES).warnings[-1]
+
+
+def test_scores_that_are_no_numbers_are_no_answer(weights: Path) -> None:
+    classify = Classifier("slowfast_tiny", weights, "cpu")
+    with torch.no_grad():
+        classify.engine().network.get_parameter("head.projection.bias")[3] = float("nan")
+    with pytest.raises(InputError, match="not numbers"):
+        classify(FRAMES)
+
+
+def test_a_network_alone_takes_its_best_record(weights: Path) -> None:
+    assert Classifier("slowfast_tiny", weights, "cpu").model == "slowfast_tiny.synthetic"
+
+
+def test_what_cannot_be_made_is_said_at_once(weights: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownModel, match="did you mean slowfast_tiny"):
+        Classifier("slowfast_tny")
+    with pytest.raises(UsageError, match="no weights are published"):
+        Classifier("fast_r50_8x8")
+    with pytest.raises(UsageError, match="device 'abacus' cannot be used"):
+        Classifier("slowfast_tiny", tmp_path / "not looked at", device="abacus")
+    other = tmp_path / "other.safetensors"
+    save_weights(architecture("slowfast_tiny").build(num_classes=5), other)
+    with pytest.raises(WeightsMismatch) as caught:
+        Classifier("slowfast_tiny", other, "cpu")
+    assert {name for name, _, _ in caught.value.misshapen} == {
+        "head.projection.weight",
+        "head.projection.bias",
+    }

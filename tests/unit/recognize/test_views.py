@@ -1,0 +1,71 @@
+"""Which clips of a video are looked at."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from twinpath.errors import UsageError
+from twinpath.recognize.views import Views, selections
+from twinpath.video.decode import AtTimes, EvenSpan
+from twinpath.video.probe import VideoInfo, probe
+from twinpath.video.writer import VideoWriter
+from twinpath.zoo.create import input_spec
+from twinpath.zoo.records import InputSpec
+
+SPEC = input_spec("slowfast_r50_8x8")  # 32 frames, each second one of 30 a second: 2.13 s
+SEGMENTS = input_spec("slow_r50_8x8.ptv_ssv2")
+
+
+@pytest.fixture(scope="module")
+def ten_seconds(tmp_path_factory: pytest.TempPathFactory) -> VideoInfo:
+    path = tmp_path_factory.mktemp("video") / "ten.mp4"
+    with VideoWriter(path, width=32, height=32, fps=10) as writer:
+        for grey in range(100):
+            writer.write(np.full((32, 32, 3), grey, dtype=np.uint8))
+    return probe(path)
+
+
+@pytest.mark.parametrize("text", ["1x1", "3x1", "1x10", "3x10", "3x100"])
+def test_views_read_as_they_are_written(text: str) -> None:
+    assert str(Views.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "3", "x", "0x1", "1x0", "2x2", "3x101", "-1x1", "1x1x1", " 1x1", "1X1", "3x10\n", "٣x1"]
+)
+def test_other_views_are_refused_by_name(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--views .* 1x1, 1x10, 3x10"):
+        Views.parse(text)
+
+
+def test_one_clip_is_the_span_at_the_start() -> None:
+    (only,) = selections(Views(1, 1), SPEC, start_s=1.5, info=None)
+    assert only == EvenSpan(1.5, 64 / 30, 32)
+
+
+def test_several_clips_spread_over_what_follows_the_start(ten_seconds: VideoInfo) -> None:
+    views = selections(Views(3, 4), SPEC, start_s=2.0, info=ten_seconds)
+    assert len(views) == 4  # crops in space are made later, of the same frames
+    assert all(isinstance(view, AtTimes) and len(view.times_s) == 32 for view in views)
+    starts_s = [view.start_s for view in views]
+    assert starts_s[0] == pytest.approx(2.0, abs=0.1)
+    assert np.diff(starts_s) == pytest.approx([(8 - 64 / 30) / 4] * 3, abs=0.11)
+    assert views[-1].end_s <= 10.0
+
+
+def test_clips_of_a_video_shorter_than_a_clip_stay_inside(ten_seconds: VideoInfo) -> None:
+    for view in selections(Views(1, 10), SPEC, start_s=9.5, info=ten_seconds):
+        assert 9.5 <= view.start_s <= view.end_s <= 10.1
+
+
+def test_something_something_looks_at_the_whole_video(ten_seconds: VideoInfo) -> None:
+    assert SEGMENTS.sampling == "segments"
+    (view,) = selections(Views(1, 1), SEGMENTS, start_s=0.0, info=ten_seconds)
+    assert isinstance(view, AtTimes)
+    assert view.times_s == pytest.approx([0.625 + 1.25 * i for i in range(8)])
+
+
+def test_several_views_need_a_length() -> None:
+    with pytest.raises(UsageError, match=r"does not tell its length.*--views 1x1"):
+        selections(Views(1, 2), InputSpec(8, 8, 256, 256), start_s=0.0, info=None)
