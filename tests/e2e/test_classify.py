@@ -130,7 +130,6 @@ def test_a_start_behind_the_end(clips: Path) -> None:
         ((*TINY, "--views", "2x2"), "1x1, 1x10, 3x10"),
         (("--weights", "w.pyth"), "--weights needs --model"),
         (("--model", "slow_r101_8x8"), "no weights are published for slow_r101_8x8"),
-        ((*TINY, "--device", "abacus"), "device 'abacus' cannot be used here"),
     ],
 )
 def test_a_wrong_argument(clips: Path, arguments: tuple[str, ...], words: str) -> None:
