@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import socket
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,7 +36,9 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
     owner = f"{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
     temporary = final.parent / f".{final.name}.{owner}.tmp{final.suffix}"
     try:
+        mode = _mode_for(final, temporary)
         yield temporary
+        temporary.chmod(mode)  # some libraries make files that only their owner may read
         _sync(temporary)
         temporary.replace(final)
     except OSError as error:
@@ -48,6 +51,14 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
     _sync_folder(final.parent)
+
+
+def _mode_for(final: Path, temporary: Path) -> int:
+    """The mode of the old file, else of any new one. Finds out early where nothing can be written."""
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    mode = stat.S_IMODE((final if final.exists() else temporary).stat().st_mode)
+    temporary.unlink()
+    return mode
 
 
 def sweep(final: Path) -> None:

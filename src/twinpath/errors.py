@@ -20,9 +20,13 @@
     │   ├── UnsafeWeights           5   code in a pickle, a decompression bomb
     │   ├── DamagedWeights          5   truncated, wrong hash, values that are not finite
     │   └── DownloadFailed          5   says which URL to fetch and where to put the file
-    └── LimitExceeded               6   a budget on pixels, frames, bytes or seconds
+    ├── LimitExceeded               6   a budget on pixels, frames, bytes or seconds
+    ├── WorkerDied                  6   a helping process was killed, most often for want of memory
+    └── Stopped                         by the user; what was written is whole
+        ├── Interrupted           130   Ctrl-C
+        └── Terminated            143   SIGTERM
 
-The number is the exit code of the command line; 130 and 143 mean a signal.
+The number is the exit code of the command line.
 """
 
 from __future__ import annotations
@@ -141,3 +145,19 @@ class DownloadFailed(WeightsError):
 
 class LimitExceeded(TwinpathError):
     exit_code = 6
+
+
+class WorkerDied(TwinpathError):
+    exit_code = 6
+
+
+class Stopped(TwinpathError):
+    pass
+
+
+class Interrupted(Stopped):
+    exit_code = 130
+
+
+class Terminated(Stopped):
+    exit_code = 143

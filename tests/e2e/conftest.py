@@ -1,9 +1,6 @@
-"""Lets the tests here import `commands`, `golden_weights` and `real_videos` from the folder above."""
+"""Clips that the commands are tried on."""
 
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import pytest
 

@@ -70,8 +70,6 @@ def _load(model: str, weights: Path | None, device: str) -> Classifier:
     from twinpath.recognize.classify import Classifier
     from twinpath.weights.fetch import progress_bar
 
-    if not sys.stderr.isatty():
-        return Classifier(model, weights, device)
     with progress_bar(f"downloading {model}") as progress:
         return Classifier(model, weights, device, progress=progress)
 

@@ -23,9 +23,11 @@ def train(
     """Train a model by a recipe. Ctrl-C keeps the last whole epoch."""
     from twinpath.cli.console import say
     from twinpath.errors import MissingExtra
-    from twinpath.train.recipe import read_recipe
+    from twinpath.train.recipe import check_folder, read_recipe
 
     checked = read_recipe(recipe)
+    folder = out or Path("runs") / checked.name
+    check_folder(folder, resume=resume)
     try:
         from twinpath.train.run import train as run
     except ModuleNotFoundError as error:
@@ -34,7 +36,6 @@ def train(
         raise MissingExtra(
             "training needs Lightning; install it with: pip install 'twinpath[train]'"
         ) from error
-    folder = out or Path("runs") / checked.name
     path = run(checked, folder, resume=resume)
     say(f"wrote {path}")
     say(f"measure it: twinpath test {checked.model} --weights {path}")

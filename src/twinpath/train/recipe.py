@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from twinpath.errors import ConfigError
 
+LAST = "last.ckpt"  # the checkpoint that a run goes on from
+
 
 class Recipe(BaseModel):
     """What `twinpath train` needs to know."""
@@ -67,12 +69,27 @@ def read_recipe(name_or_path: str) -> Recipe:
 
 
 def _first_problem(error: ValidationError) -> str:
-    problem: Any = error.errors()[0]
+    problems: list[Any] = list(error.errors())
+    unknown = [p for p in problems if p["type"] == "extra_forbidden"]  # says more than the key then missing
+    problem = (unknown or problems)[0]
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, Recipe.model_fields, n=1, cutoff=0.0)[0]
         return f"unknown key {key!r}; did you mean {near!r}?"
     return f"{key}: {problem['msg']}"
+
+
+def check_folder(folder: Path, *, resume: bool) -> None:
+    """Whether a run may write here, before anything heavy starts.
+
+    Raises:
+        ConfigError: The folder holds another run, or nothing to resume.
+    """
+    last = folder / LAST
+    if resume and not last.exists():
+        raise ConfigError(f"nothing to resume: {last} does not exist")
+    if last.exists() and not resume:
+        raise ConfigError(f"{folder} holds a run already; go on with --resume or choose another --out")
 
 
 def to_toml(recipe: Recipe) -> str:

@@ -15,20 +15,14 @@ from lightning.pytorch.loggers import CSVLogger
 from twinpath import __version__
 from twinpath.atomic import atomic_path
 from twinpath.data.synthetic import ACTIONS
-from twinpath.errors import ConfigError, TwinpathError
+from twinpath.errors import Interrupted, Terminated, TwinpathError, WorkerDied
 from twinpath.models.preprocess import Preprocess
 from twinpath.models.registry import architecture
 from twinpath.train.module import ActionModule, SyntheticModule
-from twinpath.train.recipe import Recipe, to_toml
+from twinpath.train.recipe import LAST, Recipe, check_folder, to_toml
 from twinpath.weights.load import save_weights
 
 MEAN, STD = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
-
-
-class Interrupted(TwinpathError):
-    """Ctrl-C or SIGTERM; the last epoch's checkpoint is whole."""
-
-    exit_code = 130
 
 
 def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool = True) -> Path:
@@ -46,11 +40,8 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool 
         ConfigError: `folder` holds another run, or nothing to resume.
         Interrupted: Stopped by the user.
     """
-    last = folder / "last.ckpt"
-    if resume and not last.exists():
-        raise ConfigError(f"nothing to resume: {last} does not exist")
-    if last.exists() and not resume:
-        raise ConfigError(f"{folder} holds a run already; go on with --resume or choose another --out")
+    last = folder / LAST
+    check_folder(folder, resume=resume)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / "recipe.toml") as temporary:
         temporary.write_text(to_toml(recipe), "utf-8")
@@ -72,14 +63,31 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool 
     except SystemExit:  # what Lightning makes of Ctrl-C, after it has put everything down
         if not trainer.interrupted:
             raise
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise _worker_died(error, last) from error
     if trainer.interrupted:
-        raise Interrupted(f"stopped; `--resume` goes on from the last whole epoch in {folder}")
+        raise Interrupted(f"stopped; {_how_to_go_on(last)}")
     path = folder / f"{recipe.name}.safetensors"
     facts = {"recipe": to_toml(recipe), "made_by": f"twinpath {__version__}", "model": recipe.model}
     if recipe.stored_as == "float16":
         module.network.half()  # a file of half the size; what is measured is what was stored
     save_weights(module.network, path, metadata=facts)
     return path
+
+
+def _how_to_go_on(last: Path) -> str:
+    return f"--resume goes on after {last}" if last.exists() else "no epoch was whole yet, so start anew"
+
+
+def _worker_died(error: RuntimeError, last: Path) -> TwinpathError:
+    """A process that draws clips was killed: by what, and what now."""
+    if "signal: Terminated" in str(error):  # the whole group was told to end
+        return Terminated(f"terminated; {_how_to_go_on(last)}")
+    return WorkerDied(
+        f"a process that draws clips died ({str(error).splitlines()[0]}); {_how_to_go_on(last)}"
+    )
 
 
 def _trainer(recipe: Recipe, folder: Path, *, progress: bool) -> L.Trainer:

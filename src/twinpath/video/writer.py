@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import tempfile
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from twinpath.atomic import atomic_path
 from twinpath.errors import NoFrames, UsageError
 from twinpath.video.source import show
 
@@ -57,16 +58,9 @@ class VideoWriter:
         self._ticks_per_frame = max(1, round(_TICKS_PER_SECOND / rate))
         self._next_ticks = 0
         self._frames = 0
-        descriptor, name = tempfile.mkstemp(
-            prefix=f".{self.path.stem[:64]}.", suffix=".part", dir=self.path.parent
-        )
-        os.close(descriptor)
-        self._temporary = Path(name)
-        try:
-            self._open(crf)
-        except BaseException:
-            self._temporary.unlink(missing_ok=True)
-            raise
+        self._place = contextlib.ExitStack()
+        self._temporary = self._place.enter_context(atomic_path(self.path))
+        self._open(crf)
 
     def _open(self, crf: int) -> None:
         self._container = av.open(
@@ -139,26 +133,18 @@ class VideoWriter:
             for packet in self._stream.encode(None):
                 self._container.mux(packet)
             self._container.close()
-            with self._temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            self._temporary.chmod(0o666 & ~_umask())
-            self._temporary.replace(self.path)
         except BaseException:
             self.discard()
             raise
+        self._place.close()
 
     def discard(self) -> None:
         """Give up: remove the temporary file and leave `path` as it was."""
-        try:
+        with contextlib.suppress(av.FFmpegError):  # an unfinished file cannot always be closed in order
             self._container.close()
-        except av.FFmpegError:
-            pass  # an unfinished file cannot always be closed in order, and it is removed anyway
-        finally:
-            self._temporary.unlink(missing_ok=True)
+        given_up = _Discarded()
+        self._place.__exit__(_Discarded, given_up, None)
 
 
-def _umask() -> int:
-    """The process's mask, which can only be read by setting it: `mkstemp` makes files for the owner alone."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+class _Discarded(Exception):
+    """Tells the temporary file that it shall not take its place."""

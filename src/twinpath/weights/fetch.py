@@ -164,7 +164,8 @@ def progress_bar(title: str) -> Iterator[Progress]:
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=Console(file=sys.stderr), transient=True) as bars:
+    console = Console(file=sys.stderr)
+    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task(title, total=None, visible=False)
 
         def update(done_bytes: int, total_bytes: int | None) -> None:
