@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,9 +68,12 @@ def classify(
 
 
 def _load(model: str, weights: Path | None, device: str) -> Classifier:
+    from twinpath.cli.console import say
     from twinpath.recognize.classify import Classifier
     from twinpath.weights.fetch import progress_bar
 
+    if sys.stderr.isatty():
+        say(f"loading {model} …")
     with progress_bar(f"downloading {model}") as progress:
         return Classifier(model, weights, device, progress=progress)
 
@@ -85,10 +89,17 @@ def _run(
     load_s: float,
 ) -> int:
     """Classify and print each video as soon as it is done; returns how many failed."""
-    from twinpath.cli.console import print_json, say, with_progress
+    from twinpath.cli.console import count_progress, print_json, say, with_progress
 
     failed = 0
-    answers = (_answer(classifier, path, start_s=start_s, views=views, top=top) for path in paths)
+    answers: Iterable[Classification | Exception]
+    if len(paths) == 1:  # a bar over its clips; a batch has one over its files
+        with count_progress("classifying") as progress:
+            answers = [
+                _answer(classifier, paths[0], start_s=start_s, views=views, top=top, progress=progress)
+            ]
+    else:
+        answers = (_answer(classifier, path, start_s=start_s, views=views, top=top) for path in paths)
     for number, answer in enumerate(with_progress(answers, total=len(paths), title="classifying")):
         if isinstance(answer, Exception):
             if len(paths) == 1:
@@ -106,13 +117,19 @@ def _run(
 
 
 def _answer(
-    classifier: Classifier, path: Path, *, start_s: float, views: str, top: int
+    classifier: Classifier,
+    path: Path,
+    *,
+    start_s: float,
+    views: str,
+    top: int,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Classification | Exception:
     """The answer, or why there is none: one bad file does not end a batch."""
     from twinpath.errors import InputError, LimitExceeded, UsageError
 
     try:
-        return classifier(path, start_s=start_s, views=views, top_k=top)
+        return classifier(path, start_s=start_s, views=views, top_k=top, progress=progress)
     except (InputError, LimitExceeded, UsageError, OSError) as error:
         return error
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -88,3 +89,20 @@ def with_progress(items: Iterable[Item], *, total: int, title: str) -> Iterator[
                 return
         bars.advance(task)
         yield item
+
+
+@contextlib.contextmanager
+def count_progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A function to call with how many are done, of how many; a bar on stderr from the first call on."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(file=sys.stderr)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task(title, visible=False)
+
+        def update(done: int, total: int) -> None:
+            bars.update(task, completed=done, total=total, visible=total > 1)
+
+        yield update

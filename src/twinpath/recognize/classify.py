@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from twinpath.weights.fetch import Progress
 
 Frames = NDArray[np.uint8]
+PART_BYTES = 1 << 29  # of frames that are held at once, where one clip does not need more
 SYNTHETIC_WARNING = (
     "this model knows Twinpath's synthetic world only; its answer on a real video means nothing. "
     "Use --model slowfast_r50_8x8 for real video"
@@ -92,6 +94,7 @@ class Classifier:
         start_s: float = 0.0,
         views: str = "1x1",
         top_k: int = 5,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Classification:
         """Classify a video file, or frames that are already decoded.
 
@@ -101,6 +104,7 @@ class Classifier:
             start_s: Where in the file to begin, in seconds.
             views: Crops in space x clips in time over which scores are averaged.
             top_k: How many labels to return.
+            progress: Told how many clips in time are done, of how many.
         Raises:
             InputError: The file cannot be used; says why.
             UsageError: An argument makes no sense, or `start_s` lies behind the end.
@@ -111,41 +115,51 @@ class Classifier:
             raise UsageError(f"a start of {start_s} s makes no sense; give seconds from 0")
         if top_k < 1:
             raise UsageError(f"the top {top_k} makes no sense; give a number from 1")
-        began_s = time.perf_counter()
-        clips: list[Frames]
-        warnings: list[str]
+        parts: Iterator[tuple[list[Frames], list[str]]]
         if isinstance(video, np.ndarray):
             if wanted.time != 1 or start_s:
                 raise UsageError("frames are one clip: a start and views in time are for files")
-            clips, warnings = [_evenly(video, self.spec.num_frames)], []
+            parts = iter([([_evenly(video, self.spec.num_frames)], [])])
         else:
-            clips, warnings = self._decode(Path(video), wanted, start_s)
-        decoded_s = time.perf_counter()
-        scores = self.engine(wanted.space)(clips)
-        inferred_s = time.perf_counter()
+            parts = self._decode(Path(video), wanted, start_s)
+        scores: list[NDArray[np.float32]] = []
+        warnings: dict[str, None] = {}  # in order, each once
+        took_s = {"decode": 0.0, "infer": 0.0}
+        done, before_s = 0, time.perf_counter()
+        for clips, remarks in parts:
+            decoded_s = time.perf_counter()
+            scores.append(self.engine(wanted.space)(clips))
+            took_s["decode"] += decoded_s - before_s
+            before_s = time.perf_counter()
+            took_s["infer"] += before_s - decoded_s
+            warnings |= dict.fromkeys(remarks)
+            done += len(clips)
+            if progress is not None:
+                progress(done, wanted.time)
         if self.dataset == "synthetic":
-            warnings = [*warnings, SYNTHETIC_WARNING]
+            warnings[SYNTHETIC_WARNING] = None
         return Classification(
             video=None if isinstance(video, np.ndarray) else os.fspath(video),
             model=self.model,
             engine=self.engine(wanted.space).describe(),
             views=str(wanted),
-            predictions=self._best(scores, top_k),
+            predictions=self._best(np.concatenate(scores), top_k),
             warnings=tuple(warnings),
-            timing_s={
-                "decode": round(decoded_s - began_s, 4),
-                "infer": round(inferred_s - decoded_s, 4),
-            },
+            timing_s={what: round(s, 4) for what, s in took_s.items()},
         )
 
-    def _decode(self, path: Path, views: Views, start_s: float) -> tuple[list[Frames], list[str]]:
+    def _decode(self, path: Path, views: Views, start_s: float) -> Iterator[tuple[list[Frames], list[str]]]:
+        """Clips and warnings in parts, since many views of a large picture would fill the memory."""
         needs_length = views.time > 1 or self.spec.sampling == "segments" or start_s > 0
         info = probe(path) if needs_length else None
         if info and info.duration_s is not None and start_s >= info.duration_s:
             raise UsageError(f"{path} lasts {info.duration_s:.2f} s; nothing starts at {start_s:g} s")
         wanted = selections(views, self.spec, start_s=start_s, info=info)
-        decoded = read_frames(path, wanted)
-        return [decoded.clip(i) for i in range(len(wanted))], decoded.warnings
+        clip_bytes = self.spec.num_frames * (info.width * info.height * 3 if info else 1)
+        at_once = max(1, PART_BYTES // clip_bytes)
+        for first in range(0, len(wanted), at_once):
+            decoded = read_frames(path, wanted[first : first + at_once])
+            yield [decoded.clip(i) for i in range(len(decoded.picks))], decoded.warnings
 
     def _best(self, scores: NDArray[np.float32], top_k: int) -> tuple[Prediction, ...]:
         merged = scores.max(axis=0) if self._take_highest else scores.mean(axis=0)
