@@ -21,13 +21,14 @@ def test(
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Which clips; training sees none of these.")
     ] = 0,
-    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that make clips.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that make clips.")] = 1,
     device: Device = "auto",
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Measure accuracy on fresh clips of the synthetic world."""
     from twinpath.cli.console import bar, print_json, with_progress
+    from twinpath.engine.torch_engine import leave_cores_to
     from twinpath.errors import UsageError
     from twinpath.evaluate.synthetic import answers_on_fresh_clips, summarise
     from twinpath.recognize.classify import Classifier
@@ -38,6 +39,7 @@ def test(
         raise UsageError(
             f"{model} is no model of the synthetic world; other test sets come in a later version"
         )
+    leave_cores_to(workers)
     classifier = Classifier(model, weights, device)
     answers = answers_on_fresh_clips(
         lambda path: classifier(path).label, num_clips=clips, seed=seed, workers=workers

@@ -5,6 +5,7 @@ The interface that every machine has: frames uint8 (N, T, H, W, 3) in, scores (N
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -39,6 +40,15 @@ def choose_device(wish: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise UsageError(f"device {wish!r} cannot be used here ({reason}); try --device cpu") from error
     return device
+
+
+def leave_cores_to(workers: int) -> None:
+    """Let torch use only the cores that so many busy processes leave; at least one.
+
+    With more threads than free cores, those that have one wait at every step for those that have none:
+    a tiny network then takes ten times as long.
+    """
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) - workers)))
 
 
 class TorchEngine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import signal
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -45,7 +46,7 @@ class Summary:
 
 
 def answers_on_fresh_clips(
-    answer: Callable[[Path], str], *, num_clips: int, seed: int = 0, workers: int = 2
+    answer: Callable[[Path], str], *, num_clips: int, seed: int = 0, workers: int = 1
 ) -> Iterator[tuple[str, str]]:
     """Make clips as files, ask for each, and throw it away.
 
@@ -58,7 +59,10 @@ def answers_on_fresh_clips(
         (truth, answer) for each clip, in order of seeds.
     """
     spawn = multiprocessing.get_context("spawn")  # the caller may have threads, which a fork would break
-    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(workers, mp_context=spawn, initializer=_ignore_interrupts) as pool,
+    ):
         waiting: list[tuple[Future[str], Path]] = []
         for i in range(num_clips + 4 * workers):
             if i < num_clips:
@@ -69,6 +73,11 @@ def answers_on_fresh_clips(
                 truth = made.result()
                 yield truth, answer(path)
                 path.unlink()
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal; the one that asked for the clips deals with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _make(path: Path, seed: int) -> str:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from pathlib import Path
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger
 
 from twinpath import __version__
 from twinpath.atomic import atomic_path
 from twinpath.data.synthetic import ACTIONS
+from twinpath.engine.torch_engine import leave_cores_to
 from twinpath.errors import Interrupted, Terminated, TwinpathError, WorkerDied
 from twinpath.models.preprocess import Preprocess
 from twinpath.models.registry import architecture
@@ -46,9 +45,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool 
     with atomic_path(folder / "recipe.toml") as temporary:
         temporary.write_text(to_toml(recipe), "utf-8")
     _quiet_lightning()
-    if not torch.cuda.is_available():
-        # A core for each process that draws: threads that wait for a core make all others wait for them.
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) - recipe.workers))
+    leave_cores_to(recipe.workers)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     network = architecture(recipe.model)
     module = ActionModule(network.build(num_classes=len(ACTIONS)), recipe)
