@@ -22,7 +22,7 @@ def demo(
     action: Annotated[
         str | None, typer.Option(metavar="NAME", help="What the figure shall do.  [default: by seed]")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Another seed, another scene.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Another seed, another scene.")] = 5,
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
