@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,12 +94,10 @@ def save_weights(model: nn.Module, path: Path | str, metadata: Mapping[str, str]
         OSError: The disk is full or refuses; the old file is kept.
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _state(model).items()}
+    # Not `save_file`: it has a temporary file of its own, which stays behind when the process is killed.
+    content = safetensors.torch.save(tensors, dict(metadata or {}) or None)
     with atomic_path(path) as temporary:
-        try:
-            safetensors.torch.save_file(tensors, temporary, dict(metadata or {}) or None)
-        except safetensors.SafetensorError as error:
-            code = re.search(r"os error (\d+)", str(error))
-            raise OSError(int(code[1]) if code else errno.EIO, str(error), str(path)) from error
+        temporary.write_bytes(content)
 
 
 def _state(model: nn.Module) -> dict[str, Tensor]:
