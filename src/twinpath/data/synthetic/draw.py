@@ -6,13 +6,13 @@ dark outline and a lit side. Twice the size is drawn and then halved, which smoo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from twinpath.data.synthetic.figure import JOINT, Array
+from twinpath.data.synthetic.figure import JOINT, LEFT, Array
 from twinpath.data.synthetic.scene import Colour, Person, Scene, followed_xz_m
 
 Frames = NDArray[np.uint8]
@@ -123,10 +123,11 @@ def _shade(colour: Colour, factor: float) -> Colour:
 class _FigureDrawer:
     """Draws one figure, frame by frame, from outlines that were computed for all frames at once."""
 
-    def __init__(self, scene: Scene, person: Person, t_s: Array, height_px: int) -> None:
+    def __init__(self, scene: Scene, person: Person, t_s: Array, size_px: tuple[int, int]) -> None:
         o = figure_outline(scene, person, t_s)
-        p, q, rp, rq = o.p * height_px, o.q * height_px, o.rp * height_px, o.rq * height_px
-        edge = 0.006 * height_px
+        p, q = _on_canvas(o.p, size_px), _on_canvas(o.q, size_px)
+        rp, rq = o.rp * size_px[0], o.rq * size_px[0]
+        edge = 0.006 * size_px[0]
         self.outline = _capsules(p, q, rp + edge, rq + edge).reshape(*p.shape[:2], -1).tolist()
         self.fill = _capsules(p, q, rp, rq).reshape(*p.shape[:2], -1).tolist()
         light = np.array([-0.34, -0.3])  # the lit side: above, to the left
@@ -137,14 +138,13 @@ class _FigureDrawer:
         self.depth_m = o.depth_m.mean(axis=1)
         worn = _wear(person)
         self.colours = [(_shade(c, 0.5), c, _shade(c, 1.22)) for c in worn]
-        self.ball = _ball_outline(scene, person, t_s, height_px)
-        self.stool = _stool_outline(scene, person, t_s, height_px)
+        self.ball = _ball_outline(scene, person, t_s, size_px)
+        self.stool = _stool_outlines(scene, person, t_s, size_px)
 
     def draw(self, canvas: ImageDraw.ImageDraw, frame: int) -> None:
-        if self.stool is not None:
-            seat, legs, seat_is_nearer = self.stool[frame]
-            if not seat_is_nearer:
-                self._draw_stool(canvas, seat, legs)
+        stool = self.stool[frame] if self.stool else None
+        if stool and not stool.is_nearer:
+            stool.draw(canvas)
         for group in self.order[frame]:
             parts = _GROUPS[group]
             for i in parts:
@@ -153,43 +153,67 @@ class _FigureDrawer:
                 canvas.polygon(self.fill[frame][i], fill=self.colours[i][1])
             for i in parts:
                 canvas.polygon(self.lit[frame][i], fill=self.colours[i][2])
-        if self.stool is not None and seat_is_nearer:
-            self._draw_stool(canvas, seat, legs)
+        if stool and stool.is_nearer:
+            stool.draw(canvas)
         if self.ball is not None:
             canvas.ellipse(self.ball[frame], fill=(214, 84, 40), outline=(90, 30, 15))
 
-    @staticmethod
-    def _draw_stool(
-        canvas: ImageDraw.ImageDraw, seat: list[float], legs: list[tuple[list[float], int]]
-    ) -> None:
-        for line, width in legs:
-            canvas.line(line, fill=(70, 48, 30), width=width)
-        canvas.ellipse(seat, fill=(128, 88, 52), outline=(60, 40, 24))
+
+def _on_canvas(uv: Array, size_px: tuple[int, int]) -> Array:
+    """Positions in picture heights, x from the middle, to pixels of a canvas (height, width)."""
+    height, width = size_px
+    position: Array = uv * height + np.array([width / 2, 0.0])
+    return position
 
 
-def _ball_outline(scene: Scene, person: Person, t_s: Array, height_px: int) -> list[list[float]] | None:
+def _ball_outline(
+    scene: Scene, person: Person, t_s: Array, size_px: tuple[int, int]
+) -> list[list[float]] | None:
+    """Left, top, right, bottom of the ball in each frame: in the hand, or in flight."""
     if person.performance.ball is None:
         return None
-    xyz = person.world_joints(t_s)
-    ball = xyz[:, JOINT["hand_l" if person.performance.hand == 0 else "hand_r"]].copy()
+    hand = JOINT["hand_l" if person.performance.hand == LEFT else "hand_r"]
+    ball = person.world_joints(t_s)[:, hand].copy()
     since = person.performance.ball(t_s)
     flying = ~np.isnan(since)
     if flying.any():
-        released = person.world_joints(t_s[flying] - since[flying])
-        start = released[:, JOINT["hand_l" if person.performance.hand == 0 else "hand_r"]]
+        start = person.world_joints(t_s[flying] - since[flying])[:, hand]
         s = since[flying]
         ahead = np.array([np.cos(person.heading), 0.0, np.sin(person.heading)])
         ball[flying] = start + 5.0 * s[:, None] * ahead
         ball[flying, 1] = np.maximum(start[:, 1] + 1.2 * s - 4.9 * s**2, 0.1)
     uv, depth_m = scene.camera.project(ball[:, None], t_s, followed_xz_m(scene, t_s))
-    r = 0.085 * scene.camera.focal / depth_m * height_px
-    centre = uv[:, 0] * height_px
-    return np.concatenate([centre - r, centre + r], axis=-1).tolist()  # type: ignore[no-any-return]
+    r = 0.085 * scene.camera.focal / depth_m * size_px[0]
+    centre = _on_canvas(uv[:, 0], size_px)
+    outlines: list[list[float]] = np.concatenate([centre - r, centre + r], axis=-1).tolist()
+    return outlines
 
 
-def _stool_outline(
-    scene: Scene, person: Person, t_s: Array, height_px: int
-) -> list[tuple[list[float], list[tuple[list[float], int]], bool]] | None:
+@dataclass(frozen=True)
+class _Stool:
+    """A stool in one frame, in pixels.
+
+    Attributes:
+        seat: Left, top, right, bottom of an ellipse.
+        legs: Each a line x1, y1, x2, y2.
+        width: Of the legs.
+        is_nearer: Whether it stands before its person, seen from the camera.
+    """
+
+    seat: list[float]
+    legs: list[list[float]]
+    width: int
+    is_nearer: bool
+
+    def draw(self, canvas: ImageDraw.ImageDraw) -> None:
+        for line in self.legs:
+            canvas.line(line, fill=(70, 48, 30), width=self.width)
+        canvas.ellipse(self.seat, fill=(128, 88, 52), outline=(60, 40, 24))
+
+
+def _stool_outlines(
+    scene: Scene, person: Person, t_s: Array, size_px: tuple[int, int]
+) -> list[_Stool] | None:
     if person.performance.seat_m is None:
         return None
     top = person.performance.seat_m * person.body.shin / 0.43 - 0.05
@@ -200,18 +224,22 @@ def _stool_outline(
     points = person.to_world(np.concatenate([[[0.0, top, behind]], tops, feet]))
     n = len(t_s)
     uv, depth_m = scene.camera.project(np.broadcast_to(points, (n, 9, 3)), t_s, followed_xz_m(scene, t_s))
-    uv = uv * height_px
-    scale = scene.camera.focal / depth_m[:, 0] * height_px
+    at = _on_canvas(uv, size_px)
+    scale = scene.camera.focal / depth_m[:, 0] * size_px[0]
     person_depth = scene.camera.distance_m + person.place_xz_m[1]
     tilt = max(0.18, float(np.sin(scene.camera.pitch)))
-    drawn = []
+    stools = []
     for i in range(n):
-        (x, y), r = uv[i, 0], 0.21 * scale[i]
-        seat = [x - r, y - r * tilt, x + r, y + r * tilt + 0.05 * scale[i]]
-        width = max(1, round(0.04 * scale[i]))
-        legs = [([*uv[i, 1 + k], *uv[i, 5 + k]], width) for k in range(4)]
-        drawn.append((seat, legs, bool(depth_m[i, 0] < person_depth - 0.05)))
-    return drawn
+        (x, y), r = at[i, 0], 0.21 * scale[i]
+        stools.append(
+            _Stool(
+                seat=[x - r, y - r * tilt, x + r, y + r * tilt + 0.05 * scale[i]],
+                legs=[[*at[i, 1 + k], *at[i, 5 + k]] for k in range(4)],
+                width=max(1, round(0.04 * scale[i])),
+                is_nearer=bool(depth_m[i, 0] < person_depth - 0.05),
+            )
+        )
+    return stools
 
 
 def _value_noise(rng: np.random.Generator, height: int, width: int, cells: int) -> Image.Image:
@@ -314,8 +342,7 @@ def render(scene: Scene, t_s: Array, *, height_px: int) -> Frames:
     margin = int(0.3 * height)
     background = _background(scene, rng, height + 2 * margin, width + 4 * margin)
     occluders = _occluders(rng, scene.aspect)
-    to_middle = np.array([width / 2 / height, 0.0])
-    people = [_FigureDrawer(_centred(scene, to_middle[0]), p, t_s, height) for p in scene.people]
+    people = [_FigureDrawer(scene, p, t_s, (height, width)) for p in scene.people]
     followed = followed_xz_m(scene, t_s)
     pan = scene.camera.focal / (scene.camera.distance_m + 4) * scene.camera.follow * followed[:, 0]
     shift = scene.camera.offset(t_s) - np.stack([pan, 0 * pan], axis=-1)
@@ -339,12 +366,6 @@ def render(scene: Scene, t_s: Array, *, height_px: int) -> Frames:
 def width_of(scene: Scene, height_px: int) -> int:
     """Width of a frame of that height in pixels, even as H.264 wants it."""
     return 2 * round(height_px * scene.aspect / 2)
-
-
-def _centred(scene: Scene, middle: float) -> Scene:
-    """The camera's picture has its origin in the middle; a frame has it at the left edge."""
-    y, x = scene.camera.centre_yx
-    return replace(scene, camera=replace(scene.camera, centre_yx=(y, x + middle)))
 
 
 def _expose(scene: Scene, frames: Frames, rng: np.random.Generator) -> Frames:
