@@ -3,6 +3,7 @@
     TwinpathError                   1   our own bug, if nothing below fits
     ├── UsageError                  2   an argument or a setting does not make sense
     │   ├── ConfigError             2   a recipe or a setting in it
+    │   ├── TrainingDiverged        2   the loss became infinite or no number
     │   ├── UnknownModel            2   no such network or weight record
     │   └── MissingExtra            2   an optional dependency is not installed
     ├── InputError                  3   a file that cannot be used
@@ -45,6 +46,10 @@ class UsageError(TwinpathError):
 
 
 class ConfigError(UsageError):
+    pass
+
+
+class TrainingDiverged(UsageError):
     pass
 
 

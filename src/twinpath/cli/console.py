@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
     from twinpath.recognize.results import Prediction
 
@@ -62,23 +63,30 @@ def bar(share: float) -> str:
     return ("█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")).ljust(BAR_WIDTH, "·" if share >= 0 else " ")
 
 
+def _bars(*, show: bool = True) -> Progress:
+    """A bar with a count and the time left, on stderr if that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(file=sys.stderr)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        redirect_stdout=False,  # rich would send results that go to a file to the terminal instead
+        disable=not (show and console.is_terminal),
+    )
+
+
 def with_progress(items: Iterable[Item], *, total: int, title: str) -> Iterator[Item]:
     """The same items, with a bar and the time left on stderr if that is a terminal.
 
     The bar is there while an item is being made, and gone while the caller has it and may print.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(file=sys.stderr)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bars = Progress(
-        *columns,
-        console=console,
-        transient=True,
-        redirect_stdout=False,  # rich would send results that go to a file to the terminal instead
-        disable=total < 2 or not console.is_terminal,
-    )
+    bars = _bars(show=total > 1)
     task = bars.add_task(title, total=total)
     iterator = iter(items)
     while True:
@@ -94,12 +102,7 @@ def with_progress(items: Iterable[Item], *, total: int, title: str) -> Iterator[
 @contextlib.contextmanager
 def count_progress(title: str) -> Iterator[Callable[[int, int], None]]:
     """A function to call with how many are done, of how many; a bar on stderr from the first call on."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(file=sys.stderr)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+    with _bars() as bars:
         task = bars.add_task(title, visible=False)
 
         def update(done: int, total: int) -> None:

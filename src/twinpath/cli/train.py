@@ -27,7 +27,7 @@ def train(
 
     checked = read_recipe(recipe)
     folder = out or Path("runs") / checked.name
-    check_folder(folder, resume=resume)
+    check_folder(folder, checked, resume=resume)
     try:
         from twinpath.train.run import train as run
     except ModuleNotFoundError as error:

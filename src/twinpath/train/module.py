@@ -12,10 +12,11 @@ from torch.utils.data import DataLoader, Dataset
 from torchmetrics.classification import MulticlassAccuracy
 
 from twinpath.data.synthetic import ACTIONS, TRAIN_SEED, VALIDATION_SEED, ClipStream
+from twinpath.errors import TrainingDiverged
 from twinpath.models.preprocess import Preprocess
-from twinpath.models.registry import Architecture
 from twinpath.train.recipe import Recipe
 from twinpath.video.sampling import clip_span_s
+from twinpath.zoo.records import InputSpec
 
 
 class ActionModule(L.LightningModule):
@@ -39,7 +40,9 @@ class ActionModule(L.LightningModule):
         logits = self.network(clips.to(memory_format=torch.channels_last_3d)).float()
         loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss is {loss.item()} at step {self.global_step}")
+            raise TrainingDiverged(
+                f"the loss is {loss.item()} at step {self.global_step}; lower the recipe's learning_rate"
+            )
         self.log("train_loss", loss, prog_bar=True)
         return loss
 
@@ -83,16 +86,19 @@ class _Preprocessed(Dataset[tuple[Tensor, int]]):
 class SyntheticModule(L.LightningDataModule):
     """New clips in every epoch, the same ones when a run is repeated."""
 
-    def __init__(self, recipe: Recipe, network: Architecture, preprocess: Preprocess) -> None:
+    def __init__(self, recipe: Recipe, spec: InputSpec) -> None:
         super().__init__()
-        self.recipe, self.architecture, self.preprocess = recipe, network, preprocess
+        self.recipe, self.spec = recipe, spec
+        self.preprocess = Preprocess(
+            short_side=spec.short_side_px, crop=spec.crop_px, mean=spec.mean, std=spec.std
+        )
 
     def _loader(self, first_seed: int, num_clips: int) -> DataLoader[tuple[Tensor, int]]:
         stream = ClipStream(
             first_seed=first_seed,
             num_clips=num_clips,
-            num_frames=self.architecture.num_frames,
-            span_s=clip_span_s(self.architecture.num_frames, self.architecture.sampling_rate),
+            num_frames=self.spec.num_frames,
+            span_s=clip_span_s(self.spec.num_frames, self.spec.sampling_rate),
             heights_px=self.recipe.render_heights_px,
         )
         return DataLoader(

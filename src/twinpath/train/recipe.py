@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 from twinpath.errors import ConfigError
 
 LAST = "last.ckpt"  # the checkpoint that a run goes on from
+SETTINGS = "recipe.toml"  # what a run was begun with
 
 
 class Recipe(BaseModel):
@@ -79,17 +80,25 @@ def _first_problem(error: ValidationError) -> str:
     return f"{key}: {problem['msg']}"
 
 
-def check_folder(folder: Path, *, resume: bool) -> None:
+def check_folder(folder: Path, recipe: Recipe, *, resume: bool) -> None:
     """Whether a run may write here, before anything heavy starts.
 
     Raises:
-        ConfigError: The folder holds another run, or nothing to resume.
+        ConfigError: The folder holds a run already, nothing to resume, or a run with other settings.
     """
     last = folder / LAST
     if resume and not last.exists():
         raise ConfigError(f"nothing to resume: {last} does not exist")
     if last.exists() and not resume:
         raise ConfigError(f"{folder} holds a run already; go on with --resume or choose another --out")
+    if resume and (folder / SETTINGS).exists():
+        before = read_recipe(str(folder / SETTINGS)).model_dump()
+        changed = [key for key, value in recipe.model_dump().items() if before[key] != value]
+        if changed:
+            raise ConfigError(
+                f"{folder} was begun with another {', '.join(changed)}; resume it with its own "
+                f"{folder / SETTINGS} or choose another --out"
+            )
 
 
 def to_toml(recipe: Recipe) -> str:

@@ -15,13 +15,10 @@ from twinpath.atomic import atomic_path
 from twinpath.data.synthetic import ACTIONS
 from twinpath.engine.torch_engine import leave_cores_to
 from twinpath.errors import Interrupted, Terminated, TwinpathError, WorkerDied
-from twinpath.models.preprocess import Preprocess
-from twinpath.models.registry import architecture
 from twinpath.train.module import ActionModule, SyntheticModule
-from twinpath.train.recipe import LAST, Recipe, check_folder, to_toml
+from twinpath.train.recipe import LAST, SETTINGS, Recipe, check_folder, to_toml
 from twinpath.weights.load import save_weights
-
-MEAN, STD = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
+from twinpath.zoo.create import create_model, input_spec
 
 
 def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool = True) -> Path:
@@ -37,23 +34,20 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool 
         Path of the weights.
     Raises:
         ConfigError: `folder` holds another run, or nothing to resume.
-        Interrupted: Stopped by the user.
+        TrainingDiverged: The loss is no number any more.
+        Interrupted, Terminated: Stopped by the user.
+        WorkerDied: A process that draws clips was killed.
     """
     last = folder / LAST
-    check_folder(folder, resume=resume)
+    check_folder(folder, recipe, resume=resume)
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(folder / "recipe.toml") as temporary:
+    with atomic_path(folder / SETTINGS) as temporary:
         temporary.write_text(to_toml(recipe), "utf-8")
     _quiet_lightning()
     leave_cores_to(recipe.workers)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
-    network = architecture(recipe.model)
-    module = ActionModule(network.build(num_classes=len(ACTIONS)), recipe)
-    clips = SyntheticModule(
-        recipe,
-        network,
-        Preprocess(short_side=network.train_crop, crop=network.train_crop, mean=MEAN, std=STD),
-    )
+    module = ActionModule(create_model(recipe.model, num_classes=len(ACTIONS)), recipe)
+    clips = SyntheticModule(recipe, input_spec(recipe.model))
     trainer = _trainer(recipe, folder, progress=progress)
     try:
         trainer.fit(module, clips, ckpt_path=last if resume else None, weights_only=True)

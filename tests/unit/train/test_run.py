@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from twinpath.errors import ConfigError
+from twinpath.errors import ConfigError, TrainingDiverged
 from twinpath.train.module import ActionModule
-from twinpath.train.recipe import Recipe, read_recipe
+from twinpath.train.recipe import Recipe, read_recipe, to_toml
 from twinpath.train.run import train
 
 
@@ -51,6 +51,20 @@ def test_a_folder_with_a_run_in_it_is_not_overwritten(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--resume"):
         train(small(), tmp_path, progress=False)
     assert (tmp_path / "last.ckpt").read_bytes() == b"precious"
+
+
+def test_a_run_goes_on_only_with_the_settings_it_was_begun_with(tmp_path: Path) -> None:
+    (tmp_path / "last.ckpt").write_bytes(b"precious")
+    (tmp_path / "recipe.toml").write_text(to_toml(small()))
+    with pytest.raises(ConfigError, match="another epochs, learning_rate"):
+        train(small(epochs=9, learning_rate=1.0), tmp_path, resume=True, progress=False)
+    assert (tmp_path / "recipe.toml").read_text() == to_toml(small())
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_says_so(tmp_path: Path) -> None:
+    with pytest.raises(TrainingDiverged, match=r"the loss is (nan|inf) at step \d.*learning_rate"):
+        train(small(learning_rate=1e30), tmp_path, progress=False)
+    assert not list(tmp_path.glob("*.safetensors"))
 
 
 def test_nothing_to_resume_is_an_error(tmp_path: Path) -> None:
