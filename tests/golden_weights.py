@@ -101,6 +101,9 @@ def caffe2_name(key: str, figures: dict[str, Any]) -> str:
     prefix = "t_" if pathway == "1" else ""
     if part.startswith("stem"):
         return prefix + ("conv1_w" if part == "stem.conv" else f"res_conv1_bn_{norm_leaf}")
+    if non_local := re.fullmatch(r"nonlocal(\d+)\.(conv_)?(\w+)", part):
+        base = f"nonlocal_conv{stage_}_{non_local[1]}_{non_local[3]}"
+        return f"{base}_{norm_leaf}" if non_local[3] == "bn" else f"{base}_{leaf[0]}"
     block, branch = re.fullmatch(r"res(\d+)\.(.*)", part).groups()  # type: ignore[union-attr]
     base = f"{prefix}res{stage_}_{block}_" + branch.replace("branch2.", "branch2")
     return f"{base}_{norm_leaf}" if base.endswith("_bn") else f"{base}_w"

@@ -8,19 +8,28 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from twinpath.errors import UnknownModel
+from twinpath.models.layers.plans import NonLocalPlan
 
 if TYPE_CHECKING:
     from torch import nn
 
 _BLOCKS: dict[int, tuple[int, ...]] = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 _FAMILIES = {
-    "slow": ("twinpath.models.resnet3d", "ResNet3D"),
-    "fast": ("twinpath.models.resnet3d", "ResNet3D"),
+    "resnet3d": ("twinpath.models.resnet3d", "ResNet3D"),
     "slowfast": ("twinpath.models.slowfast", "SlowFast"),
+    "slow_det": ("twinpath.models.detection", "SlowDetector"),
+    "slowfast_det": ("twinpath.models.detection", "SlowFastDetector"),
+    "x3d": ("twinpath.models.x3d", "X3D"),
+    "efficient_x3d": ("twinpath.models.efficient_x3d", "EfficientX3D"),
+    "mvit": ("twinpath.models.mvit", "MViT"),
+    "reversible": ("twinpath.models.reversible", "ReversibleMViT"),
+    "vit": ("twinpath.models.vit", "ViT"),
+    "resnet18": ("twinpath.models.resnet18", "ResNet18"),
+    "s3d": ("twinpath.models.s3d", "S3D"),
 }
 
 
@@ -47,66 +56,181 @@ class Architecture:
     def build(self, **overrides: Any) -> nn.Module:
         """Make the network with new weights; `overrides` replace single options."""
         module, cls = _FAMILIES[self.family]
-        options = {"num_frames": self.num_frames, "pool_hw": self.train_crop // 32}
+        options = {"num_frames": self.num_frames, "crop": self.train_crop}
         made: nn.Module = getattr(importlib.import_module(module), cls)(
             **{**options, **self.options, **overrides}
         )
         return made
 
 
+def _resnet(name: str, depth: int, frames: int, stride: int, **options: Any) -> Architecture:
+    return Architecture(name, "resnet3d", frames, stride, options={"blocks": _BLOCKS[depth], **options})
+
+
 def _slow(depth: int, frames: int, stride: int) -> Architecture:
-    name = f"slow_r{depth}_{frames}x{stride}"
-    return Architecture(name, "slow", frames, stride, options={"blocks": _BLOCKS[depth]})
+    return _resnet(f"slow_r{depth}_{frames}x{stride}", depth, frames, stride)
 
 
 def _slowfast(name: str, depth: int, slow_frames: int, stride: int, **options: Any) -> Architecture:
     """The fast pathway of every published SlowFast sees each second frame: alpha is stride / 2."""
     alpha = stride // 2
-    return Architecture(
-        name,
-        "slowfast",
-        slow_frames * alpha,
-        2,
-        options={"blocks": _BLOCKS[depth], "alpha": alpha, **options},
-    )
+    options = {"blocks": _BLOCKS[depth], "alpha": alpha, **options}
+    return Architecture(name, "slowfast", slow_frames * alpha, 2, options=options)
 
+
+def _detector(network: Architecture) -> Architecture:
+    """The same network with a head that looks into boxes."""
+    family = {"resnet3d": "slow_det", "slowfast": "slowfast_det"}[network.family]
+    return replace(network, name=network.name + "_det", family=family)
+
+
+_C2D = {"temporal_kernels": (1, 1, 1, 1, 1), "pool_after_res2": 2}
+_I3D = {"temporal_kernels": (5, 3, (3, 1), (3, 1), (1, 3)), "pool_after_res2": 2}
+_NON_LOCAL_R50 = ((), (1, 3), (1, 3, 5), ())
+_NON_LOCAL_R101 = ((), (), (6, 13, 20), ())
+_SOFTMAX = {"non_local": NonLocalPlan(_NON_LOCAL_R50)}
+_DOT_PRODUCT = {"non_local": NonLocalPlan(_NON_LOCAL_R50, "dot_product")}
+
+_RESNETS = (
+    # An image network: PySlowFast inflates it to start the others from.
+    Architecture(
+        "resnet50",
+        "resnet3d",
+        1,
+        1,
+        options={"blocks": _BLOCKS[50], "temporal_kernels": (1, 1, 1, 1, 1), "num_classes": 1000},
+    ),
+    _resnet("c2d_r50_8x8", 50, 8, 8, **_C2D),
+    _resnet("c2d_nopool_r50_8x8", 50, 8, 8, temporal_kernels=(1, 1, 1, 1, 1)),
+    _resnet("c2d_nln_r50_8x8", 50, 8, 8, **_C2D, **_SOFTMAX),
+    _resnet("i3d_r50_8x8", 50, 8, 8, **_I3D),
+    _resnet("i3d_r101_8x8", 101, 8, 8, **_I3D),
+    _resnet("i3d_nln_r50_8x8", 50, 8, 8, **_I3D, **_SOFTMAX),
+    _resnet("i3d_nln_r101_8x8", 101, 8, 8, **_I3D, non_local=NonLocalPlan(_NON_LOCAL_R101)),
+    *(_slow(depth, *clip) for depth in (50, 101) for clip in ((4, 16), (8, 8), (16, 8))),
+    _resnet("slow_nln_r50_4x16", 50, 4, 16, **_DOT_PRODUCT),
+    _resnet("slow_nln_r50_8x8", 50, 8, 8, **_DOT_PRODUCT),
+    Architecture(
+        "fast_r50_8x8",
+        "resnet3d",
+        32,
+        2,
+        options={"blocks": _BLOCKS[50], "width": 8, "temporal_kernels": (5, 3, 3, 3, 3)},
+    ),
+    _resnet(
+        "csn_r101_32x2",
+        101,
+        32,
+        2,
+        temporal_kernels=(3, 1, 1, 1, 1),
+        temporal_strides=(1, 2, 2, 2),
+        middle="depthwise",
+    ),
+    _resnet(
+        "r2plus1d_r50_16x4",
+        50,
+        16,
+        4,
+        temporal_kernels=(1, 1, 1, 1, 1),
+        temporal_strides=(1, 1, 2, 2),
+        strides=(2, 2, 2, 2),
+        middle="factorised",
+        stem_pool=False,
+    ),
+)
 
 _R50_50_TEMPORAL = {"temporal_blocks": _BLOCKS[50]}
+
+_SLOWFASTS = (
+    _slowfast("slowfast_r50_4x16", 50, 4, 16, fusion_kernel=5),
+    _slowfast("slowfast_r50_8x8", 50, 8, 8, fusion_kernel=7),
+    _slowfast("slowfast_r50_16x8", 50, 16, 8, fusion_kernel=7),
+    _slowfast("slowfast_r101_4x16", 101, 4, 16, fusion_kernel=5),
+    _slowfast("slowfast_r101_8x8", 101, 8, 8, fusion_kernel=5),
+    _slowfast("slowfast_r101_50_50_8x8", 101, 8, 8, fusion_kernel=5, **_R50_50_TEMPORAL),
+    _slowfast("slowfast_r101_16x8", 101, 16, 8, fusion_kernel=5, **_R50_50_TEMPORAL),
+    _slowfast("slowfast_nln_r50_4x16", 50, 4, 16, fusion_kernel=5, **_DOT_PRODUCT),
+    _slowfast("slowfast_nln_r50_8x8", 50, 8, 8, fusion_kernel=5, **_DOT_PRODUCT),
+    _slowfast(
+        "slowfast_nln_r101_16x8",
+        101,
+        16,
+        8,
+        fusion_kernel=5,
+        non_local=NonLocalPlan(_NON_LOCAL_R101, "dot_product"),
+        **_R50_50_TEMPORAL,
+    ),
+    # The embedded model: the same code, one block a stage, narrow; see train/recipes.
+    Architecture(
+        "slowfast_tiny",
+        "slowfast",
+        16,
+        4,
+        train_crop=96,
+        options={
+            "blocks": (1, 1, 1, 1),
+            "width": 16,
+            "beta_inv": 2,
+            "fusion_kernel": 5,
+            "dropout": 0.2,
+            "num_classes": 12,
+        },
+    ),
+)
+
+_AVA_NON_LOCAL = {"non_local": NonLocalPlan(_NON_LOCAL_R101, "dot_product", pool=(2, 2, 2))}
+
+_DETECTORS = tuple(
+    _detector(network)
+    for network in (
+        _slow(50, 4, 16),
+        _slow(50, 8, 8),
+        _slow(101, 8, 8),
+        _slowfast("slowfast_r50_8x8", 50, 8, 8, fusion_kernel=7),
+        *(
+            _slowfast(
+                f"slowfast_r101_{t}x8", 101, t, 8, fusion_kernel=5, **_R50_50_TEMPORAL, **_AVA_NON_LOCAL
+            )
+            for t in (8, 16)
+        ),
+    )
+)
+
+_X3DS: tuple[Architecture, ...] = ()
+
+_MVITS: tuple[Architecture, ...] = ()
+
+_VITS: tuple[Architecture, ...] = ()
+
+_REVERSIBLES: tuple[Architecture, ...] = ()
+
+
+
+def _resnet18(name: str, convolutions: tuple[str, ...]) -> Architecture:
+    """16 frames at 15 per second."""
+    return Architecture(name, "resnet18", 16, 2, train_crop=112, options={"convolutions": convolutions})
+
+
+_RESNET18S = (
+    _resnet18("r3d_18", ("3d",) * 5),
+    _resnet18("mc3_18", ("3d", "3d", "2d", "2d", "2d")),
+    _resnet18("r2plus1d_18", ("2+1d",) * 5),
+)
+
+_S3DS = (Architecture("s3d", "s3d", 128, 2),)
 
 ARCHITECTURES: dict[str, Architecture] = {
     a.name: a
     for a in (
-        *(_slow(depth, *clip) for depth in (50, 101) for clip in ((4, 16), (8, 8), (16, 8))),
-        Architecture(
-            "fast_r50_8x8",
-            "fast",
-            32,
-            2,
-            options={"blocks": _BLOCKS[50], "width": 8, "temporal_kernels": (5, 3, 3, 3, 3)},
-        ),
-        _slowfast("slowfast_r50_4x16", 50, 4, 16, fusion_kernel=5),
-        _slowfast("slowfast_r50_8x8", 50, 8, 8, fusion_kernel=7),
-        _slowfast("slowfast_r50_16x8", 50, 16, 8, fusion_kernel=7),
-        _slowfast("slowfast_r101_4x16", 101, 4, 16, fusion_kernel=5),
-        _slowfast("slowfast_r101_8x8", 101, 8, 8, fusion_kernel=5),
-        _slowfast("slowfast_r101_50_50_8x8", 101, 8, 8, fusion_kernel=5, **_R50_50_TEMPORAL),
-        _slowfast("slowfast_r101_16x8", 101, 16, 8, fusion_kernel=5, **_R50_50_TEMPORAL),
-        # The embedded model: the same code, one block a stage, narrow; see train/recipes.
-        Architecture(
-            "slowfast_tiny",
-            "slowfast",
-            16,
-            4,
-            train_crop=96,
-            options={
-                "blocks": (1, 1, 1, 1),
-                "width": 16,
-                "beta_inv": 2,
-                "fusion_kernel": 5,
-                "dropout": 0.2,
-                "num_classes": 12,
-            },
-        ),
+        *_RESNETS,
+        *_SLOWFASTS,
+        *_DETECTORS,
+        *_X3DS,
+        *_MVITS,
+        *_VITS,
+        *_REVERSIBLES,
+        *_RESNET18S,
+        *_S3DS,
     )
 }
 

@@ -1,13 +1,18 @@
-"""3D ResNets with one pathway: Slow, and Fast alone.
+"""3D ResNets with one pathway: C2D, I3D, Slow, Fast alone, CSN, R(2+1)D, and an image ResNet.
 
-Slow: few frames far apart, full width; looks in time only in res4 and res5.
-Fast: many frames close together, an eighth of the width; looks in time everywhere.
-Source: Feichtenhofer et al. 2019, SlowFast Networks for Video Recognition (arXiv:1812.03982), table 1
-and the ablations of section 4.2.
+They differ in where they look in time. C2D does not, but for a pool after res2. I3D does in the stem and
+in about every second block, and pools after res2. Slow sees few frames far apart and looks in time only
+in res4 and res5. Fast sees many frames with an eighth of the width and looks in time everywhere. CSN
+looks at each channel by itself in a 3x3x3 window, R(2+1)D first in time, then in space. Any of them may
+have non-local blocks. An image ResNet is a C2D for one frame.
+Sources: Wang et al. 2018, Non-local Neural Networks (arXiv:1711.07971): C2D, I3D, non-local;
+Feichtenhofer et al. 2019, SlowFast Networks (arXiv:1812.03982): Slow, Fast; Tran et al. 2019, Video
+Classification with Channel-Separated Convolutional Networks (arXiv:1904.02811): CSN; Tran et al. 2018,
+A Closer Look at Spatiotemporal Convolutions (arXiv:1711.11248): R(2+1)D.
 
     clip (B, 3, T, H, W)
       stem   T, H/4,  W/4      conv 7x7 / 2, max pool / 2
-      res2   T, H/4,  W/4
+      res2   T, H/4,  W/4      C2D, I3D: then a pool over 2 frames
       res3   T, H/8,  W/8
       res4   T, H/16, W/16
       res5   T, H/32, W/32
@@ -16,18 +21,23 @@ and the ablations of section 4.2.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from twinpath.models.layers.head import Activation, Averaging, PooledHead
+from twinpath.models.layers.head import PooledHead, Readout
+from twinpath.models.layers.plans import BlockPlan, Middle, NonLocalPlan
 from twinpath.models.layers.resnet import EXPANSION, Stem, initialise, stage
+from twinpath.models.network import VideoNetwork
 
 BLOCKS_R50 = (3, 4, 6, 3)
 BLOCKS_R101 = (3, 4, 23, 3)
 
 SLOW_KERNELS = (1, 1, 1, 3, 3)  # frames seen by the stem and by res2 to res5
 FAST_KERNELS = (5, 3, 3, 3, 3)
+STRIDES = (1, 2, 2, 2)  # of res2 to res5
 
 
 class Pathway(nn.Module):
@@ -36,57 +46,87 @@ class Pathway(nn.Module):
     Args:
         blocks: Depth of res2 to res5.
         width: Channels out of the stem; a stage has 4, 8, 16 and 32 times as many.
-        temporal_kernels: Frames seen by the stem and by each stage.
+        temporal_kernels: Frames seen by the stem and by the blocks of each stage: one number, or one for
+            block 0, 1 …, repeated.
         temporal_blocks: Blocks of each stage that look in time; None: all.
+        temporal_strides, strides, dilations, middle: Of each stage, see `BlockPlan`.
+        stem_pool: Whether the stem ends in a max pool.
+        pool_after_res2: Frames of which a max pool after res2 makes one.
+        non_local: Where non-local blocks stand; None: nowhere.
         lateral_channels: Channels that arrive from another pathway before each stage.
     """
 
     def __init__(
         self,
         *,
-        blocks: Sequence[int],
-        width: int,
-        temporal_kernels: Sequence[int],
+        blocks: Sequence[int] = BLOCKS_R50,
+        width: int = 64,
+        temporal_kernels: Sequence[int | Sequence[int]] = SLOW_KERNELS,
         temporal_blocks: Sequence[int] | None = None,
+        temporal_strides: Sequence[int] = (1, 1, 1, 1),
+        strides: Sequence[int] = STRIDES,
+        dilations: Sequence[int] = (1, 1, 1, 1),
+        middle: Middle = "plane",
+        stem_pool: bool = True,
+        pool_after_res2: int = 1,
+        non_local: NonLocalPlan | None = None,
         lateral_channels: Sequence[int] = (0, 0, 0, 0),
     ) -> None:
         super().__init__()
+        kernels = [(k,) if isinstance(k, int) else tuple(k) for k in temporal_kernels]
         self.channels = [width * EXPANSION * 2**i for i in range(4)]  # out of res2 to res5
-        self.stem = Stem(width, temporal_kernel=temporal_kernels[0])
+        self.stem = Stem(width, temporal_kernel=kernels[0][0], pool=stem_pool)
         arriving = [width, *self.channels[:3]]
         stages = [
             stage(
                 arriving[i] + lateral_channels[i],
                 width * 2**i,
                 num_blocks=blocks[i],
-                num_temporal_blocks=temporal_blocks[i] if temporal_blocks else None,
-                temporal_kernel=temporal_kernels[i + 1],
-                stride=1 if i == 0 else 2,
+                plan=BlockPlan(
+                    temporal_kernels=kernels[i + 1],
+                    num_temporal_blocks=temporal_blocks[i] if temporal_blocks else None,
+                    temporal_stride=temporal_strides[i],
+                    stride=strides[i],
+                    dilation=dilations[i],
+                    middle=middle,
+                ),
+                non_local=non_local,
+                non_local_after=non_local.after[i] if non_local else (),
             )
             for i in range(4)
         ]
         self.res2, self.res3, self.res4, self.res5 = stages
+        pool = (pool_after_res2, 1, 1)
+        self.pool = nn.MaxPool3d(pool, stride=pool) if pool_after_res2 > 1 else nn.Identity()
+        # Frames, and pixels of a side, of which the last map has one.
+        self.frames_to_one = math.prod(temporal_strides) * pool_after_res2
+        self.pixels_to_one = math.prod(strides) * (4 if stem_pool else 2)
 
     def stages(self) -> tuple[nn.Sequential, ...]:
         return self.res2, self.res3, self.res4, self.res5
 
+    def window(self, num_frames: int, crop: int) -> tuple[int, int, int]:
+        """(t, h, w) of the last map for a clip of that size."""
+        side = crop // self.pixels_to_one
+        return num_frames // self.frames_to_one, side, side
+
     def forward(self, clip: Tensor) -> Tensor:
         """(B, 3, T, H, W) to (B, 32 * width, T, H/32, W/32)."""
-        x: Tensor = self.stem(clip)
-        for stage_ in self.stages():
+        x: Tensor = self.pool(self.res2(self.stem(clip)))
+        for stage_ in self.stages()[1:]:
             x = stage_(x)
         return x
 
 
-class ResNet3D(nn.Module):
+class ResNet3D(VideoNetwork):
     """One pathway and a head.
 
     Args:
         num_classes: Logits.
         num_frames: T of a training clip; sets the temporal pooling window.
-        blocks, width, temporal_kernels, temporal_blocks: see `Pathway`.
-        pool_hw: Side of the spatial pooling window: training crop / 32.
-        dropout, activation, averaging: see `PooledHead`.
+        crop: Side of a training clip in pixels; sets the spatial pooling window.
+        dropout, readout: See `PooledHead`.
+        pathway: See `Pathway`.
     """
 
     def __init__(
@@ -94,38 +134,22 @@ class ResNet3D(nn.Module):
         *,
         num_classes: int = 400,
         num_frames: int = 8,
-        blocks: Sequence[int] = BLOCKS_R50,
-        width: int = 64,
-        temporal_kernels: Sequence[int] = SLOW_KERNELS,
-        temporal_blocks: Sequence[int] | None = None,
-        pool_hw: int = 7,
+        crop: int = 224,
         dropout: float = 0.5,
-        activation: Activation = "softmax",
-        averaging: Averaging = "logits",
+        readout: Readout = Readout(),
+        **pathway: Any,
     ) -> None:
         super().__init__()
-        self.pathway = Pathway(
-            blocks=blocks, width=width, temporal_kernels=temporal_kernels, temporal_blocks=temporal_blocks
-        )
+        self.pathway = Pathway(**pathway)
         self.head = PooledHead(
             [self.pathway.channels[-1]],
             num_classes,
-            windows=[(num_frames, pool_hw, pool_hw)],
+            windows=[self.pathway.window(num_frames, crop)],
             dropout=dropout,
-            activation=activation,
-            averaging=averaging,
+            readout=readout,
         )
         initialise(self)
 
     def forward_features(self, clip: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, T, H, W) to the map of the last stage, in a tuple of one."""
         return (self.pathway(clip),)
-
-    def forward(self, clip: Tensor) -> Tensor:
-        """(B, 3, T, H, W) to logits (B, num_classes)."""
-        logits: Tensor = self.head(self.forward_features(clip))
-        return logits
-
-    def scores(self, clip: Tensor) -> Tensor:
-        """(B, 3, T, H, W) to what the upstream reports at test time, (B, num_classes)."""
-        return self.head.scores(self.forward_features(clip))

@@ -13,14 +13,17 @@ Source: Feichtenhofer et al. 2019, SlowFast Networks for Video Recognition (arXi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from twinpath.models.layers.head import Activation, Averaging, PooledHead
+from twinpath.models.layers.head import PooledHead, Readout
+from twinpath.models.layers.plans import NonLocalPlan
 from twinpath.models.layers.resnet import EXPANSION, initialise, slow_frames
-from twinpath.models.resnet3d import BLOCKS_R50, FAST_KERNELS, SLOW_KERNELS, Pathway
+from twinpath.models.network import VideoNetwork
+from twinpath.models.resnet3d import BLOCKS_R50, FAST_KERNELS, SLOW_KERNELS, STRIDES, Pathway
 
 
 class Lateral(nn.Module):
@@ -42,7 +45,7 @@ class Lateral(nn.Module):
         return F.relu(self.bn(self.conv(fast_BCTHW)), inplace=True)
 
 
-class SlowFast(nn.Module):
+class SlowFast(VideoNetwork):
     """Two pathways, four lateral connections, one head.
 
     Args:
@@ -52,9 +55,11 @@ class SlowFast(nn.Module):
         beta_inv: Channels of the slow pathway for one of the fast.
         fusion_kernel: Frames seen by a lateral connection.
         fusion_ratio: Channels out of a lateral connection, over the fast pathway's.
-        blocks, width, temporal_blocks: Of both pathways, see `Pathway`; width is the slow one's.
-        pool_hw: Side of the spatial pooling window: training crop / 32.
-        dropout, activation, averaging: see `PooledHead`.
+        blocks, width, temporal_blocks, strides, dilations: Of both pathways, see `Pathway`; width is the
+            slow one's.
+        non_local: Of the slow pathway.
+        crop: Side of a training clip in pixels; sets the spatial pooling window.
+        dropout, readout: see `PooledHead`.
     """
 
     def __init__(
@@ -69,26 +74,32 @@ class SlowFast(nn.Module):
         blocks: Sequence[int] = BLOCKS_R50,
         width: int = 64,
         temporal_blocks: Sequence[int] | None = None,
-        pool_hw: int = 7,
+        strides: Sequence[int] = STRIDES,
+        dilations: Sequence[int] = (1, 1, 1, 1),
+        non_local: NonLocalPlan | None = None,
+        crop: int = 224,
         dropout: float = 0.5,
-        activation: Activation = "softmax",
-        averaging: Averaging = "logits",
+        readout: Readout = Readout(),
     ) -> None:
         super().__init__()
         self.alpha = alpha
         fast_width = width // beta_inv
         fusing = [fast_width, *(fast_width * EXPANSION * 2**i for i in range(3))]
         lateral_channels = [c * fusion_ratio for c in fusing]
+        shared: dict[str, Any] = {
+            "blocks": blocks,
+            "temporal_blocks": temporal_blocks,
+            "strides": strides,
+            "dilations": dilations,
+        }
         self.slow = Pathway(
-            blocks=blocks,
             width=width,
             temporal_kernels=SLOW_KERNELS,
-            temporal_blocks=temporal_blocks,
             lateral_channels=lateral_channels,
+            non_local=non_local,
+            **shared,
         )
-        self.fast = Pathway(
-            blocks=blocks, width=fast_width, temporal_kernels=FAST_KERNELS, temporal_blocks=temporal_blocks
-        )
+        self.fast = Pathway(width=fast_width, temporal_kernels=FAST_KERNELS, **shared)
         self.laterals = nn.ModuleList(
             Lateral(c, out, kernel=fusion_kernel, alpha=alpha)
             for c, out in zip(fusing, lateral_channels, strict=True)
@@ -96,10 +107,9 @@ class SlowFast(nn.Module):
         self.head = PooledHead(
             [self.slow.channels[-1], self.fast.channels[-1]],
             num_classes,
-            windows=[(num_frames // alpha, pool_hw, pool_hw), (num_frames, pool_hw, pool_hw)],
+            windows=[self.slow.window(num_frames // alpha, crop), self.fast.window(num_frames, crop)],
             dropout=dropout,
-            activation=activation,
-            averaging=averaging,
+            readout=readout,
         )
         initialise(self)
 
@@ -116,12 +126,3 @@ class SlowFast(nn.Module):
             x_slow = torch.cat([x_slow, lateral(x_fast)], dim=1)
             x_slow, x_fast = slow(x_slow), fast(x_fast)
         return x_slow, x_fast
-
-    def forward(self, clip: Tensor) -> Tensor:
-        """(B, 3, T, H, W) to logits (B, num_classes)."""
-        logits: Tensor = self.head(self.forward_features(clip))
-        return logits
-
-    def scores(self, clip: Tensor) -> Tensor:
-        """(B, 3, T, H, W) to what the upstream reports at test time, (B, num_classes)."""
-        return self.head.scores(self.forward_features(clip))

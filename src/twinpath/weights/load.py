@@ -15,7 +15,7 @@ from twinpath.atomic import atomic_path
 from twinpath.errors import WeightsMismatch
 from twinpath.models.registry import ARCHITECTURES
 from twinpath.weights.formats import Format, WeightFile, read_weights
-from twinpath.weights.names import Naming, Translation, translate
+from twinpath.weights.names import Naming, translate
 
 _SHOWN = 3  # names in the one-line message; all are in the error's attributes
 
@@ -62,14 +62,13 @@ def load_weights(model: nn.Module, path: Path | str, *, leave_out: tuple[str, ..
     names = translate(file.tensors)
     wanted = _state(model)
     left_out = tuple(name for name in wanted if _is_left_out(name, leave_out))
-    found, unexpected = _by_our_names(file, names)
-    for name in list(found):
-        if _is_left_out(name, leave_out):
-            del found[name]
+    found = {
+        name: _as_deep(_joined(file, theirs), wanted.get(name))
+        for name, theirs in names.ours.items()
+        if not _is_left_out(name, leave_out)
+    }
     missing = [name for name in wanted if name not in found and name not in left_out]
-    unexpected += [name for name in found if name not in wanted]
-    if names.naming == "caffe2":
-        found = {name: _as_deep(tensor, wanted.get(name)) for name, tensor in found.items()}
+    unexpected = [*names.repeated, *(name for name in found if name not in wanted)]
     misshapen = [
         (name, tuple(tensor.shape), tuple(wanted[name].shape))
         for name, tensor in found.items()
@@ -109,22 +108,26 @@ def _is_left_out(name: str, leave_out: tuple[str, ...]) -> bool:
     return any(name == part or name.startswith(part + ".") for part in leave_out)
 
 
-def _by_our_names(file: WeightFile, names: Translation) -> tuple[dict[str, Tensor], list[str]]:
-    """Tensors by our names, and the names of the file that two of its entries claim."""
-    found: dict[str, Tensor] = {}
-    claimed_twice = []
-    for theirs, ours in names.ours.items():
-        if ours in found:
-            claimed_twice.append(theirs)
-        found[ours] = file.tensors[theirs]
-    return found, claimed_twice
+def _joined(file: WeightFile, theirs: tuple[str, ...]) -> Tensor:
+    """One array of ours from the arrays that the file has for it."""
+    if len(theirs) == 1:
+        return file.tensors[theirs[0]]
+    return torch.cat([file.tensors[name] for name in theirs])
 
 
 def _as_deep(tensor: Tensor, like: Tensor | None) -> Tensor:
-    """Caffe2 keeps a 1x1x1 convolution as a matrix: give it the dimensions of length 1 that it lacks."""
-    if like is None or tensor.ndim >= like.ndim:
+    """Give or take dimensions of length 1.
+
+    A 1x1x1 convolution is a matrix in Caffe2, an image network's kernels have no time, and a class token
+    is (C,) here and (1, 1, C) there.
+    """
+    if like is None or _longer_than_1(tensor) != _longer_than_1(like):
         return tensor
-    return tensor.reshape(*tensor.shape, *(1,) * (like.ndim - tensor.ndim))
+    return tensor.reshape(like.shape)
+
+
+def _longer_than_1(tensor: Tensor) -> list[int]:
+    return [n for n in tensor.shape if n != 1]
 
 
 def _mismatch(

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _HEAD = "head.projection"
-_WHOLE_MAP = 2**16  # a pooling window larger than any map shrinks to the map
 
 
 def create_model(
@@ -117,14 +116,12 @@ def weights_path(rec: Record, *, progress: Progress | None = None) -> Path:
 
 
 def _options(rec: Record, num_classes: int | None) -> dict[str, Any]:
-    options: dict[str, Any] = {
+    from twinpath.models.layers.head import Readout
+
+    return {
         "num_classes": rec.num_classes if num_classes is None else num_classes,
-        "activation": rec.activation,
-        "averaging": rec.averaging,
+        "readout": Readout(rec.activation, rec.averaging, rec.pooling),
     }
-    if rec.pooling == "whole":
-        options["pool_hw"] = _WHOLE_MAP
-    return options
 
 
 def _given(**options: Any) -> dict[str, Any]:

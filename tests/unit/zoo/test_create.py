@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from twinpath.errors import DownloadFailed, UnknownModel, UsageError
-from twinpath.models.layers.head import PooledHead
+from twinpath.models.layers.head import PooledHead, Readout
 from twinpath.models.registry import ARCHITECTURES, architecture
 from twinpath.weights.fetch import cached_path
 from twinpath.weights.load import load_weights, save_weights
@@ -80,9 +80,9 @@ def test_a_record_shapes_its_network() -> None:
         charades = create_model("slow_r50_8x8.ptv_charades").head
         ssv2 = create_model("slowfast_r50_16x8.psf_ssv2_multigrid").head
     assert isinstance(charades, PooledHead)
-    assert (charades.activation, charades.averaging) == ("sigmoid", "logits")
+    assert charades.readout == Readout("sigmoid", "logits", "window")
     assert charades.projection.out_features == 157
-    assert (ssv2.activation, ssv2.averaging) == ("softmax", "scores")
+    assert ssv2.readout == Readout("softmax", "scores", "whole")
     assert input_spec("slowfast_r50_16x8.psf_ssv2").sampling == "segments"
 
 
@@ -146,29 +146,10 @@ def test_offline_says_where_to_put_the_file(monkeypatch: pytest.MonkeyPatch) -> 
     assert "http://127.0.0.1:9/pytorchvideo/model_zoo/kinetics/SLOW_4x16_R50.pyth" in str(caught.value)
 
 
-def test_upstreams_average_in_different_order_at_a_larger_crop() -> None:
-    """At 256 px a network trained at 224 has 2x2 positions: mean of logits is not mean of scores."""
-    channels, windows = [8], [(4, 7, 7)]
-    torch.manual_seed(0)
-    logits_first, scores_first = (
-        PooledHead(channels, 5, windows=windows, dropout=0.0, activation="softmax", averaging=averaging)
-        for averaging in ("logits", "scores")
-    )
-    scores_first.load_state_dict(logits_first.state_dict())
-    small, large = torch.randn(1, 8, 4, 7, 7) * 9, torch.randn(1, 8, 4, 8, 8) * 30
-    assert logits_first._logits_at_positions([large]).shape == (1, 1, 2, 2, 5)
-    assert torch.allclose(logits_first.scores([small]), scores_first.scores([small]))
-    at_positions = logits_first._logits_at_positions([large])
-    mean_of_logits = at_positions.mean(dim=(1, 2, 3)).softmax(dim=-1)
-    mean_of_scores = at_positions.softmax(dim=-1).mean(dim=(1, 2, 3))
-    assert torch.allclose(logits_first.scores([large]), mean_of_logits)
-    assert torch.allclose(scores_first.scores([large]), mean_of_scores)
-    assert (mean_of_logits - mean_of_scores).abs().max() > 0.01
-
-
 def test_multigrid_records_pool_the_whole_map() -> None:
     with torch.device("meta"):
-        window = create_model("slowfast_r50_8x8.psf_k400_stepwise").head.windows
-        whole = create_model("slowfast_r50_8x8.psf_k400_multigrid").head.windows
-    assert window == ((8, 7, 7), (32, 7, 7))
-    assert all(side > 1000 for _, *sides in whole for side in sides)
+        stepwise, multigrid = (
+            create_model(f"slowfast_r50_8x8.psf_k400_{training}").head.readout
+            for training in ("stepwise", "multigrid")
+        )
+    assert (stepwise.pooling, multigrid.pooling) == ("window", "whole")

@@ -1,4 +1,4 @@
-"""The classification head of the 3D ResNets: pool every pathway, project, average over positions.
+"""Classification heads: from a network's last maps to logits, scores and embeddings.
 
 At the training crop the pooling window covers the whole map and there is one position. At a larger
 test crop the window slides (stride 1) and there are several; upstreams differ in what they average
@@ -8,6 +8,7 @@ then, and published accuracies depend on it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -16,9 +17,72 @@ from torch.nn import functional as F
 
 Activation = Literal["softmax", "sigmoid"]
 Averaging = Literal["logits", "scores"]
+Pooling = Literal["window", "whole"]
 
 
-class PooledHead(nn.Module):
+@dataclass(frozen=True)
+class Readout:
+    """How a head turns what it sees into scores at test time. A weight file's record says which.
+
+    Attributes:
+        activation: Turns logits into scores: softmax for one label a clip, sigmoid for several.
+        averaging: What `scores` averages over positions: "logits" (PyTorchVideo), then activates once,
+            or "scores" (PySlowFast): activates at every position, then averages.
+        pooling: "window": the pooling window of the training size slides over a larger map;
+            "whole": the window is the map, whatever its size.
+    """
+
+    activation: Activation = "softmax"
+    averaging: Averaging = "logits"
+    pooling: Pooling = "window"
+
+
+class Head(nn.Module):
+    """What all heads share: an embedding at every position, a projection, an average over positions.
+
+    A head says in `pooled` how it gets from the network's last maps to its embeddings.
+
+    Args:
+        channels: D, of an embedding.
+        num_classes: Logits per position.
+        dropout: Rate before the projection, in training.
+        readout: See `Readout`.
+    """
+
+    def __init__(self, channels: int, num_classes: int, *, dropout: float, readout: Readout) -> None:
+        super().__init__()
+        self.readout = readout
+        self.dropout = nn.Dropout(dropout)
+        self.projection = nn.Linear(channels, num_classes)
+
+    def pooled(self, features: Sequence[Tensor]) -> Tensor:
+        """The network's last maps to embeddings at P positions: (B, P, D)."""
+        raise NotImplementedError
+
+    def embed(self, features: Sequence[Tensor]) -> Tensor:
+        """One embedding a clip, the mean over positions: (B, D)."""
+        return self.pooled(features).mean(dim=1)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Logits (B, num_classes), averaged over positions."""
+        return self._logits_at_positions(features).mean(dim=1)
+
+    def scores(self, features: Sequence[Tensor]) -> Tensor:
+        """As `forward`, with the upstream's activation and order of averaging: (B, num_classes)."""
+        logits = self._logits_at_positions(features)
+        if self.readout.averaging == "logits":
+            return self.activate(logits.mean(dim=1))
+        return self.activate(logits).mean(dim=1)
+
+    def activate(self, logits: Tensor) -> Tensor:
+        """Logits to scores in 0..1."""
+        return logits.softmax(dim=-1) if self.readout.activation == "softmax" else logits.sigmoid()
+
+    def _logits_at_positions(self, features: Sequence[Tensor]) -> Tensor:
+        return self.projection(self.dropout(self.pooled(features)))  # type: ignore[no-any-return]
+
+
+class PooledHead(Head):
     """Average-pools each pathway with a sliding window and classifies every position.
 
     Args:
@@ -26,10 +90,7 @@ class PooledHead(nn.Module):
         num_classes: Logits per position.
         windows: (t, h, w) of each pathway's pooling window at the training size; on a smaller map the
             window shrinks to the map.
-        dropout: Rate before the projection, in training.
-        activation: Turns logits into scores: softmax for one label a clip, sigmoid for several.
-        averaging: What `scores` averages over positions: "logits" (PyTorchVideo), then activates once,
-            or "scores" (PySlowFast): activates at every position, then averages.
+        dropout, readout: See `Head`.
     Source: facts measured on both upstreams; see tests/parity.
     """
 
@@ -40,34 +101,22 @@ class PooledHead(nn.Module):
         *,
         windows: Sequence[tuple[int, int, int]],
         dropout: float,
-        activation: Activation,
-        averaging: Averaging,
+        readout: Readout,
     ) -> None:
-        super().__init__()
+        super().__init__(sum(channels), num_classes, dropout=dropout, readout=readout)
         self.windows = tuple(windows)
-        self.activation: Activation = activation
-        self.averaging: Averaging = averaging
-        self.dropout = nn.Dropout(dropout)
-        self.projection = nn.Linear(sum(channels), num_classes)
 
-    def forward(self, pathways: Sequence[Tensor]) -> Tensor:
-        """(B, C, T, H, W) of each pathway to logits (B, num_classes), averaged over positions."""
-        return self._logits_at_positions(pathways).mean(dim=(1, 2, 3))
+    def pooled(self, features: Sequence[Tensor]) -> Tensor:
+        """(B, C, T, H, W) of each pathway to (B, P, D)."""
+        maps = [self._pool(x, window) for x, window in zip(features, self.windows, strict=True)]
+        return torch.cat(maps, dim=1).flatten(2).transpose(1, 2)
 
-    def scores(self, pathways: Sequence[Tensor]) -> Tensor:
-        """As `forward`, with the upstream's activation and order of averaging: (B, num_classes)."""
-        logits = self._logits_at_positions(pathways)
-        if self.averaging == "logits":
-            return self._activate(logits.mean(dim=(1, 2, 3)))
-        return self._activate(logits).mean(dim=(1, 2, 3))
+    def _pool(self, x_BCTHW: Tensor, window: tuple[int, int, int]) -> Tensor:
+        return sliding_mean(x_BCTHW, window, whole=self.readout.pooling == "whole")
 
-    def _logits_at_positions(self, pathways: Sequence[Tensor]) -> Tensor:
-        pooled = [
-            F.avg_pool3d(x, [min(k, n) for k, n in zip(window, x.shape[2:], strict=True)], stride=1)
-            for x, window in zip(pathways, self.windows, strict=True)
-        ]
-        x_BTHWC = torch.cat(pooled, dim=1).permute(0, 2, 3, 4, 1)
-        return self.projection(self.dropout(x_BTHWC))  # type: ignore[no-any-return]
 
-    def _activate(self, logits: Tensor) -> Tensor:
-        return logits.softmax(dim=-1) if self.activation == "softmax" else logits.sigmoid()
+def sliding_mean(x_BCTHW: Tensor, window: tuple[int, int, int], *, whole: bool = False) -> Tensor:
+    """Mean in a window that slides by 1 and shrinks to a smaller map; `whole`: in one as large as the map."""
+    size = x_BCTHW.shape[2:]
+    kernel = size if whole else [min(k, n) for k, n in zip(window, size, strict=True)]
+    return F.avg_pool3d(x_BCTHW, kernel, stride=1)

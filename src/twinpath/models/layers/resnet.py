@@ -1,54 +1,61 @@
-"""The parts of a 3D ResNet: stem, bottleneck, stage.
+"""The parts of a 3D ResNet: stem, bottleneck, non-local block, stage.
 
-Shapes: B batch, C channels, T frames, H height, W width.
-Source: He et al. 2016, Deep Residual Learning (arXiv:1512.03385); Feichtenhofer et al. 2019,
-SlowFast Networks (arXiv:1812.03982), table 1. The stride sits on the 3x3 convolution, convolutions
-have no bias, batch norm has eps 1e-5 and momentum 0.1.
+Shapes: B batch, C channels, T frames, H height, W width, N = T * H * W positions.
+Sources: He et al. 2016, Deep Residual Learning (arXiv:1512.03385); Feichtenhofer et al. 2019, SlowFast
+Networks (arXiv:1812.03982), table 1; Wang et al. 2018, Non-local Neural Networks (arXiv:1711.07971).
+The stride sits on the 3x3 convolution, convolutions have no bias except in non-local blocks, batch norm
+has eps 1e-5 and momentum 0.1.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from twinpath.models.layers.plans import BlockPlan, Middle, NonLocalPlan
+
 EXPANSION = 4  # channels out of a bottleneck, over its inner width
 
 
 class Stem(nn.Module):
-    """Convolution (k, 7, 7), batch norm, ReLU, max pool: a quarter of the height and width."""
+    """Convolution (k, 7, 7), batch norm, ReLU, max pool: a quarter of the height and width.
 
-    def __init__(self, width: int, *, temporal_kernel: int) -> None:
+    Without the pool, half of them.
+    """
+
+    def __init__(self, width: int, *, temporal_kernel: int, pool: bool = True) -> None:
         super().__init__()
         k = temporal_kernel
         self.conv = nn.Conv3d(3, width, (k, 7, 7), stride=(1, 2, 2), padding=(k // 2, 3, 3), bias=False)
         self.bn = nn.BatchNorm3d(width)
+        self.pool = nn.MaxPool3d((1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1)) if pool else nn.Identity()
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
-        x = F.relu(self.bn(self.conv(x_BCTHW)), inplace=True)
-        return F.max_pool3d(x, (1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1))
+        x: Tensor = self.pool(F.relu(self.bn(self.conv(x_BCTHW)), inplace=True))
+        return x
 
 
 class Bottleneck(nn.Module):
-    """Residual block: (k,1,1) narrows and looks in time, (1,3,3) looks in space, (1,1,1) widens."""
+    """Residual block: (k,1,1) narrows and looks in time, the middle looks in space, (1,1,1) widens."""
 
-    def __init__(self, channels_in: int, width: int, *, stride: int, temporal_kernel: int) -> None:
+    def __init__(self, channels_in: int, width: int, *, plan: BlockPlan, block: int) -> None:
         super().__init__()
-        k, channels_out = temporal_kernel, width * EXPANSION
+        k, channels_out = plan.temporal_kernel(block), width * EXPANSION
+        stride = (plan.temporal_stride, plan.stride, plan.stride) if block == 0 else (1, 1, 1)
         self.conv_a = nn.Conv3d(channels_in, width, (k, 1, 1), padding=(k // 2, 0, 0), bias=False)
         self.bn_a = nn.BatchNorm3d(width)
-        self.conv_b = nn.Conv3d(
-            width, width, (1, 3, 3), stride=(1, stride, stride), padding=(0, 1, 1), bias=False
-        )
+        self.conv_b = _middle(plan.middle, width, stride=stride, dilation=plan.dilation)
         self.bn_b = nn.BatchNorm3d(width)
         self.conv_c = nn.Conv3d(width, channels_out, 1, bias=False)
         self.bn_c = nn.BatchNorm3d(channels_out)
         self.shortcut: nn.Module = nn.Identity()
-        if channels_in != channels_out or stride != 1:
+        if channels_in != channels_out or stride != (1, 1, 1):
             self.shortcut = nn.Sequential()
-            self.shortcut.add_module(
-                "conv", nn.Conv3d(channels_in, channels_out, 1, stride=(1, stride, stride), bias=False)
-            )
+            conv = nn.Conv3d(channels_in, channels_out, 1, stride=stride, bias=False)
+            self.shortcut.add_module("conv", conv)
             self.shortcut.add_module("bn", nn.BatchNorm3d(channels_out))
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
@@ -58,38 +65,81 @@ class Bottleneck(nn.Module):
         return F.relu(y + self.shortcut(x_BCTHW), inplace=True)
 
 
+def _middle(kind: Middle, width: int, *, stride: tuple[int, int, int], dilation: int) -> nn.Module:
+    t, h, w = stride
+    if kind == "depthwise":
+        return nn.Conv3d(width, width, 3, stride=stride, padding=1, groups=width, bias=False)
+    space = nn.Conv3d(
+        width,
+        width,
+        (1, 3, 3),
+        stride=(1, h, w),
+        padding=(0, dilation, dilation),
+        dilation=(1, dilation, dilation),
+        bias=False,
+    )
+    if kind == "plane":
+        return space
+    factorised = nn.Sequential()
+    time = nn.Conv3d(width, width, (3, 1, 1), stride=(t, 1, 1), padding=(1, 0, 0), bias=False)
+    factorised.add_module("temporal", time)
+    factorised.add_module("bn", nn.BatchNorm3d(width))
+    factorised.add_module("relu", nn.ReLU(inplace=True))
+    factorised.add_module("spatial", space)
+    return factorised
+
+
+class NonLocal(nn.Module):
+    """Adds to each position a mean over all others, weighted by how alike they are."""
+
+    def __init__(self, channels: int, *, plan: NonLocalPlan) -> None:
+        super().__init__()
+        inner = channels // 2
+        self.affinity, self.pool_size = plan.affinity, plan.pool
+        self.theta = nn.Conv3d(channels, inner, 1)
+        self.phi = nn.Conv3d(channels, inner, 1)
+        self.g = nn.Conv3d(channels, inner, 1)
+        self.out = nn.Conv3d(inner, channels, 1)
+        self.bn = nn.BatchNorm3d(channels)
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        thinned = F.max_pool3d(x_BCTHW, self.pool_size, stride=self.pool_size)
+        q_BNC = self.theta(x_BCTHW).flatten(2).transpose(1, 2)
+        k_BMC = self.phi(thinned).flatten(2).transpose(1, 2)
+        v_BMC = self.g(thinned).flatten(2).transpose(1, 2)
+        if self.affinity == "softmax":
+            y_BNC = F.scaled_dot_product_attention(q_BNC, k_BMC, v_BMC)
+        else:  # q (kᵀ v), not (q kᵀ) v: the same without a matrix of positions by positions
+            y_BNC = q_BNC @ (k_BMC.transpose(1, 2) @ v_BMC) / k_BMC.shape[1]
+        y = y_BNC.transpose(1, 2).unflatten(2, x_BCTHW.shape[2:])
+        return x_BCTHW + self.bn(self.out(y))  # type: ignore[no-any-return]
+
+
 def stage(
     channels_in: int,
     width: int,
     *,
     num_blocks: int,
-    num_temporal_blocks: int | None,
-    temporal_kernel: int,
-    stride: int,
+    plan: BlockPlan,
+    non_local: NonLocalPlan | None = None,
+    non_local_after: Sequence[int] = (),
 ) -> nn.Sequential:
-    """One of res2 to res5: `num_blocks` bottlenecks, of which the first strides.
+    """One of res2 to res5.
 
     Args:
         channels_in: Channels that come in, lateral ones included.
         width: Inner width of the bottlenecks; 4 times as many channels go out.
         num_blocks: Depth of the stage.
-        num_temporal_blocks: Only so many blocks, from the first on, look in time; None: all.
-            The networks called R101_50_50 look in time in as many blocks as an R50 has.
-        temporal_kernel: Frames that a block which looks in time sees.
-        stride: In space, of the first block.
+        plan: How its bottlenecks look.
+        non_local, non_local_after: The blocks that a non-local one follows, and how it compares.
     """
-    looks = num_blocks if num_temporal_blocks is None else num_temporal_blocks
-    return nn.Sequential(
-        *(
-            Bottleneck(
-                channels_in if i == 0 else width * EXPANSION,
-                width,
-                stride=stride if i == 0 else 1,
-                temporal_kernel=temporal_kernel if i < looks else 1,
-            )
-            for i in range(num_blocks)
-        )
-    )
+    blocks = nn.Sequential()
+    for i in range(num_blocks):
+        arriving = channels_in if i == 0 else width * EXPANSION
+        blocks.add_module(str(i), Bottleneck(arriving, width, plan=plan, block=i))
+        if non_local is not None and i in non_local_after:
+            blocks.add_module(f"nonlocal{i}", NonLocal(width * EXPANSION, plan=non_local))
+    return blocks
 
 
 def initialise(model: nn.Module) -> None:
@@ -101,6 +151,8 @@ def initialise(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm3d):
             nn.init.ones_(module.weight)
             nn.init.zeros_(module.bias)
@@ -110,6 +162,8 @@ def initialise(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, Bottleneck):
             nn.init.zeros_(module.bn_c.weight)
+        elif isinstance(module, NonLocal):
+            nn.init.zeros_(module.bn.weight)
 
 
 def slow_frames(num_frames: int, alpha: int) -> Tensor:

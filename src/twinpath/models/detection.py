@@ -1,0 +1,109 @@
+"""Who does what: Slow and SlowFast with a head that scores the actions in each of many boxes.
+
+res5 keeps the resolution of res4 (stride 1) and looks as far by a dilation of 2, so the last maps have one
+cell for 16 pixels. The head averages them over time, cuts out each box by ROIAlign, takes the maximum
+over the box and projects. AVA's people do several things at once: scores are sigmoids.
+Sources: Gu et al. 2018, AVA (arXiv:1705.08421); Feichtenhofer et al. 2019, SlowFast Networks
+(arXiv:1812.03982), section 5.
+
+    clip (B, 3, T, H, W) ──▶ pathways ──▶ maps (B, C, t, H/16, W/16) ──▶ mean over t ─┐
+    boxes (N, 5) ─────────────────────────────────────────▶ ROIAlign 7x7 ─▶ max ─▶ projection (N, classes)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from twinpath.models.layers.head import Head, Readout
+from twinpath.models.layers.roi_align import roi_align
+from twinpath.models.network import VideoNetwork
+from twinpath.models.resnet3d import ResNet3D
+from twinpath.models.slowfast import SlowFast
+
+STRIDES = (1, 2, 2, 1)
+DILATIONS = (1, 1, 1, 2)
+PIXELS_TO_ONE = 16
+BINS = 7
+
+
+class RegionHead(Head):
+    """Averages over time, looks into boxes, classifies each.
+
+    Args:
+        channels: Channels of each pathway.
+        num_classes, dropout, readout: See `Head`.
+        aligned: See `roi_align`.
+    """
+
+    def __init__(
+        self, channels: Sequence[int], num_classes: int, *, dropout: float, readout: Readout, aligned: bool
+    ) -> None:
+        super().__init__(sum(channels), num_classes, dropout=dropout, readout=readout)
+        self.aligned = aligned
+
+    def pooled(self, features: Sequence[Tensor]) -> Tensor:
+        """(B, C, T, H, W) of each pathway, and boxes (N, 5) at the end, to (N, 1, D)."""
+        *maps, boxes = features
+        x_BCHW = torch.cat([x.mean(dim=2) for x in maps], dim=1)
+        cut = roi_align(x_BCHW, boxes, size=BINS, spatial_scale=1 / PIXELS_TO_ONE, aligned=self.aligned)
+        return cut.amax(dim=(2, 3))[:, None]
+
+
+class DetectionNetwork(VideoNetwork):
+    """A network whose answers are about boxes: `model(clip, boxes)`.
+
+    Boxes are (N, 5): index of the clip in the batch, x1, y1, x2, y2 in pixels of the clip.
+    """
+
+    def forward(self, clip: Tensor, boxes: Tensor) -> Tensor:  # type: ignore[override]
+        """(B, 3, T, H, W) and (N, 5) to logits (N, num_classes)."""
+        logits: Tensor = self.head((*self.forward_features(clip), boxes))
+        return logits
+
+    def scores(self, clip: Tensor, boxes: Tensor) -> Tensor:  # type: ignore[override]
+        """(B, 3, T, H, W) and (N, 5) to scores in 0..1, (N, num_classes)."""
+        return self.head.scores((*self.forward_features(clip), boxes))
+
+    def embed(self, clip: Tensor, boxes: Tensor) -> Tensor:  # type: ignore[override]
+        """(B, 3, T, H, W) and (N, 5) to one feature vector a box, (N, D)."""
+        return self.head.embed((*self.forward_features(clip), boxes))
+
+
+class SlowDetector(DetectionNetwork, ResNet3D):
+    """`ResNet3D` with a region head. Arguments: see there, and `aligned` of `roi_align`."""
+
+    def __init__(
+        self,
+        *,
+        num_classes: int = 80,
+        dropout: float = 0.5,
+        readout: Readout = Readout("sigmoid"),
+        aligned: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(num_classes=num_classes, strides=STRIDES, dilations=DILATIONS, **options)
+        channels = [self.pathway.channels[-1]]
+        self.head = RegionHead(channels, num_classes, dropout=dropout, readout=readout, aligned=aligned)
+        self.reset_classifier(num_classes)
+
+
+class SlowFastDetector(DetectionNetwork, SlowFast):
+    """`SlowFast` with a region head. Arguments: see there, and `aligned` of `roi_align`."""
+
+    def __init__(
+        self,
+        *,
+        num_classes: int = 80,
+        dropout: float = 0.5,
+        readout: Readout = Readout("sigmoid"),
+        aligned: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(num_classes=num_classes, strides=STRIDES, dilations=DILATIONS, **options)
+        channels = [self.slow.channels[-1], self.fast.channels[-1]]
+        self.head = RegionHead(channels, num_classes, dropout=dropout, readout=readout, aligned=aligned)
+        self.reset_classifier(num_classes)

@@ -1,0 +1,51 @@
+"""What every network here can do, in the words that users of timm know."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from twinpath.models.layers.head import Head
+
+
+class VideoNetwork(nn.Module):
+    """A network for clips (B, 3, T, H, W), normalised, RGB, at the frame rate of its fastest pathway.
+
+    A family gives `forward_features` and a `head`; the rest follows.
+    """
+
+    head: Head
+
+    def forward_features(self, clip: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, T, H, W) to the last maps, one for each pathway, as `head` takes them."""
+        raise NotImplementedError
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """(B, 3, T, H, W) to logits (B, num_classes)."""
+        logits: Tensor = self.head(self.forward_features(clip))
+        return logits
+
+    def scores(self, clip: Tensor) -> Tensor:
+        """(B, 3, T, H, W) to what the upstream reports at test time, (B, num_classes) in 0..1."""
+        return self.head.scores(self.forward_features(clip))
+
+    def embed(self, clip: Tensor) -> Tensor:
+        """(B, 3, T, H, W) to what the classifier sees, (B, D): a feature vector for a clip."""
+        return self.head.embed(self.forward_features(clip))
+
+    def get_classifier(self) -> nn.Linear:
+        """The last layer: embeddings (…, D) to logits (…, num_classes)."""
+        return self.head.projection
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Put a new last layer in place, with new weights, for so many classes.
+
+        Raises:
+            ValueError: Fewer than one class.
+        """
+        if num_classes < 1:
+            raise ValueError(f"a network needs at least one class, not {num_classes}")
+        old = self.head.projection
+        new = nn.Linear(old.in_features, num_classes, device=old.weight.device, dtype=old.weight.dtype)
+        nn.init.normal_(new.weight, std=0.01)
+        nn.init.zeros_(new.bias)
+        self.head.projection = new

@@ -1,0 +1,126 @@
+"""Tables of parameter names that are read both ways.
+
+A row pairs one of our names with an upstream's. In braces stand the parts that vary and are the same on
+both sides: `{n}`, a single letter, is a number; `{abc}`, several letters, is one of those letters;
+`{leaf}` is weight, bias, running_mean or running_var.
+
+    ("slow.res{s}.{n}.conv_{abc}.{leaf}", "s{s}.pathway0_res{n}.branch2.{abc}.{leaf}")
+
+An upstream may keep in several arrays what is one of ours: then the row has several of its names, and the
+arrays are joined along their first dimension in that order.
+
+    ("blocks.{n}.attention.qkv.{leaf}", "blocks.{n}.attn.q.{leaf}", "blocks.{n}.attn.k.{leaf}", …)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+Naming = Literal["twinpath", "pytorchvideo", "pyslowfast", "torchvision", "caffe2"]
+
+_LEAF = "weight|bias|running_mean|running_var"
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an upstream's array belongs.
+
+    Attributes:
+        ours: Our name.
+        part: Which part of our array it is, from 0 …
+        parts: … of so many.
+    """
+
+    ours: str
+    part: int = 0
+    parts: int = 1
+
+
+@dataclass(frozen=True)
+class NameTable:
+    """Names of one family of networks at one upstream, and ours.
+
+    Attributes:
+        naming: Whose names.
+        rows: Our name, then theirs; the first row that fits counts.
+        folded: Patterns and replacements that bring variants of their names to one form first.
+        dropped: Patterns of their names that no network of ours needs.
+    """
+
+    naming: Naming
+    rows: Sequence[tuple[str, ...]]
+    folded: Sequence[tuple[str, str]] = ()
+    dropped: Sequence[str] = ()
+
+    def to_ours(self, name: str) -> Place | None:
+        """Where their array belongs; None where no row knows it."""
+        for pattern, replacement in self.folded:
+            name = re.sub(pattern, replacement, name)
+        for pattern_, ours, part, parts in self._from_theirs:
+            if found := pattern_.fullmatch(name):
+                return Place(_fill(ours, found), part, parts)
+        return None
+
+    def to_theirs(self, name: str) -> tuple[str, ...] | None:
+        """What they call our array, several names where they keep it in parts; None: no row knows it."""
+        for pattern, theirs in self._from_ours:
+            if found := pattern.fullmatch(name):
+                return tuple(_fill(template, found) for template in theirs)
+        return None
+
+    def is_dropped(self, name: str) -> bool:
+        """Whether no network of ours needs it."""
+        return any(re.search(pattern, name) for pattern in self.dropped)
+
+    def known(self, names: Iterable[str]) -> int:
+        """How many of these are names of theirs."""
+        return sum(self.to_ours(name) is not None for name in names)
+
+    def known_ours(self, names: Iterable[str]) -> int:
+        """How many of these are names of ours."""
+        return sum(any(p.fullmatch(name) for p, _ in self._from_ours) for name in names)
+
+    @cached_property
+    def _from_theirs(self) -> list[tuple[re.Pattern[str], str, int, int]]:
+        return [
+            (_pattern(template), ours, part, len(theirs))
+            for ours, *theirs in self.rows
+            for part, template in enumerate(theirs)
+        ]
+
+    @cached_property
+    def _from_ours(self) -> list[tuple[re.Pattern[str], list[str]]]:
+        return [(_pattern(ours), theirs) for ours, *theirs in self.rows if _varies(*theirs) <= _varies(ours)]
+
+
+def _varies(*templates: str) -> set[str]:
+    """The placeholders in these; a row that has more of them on their side reads one way only."""
+    return {name for template in templates for name in _PLACEHOLDER.findall(template)}
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    """A template's regular expression, with a named group for each placeholder."""
+    pattern, end = "", 0
+    seen: set[str] = set()
+    for found in _PLACEHOLDER.finditer(template):
+        name = found[1]
+        pattern += re.escape(template[end : found.start()])
+        pattern += f"(?P={name})" if name in seen else f"(?P<{name}>{_values_of(name)})"
+        seen.add(name)
+        end = found.end()
+    return re.compile(pattern + re.escape(template[end:]))
+
+
+def _values_of(placeholder: str) -> str:
+    if placeholder == "leaf":
+        return _LEAF
+    return r"\d+" if len(placeholder) == 1 else f"[{placeholder}]"
+
+
+def _fill(template: str, found: re.Match[str]) -> str:
+    return _PLACEHOLDER.sub(lambda placeholder: found[placeholder[1]], template)
