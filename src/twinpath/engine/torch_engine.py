@@ -83,6 +83,7 @@ class TorchEngine:
             mean=spec.mean,
             std=spec.std,
             num_crops=num_crops,
+            resize=spec.resize_px,
         ).to(self.device)
 
     def describe(self) -> str:

@@ -24,8 +24,10 @@ class Preprocess(nn.Module):
         mean: Of each channel, of 1.
         std: Of each channel, of 1.
         num_crops: 1 takes the centre; 3 takes left, centre and right (or top, centre, bottom).
-    Source: PyTorchVideo's tutorials for one crop (bilinear, no antialias, centre rounded half to even);
-        PySlowFast's `uniform_crop` for three (centre rounded up).
+        resize: (height, width) in pixels to which frames are resized in place of the short side,
+            whatever their proportions.
+    Source: PyTorchVideo's tutorials and torchvision's presets for one crop (bilinear, no antialias, centre
+        rounded half to even); PySlowFast's `uniform_crop` for three (centre rounded up).
     """
 
     def __init__(
@@ -36,11 +38,12 @@ class Preprocess(nn.Module):
         mean: Sequence[float],
         std: Sequence[float],
         num_crops: int = 1,
+        resize: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         if num_crops not in (1, 3):
             raise ValueError(f"1 or 3 spatial crops, not {num_crops}")
-        self.short_side, self.crop, self.num_crops = short_side, crop, num_crops
+        self.short_side, self.crop, self.num_crops, self.resize = short_side, crop, num_crops, resize
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
@@ -48,7 +51,10 @@ class Preprocess(nn.Module):
 
     def corners(self, height: int, width: int) -> tuple[tuple[int, int], list[tuple[int, int]]]:
         """(scaled height, scaled width) and the (top, left) of each crop."""
-        scaled, three = spatial_crops(height, width, short_side=self.short_side, crop=self.crop)
+        if self.resize is not None:
+            height, width = self.resize
+        short_side = self.short_side if self.resize is None else min(self.resize)
+        scaled, three = spatial_crops(height, width, short_side=short_side, crop=self.crop)
         if self.num_crops == 3:
             return scaled, list(three)
         return scaled, [(round((scaled[0] - self.crop) / 2), round((scaled[1] - self.crop) / 2))]

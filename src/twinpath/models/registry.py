@@ -24,7 +24,6 @@ _FAMILIES = {
     "slow_det": ("twinpath.models.detection", "SlowDetector"),
     "slowfast_det": ("twinpath.models.detection", "SlowFastDetector"),
     "x3d": ("twinpath.models.x3d", "X3D"),
-    "efficient_x3d": ("twinpath.models.efficient_x3d", "EfficientX3D"),
     "mvit": ("twinpath.models.mvit", "MViT"),
     "reversible": ("twinpath.models.reversible", "ReversibleMViT"),
     "vit": ("twinpath.models.vit", "ViT"),
@@ -52,6 +51,11 @@ class Architecture:
     sampling_rate: int
     train_crop: int = 224
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_detector(self) -> bool:
+        """Whether it takes boxes beside the clip: `model(clip, boxes)`."""
+        return self.family.endswith("_det")
 
     def build(self, **overrides: Any) -> nn.Module:
         """Make the network with new weights; `overrides` replace single options."""
@@ -196,14 +200,77 @@ _DETECTORS = tuple(
     )
 )
 
-_X3DS: tuple[Architecture, ...] = ()
 
-_MVITS: tuple[Architecture, ...] = ()
+def _x3d(name: str, frames: int, stride: int, crop: int, *, depth: float = 2.2) -> Architecture:
+    """The sizes differ in clip and depth; all are as wide."""
+    return Architecture(name, "x3d", frames, stride, crop, options={"depth": depth})
 
-_VITS: tuple[Architecture, ...] = ()
+
+_X3DS = (
+    _x3d("x3d_xs", 4, 12, 160),
+    _x3d("x3d_s", 13, 6, 160),
+    _x3d("x3d_m", 16, 5, 224),
+    _x3d("x3d_l", 16, 5, 312, depth=5.0),
+    # PyTorchVideo's Efficient-X3D is the same network; its files name the parameters differently.
+    _x3d("efficient_x3d_xs", 4, 12, 160),
+    _x3d("efficient_x3d_s", 13, 6, 160),
+)
+
+_MVIT_BLOCKS = {"t": (1, 2, 5, 2), "s": (1, 2, 11, 2), "b": (2, 3, 16, 3), "l": (2, 6, 36, 4)}
+_MVIT_V2_L = {"width": 144, "num_heads": 2}
+_MVIT_V2 = {"positions": "relative", "residual_pooling": True}
+_MVIT_IMAGE = {"image": True, "kv_stride": 4, "num_classes": 1000, "dropout": 0.0}
+
+
+def _mvit_v1(name: str, frames: int, stride: int, **options: Any) -> Architecture:
+    return Architecture(f"mvit_v1_{name}", "mvit", frames, stride, options=options)
+
+
+def _mvit_v2(size: str, clip: str = "", **options: Any) -> Architecture:
+    """`clip` is frames x stride, perhaps with a word behind it; without one the network sees images."""
+    frames, stride = (int(n) for n in clip.partition("_")[0].split("x")) if clip else (1, 1)
+    given = {"blocks": _MVIT_BLOCKS[size], **_MVIT_V2, "widen_in_attention": True}
+    larger = {
+        **(_MVIT_V2_L if size == "l" else {}),
+        **({} if clip else {**_MVIT_IMAGE, "class_token": False}),
+    }
+    name = f"mvit_v2_{size}_{clip}".rstrip("_")
+    return Architecture(name, "mvit", frames, stride, options={**given, **larger, **options})
+
+
+# Fine-tuned after masked pre-training: v2, but widened in the MLP as v1, and read out by the mean of all tokens.
+_MASKFEAT = {"widen_in_attention": False, "mean_first": True, "dropout": 0.0}
+
+_MVITS = (
+    _mvit_v1("b_16x4", 16, 4, drop_path=0.2),
+    _mvit_v1("b_32x3", 32, 3, drop_path=0.3),
+    # What PySlowFast's config MVIT_B_32x3_CONV builds; no weights of it are published.
+    _mvit_v1("b24_32x3", 32, 3, blocks=_MVIT_BLOCKS["b"], pool_side=None, drop_path=0.3),
+    _mvit_v1("b", 1, 1, positions="joint", drop_path=0.1, **_MVIT_IMAGE),
+    _mvit_v2("t", drop_path=0.1),
+    _mvit_v2("s", drop_path=0.1),
+    _mvit_v2("b", drop_path=0.3),
+    _mvit_v2("l", drop_path=0.5, widen_in_attention=False),
+    _mvit_v2("s", "16x4", drop_path=0.2),
+    _mvit_v2("b", "32x3", drop_path=0.3),
+    replace(_mvit_v2("l", "40x3", drop_path=0.75), train_crop=312),
+    _mvit_v2("s", "16x4_maskfeat", drop_path=0.1, **_MASKFEAT),
+    _mvit_v2("l", "16x4_maskfeat", drop_path=0.2, **_MASKFEAT),
+)
+
+
+def _vit(name: str, width: int, depth: int, num_heads: int, **options: Any) -> Architecture:
+    options = {"width": width, "depth": depth, "num_heads": num_heads, **options}
+    return Architecture(name, "vit", 16, 4, options=options)
+
+
+_VITS = (
+    _vit("vit_b_16x4", 768, 12, 12),
+    _vit("vit_l_16x4", 1024, 24, 16, stochastic_depth=0.2),
+    _vit("vit_h_16x4", 1280, 32, 16, stochastic_depth=0.2, dropout=0.5),
+)
 
 _REVERSIBLES: tuple[Architecture, ...] = ()
-
 
 
 def _resnet18(name: str, convolutions: tuple[str, ...]) -> Architecture:

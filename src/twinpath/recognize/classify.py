@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from twinpath.engine.torch_engine import TorchEngine
     from twinpath.weights.fetch import Progress
+    from twinpath.zoo.records import Record
 
 Frames = NDArray[np.uint8]
 PART_BYTES = 1 << 29  # of frames that are held at once, where one clip does not need more
@@ -62,6 +63,8 @@ class Classifier:
         progress: Progress | None = None,
     ) -> None:
         architecture, record = resolve(model)
+        if architecture.is_detector:
+            raise UsageError(f"{model} tells what each of several persons does; it classifies no clip")
         if record is None and weights is None:
             raise UsageError(f"no weights are published for {model}; give a file with --weights")
         from twinpath.engine.torch_engine import choose_device
@@ -69,13 +72,16 @@ class Classifier:
         self.model = record.name if record else architecture.name
         self.spec = input_spec(model)
         self.dataset = record.dataset if record else "kinetics400"
-        self.labels = labels(self.dataset)
+        self.labels = _class_names(record)
         self._take_highest = record is not None and record.views_pooling == "max"
         self._device = str(choose_device(device))  # before the load, which takes long
         self._network = _load_network(self.model, weights, progress)
         self._engines: dict[int, TorchEngine] = {}
         if len(self.labels) != _num_classes(self._network):
-            raise UsageError(f"{self.model} has not as many classes as {self.dataset} has labels")
+            raise UsageError(
+                f"{self.model} has {_num_classes(self._network)} classes and {self.dataset} "
+                f"{len(self.labels)} labels; no answer of it could be named"
+            )
 
     def engine(self, num_crops: int = 1) -> TorchEngine:
         """The machine that scores clips with so many crops; made on first use."""
@@ -179,6 +185,15 @@ def _load_network(name: str, weights: str | os.PathLike[str] | None, progress: P
     elif record is not None:
         load_weights(network, weights_path(record, progress=progress))
     return network
+
+
+def _class_names(record: Record | None) -> tuple[str, ...]:
+    """The labels of a record's classes; numbers where the dataset's names are not part of this package."""
+    if record is None:
+        return labels("kinetics400")
+    if record.label_set is None:
+        return tuple(f"{record.dataset} class {i}" for i in range(record.num_classes))
+    return labels(record.label_set)
 
 
 def _num_classes(network: nn.Module) -> int:

@@ -51,28 +51,38 @@ def selections(views: Views, spec: InputSpec, *, start_s: float, info: VideoInfo
     Returns:
         One clip: the span at the start, as PyTorchVideo's tutorials take it. Several: spread uniformly over
         the rest of the video by PySlowFast's rule. Something-Something: the middle of each of T segments.
+        torchvision: frames at steady times.
     Raises:
         UsageError: The length is needed and the file does not tell it.
     """
     span_s = clip_span_s(spec.num_frames, spec.sampling_rate)
     if views.time == 1 and spec.sampling == "clip":
         return [EvenSpan(start_s, span_s, spec.num_frames)]
+    if views.time == 1 and spec.sampling == "steady":
+        return [_steady(spec, start_s)]
     if info is None or info.duration_s is None:
         raise UsageError("the file does not tell its length, which several views need; use --views 1x1")
     rest_s = max(info.duration_s - start_s, 0.0)
     if spec.sampling == "segments":
         middles = [start_s + (i + 0.5) * rest_s / spec.num_frames for i in range(spec.num_frames)]
         return [AtTimes(tuple(middles))] * views.time
-    if not info.average_fps:
-        return [
-            EvenSpan(start_s + start, span, spec.num_frames)
-            for start, span in view_spans(rest_s, span_s=span_s, num_views=views.time)
-        ]
+    if spec.sampling == "steady" or not info.average_fps:
+        spans = view_spans(rest_s, span_s=span_s, num_views=views.time, use_offset=spec.offset_views)
+        if spec.sampling == "steady":
+            return [_steady(spec, start_s + start) for start, _ in spans]
+        return [EvenSpan(start_s + start, span, spec.num_frames) for start, span in spans]
     times_s = view_times(
         rest_s,
         video_fps=info.average_fps,
         num_frames=spec.num_frames,
         sampling_rate=spec.sampling_rate,
         num_views=views.time,
+        use_offset=spec.offset_views,
     )
     return [AtTimes(tuple(start_s + row)) for row in times_s]
+
+
+def _steady(spec: InputSpec, start_s: float) -> AtTimes:
+    """Frames every `sampling_rate / 30` seconds, from the start on."""
+    step_s = clip_span_s(1, spec.sampling_rate)
+    return AtTimes(tuple(start_s + i * step_s for i in range(spec.num_frames)))

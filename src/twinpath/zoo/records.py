@@ -17,8 +17,10 @@ from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from twinpath.errors import UnknownModel
+from twinpath.labels import datasets
 
 Triple = tuple[float, float, float]
+Sampling = Literal["clip", "steady", "segments"]
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,16 @@ class InputSpec:
         num_frames: T of the clip.
         sampling_rate: Frames of a 30 fps video for one of the clip; the clip spans
             `num_frames * sampling_rate / 30` seconds.
-        short_side_px: The frame is resized to this short side.
+        short_side_px: The frame is resized to this short side; the proportions stay.
         crop_px: Side of the square crop.
         mean, std: Of the RGB channels, for values in 0 to 1.
-        sampling: "clip" as above; "segments": one frame of each of `num_frames` equal parts of the
-            whole video (Something-Something).
+        sampling: "clip" as above, evenly from the span's first frame to its last; "steady": as above, but
+            exactly every `sampling_rate / 30` seconds (torchvision); "segments": one frame of each of
+            `num_frames` equal parts of the whole video (Something-Something).
+        resize_px: (height, width) to which the frame is resized in place of the short side, whatever its
+            proportions (torchvision).
+        offset_views: Of several clips in time the last one ends with the video (PySlowFast's
+            USE_OFFSET_SAMPLING).
     """
 
     num_frames: int
@@ -42,7 +49,9 @@ class InputSpec:
     crop_px: int
     mean: Triple = (0.45, 0.45, 0.45)
     std: Triple = (0.225, 0.225, 0.225)
-    sampling: Literal["clip", "segments"] = "clip"
+    sampling: Sampling = "clip"
+    resize_px: tuple[int, int] | None = None
+    offset_views: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,16 +61,16 @@ class Record:
     Attributes:
         name: What the user types.
         architecture: The network, a name of `models.registry`.
-        upstream: Who published it: pytorchvideo, pyslowfast or twinpath.
+        upstream: Who published it: pytorchvideo, pyslowfast, torchvision or twinpath.
         upstream_name: What the upstream calls it.
         url: Where it is; empty: the file is part of this package.
         file_format: What the upstream says it is. Only told to people: files are sniffed by content.
-        dataset: Trained on; a name that `twinpath.labels.labels` knows.
+        dataset: Trained on. `label_set` names its classes.
         num_classes: Logits.
         num_frames, sampling_rate: The clip, see `InputSpec`.
         alpha: Frames of the fast pathway for one of the slow; None: one pathway.
         train_crop, test_short_side, test_crop: In pixels.
-        mean, std: See `InputSpec`.
+        resize_px, sampling, mean, std, offset_views: See `InputSpec`.
         views: Crops in space and clips in time over which the published accuracy is averaged.
         top1, top5, map: Published accuracy in percent; None: not stated.
         gflops: Multiply-adds of one view in 1e9; None: not stated.
@@ -87,9 +96,12 @@ class Record:
     train_crop: int
     test_short_side: int
     test_crop: int
+    resize_px: tuple[int, int] | None
+    sampling: Sampling
     mean: Triple
     std: Triple
     views: tuple[int, int]
+    offset_views: bool
     top1: float | None
     top5: float | None
     map: float | None
@@ -124,8 +136,17 @@ class Record:
             self.test_crop,
             self.mean,
             self.std,
-            "segments" if self.dataset == "something_something_v2" else "clip",
+            self.sampling,
+            self.resize_px,
+            self.offset_views,
         )
+
+    @property
+    def label_set(self) -> str | None:
+        """The name that `twinpath.labels.labels` has for its classes; None: their names are not here."""
+        if self.dataset.startswith("ava"):
+            return "ava"
+        return self.dataset if self.dataset in datasets() else None
 
     @property
     def views_pooling(self) -> Literal["mean", "max"]:
@@ -170,7 +191,6 @@ def _table() -> dict[str, Record]:
 
 
 def _record(row: dict[str, str]) -> Record:
-    space, time = row["views"].split("x")
     return Record(
         name=row["name"],
         architecture=row["architecture"],
@@ -186,9 +206,12 @@ def _record(row: dict[str, str]) -> Record:
         train_crop=int(row["train_crop"]),
         test_short_side=int(row["test_short_side"]),
         test_crop=int(row["test_crop"]),
+        resize_px=_pair(row["resize"]) if row["resize"] else None,
+        sampling=cast(Sampling, row["sampling"]),
         mean=_triple(row["mean"]),
         std=_triple(row["std"]),
-        views=(int(space), int(time)),
+        views=_pair(row["views"]),
+        offset_views=row["offset"] == "1",
         top1=_float_or_none(row["top1"]),
         top5=_float_or_none(row["top5"]),
         map=_float_or_none(row["map"]),
@@ -200,6 +223,11 @@ def _record(row: dict[str, str]) -> Record:
         licence=row["licence"],
         note=row["note"],
     )
+
+
+def _pair(text: str) -> tuple[int, int]:
+    first, second = text.split("x")
+    return int(first), int(second)
 
 
 def _triple(text: str) -> Triple:

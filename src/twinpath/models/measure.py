@@ -1,0 +1,85 @@
+"""What a network costs and what it is made of, found out on a network that holds no memory."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+_CLASSIFIER = "head.projection."
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Parameters, buffers not counted."""
+    return sum(p.numel() for p in model.parameters())
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one clip costs.
+
+    Attributes:
+        multiply_adds: Of convolutions and matrix products: what the field calls the FLOPs of a view.
+        normalised: Values that pass a norm. Some upstreams count 5 operations for each of them.
+    """
+
+    multiply_adds: int
+    normalised: int
+
+
+def cost_of_clip(model: nn.Module, *, num_frames: int, crop: int, boxes: int = 0) -> Cost:
+    """What one clip costs, by PyTorch's own counter.
+
+    Args:
+        model: Best on the meta device: nothing is computed, shapes are enough. Left in evaluation mode.
+        num_frames, crop: T and the side of the clip in pixels.
+        boxes: For a detection network, how many persons are looked at.
+    """
+    device = next(model.parameters()).device
+    inputs = [torch.empty(1, 3, num_frames, crop, crop, device=device)]
+    if boxes:
+        inputs.append(torch.zeros(boxes, 5, device=device))
+    normalised = 0
+
+    def count(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+        nonlocal normalised
+        normalised += output.numel()
+
+    norms = [m for m in model.modules() if isinstance(m, (nn.BatchNorm3d, nn.LayerNorm))]
+    hooks = [norm.register_forward_hook(count) for norm in norms]
+    counter = FlopCounterMode(display=False)
+    # The math backend takes attention apart into matrix products, which the counter knows on any device.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+        model.eval()(*inputs)
+    for hook in hooks:
+        hook.remove()
+    return Cost(int(counter.get_total_flops()) // 2, normalised)
+
+
+def fingerprint(state: Mapping[str, Tensor]) -> str:
+    """A short text that two networks share if their names and shapes are the same, classifiers aside.
+
+    Args:
+        state: Parameters and buffers by our names; `num_batches_tracked` does not count.
+    """
+    lines = sorted(
+        f"{name} {'x'.join(str(n) for n in tensor.shape)}"
+        for name, tensor in state.items()
+        if not name.endswith("num_batches_tracked") and not name.startswith(_CLASSIFIER)
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+@cache
+def fingerprints() -> dict[str, str]:
+    """The fingerprint of every registered network, from the table that `make models` writes."""
+    text = resources.files("twinpath.models").joinpath("fingerprints.csv").read_text(encoding="utf-8")
+    return {row["architecture"]: row["fingerprint"] for row in csv.DictReader(text.splitlines())}
