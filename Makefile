@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check bench train accuracy format clean
+.PHONY: help demo test test-slow check bench train accuracy models format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -39,6 +39,9 @@ train: $(READY)  ## Train the embedded model anew (under an hour on 2 cores)
 
 accuracy: $(READY)  ## Measure the embedded model on 1,000 fresh clips
 	@$(BIN)/twinpath test --clips 1000
+
+models: $(READY)  ## Count what every network costs; write the tables and docs/models.md
+	@$(BIN)/python scripts/write_model_tables.py
 
 format: $(READY)  ## Put the code into its form
 	@$(BIN)/ruff check --fix .

@@ -17,12 +17,14 @@ import torch
 from golden_weights import GOLDEN, golden, golden_clip, write_caffe2_checkpoint, write_golden_checkpoint
 from twinpath.models.layers.head import Readout
 from twinpath.models.layers.resnet import slow_frames
-from twinpath.models.registry import architecture
 from twinpath.weights.load import load_weights
+from twinpath.zoo.create import resolve
 
+# What the config builds where the weights published under its name are another network's.
+OTHER_NETWORK = {"psf_Kinetics_MVIT_B_32x3_CONV": "mvit_v1_b24_32x3"}
 NAMING = {"ptv": "pytorchvideo", "psf": "pyslowfast", "tv_": "torchvision"}
 INDEX = {
-    Path(row["golden"]).stem: row["our_name"].partition(".")[0]
+    Path(row["golden"]).stem: row["our_name"]
     for row in csv.DictReader((GOLDEN / "index.csv").read_text().splitlines())
 }
 ACTIVATED = ("ptv_r2plus1d_r50", "ptv_slow_r50_detection", "ptv_slowfast_r50_detection")
@@ -42,7 +44,9 @@ def readout_of(name: str) -> Readout:
 def check_against_golden(name: str, checkpoint: Path) -> str:
     """Load, run and compare; give whose names the file had."""
     figures = golden(name)
-    model = architecture(INDEX[name]).build(readout=readout_of(name), **options_of(figures))
+    network, record = resolve(OTHER_NETWORK.get(name, INDEX[name]))
+    options = {**options_of(figures), **(record.options if record else {})}
+    model = network.build(readout=readout_of(name), **options)
     model.eval()
     report = load_weights(model, checkpoint)
     checkpoint.unlink()
@@ -60,8 +64,8 @@ def check_against_golden(name: str, checkpoint: Path) -> str:
 
 
 def options_of(figures: dict[str, Any]) -> dict[str, Any]:
-    """The golden's classes, where the network's own are others."""
-    options = {"num_classes": figures["output_shape"][1]}
+    """The golden's classes and frames, where the network's own are others."""
+    options = {"num_classes": figures["output_shape"][1], "num_frames": figures["input"]["frames"]}
     if "SHORT" in figures["name"]:
         options["aligned"] = True
     return options

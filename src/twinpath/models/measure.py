@@ -80,6 +80,9 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
 
 @cache
 def fingerprints() -> dict[str, str]:
-    """The fingerprint of every registered network, from the table that `make models` writes."""
+    """Fingerprints by name, from the table that `make models` writes.
+
+    Every registered network is there, and the records whose network differs from it.
+    """
     text = resources.files("twinpath.models").joinpath("fingerprints.csv").read_text(encoding="utf-8")
-    return {row["architecture"]: row["fingerprint"] for row in csv.DictReader(text.splitlines())}
+    return {row["name"]: row["fingerprint"] for row in csv.DictReader(text.splitlines())}

@@ -174,6 +174,7 @@ _SLOWFASTS = (
         options={
             "blocks": (1, 1, 1, 1),
             "width": 16,
+            "alpha": 4,
             "beta_inv": 2,
             "fusion_kernel": 5,
             "dropout": 0.2,
@@ -238,7 +239,7 @@ def _mvit_v2(size: str, clip: str = "", **options: Any) -> Architecture:
     return Architecture(name, "mvit", frames, stride, options={**given, **larger, **options})
 
 
-# Fine-tuned after masked pre-training: v2, but widened in the MLP as v1, and read out by the mean of all tokens.
+# Fine-tuned after masked pre-training: v2, but widened in the MLP as v1; the head takes the mean of tokens.
 _MASKFEAT = {"widen_in_attention": False, "mean_first": True, "dropout": 0.0}
 
 _MVITS = (
@@ -266,11 +267,24 @@ def _vit(name: str, width: int, depth: int, num_heads: int, **options: Any) -> A
 
 _VITS = (
     _vit("vit_b_16x4", 768, 12, 12),
-    _vit("vit_l_16x4", 1024, 24, 16, stochastic_depth=0.2),
-    _vit("vit_h_16x4", 1280, 32, 16, stochastic_depth=0.2, dropout=0.5),
+    _vit("vit_l_16x4", 1024, 24, 16, drop_path=0.2),
+    _vit("vit_h_16x4", 1280, 32, 16, drop_path=0.2, dropout=0.5),
 )
 
-_REVERSIBLES: tuple[Architecture, ...] = ()
+_REV_VIT = {"image": True, "patch": 16, "patch_stride": 16, "kv_stride": None, "blocks": (12,)}
+_REV_IMAGE = {"num_classes": 1000, "dropout": 0.0}
+
+
+def _reversible(name: str, frames: int, stride: int, **options: Any) -> Architecture:
+    return Architecture(name, "reversible", frames, stride, options=options)
+
+
+_REVERSIBLES = (
+    _reversible("rev_vit_s", 1, 1, **_REV_VIT, width=384, num_heads=6, drop_path=0.1, **_REV_IMAGE),
+    _reversible("rev_vit_b", 1, 1, **_REV_VIT, width=768, num_heads=12, drop_path=0.2, **_REV_IMAGE),
+    _reversible("rev_mvit_b", 1, 1, image=True, kv_stride=4, fusion="mlp", drop_path=0.1, **_REV_IMAGE),
+    _reversible("rev_mvit_b_16x4", 16, 4, qkv_bias=False),
+)
 
 
 def _resnet18(name: str, convolutions: tuple[str, ...]) -> Architecture:

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from twinpath.atomic import atomic_path
 from twinpath.errors import WeightsMismatch
 from twinpath.models.registry import ARCHITECTURES
+from twinpath.weights import inflate as inflation
+from twinpath.weights import positions
 from twinpath.weights.formats import Format, WeightFile, read_weights
 from twinpath.weights.names import Naming, translate
 
@@ -33,6 +35,8 @@ class LoadReport:
         loaded: How many parameters and buffers of the network were set.
         left_out: Names of the network that the caller asked not to set.
         metadata: Text that a safetensors file carries.
+        resized: Tables of positions that the file has at another size.
+        inflated: Kernels that see one frame in the file.
     """
 
     path: Path
@@ -41,9 +45,32 @@ class LoadReport:
     loaded: int
     left_out: tuple[str, ...]
     metadata: dict[str, str]
+    resized: tuple[str, ...] = ()
+    inflated: tuple[str, ...] = ()
 
 
-def load_weights(model: nn.Module, path: Path | str, *, leave_out: tuple[str, ...] = ()) -> LoadReport:
+@dataclass(frozen=True)
+class Fit:
+    """A file's tensors for one network.
+
+    Attributes:
+        tensors: By our names, in the network's shapes.
+        left_out, resized: See `LoadReport`.
+    """
+
+    tensors: dict[str, Tensor]
+    left_out: tuple[str, ...]
+    resized: tuple[str, ...]
+
+
+def load_weights(
+    model: nn.Module,
+    path: Path | str,
+    *,
+    leave_out: tuple[str, ...] = (),
+    resize_positions: bool = False,
+    inflate: bool = False,
+) -> LoadReport:
     """Set every parameter and buffer of a network from a weight file, or none of them.
 
     Format and parameter names are told from the content: torch, safetensors or Caffe2; ours,
@@ -54,32 +81,56 @@ def load_weights(model: nn.Module, path: Path | str, *, leave_out: tuple[str, ..
         path: The weight file.
         leave_out: Names, or beginnings of names up to a dot, of the network that keep their values:
             ("head.projection",) for another number of classes.
+        resize_positions: Interpolate tables of positions that the file has for clips of another size: for a
+            network made with other `num_frames` or another `crop` than the file's.
+        inflate: Make kernels that see several frames from the file's, which see one: to start a video
+            network from an image network.
     Raises:
         WeightsMismatch: Names or shapes differ; lists all of them, and the networks that would fit.
         UnknownWeightFormat, DamagedWeights, UnsafeWeights, NotAFile: see `read_weights`.
     """
-    file = read_weights(path)
-    names = translate(file.tensors)
+    ours = read_translated(path)
+    fit = fitted(ours, model, leave_out=leave_out, resize_positions=resize_positions)
+    wanted = _state(model)
+    with torch.no_grad():
+        for name, tensor in fit.tensors.items():
+            wanted[name].copy_(tensor)
+    return LoadReport(
+        ours.path, ours.format, ours.naming, len(fit.tensors), fit.left_out, ours.metadata, fit.resized
+    )
+
+
+def fitted(
+    ours: Translated, model: nn.Module, *, leave_out: tuple[str, ...] = (), resize_positions: bool = False
+) -> Fit:
+    """A file's tensors in the shapes that a network has; the network is not changed.
+
+    Args:
+        ours: The file.
+        model: On any device, "meta" too: only its names and shapes count.
+        leave_out, resize_positions: See `load_weights`.
+    Raises:
+        WeightsMismatch: Names or shapes differ; lists all of them, and the networks that would fit.
+    """
     wanted = _state(model)
     left_out = tuple(name for name in wanted if _is_left_out(name, leave_out))
     found = {
-        name: _as_deep(_joined(file, theirs), wanted.get(name))
-        for name, theirs in names.ours.items()
+        name: _as_deep(tensor, wanted.get(name))
+        for name, tensor in ours.tensors.items()
         if not _is_left_out(name, leave_out)
     }
+    resized = _resized(found, wanted) if resize_positions else {}
+    found.update(resized)
     missing = [name for name in wanted if name not in found and name not in left_out]
-    unexpected = [*names.repeated, *(name for name in found if name not in wanted)]
+    unexpected = [*ours.repeated, *(name for name in found if name not in wanted)]
     misshapen = [
         (name, tuple(tensor.shape), tuple(wanted[name].shape))
         for name, tensor in found.items()
         if name in wanted and tensor.shape != wanted[name].shape
     ]
     if missing or unexpected or misshapen:
-        raise _mismatch(file, found, missing, unexpected, misshapen)
-    with torch.no_grad():
-        for name, tensor in found.items():
-            wanted[name].copy_(tensor)
-    return LoadReport(file.path, file.format, names.naming, len(found), left_out, file.metadata)
+        raise _mismatch(ours, missing, unexpected, misshapen)
+    return Fit(found, left_out, tuple(resized))
 
 
 def save_weights(model: nn.Module, path: Path | str, metadata: Mapping[str, str] | None = None) -> None:
@@ -92,9 +143,20 @@ def save_weights(model: nn.Module, path: Path | str, metadata: Mapping[str, str]
     Raises:
         OSError: The disk is full or refuses; the old file is kept.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _state(model).items()}
+    save_tensors(_state(model), path, metadata)
+
+
+def save_tensors(
+    tensors: Mapping[str, Tensor], path: Path | str, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors by our names as safetensors, atomically.
+
+    Raises:
+        OSError: The disk is full or refuses; the old file is kept.
+    """
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # Not `save_file`: it has a temporary file of its own, which stays behind when the process is killed.
-    content = safetensors.torch.save(tensors, dict(metadata or {}) or None)
+    content = safetensors.torch.save(stored, dict(metadata or {}) or None)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
@@ -108,13 +170,6 @@ def _is_left_out(name: str, leave_out: tuple[str, ...]) -> bool:
     return any(name == part or name.startswith(part + ".") for part in leave_out)
 
 
-def _joined(file: WeightFile, theirs: tuple[str, ...]) -> Tensor:
-    """One array of ours from the arrays that the file has for it."""
-    if len(theirs) == 1:
-        return file.tensors[theirs[0]]
-    return torch.cat([file.tensors[name] for name in theirs])
-
-
 def _as_deep(tensor: Tensor, like: Tensor | None) -> Tensor:
     """Give or take dimensions of length 1.
 
@@ -126,51 +181,47 @@ def _as_deep(tensor: Tensor, like: Tensor | None) -> Tensor:
     return tensor.reshape(like.shape)
 
 
+def _inflated(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Kernels of one frame in the file of which the network wants several."""
+    inflated = {name: inflation.inflate(name, t, wanted[name]) for name, t in found.items() if name in wanted}
+    return {name: tensor for name, tensor in inflated.items() if tensor is not found[name]}
+
+
+def _resized(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those of the file's tables of positions that have another size than the network's, at the network's."""
+    other_size = [n for n, t in found.items() if n in wanted and t.shape != wanted[n].shape]
+    resized = {name: positions.resize_positions(name, found[name], wanted[name]) for name in other_size}
+    return {name: tensor for name, tensor in resized.items() if tensor is not None}
+
+
 def _longer_than_1(tensor: Tensor) -> list[int]:
     return [n for n in tensor.shape if n != 1]
 
 
 def _mismatch(
-    file: WeightFile,
-    found: dict[str, Tensor],
-    missing: list[str],
-    unexpected: list[str],
-    misshapen: Misshapen,
+    ours: Translated, missing: list[str], unexpected: list[str], misshapen: Misshapen
 ) -> WeightsMismatch:
-    shapes = [f"{name} ({_x(theirs)} in the file, {_x(ours)} here)" for name, theirs, ours in misshapen]
+    shapes = [f"{name} ({_x(theirs)} in the file, {_x(here)} here)" for name, theirs, here in misshapen]
     counts = [
-        f"{len(entries)} {what} ({', '.join(entries[:_SHOWN])}{', …' if len(entries) > _SHOWN else ''})"
+        f"{len(entries)} {what} ({_some(entries)})"
         for what, entries in (("missing", missing), ("unexpected", unexpected), ("misshapen", shapes))
         if entries
     ]
-    fits = _networks_that_fit(found)
-    looks = f"; this file looks like {' or '.join(fits)}" if fits else ""
+    fits = networks_that_fit(ours.tensors)
+    classes = f" with {ours.num_classes} classes" if ours.num_classes else ""
+    looks = f"; this file looks like {_some(fits, ' or ')}{classes}" if fits else ""
     return WeightsMismatch(
-        f"{file.path} does not fit this network: {'; '.join(counts)}{looks}",
+        f"{ours.path} does not fit this network: {'; '.join(counts)}{looks}",
         missing=missing,
         unexpected=unexpected,
         misshapen=misshapen,
     )
 
 
+def _some(entries: list[str], between: str = ", ") -> str:
+    """The first few."""
+    return between.join(entries[:_SHOWN]) + (f"{between}…" if len(entries) > _SHOWN else "")
+
+
 def _x(shape: tuple[int, ...]) -> str:
     return "x".join(str(n) for n in shape) or "a number"
-
-
-def _networks_that_fit(found: dict[str, Tensor]) -> list[str]:
-    """Registered networks, and the number of classes, that have exactly these names and shapes."""
-    shapes = {name: tuple(tensor.shape) for name, tensor in found.items()}
-    head = shapes.get("head.projection.weight")
-    if head is None:
-        return []
-    num_blocks = sum(name.endswith("conv_a.weight") for name in shapes)
-    fits = []
-    for name, architecture in ARCHITECTURES.items():
-        pathways = 2 if architecture.family == "slowfast" else 1
-        if num_blocks != pathways * sum(architecture.options["blocks"]):
-            continue  # building the deep ones takes a while
-        with torch.device("meta"):  # shapes only, no memory
-            candidate = architecture.build(num_classes=head[0])
-        if {n: tuple(t.shape) for n, t in _state(candidate).items()} == shapes:
-            fits.append(f"{name} with {head[0]} classes")
-    return fits

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import difflib
 import fnmatch
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -78,6 +79,7 @@ class Record:
         activation, averaging: Of the head at test time, see `models.layers.head`.
         pooling: "window": at a larger crop the pooling window of the training crop slides;
             "whole": the head pools the whole map (PySlowFast after short-cycle multigrid training).
+        options: Of the network, where this file's differs from the architecture's.
         licence: Of the weights. The dataset's own terms hold besides.
         note: What a user should know; may be empty.
     """
@@ -110,6 +112,7 @@ class Record:
     activation: Literal["softmax", "sigmoid"]
     averaging: Literal["logits", "scores"]
     pooling: Literal["window", "whole"]
+    options: Mapping[str, bool]
     licence: str
     note: str
 
@@ -220,6 +223,7 @@ def _record(row: dict[str, str]) -> Record:
         activation=cast(Literal["softmax", "sigmoid"], row["activation"]),
         averaging=cast(Literal["logits", "scores"], row["averaging"]),
         pooling=cast(Literal["window", "whole"], row["pooling"]),
+        options=_switches(row["options"]),
         licence=row["licence"],
         note=row["note"],
     )
@@ -233,6 +237,12 @@ def _pair(text: str) -> tuple[int, int]:
 def _triple(text: str) -> Triple:
     r, g, b = (float(value) for value in text.split())
     return r, g, b
+
+
+def _switches(text: str) -> dict[str, bool]:
+    """Read "one=true two=false"."""
+    pairs = (part.split("=") for part in text.split())
+    return {name: value == "true" for name, value in pairs}
 
 
 def _float_or_none(text: str) -> float | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from twinpath.models.preprocess import Preprocess
 
@@ -72,3 +73,24 @@ def test_the_centre_is_rounded_to_even_as_in_the_tutorials() -> None:
 def test_two_crops_make_no_sense() -> None:
     with pytest.raises(ValueError, match="1 or 3 spatial crops, not 2"):
         preprocess(32, num_crops=2)
+
+
+@pytest.mark.parametrize(("height", "width"), [(240, 320), (100, 300), (64, 48)])
+@pytest.mark.parametrize("num_crops", [1, 3])
+def test_a_fixed_size_whatever_the_proportions(height: int, width: int, num_crops: int) -> None:
+    """torchvision's 18-layer networks: 128x171, then a crop of 112 from the centre."""
+    fixed = Preprocess(
+        short_side=128, crop=112, mean=(0,) * 3, std=(1,) * 3, num_crops=num_crops, resize=(128, 171)
+    )
+    scaled, corners = fixed.corners(height, width)
+    assert scaled == (128, 171)
+    centre = (8, 30)  # (171 - 112) / 2 = 29.5, to the even one
+    assert corners == ([centre] if num_crops == 1 else [(8, 0), (8, 30), (8, 59)])
+    frames = torch.randint(0, 256, (1, 2, height, width, 3), dtype=torch.uint8)
+    clips = fixed(frames)
+    resized = F.interpolate(
+        frames[0].permute(0, 3, 1, 2).float() / 255, size=(128, 171), mode="bilinear", align_corners=False
+    )
+    assert clips.shape == (num_crops, 3, 2, 112, 112)
+    index = 0 if num_crops == 1 else 1
+    assert torch.allclose(clips[index].transpose(0, 1), resized[:, :, 8:120, 30:142], atol=1e-6)

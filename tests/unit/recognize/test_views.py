@@ -66,6 +66,23 @@ def test_something_something_looks_at_the_whole_video(ten_seconds: VideoInfo) ->
     assert view.times_s == pytest.approx([0.625 + 1.25 * i for i in range(8)])
 
 
+def test_torchvision_takes_frames_at_steady_times(ten_seconds: VideoInfo) -> None:
+    """16 frames at 15 per second, whatever the rate of the video."""
+    spec = input_spec("r3d_18.tv_k400")
+    (at_start,) = selections(Views(1, 1), spec, start_s=2.0, info=None)
+    assert isinstance(at_start, AtTimes)
+    assert at_start.times_s == pytest.approx([2.0 + i / 15 for i in range(16)])
+    views = selections(Views(1, 5), spec, start_s=0.0, info=ten_seconds)
+    assert [view.start_s for view in views] == pytest.approx([i * (10 - 16 / 15) / 5 for i in range(5)])
+
+
+def test_the_last_clip_ends_with_the_video_where_the_upstream_tests_so(ten_seconds: VideoInfo) -> None:
+    spec = input_spec("mvit_v2_s_16x4.psf_k400")
+    views = selections(Views(1, 5), spec, start_s=0.0, info=ten_seconds)
+    assert views[0].start_s == pytest.approx(0.0, abs=0.1)
+    assert views[-1].end_s == pytest.approx(10.0, abs=0.4)  # rounded down to whole frames, of 10 a second
+
+
 def test_several_views_need_a_length() -> None:
     with pytest.raises(UsageError, match=r"does not tell its length.*--views 1x1"):
         selections(Views(1, 2), InputSpec(8, 8, 256, 256), start_s=0.0, info=None)

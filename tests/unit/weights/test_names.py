@@ -15,7 +15,9 @@ from twinpath.weights.names.caffe2 import CAFFE2
 from twinpath.weights.names.table import NameTable, Place
 
 GOLDEN = Path(__file__).parents[2] / "golden"
-GOLDENS = [Path(row["golden"]).stem for row in csv.DictReader((GOLDEN / "index.csv").open())]
+GOLDENS = [
+    Path(row["golden"]).stem for row in csv.DictReader((GOLDEN / "index.csv").read_text().splitlines())
+]
 OF_SLOWFAST = ["ptv_slowfast_r50", "psf_Kinetics_SLOWFAST_8x8_R50"]
 
 

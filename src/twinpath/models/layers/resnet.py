@@ -111,7 +111,7 @@ class NonLocal(nn.Module):
             y_BNC = F.scaled_dot_product_attention(q_BNC, k_BMC, v_BMC)
         else:  # q (kᵀ v), not (q kᵀ) v: the same without a matrix of positions by positions
             y_BNC = q_BNC @ (k_BMC.transpose(1, 2) @ v_BMC) / k_BMC.shape[1]
-        y = y_BNC.transpose(1, 2).unflatten(2, x_BCTHW.shape[2:])
+        y: Tensor = y_BNC.transpose(1, 2).reshape(x_BCTHW.shape[0], -1, *x_BCTHW.shape[2:])
         return x_BCTHW + self.bn(self.out(y))  # type: ignore[no-any-return]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from twinpath.weights.names import resnet, resnet18, s3d
+from twinpath.weights.names import mvit, resnet, resnet18, reversible, s3d, x3d
 from twinpath.weights.names.caffe2 import CAFFE2
 from twinpath.weights.names.table import NameTable, Naming, Place
 
@@ -18,9 +18,12 @@ __all__ = ["TABLES", "NameTable", "Naming", "Place", "Translation", "translate"]
 TABLES: tuple[NameTable, ...] = (
     *resnet.PYTORCHVIDEO,
     *resnet.PYSLOWFAST,
-    # x3d
-    # mvit
-    # vit, reversible
+    *x3d.PYTORCHVIDEO,
+    *x3d.PYSLOWFAST,
+    *mvit.PYTORCHVIDEO,
+    *mvit.PYSLOWFAST,
+    *mvit.TORCHVISION,
+    *reversible.PYSLOWFAST,
     *resnet18.TORCHVISION,
     *s3d.TORCHVISION,
 )

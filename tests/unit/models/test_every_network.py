@@ -1,0 +1,108 @@
+"""What holds for every network: it learns, it loads again, it can be exported, its names stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from twinpath.models.measure import fingerprint, fingerprints
+from twinpath.models.network import VideoNetwork
+from twinpath.models.registry import ARCHITECTURES, architecture
+from twinpath.weights.load import load_weights, save_weights
+from twinpath.zoo.create import create_model
+from twinpath.zoo.records import records
+
+CROP = 64
+BOXES = torch.tensor([[0.0, 3.0, 5.0, 40.0, 60.0], [1.0, 0.0, 0.0, 64.0, 64.0]])
+
+
+def small(name: str, num_classes: int) -> VideoNetwork:
+    """The network for a small clip; all its parts are there."""
+    network = architecture(name)
+    num_frames = min(network.num_frames, 16)
+    torch.manual_seed(0)
+    made = network.build(num_classes=num_classes, num_frames=num_frames, crop=CROP)
+    assert isinstance(made, VideoNetwork)
+    return made
+
+
+def inputs(name: str) -> tuple[torch.Tensor, ...]:
+    """A batch of two clips, and boxes where the network takes them."""
+    network = architecture(name)
+    clips = torch.randn(2, 3, min(network.num_frames, 16), CROP, CROP)
+    return (clips, BOXES) if network.is_detector else (clips,)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_network(name: str, tmp_path: Path) -> None:
+    clip = inputs(name)
+    model = small(name, num_classes=3)
+    assert_learns(model, clip)
+    model.eval()
+    with torch.inference_mode():
+        expected = model(*clip)
+        assert_handles(model, clip)
+    assert_loads_again(model, small(name, num_classes=3).eval(), clip, expected, tmp_path / "w.safetensors")
+    assert_exports(model, clip, expected)
+    model.reset_classifier(7)
+    assert model(*clip).shape == (2, 7)
+
+
+@pytest.mark.parametrize("name", fingerprints())
+def test_names_and_shapes_stay(name: str) -> None:
+    """A change here makes files that users have saved unreadable. `make models` writes the table."""
+    with torch.device("meta"):
+        state = create_model(name).state_dict()
+    assert fingerprint(state) == fingerprints()[name]
+
+
+def test_the_table_of_fingerprints_is_complete() -> None:
+    assert set(fingerprints()) == {*ARCHITECTURES, *(r.name for r in records() if r.options)}
+
+
+def assert_learns(model: VideoNetwork, clip: tuple[torch.Tensor, ...]) -> None:
+    """Every parameter gets a gradient: logits of noise, so that none is zero by symmetry."""
+    model.train()
+    logits = model(*clip)
+    assert logits.shape == (2, 3)
+    nn.functional.cross_entropy(logits, torch.tensor([0, 2])).backward()
+    without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    assert not without
+
+
+def assert_handles(model: VideoNetwork, clip: tuple[torch.Tensor, ...]) -> None:
+    scores, embedding = model.scores(*clip), model.embed(*clip)
+    classifier = model.get_classifier()
+    assert scores.shape == (2, 3)
+    assert scores.min() >= 0
+    assert scores.max() <= 1
+    assert embedding.shape == (2, classifier.in_features)
+    assert all(isinstance(maps, torch.Tensor) for maps in model.forward_features(clip[0]))
+
+
+def assert_loads_again(
+    model: VideoNetwork,
+    other: VideoNetwork,
+    clip: tuple[torch.Tensor, ...],
+    expected: torch.Tensor,
+    path: Path,
+) -> None:
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(0.5)
+    save_weights(model, path)
+    report = load_weights(other, path)
+    path.unlink()  # some hundred megabytes
+    assert report.naming == "twinpath"
+    with torch.inference_mode():
+        assert torch.equal(other(*clip), expected)
+
+
+def assert_exports(model: VideoNetwork, clip: tuple[torch.Tensor, ...], expected: torch.Tensor) -> None:
+    program = torch.export.export(model, clip, strict=False)
+    with torch.inference_mode():
+        again = program.module()(*clip)
+    assert (again - expected).abs().max() <= 1e-4 * expected.abs().max()
