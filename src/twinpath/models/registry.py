@@ -245,6 +245,8 @@ _MASKFEAT = {"widen_in_attention": False, "mean_first": True, "dropout": 0.0}
 _MVITS = (
     _mvit_v1("b_16x4", 16, 4, drop_path=0.2),
     _mvit_v1("b_32x3", 32, 3, drop_path=0.3),
+    # PySlowFast's files from before August 2021 do not pool keys and values where they would not stride.
+    _mvit_v1("b_32x3_2021", 32, 3, pool_unstrided=False, drop_path=0.3),
     # What PySlowFast's config MVIT_B_32x3_CONV builds; no weights of it are published.
     _mvit_v1("b24_32x3", 32, 3, blocks=_MVIT_BLOCKS["b"], pool_side=None, drop_path=0.3),
     _mvit_v1("b", 1, 1, positions="joint", drop_path=0.1, **_MVIT_IMAGE),
@@ -268,7 +270,6 @@ def _vit(name: str, width: int, depth: int, num_heads: int, **options: Any) -> A
 _VITS = (
     _vit("vit_b_16x4", 768, 12, 12),
     _vit("vit_l_16x4", 1024, 24, 16, drop_path=0.2),
-    _vit("vit_h_16x4", 1280, 32, 16, drop_path=0.2, dropout=0.5),
 )
 
 _REV_VIT = {"image": True, "patch": 16, "patch_stride": 16, "kv_stride": None, "blocks": (12,)}

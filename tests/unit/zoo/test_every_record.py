@@ -23,6 +23,9 @@ PUBLISHED = [r.name for r in records() if r.upstream != "twinpath"]
 #: Networks whose published cost leaves out the norms, unlike the rest of PyTorchVideo's table: it has
 #: another figure for the very same networks on Charades and Something-Something, with them.
 WITHOUT_NORMS = {"slow_r50_8x8.ptv_k400", "slowfast_r50_8x8.ptv_k400"}
+#: PySlowFast states 217.6 M for this file and 213.1 M for its twin on Something-Something, which differs in
+#: the classifier alone. Its config builds 213.4 M, and the golden file, made with it, agrees with ours.
+OTHER_PARAMETERS_M = {"mvit_v2_l_40x3.psf_k400": 213.4}
 NORM_OPERATIONS = 5  # that PyTorchVideo's table counts for a value that passes a norm
 
 
@@ -63,10 +66,19 @@ def test_parameters_and_cost(name: str) -> None:
     assert cost.multiply_adds / 1e9 == pytest.approx(costs.gflops, abs=1e-4)
     assert cost.normalised / 1e9 == pytest.approx(costs.giga_normalised, abs=1e-4)
     if rec.params_m is not None:
-        assert costs.params / 1e6 == pytest.approx(rec.params_m, rel=0.01)
+        published_m = OTHER_PARAMETERS_M.get(name, rec.params_m)
+        assert costs.params / 1e6 == pytest.approx(published_m, rel=0.01, abs=unknown_digits_m(rec))
     if rec.gflops is not None:
         close = 0.03 if "mvit" in name else 0.01
         assert published_way(rec) == pytest.approx(rec.gflops, rel=close)
+
+
+def unknown_digits_m(rec: Record) -> float:
+    """PySlowFast gives the parameters of its image transformers in whole millions, cut off or rounded.
+
+    Where a golden file of the network exists, it has the exact number.
+    """
+    return 1.0 if rec.dataset == "imagenet" else 0.0
 
 
 def published_way(rec: Record) -> float:

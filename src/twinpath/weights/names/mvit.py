@@ -34,33 +34,27 @@ def _blocks(*, pool: str, norm: str, out: str, widen: str, narrow: str, shortcut
     ]
 
 
-def _pytorchvideo(*, pool: str, norm: str) -> _Rows:
-    positions = "cls_positional_encoding."
-    return [
-        ("patches.{leaf}", "patch_embed.patch_model.{leaf}"),
-        ("class_token", positions + "cls_token"),
-        ("positions.spatial", positions + "pos_embed_spatial"),
-        ("positions.temporal", positions + "pos_embed_temporal"),
-        ("positions.class_token", positions + "pos_embed_class"),
-        ("positions.joint", positions + "pos_embed"),
-        (_OURS + _QKV, *_SEPARATE_QKV),
-        (_OURS + _QKV, _THEIRS + "attn.qkv.{leaf}"),
-        *_blocks(pool=pool, norm=norm, out="proj", widen="fc1", narrow="fc2", shortcut="proj"),
-        ("head.norm.{leaf}", "norm_embed.{leaf}"),
-        ("head.projection.{leaf}", "head.proj.{leaf}"),
-    ]
-
-
-# Their attention has each pooling twice, under two names, and old files only under the first. Where a file
-# has both, their loader lets the first count. Of tables that know equally many names the first is taken.
+_POSITIONS = "cls_positional_encoding."
+_PYTORCHVIDEO: _Rows = [
+    ("patches.{leaf}", "patch_embed.patch_model.{leaf}"),
+    ("class_token", _POSITIONS + "cls_token"),
+    ("positions.spatial", _POSITIONS + "pos_embed_spatial"),
+    ("positions.temporal", _POSITIONS + "pos_embed_temporal"),
+    ("positions.class_token", _POSITIONS + "pos_embed_class"),
+    ("positions.joint", _POSITIONS + "pos_embed"),
+    (_OURS + _QKV, *_SEPARATE_QKV),
+    (_OURS + _QKV, _THEIRS + "attn.qkv.{leaf}"),
+    *_blocks(pool="pool_{qkv}", norm="norm_{qkv}", out="proj", widen="fc1", narrow="fc2", shortcut="proj"),
+    ("head.norm.{leaf}", "norm_embed.{leaf}"),
+    ("head.projection.{leaf}", "head.proj.{leaf}"),
+]
 PYTORCHVIDEO = (
     NameTable(
         "pytorchvideo",
-        _pytorchvideo(pool="pool_{qkv}", norm="norm_{qkv}"),
+        _PYTORCHVIDEO,
+        # Newer versions have each pooling a second time, under another name. Old files have only the first,
+        # and where a file has both, their loader lets the first count.
         dropped=[r"\.attn\._attention_pool_[qkv]\."],
-    ),
-    NameTable(
-        "pytorchvideo", _pytorchvideo(pool="_attention_pool_{qkv}.pool", norm="_attention_pool_{qkv}.norm")
     ),
 )
 PYSLOWFAST = (
