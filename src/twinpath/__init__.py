@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twinpath.recognize.classify import Classifier
+    from twinpath.recognize.features import FeatureExtractor
     from twinpath.weights.load import load_weights
     from twinpath.zoo.create import create_model, list_models
 
@@ -17,12 +18,13 @@ __version__ = "0.1.0"
 
 _HOME_OF = {
     "Classifier": "twinpath.recognize.classify",
+    "FeatureExtractor": "twinpath.recognize.features",
     "create_model": "twinpath.zoo.create",
     "list_models": "twinpath.zoo.create",
     "load_weights": "twinpath.weights.load",
 }
 
-__all__ = ["Classifier", "__version__", "create_model", "list_models", "load_weights"]
+__all__ = ["Classifier", "FeatureExtractor", "__version__", "create_model", "list_models", "load_weights"]
 
 
 def __getattr__(name: str) -> Any:

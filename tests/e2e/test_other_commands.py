@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from commands import TINY, environment, on_terminal, twinpath
-from twinpath import __version__, list_models
+from commands import TINY, environment, twinpath
+from twinpath import __version__
 from twinpath.data.synthetic import ACTIONS
 from twinpath.video.decode import FrameStream
 
@@ -38,13 +38,18 @@ def imported_by(*arguments: str | Path) -> set[str]:
 def test_help_imports_nothing_heavy() -> None:
     """So it answers in a tenth of a second: 0.08 s on the machine where this was written."""
     assert not imported_by("--help") & HEAVY
-    assert not imported_by("classify", "--help") & (HEAVY - {"pydantic"})  # typer itself imports that one
+    for command in ("classify", "features"):
+        assert not imported_by(command, "--help") & (HEAVY - {"pydantic"})  # typer itself imports that one
 
 
 def test_what_needs_no_network_imports_no_torch(tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
     for arguments in (
         ("models", "list"),
+        ("models", "list", "--architectures", "--sort", "gflops"),
+        ("models", "info", "slow_r50_8x8.ptv_k400"),
+        ("labels", "kinetics400"),
+        ("features", tmp_path / "bad.mp4", *TINY, "--out", tmp_path / "f.npz"),
         ("classify", tmp_path / "bad.mp4", *TINY),
         ("classify", tmp_path / "bad.mp4", "--model", "nonsense"),
     ):
@@ -53,7 +58,7 @@ def test_what_needs_no_network_imports_no_torch(tmp_path: Path) -> None:
 
 def test_help_names_every_command() -> None:
     shown = twinpath("--help").out
-    for command in ("demo", "classify", "models", "test", "train", "synthetic"):
+    for command in ("demo", "classify", "features", "models", "labels", "test", "train", "synthetic"):
         assert re.search(rf"^  {command} +[A-Z].*[^.]\.$", shown, re.MULTILINE), command  # a whole sentence
 
 
@@ -153,58 +158,29 @@ def test_synthetic_people(tmp_path: Path) -> None:
     assert "give clip or people" in twinpath("synthetic", tmp_path, "--kind", "cats", code=2).error
 
 
-# models
+# labels
 
 
-def test_models_list_filters_names() -> None:
-    listed = twinpath("models", "list", "slowfast*", "--json").objects
-    assert [facts["name"] for facts in listed] == list_models("slowfast*")
-    assert all("num_frames" in facts for facts in listed)
-    assert "no model matches 'mvit*'" in twinpath("models", "list", "mvit*", code=2).error
+def test_labels_are_lines_to_copy() -> None:
+    lines = twinpath("labels", "kinetics400").out.splitlines()
+    assert len(lines) == 400
+    assert (lines[0], lines[5], lines[399]) == ("  0  abseiling", "  5  archery", "399  zumba")
 
 
-def test_models_list_fits_a_terminal() -> None:
-    """Names are there to be copied: on 80 columns none is cut."""
-    shown = re.sub(r"\x1b\[[\d;]*m", "", on_terminal("models", "list"))
-    header, *rows = shown.splitlines()
-    assert header.split() == ["name", "dataset", "top-1", "%", "here"]
-    assert [row.split()[0] for row in rows] == list_models()
-    assert "…" not in shown
-    assert all(len(line) <= 80 for line in shown.splitlines())
+def test_labels_of_ava_have_its_own_numbers() -> None:
+    shown = twinpath("labels", "ava2.2", "--json").objects
+    assert shown[0] == {"index": 0, "id": 1, "label": "bend/bow (at the waist)", "evaluated": True}
+    assert len(shown) == 80
+    evaluated = twinpath("labels", "ava", "--evaluated").out.splitlines()
+    assert [int(line.split()[0]) for line in evaluated] == [f["id"] for f in shown if f["evaluated"]]
+    assert len(evaluated) == 60
+    assert "--evaluated is for ava" in twinpath("labels", "synthetic", "--evaluated", code=2).error
 
 
-def test_models_info_tells_all_of_a_record(tmp_path: Path) -> None:
-    home = {"TWINPATH_HOME": str(tmp_path)}
-    facts = twinpath("models", "info", "slowfast_r50_8x8.ptv_k400", "--json", **home).object
-    assert facts == facts | {
-        "num_frames": 32,
-        "sampling_rate": 2,
-        "short_side_px": 256,
-        "crop_px": 256,
-        "params": 34_566_488,
-        "published_top1": 76.94,
-        "published_views": "3x10",
-        "licence": "Apache-2.0",
-        "cached": None,
-    }
-    assert facts["url"].endswith("/SLOWFAST_8x8_R50.pyth")
-
-
-def test_models_info_says_what_is_in_the_cache(tmp_path: Path) -> None:
-    cached = tmp_path / "weights" / "slow_r50_8x8.ptv_k400.pyth"
-    cached.parent.mkdir()
-    cached.write_bytes(b"there")
-    home = {"TWINPATH_HOME": str(tmp_path)}
-    (facts,) = twinpath("models", "list", "slow_r50_8x8.ptv_k400", "--json", **home).objects
-    assert facts["cached"] == str(cached)
-    (facts,) = twinpath("models", "list", "slowfast_tiny.synthetic", "--json").objects
-    assert facts["cached"].endswith("slowfast_tiny.synthetic.safetensors")
-    assert facts["url"] is None
-
-
-def test_models_info_of_a_name_that_is_nearly_right() -> None:
-    error = twinpath("models", "info", "slowfst_r50_8x8", code=2).error
-    assert "did you mean slowfast_r50_8x8?" in error
+def test_labels_of_which_datasets() -> None:
+    assert "kinetics700             700 classes" in twinpath("labels").out
+    assert {"dataset": "ava", "num_classes": 80} in twinpath("labels", "--json").objects
+    assert "did you mean kinetics400?" in twinpath("labels", "kinetics-400", code=2).error
 
 
 # test

@@ -10,7 +10,14 @@ import twinpath
 
 
 def test_the_public_names_are_these() -> None:
-    assert twinpath.__all__ == ["Classifier", "__version__", "create_model", "list_models", "load_weights"]
+    assert twinpath.__all__ == [
+        "Classifier",
+        "FeatureExtractor",
+        "__version__",
+        "create_model",
+        "list_models",
+        "load_weights",
+    ]
     for name in twinpath.__all__:
         assert getattr(twinpath, name) is not None
 
@@ -18,15 +25,16 @@ def test_the_public_names_are_these() -> None:
 def test_signatures_of_the_public_names() -> None:
     create = inspect.signature(twinpath.create_model).parameters
     assert next(iter(create)) == "name"
-    for option, default in (("pretrained", False), ("num_classes", None)):
+    for option, default in (("pretrained", False), ("num_classes", None), ("in_frames", None)):
         assert create[option].kind is inspect.Parameter.KEYWORD_ONLY
         assert create[option].default is default
     assert next(iter(inspect.signature(twinpath.list_models).parameters)) == "pattern"
     assert list(inspect.signature(twinpath.load_weights).parameters)[:2] == ["model", "path"]
-    made = inspect.signature(twinpath.Classifier).parameters
-    assert list(made)[:3] == ["model", "weights", "device"]
-    assert made["weights"].default is None
-    assert made["device"].default == "auto"
+    for users in (twinpath.Classifier, twinpath.FeatureExtractor):
+        made = inspect.signature(users).parameters
+        assert list(made)[:3] == ["model", "weights", "device"]
+        assert made["weights"].default is None
+        assert made["device"].default == "auto"
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -36,7 +44,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_importing_the_package_and_its_light_parts_imports_no_torch() -> None:
     code = (
         "import sys, twinpath, twinpath.cli.app, twinpath.labels, twinpath.video.decode, "
-        "twinpath.zoo.create, twinpath.recognize.classify, twinpath.data.synthetic, twinpath.render.answer\n"
+        "twinpath.zoo.create, twinpath.recognize.classify, twinpath.recognize.features, "
+        "twinpath.data.synthetic, twinpath.render.answer\n"
         "twinpath.list_models()\n"
         "print([m for m in ('torch', 'lightning', 'rich.table', 'pydantic') if m in sys.modules])"
     )

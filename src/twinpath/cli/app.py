@@ -9,6 +9,8 @@ import typer
 from twinpath import __version__
 from twinpath.cli.classify import classify
 from twinpath.cli.demo import demo
+from twinpath.cli.features import features
+from twinpath.cli.labels import labels
 from twinpath.cli.models import models
 from twinpath.cli.options import Debug
 from twinpath.cli.synthetic import synthetic
@@ -43,7 +45,9 @@ def _options(
 
 app.command()(demo)
 app.command()(classify)
+app.command()(features)
 app.add_typer(models, name="models")
+app.command()(labels)
 app.command()(test)
 app.command()(train)
 app.command()(synthetic)

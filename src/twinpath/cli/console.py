@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -40,6 +41,50 @@ def stdout_console() -> Console:
     return Console(
         width=None if sys.stdout.isatty() else 160, highlight=False, soft_wrap=not sys.stdout.isatty()
     )
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        title: Its head.
+        cells: One text for each row.
+        dispensable: Where the terminal is narrow, columns go by this number, highest first; 0 stays.
+        right: Whether its cells stand at the right.
+    """
+
+    title: str
+    cells: list[str]
+    dispensable: int = 0
+    right: bool = False
+
+    @property
+    def width(self) -> int:
+        return max(len(cell) for cell in (self.title, *self.cells))
+
+    def padded(self) -> list[str]:
+        """The title and the cells, all of one width."""
+        return [
+            cell.rjust(self.width) if self.right else cell.ljust(self.width)
+            for cell in (self.title, *self.cells)
+        ]
+
+
+def print_table(columns: Sequence[Column]) -> None:
+    """A table whose cells are never cut, so that they can be copied; narrow terminals get fewer columns."""
+    from rich.text import Text
+
+    console = stdout_console()
+    shown = list(columns)
+    while sum(column.width + 2 for column in shown) - 2 > console.width:
+        least = max(shown, key=lambda column: column.dispensable)
+        if not least.dispensable:
+            break
+        shown.remove(least)
+    for number, cells in enumerate(zip(*(column.padded() for column in shown), strict=True)):
+        line = Text("  ".join(cells).rstrip(), style="bold" if number == 0 else "")
+        console.print(line, soft_wrap=True)
 
 
 def print_predictions(predictions: Iterable[Prediction]) -> None:
@@ -81,13 +126,34 @@ def _bars(*, show: bool = True) -> Progress:
     )
 
 
-def with_progress(items: Iterable[Item], *, total: int, title: str) -> Iterator[Item]:
+class Part:
+    """Tells `with_progress` how far the item is that is being made: call it with how many of how many."""
+
+    tell: Callable[[float], None] | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.tell is not None and total:
+            self.tell(done / total)
+
+
+def with_progress(
+    items: Iterable[Item], *, total: int, title: str, part: Part | None = None
+) -> Iterator[Item]:
     """The same items, with a bar and the time left on stderr if that is a terminal.
 
     The bar is there while an item is being made, and gone while the caller has it and may print.
+
+    Args:
+        items: What takes time to make.
+        total: How many there are.
+        title: Stands before the bar.
+        part: Called by who makes an item, where that takes long.
     """
     bars = _bars(show=total > 1)
     task = bars.add_task(title, total=total)
+    done = 0
+    if part is not None:
+        part.tell = lambda share: bars.update(task, completed=done + share)
     iterator = iter(items)
     while True:
         with bars:
@@ -95,7 +161,8 @@ def with_progress(items: Iterable[Item], *, total: int, title: str) -> Iterator[
                 item = next(iterator)
             except StopIteration:
                 return
-        bars.advance(task)
+        done += 1
+        bars.update(task, completed=done)
         yield item
 
 

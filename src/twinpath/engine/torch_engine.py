@@ -6,7 +6,7 @@ The interface that every machine has: frames uint8 (N, T, H, W, 3) in, scores (N
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -76,7 +76,6 @@ class TorchEngine:
         self.device = choose_device(device)
         self.network = network.eval().to(self.device)
         self.batch_clips = batch_clips
-        self._scores = getattr(self.network, "scores")  # noqa: B009 - nn.Module types it as a Tensor
         self.preprocess = Preprocess(
             short_side=spec.short_side_px,
             crop=spec.crop_px,
@@ -90,7 +89,6 @@ class TorchEngine:
         """For people: machine, device, precision."""
         return f"{self.name} {torch.__version__.split('+')[0]}, {self.device}, float32"
 
-    @torch.inference_mode()
     def __call__(self, clips_NTHWC: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Score clips.
 
@@ -99,9 +97,25 @@ class TorchEngine:
         Returns:
             (N * num_crops, classes) float32; the crops of one clip follow each other.
         """
-        scores: list[Tensor] = []
+        return self._run("scores", clips_NTHWC)
+
+    def embed(self, clips_NTHWC: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """What the classifier sees of clips, as feature vectors.
+
+        Args:
+            clips_NTHWC: N clips (T, H, W, 3), RGB, all of one size.
+        Returns:
+            (N * num_crops, D) float32; the crops of one clip follow each other.
+        """
+        return self._run("embed", clips_NTHWC)
+
+    @torch.inference_mode()
+    def _run(self, what: str, clips_NTHWC: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """`network.scores` or `network.embed` of every crop."""
+        of_crops: Callable[[Tensor], Tensor] = getattr(self.network, what)
+        found: list[Tensor] = []
         for first in range(0, len(clips_NTHWC), self.batch_clips):
             batch = torch.from_numpy(np.stack(clips_NTHWC[first : first + self.batch_clips]))
             crops = self.preprocess(batch.to(self.device)).split(self.batch_clips)
-            scores += [self._scores(crop).float().cpu() for crop in crops]
-        return torch.cat(scores).numpy()
+            found += [of_crops(crop).float().cpu() for crop in crops]
+        return torch.cat(found).numpy()

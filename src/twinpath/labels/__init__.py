@@ -18,6 +18,8 @@ _DATASETS = (
     "something_something_v2",
     "synthetic",
 )
+# AVA's releases differ in their boxes, not in their actions.
+_OTHER_NAMES = {"ava2.1": "ava", "ava2.2": "ava"}
 
 
 def datasets() -> tuple[str, ...]:
@@ -25,11 +27,25 @@ def datasets() -> tuple[str, ...]:
     return _DATASETS
 
 
+def canonical(dataset: str) -> str:
+    """The name in `datasets()` for a dataset: "ava" for "ava2.2".
+
+    Raises:
+        UsageError: No such dataset; says the nearest one.
+    """
+    name = _OTHER_NAMES.get(dataset, dataset)
+    if name not in _DATASETS:
+        near = difflib.get_close_matches(name, _DATASETS, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UsageError(f"no class names for a dataset called {dataset!r}{hint} ({', '.join(_DATASETS)})")
+    return name
+
+
 def labels(dataset: str) -> tuple[str, ...]:
     """Class names of a dataset in order of the network's logits.
 
     Args:
-        dataset: One of `datasets()`, for example "kinetics400".
+        dataset: One of `datasets()`, for example "kinetics400"; "ava2.1" and "ava2.2" mean "ava".
     Returns:
         One name a class; `labels(d)[i]` names logit i.
     Raises:
@@ -47,7 +63,7 @@ def class_ids(dataset: str) -> tuple[int, ...]:
     Raises:
         UsageError: No such dataset; says the nearest one.
     """
-    key = "action_id" if dataset == "ava" else "index"
+    key = "action_id" if canonical(dataset) == "ava" else "index"
     return tuple(int(row[key]) for row in _rows(dataset))
 
 
@@ -56,11 +72,11 @@ def ava_evaluated_ids() -> frozenset[int]:
     return frozenset(int(row["action_id"]) for row in _rows("ava") if row["in_the_60_evaluated"] == "1")
 
 
-@cache
 def _rows(dataset: str) -> tuple[dict[str, str], ...]:
-    if dataset not in _DATASETS:
-        near = difflib.get_close_matches(dataset, _DATASETS, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UsageError(f"no class names for a dataset called {dataset!r}{hint} ({', '.join(_DATASETS)})")
+    return _table(canonical(dataset))
+
+
+@cache
+def _table(dataset: str) -> tuple[dict[str, str], ...]:
     text = resources.files("twinpath.labels").joinpath(f"{dataset}.csv").read_text(encoding="utf-8")
     return tuple(csv.DictReader(text.splitlines()))

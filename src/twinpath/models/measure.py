@@ -67,11 +67,13 @@ def cost_of_clip(model: nn.Module, *, num_frames: int, crop: int, boxes: int = 0
 def fingerprint(state: Mapping[str, Tensor]) -> str:
     """A short text that two networks share if their names and shapes are the same, classifiers aside.
 
+    Lengths of 1 do not count, since upstreams give and take them: see `weights.load`.
+
     Args:
         state: Parameters and buffers by our names; `num_batches_tracked` does not count.
     """
     lines = sorted(
-        f"{name} {'x'.join(str(n) for n in tensor.shape)}"
+        f"{name} {'x'.join(str(n) for n in tensor.shape if n != 1)}"
         for name, tensor in state.items()
         if not name.endswith("num_batches_tracked") and not name.startswith(_CLASSIFIER)
     )

@@ -1,7 +1,8 @@
 """From frames as they come out of a video to the clip that a network takes.
 
-One small module in front of every network, so that each machine that runs networks takes uint8 frames
-of any size and none of them has a preprocessing of its own.
+One small module in front of every network, exported with it, so that each machine that runs networks takes
+uint8 frames of any size and none of them has a preprocessing of its own. What depends on the frame's size
+is planned outside, as arrays (`video/resample.py`), and comes in beside the frames.
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from twinpath.video.sampling import spatial_crops
+from twinpath.video.resample import CropPlan, crop_corners, crop_plan
 
 
 class Preprocess(nn.Module):
-    """Scale to 0..1, resize the short side, crop, normalise.
+    """Resize the short side, crop, scale to 0..1, normalise.
 
     Args:
         short_side: Length of the shorter side after resizing, in pixels.
@@ -44,33 +44,62 @@ class Preprocess(nn.Module):
         if num_crops not in (1, 3):
             raise ValueError(f"1 or 3 spatial crops, not {num_crops}")
         self.short_side, self.crop, self.num_crops, self.resize = short_side, crop, num_crops, resize
-        self.mean: Tensor
-        self.std: Tensor
-        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(3, 1, 1), persistent=False)
+        self.scale: Tensor
+        self.shift: Tensor
+        # (x / 255 - mean) / std in one step
+        self.register_buffer("scale", 1 / (255 * torch.tensor(std)), persistent=False)
+        self.register_buffer("shift", -torch.tensor(mean) / torch.tensor(std), persistent=False)
 
     def corners(self, height: int, width: int) -> tuple[tuple[int, int], list[tuple[int, int]]]:
         """(scaled height, scaled width) and the (top, left) of each crop."""
-        if self.resize is not None:
-            height, width = self.resize
-        short_side = self.short_side if self.resize is None else min(self.resize)
-        scaled, three = spatial_crops(height, width, short_side=short_side, crop=self.crop)
-        if self.num_crops == 3:
-            return scaled, list(three)
-        return scaled, [(round((scaled[0] - self.crop) / 2), round((scaled[1] - self.crop) / 2))]
+        return crop_corners(
+            height,
+            width,
+            short_side=self.short_side,
+            crop=self.crop,
+            num_crops=self.num_crops,
+            resize=self.resize,
+        )
+
+    def plan(self, height: int, width: int) -> CropPlan:
+        """How the crops are made of frames of one size."""
+        return crop_plan(
+            height,
+            width,
+            short_side=self.short_side,
+            crop=self.crop,
+            num_crops=self.num_crops,
+            resize=self.resize,
+        )
 
     def forward(self, frames_NTHWC: Tensor) -> Tensor:
         """Frames (N, T, H, W, 3) uint8, RGB, to clips (N * num_crops, 3, T, crop, crop) float32.
 
         The crops of one video follow each other.
         """
-        n, t, h, w, _ = frames_NTHWC.shape
-        (scaled_h, scaled_w), corners = self.corners(h, w)
-        x = frames_NTHWC.reshape(n * t, h, w, 3).permute(0, 3, 1, 2).float() / 255
-        if (h, w) != (scaled_h, scaled_w):
-            x = F.interpolate(x, size=(scaled_h, scaled_w), mode="bilinear", align_corners=False)
+        plan = self.plan(frames_NTHWC.shape[2], frames_NTHWC.shape[3])
+        return self.crops(frames_NTHWC, *(torch.from_numpy(a).to(frames_NTHWC.device) for a in plan.arrays()))
+
+    def crops(
+        self,
+        frames_NTHWC: Tensor,
+        row_first: Tensor,
+        row_second: Tensor,
+        row_weight: Tensor,
+        column_first: Tensor,
+        column_second: Tensor,
+        column_weight: Tensor,
+    ) -> Tensor:
+        """As `forward`, with a plan's arrays, (num_crops, crop) each: what is exported."""
         clips = []
-        for top, left in corners:
-            cut = (x[..., top : top + self.crop, left : left + self.crop] - self.mean) / self.std
-            clips.append(cut.view(n, t, 3, self.crop, self.crop).transpose(1, 2))
+        for k in range(self.num_crops):
+            x = _mixed(frames_NTHWC, 2, row_first[k], row_second[k], row_weight[k].view(-1, 1, 1))
+            x = _mixed(x, 3, column_first[k], column_second[k], column_weight[k].view(-1, 1))
+            clips.append((x * self.scale + self.shift).permute(0, 4, 1, 2, 3))
         return torch.stack(clips, dim=1).flatten(0, 1).contiguous()
+
+
+def _mixed(x: Tensor, dim: int, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+    """Pairs of rows, or of columns, mixed; float32."""
+    a, b = x.index_select(dim, first).float(), x.index_select(dim, second).float()
+    return a + (b - a) * weight

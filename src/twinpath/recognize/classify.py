@@ -23,7 +23,7 @@ from twinpath.recognize.views import Views, selections
 from twinpath.video.decode import read_frames
 from twinpath.video.probe import probe
 from twinpath.video.sampling import linspace_indices
-from twinpath.zoo.create import create_model, input_spec, resolve, weights_path
+from twinpath.zoo.create import input_spec, load_network, resolve
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,8 +65,6 @@ class Classifier:
         architecture, record = resolve(model)
         if architecture.is_detector:
             raise UsageError(f"{model} tells what each of several persons does; it classifies no clip")
-        if record is None and weights is None:
-            raise UsageError(f"no weights are published for {model}; give a file with --weights")
         from twinpath.engine.torch_engine import choose_device
 
         self.model = record.name if record else architecture.name
@@ -75,7 +73,7 @@ class Classifier:
         self.labels = _class_names(record)
         self._take_highest = record is not None and record.views_pooling == "max"
         self._device = str(choose_device(device))  # before the load, which takes long
-        self._network = _load_network(self.model, weights, progress)
+        self._network = load_network(self.model, weights, progress=progress)
         self._engines: dict[int, TorchEngine] = {}
         if len(self.labels) != _num_classes(self._network):
             raise UsageError(
@@ -173,18 +171,6 @@ class Classifier:
             raise InputError(f"{self.model} gave scores that are not numbers; are its weights sound?")
         order = np.argsort(-merged, kind="stable")[:top_k]
         return tuple(Prediction(self.labels[i], int(i), round(float(merged[i]), 6)) for i in order)
-
-
-def _load_network(name: str, weights: str | os.PathLike[str] | None, progress: Progress | None) -> nn.Module:
-    from twinpath.weights.load import load_weights
-
-    _, record = resolve(name)
-    network = create_model(record.name if record else name)
-    if weights is not None:
-        load_weights(network, Path(weights))
-    elif record is not None:
-        load_weights(network, weights_path(record, progress=progress))
-    return network
 
 
 def _class_names(record: Record | None) -> tuple[str, ...]:

@@ -56,16 +56,13 @@ def selections(views: Views, spec: InputSpec, *, start_s: float, info: VideoInfo
         UsageError: The length is needed and the file does not tell it.
     """
     span_s = clip_span_s(spec.num_frames, spec.sampling_rate)
-    if views.time == 1 and spec.sampling == "clip":
-        return [EvenSpan(start_s, span_s, spec.num_frames)]
-    if views.time == 1 and spec.sampling == "steady":
-        return [_steady(spec, start_s)]
+    if views.time == 1 and spec.sampling != "segments":
+        return [clip_at(spec, start_s)]
     if info is None or info.duration_s is None:
         raise UsageError("the file does not tell its length, which several views need; use --views 1x1")
     rest_s = max(info.duration_s - start_s, 0.0)
     if spec.sampling == "segments":
-        middles = [start_s + (i + 0.5) * rest_s / spec.num_frames for i in range(spec.num_frames)]
-        return [AtTimes(tuple(middles))] * views.time
+        return [_middles(spec, start_s, rest_s)] * views.time
     if spec.sampling == "steady" or not info.average_fps:
         spans = view_spans(rest_s, span_s=span_s, num_views=views.time, use_offset=spec.offset_views)
         if spec.sampling == "steady":
@@ -80,6 +77,25 @@ def selections(views: Views, spec: InputSpec, *, start_s: float, info: VideoInfo
         use_offset=spec.offset_views,
     )
     return [AtTimes(tuple(start_s + row)) for row in times_s]
+
+
+def clip_at(spec: InputSpec, start_s: float) -> Selection:
+    """The clip of a model's own length that begins at some time.
+
+    A model of Something-Something sees a whole video; here it sees so much as if that were the video.
+    """
+    span_s = clip_span_s(spec.num_frames, spec.sampling_rate)
+    if spec.sampling == "clip":
+        return EvenSpan(start_s, span_s, spec.num_frames)
+    if spec.sampling == "steady":
+        return _steady(spec, start_s)
+    return _middles(spec, start_s, span_s)
+
+
+def _middles(spec: InputSpec, start_s: float, span_s: float) -> AtTimes:
+    """The middle of each of T segments."""
+    segment_s = span_s / spec.num_frames
+    return AtTimes(tuple(start_s + (i + 0.5) * segment_s for i in range(spec.num_frames)))
 
 
 def _steady(spec: InputSpec, start_s: float) -> AtTimes:

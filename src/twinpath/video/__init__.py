@@ -5,6 +5,7 @@ sniff.py     which container a file is, from its first bytes
 probe.py     what a file holds, without reading all of it
 sampling.py  which frames, as pure functions on times
 decode.py    the chosen frames as RGB arrays; every frame as a stream
+clips.py     a whole video as clips, one after the other
 writer.py    RGB arrays to an ordinary MP4
 find.py      files, folders and patterns to a list of paths
 """

@@ -21,7 +21,7 @@ from av.video.frame import VideoFrame
 
 from twinpath.errors import CorruptVideo, LimitExceeded, NoFrames
 from twinpath.video.damage import DamageReport
-from twinpath.video.passes import LATE_S, DecodePass, Plan, Rgb, RgbConverter, plan_pass
+from twinpath.video.passes import LATE_S, DecodePass, Plan, Rgb, RgbConverter, nearest_frames, plan_pass
 from twinpath.video.sampling import TIME_TOLERANCE_S, Indices, Times, frame_indices, on_screen_indices
 from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, VideoSource, open_video, show
 
@@ -184,31 +184,17 @@ class _GroupReader:
     def _pass(self, group: _Group, plan: Plan) -> bool:
         """Whether anything was decoded."""
         decoding = DecodePass(self._source, plan=plan, budget=self._budget, strict=self._strict)
-        previous = None
         seen: list[float] = []
         taken = None  # the frame in the last slot
-        for time_s, frame in decoding:
-            seen.append(time_s)
-            while len(group.slots) < len(group.target_s):
-                target_s = group.target_s[len(group.slots)]
-                if time_s < target_s - TIME_TOLERANCE_S / 10:
-                    break
-                nearest = (time_s, frame)
-                if previous is not None and target_s - previous[0] < time_s - target_s:
-                    nearest = previous
-                if taken is not nearest[1]:
-                    taken = self._take(*nearest)
-                group.slots.append(len(self._times) - 1)
-            previous = (time_s, frame)
-            if len(group.slots) == len(group.target_s):
-                break
-        if len(group.slots) < len(group.target_s) and previous is not None and taken is not previous[1]:
-            self._take(*previous)
+        for time_s, frame in nearest_frames(decoding, group.target_s, seen_s=seen):
+            if taken is not frame:
+                taken = self._take(time_s, frame)
+            group.slots.append(len(self._times) - 1)
         self._decoded += decoding.decoded
-        if previous is None and not plan.from_start:
+        if taken is None and not plan.from_start:
             return False
         self._report.add_planned(plan, decoding, seen_s=np.asarray(seen), last_s=group.target_s[-1])
-        return previous is not None
+        return taken is not None
 
     def _take(self, time_s: float, frame: VideoFrame) -> VideoFrame:
         if self._frames is None:

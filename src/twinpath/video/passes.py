@@ -7,7 +7,7 @@ decoding never relies on the plan: it takes the nearest frame that does come.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import av
@@ -212,6 +212,35 @@ class DecodePass:
         self.corrupt += bool(frame.is_corrupt)
         self.hides_frames |= frame.interlaced_frame
         yield time_s, frame
+
+
+def nearest_frames(
+    frames: Iterable[tuple[float, VideoFrame]], target_s: Sequence[float], *, seen_s: list[float]
+) -> Iterator[tuple[float, VideoFrame]]:
+    """For each of some times the nearest frame that decodes, as soon as it is known; stops after the last.
+
+    Args:
+        frames: As a `DecodePass` gives them.
+        target_s: Wanted times in seconds, increasing.
+        seen_s: Gets the time of every frame that came by.
+    Yields:
+        (time in seconds, frame), one for each target. Where frames end early the last one stands for the
+        rest; nothing where none decodes.
+    """
+    previous = None
+    found = 0
+    for time_s, frame in frames:
+        seen_s.append(time_s)
+        while found < len(target_s) and time_s >= target_s[found] - TIME_TOLERANCE_S / 10:
+            is_previous = previous is not None and target_s[found] - previous[0] < time_s - target_s[found]
+            yield previous if previous is not None and is_previous else (time_s, frame)
+            found += 1
+        if found == len(target_s):
+            return
+        previous = (time_s, frame)
+    if previous is not None:
+        for _ in range(found, len(target_s)):
+            yield previous
 
 
 class RgbConverter:

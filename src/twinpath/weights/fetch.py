@@ -3,6 +3,7 @@
     $TWINPATH_HOME/weights/slowfast_r50_8x8.ptv_k400.pyth         the file: whole or not there
     $TWINPATH_HOME/weights/slowfast_r50_8x8.ptv_k400.pyth.json    its size and SHA-256 when it came
     $TWINPATH_HOME/weights/slowfast_r50_8x8.ptv_k400.pyth.part    a download to be resumed
+    $TWINPATH_HOME/videos/archery.mp4                             what `models verify` looks at
 
 The upstreams publish no hashes, so the first whole download is trusted and every later use compared
 with it. Set TWINPATH_MIRROR=https://host/prefix to fetch from a copy with the same paths.
@@ -27,7 +28,7 @@ import httpx
 import platformdirs
 
 from twinpath.atomic import atomic_path
-from twinpath.errors import DamagedWeights, DownloadFailed, WeightsError
+from twinpath.errors import DamagedWeights, DownloadFailed, InputError, WeightsError
 from twinpath.weights.sniff import check_whole
 
 Progress = Callable[[int, int | None], None]
@@ -48,6 +49,12 @@ class Downloadable(Protocol):
     def url(self) -> str: ...
     @property
     def file_name(self) -> str: ...
+
+
+class Check(Protocol):
+    """Refuses a file by a WeightsError or an InputError; `where` is what the error calls it."""
+
+    def __call__(self, path: Path, *, where: str | None = None) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -90,17 +97,18 @@ def cached_path(record: Downloadable) -> Path:
 
 def source_url(record: Downloadable) -> str:
     """The record's URL, on $TWINPATH_MIRROR if that is set."""
+    return _mirrored(record.url)
+
+
+def _mirrored(url: str) -> str:
     mirror = os.environ.get("TWINPATH_MIRROR")
-    return mirror.rstrip("/") + urlsplit(record.url).path if mirror else record.url
+    return mirror.rstrip("/") + urlsplit(url).path if mirror else url
 
 
 def fetch(
     record: Downloadable, *, progress: Progress | None = None, patience: Patience | None = None
 ) -> Path:
     """The record's weight file on this machine; downloads it on first use.
-
-    A download that breaks off is resumed, by another call too, if the server still has the same file.
-    A file already there is compared with the size and hash of its first use.
 
     Args:
         record: What to fetch.
@@ -111,28 +119,55 @@ def fetch(
     Raises:
         DownloadFailed: One line with the URL and where to put the file by hand.
         DamagedWeights: The file there is not the one remembered.
+    """
+    return fetch_file(record.name, record.url, cached_path(record), progress=progress, patience=patience)
+
+
+def fetch_file(
+    name: str,
+    url: str,
+    final: Path,
+    *,
+    check: Check = check_whole,
+    progress: Progress | None = None,
+    patience: Patience | None = None,
+) -> Path:
+    """A file of the cache; downloads it on first use.
+
+    A download that breaks off is resumed, by another call too, if the server still has the same file.
+    A file already there is compared with the size and hash of its first use.
+
+    Args:
+        name: What errors call it.
+        url: Where it is; taken from $TWINPATH_MIRROR if that is set.
+        final: Where it shall be.
+        check: Refuses a file that is not what it should be.
+        progress, patience: See `fetch`.
+    Returns:
+        `final`.
+    Raises:
+        DownloadFailed, DamagedWeights: See `fetch`.
     Source: Range and If-Range as in RFC 9110, sections 13.1.5 and 14.2.
     """
-    final = cached_path(record)
     if final.exists():
-        verify(final, url=record.url)
+        verify(final, url=url, check=check)
         return final
-    url = source_url(record)
+    url = _mirrored(url)
     by_hand = f"fetch {url} another way and put it at {final}"
     try:
         with _one_at_a_time(final):
             if not final.exists():  # another process may have brought it while this one waited
-                _download(url, final, progress, patience or Patience())
+                _download(url, final, check, progress, patience or Patience())
     except _Interrupted as error:
-        raise DownloadFailed(f"the download of {record.name} failed ({error}); {by_hand}") from error
-    except WeightsError as error:
-        raise DownloadFailed(f"the download of {record.name} is no good ({error}); {by_hand}") from error
+        raise DownloadFailed(f"the download of {name} failed ({error}); {by_hand}") from error
+    except (WeightsError, InputError) as error:
+        raise DownloadFailed(f"the download of {name} is no good ({error}); {by_hand}") from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        raise DownloadFailed(f"cannot download {record.name} ({_reason(error)}); {by_hand}") from error
+        raise DownloadFailed(f"cannot download {name} ({_reason(error)}); {by_hand}") from error
     return final
 
 
-def verify(path: Path, *, url: str = "") -> None:
+def verify(path: Path, *, url: str = "", check: Check = check_whole) -> None:
     """Compare a cached file with what is remembered of it; remember it if nothing is.
 
     Reading and hashing costs about 0.1 s for 140 MB, less than building the network.
@@ -142,7 +177,7 @@ def verify(path: Path, *, url: str = "") -> None:
     """
     remembered = _recall(path)
     if remembered is None:
-        check_whole(path)
+        check(path)
         with contextlib.suppress(OSError):  # a read-only cache is still a cache
             _remember(path, url)
         return
@@ -174,7 +209,7 @@ def progress_bar(title: str) -> Iterator[Progress]:
         yield update
 
 
-def _download(url: str, final: Path, progress: Progress | None, patience: Patience) -> None:
+def _download(url: str, final: Path, check: Check, progress: Progress | None, patience: Patience) -> None:
     """Bring the whole file to `final`, in as many tries as bring something."""
     part = _Part(final)
     idle, pause_s, furthest = 0, patience.backoff_s, part.size()
@@ -199,8 +234,8 @@ def _download(url: str, final: Path, progress: Progress | None, patience: Patien
             time.sleep(pause_s)
             pause_s *= 2
     try:
-        check_whole(part.path, where="what the server sent")
-    except WeightsError:
+        check(part.path, where="what the server sent")
+    except (WeightsError, InputError):
         part.forget()
         raise
     _sidecar(final).unlink(missing_ok=True)

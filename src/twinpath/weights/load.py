@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from twinpath.atomic import atomic_path
 from twinpath.errors import WeightsMismatch
-from twinpath.models.registry import ARCHITECTURES
 from twinpath.weights import inflate as inflation
 from twinpath.weights import positions
-from twinpath.weights.formats import Format, WeightFile, read_weights
-from twinpath.weights.names import Naming, translate
+from twinpath.weights.formats import Format
+from twinpath.weights.names import Naming
+from twinpath.weights.translated import Translated, networks_that_fit, read_translated
 
 _SHOWN = 3  # names in the one-line message; all are in the error's attributes
 
@@ -55,12 +55,13 @@ class Fit:
 
     Attributes:
         tensors: By our names, in the network's shapes.
-        left_out, resized: See `LoadReport`.
+        left_out, resized, inflated: See `LoadReport`.
     """
 
     tensors: dict[str, Tensor]
     left_out: tuple[str, ...]
     resized: tuple[str, ...]
+    inflated: tuple[str, ...]
 
 
 def load_weights(
@@ -90,25 +91,37 @@ def load_weights(
         UnknownWeightFormat, DamagedWeights, UnsafeWeights, NotAFile: see `read_weights`.
     """
     ours = read_translated(path)
-    fit = fitted(ours, model, leave_out=leave_out, resize_positions=resize_positions)
+    fit = fitted(ours, model, leave_out=leave_out, resize_positions=resize_positions, inflate=inflate)
     wanted = _state(model)
     with torch.no_grad():
         for name, tensor in fit.tensors.items():
             wanted[name].copy_(tensor)
     return LoadReport(
-        ours.path, ours.format, ours.naming, len(fit.tensors), fit.left_out, ours.metadata, fit.resized
+        ours.path,
+        ours.format,
+        ours.naming,
+        len(fit.tensors),
+        fit.left_out,
+        ours.metadata,
+        fit.resized,
+        fit.inflated,
     )
 
 
 def fitted(
-    ours: Translated, model: nn.Module, *, leave_out: tuple[str, ...] = (), resize_positions: bool = False
+    ours: Translated,
+    model: nn.Module,
+    *,
+    leave_out: tuple[str, ...] = (),
+    resize_positions: bool = False,
+    inflate: bool = False,
 ) -> Fit:
     """A file's tensors in the shapes that a network has; the network is not changed.
 
     Args:
         ours: The file.
         model: On any device, "meta" too: only its names and shapes count.
-        leave_out, resize_positions: See `load_weights`.
+        leave_out, resize_positions, inflate: See `load_weights`.
     Raises:
         WeightsMismatch: Names or shapes differ; lists all of them, and the networks that would fit.
     """
@@ -121,6 +134,8 @@ def fitted(
     }
     resized = _resized(found, wanted) if resize_positions else {}
     found.update(resized)
+    inflated = _inflated(found, wanted) if inflate else {}
+    found.update(inflated)
     missing = [name for name in wanted if name not in found and name not in left_out]
     unexpected = [*ours.repeated, *(name for name in found if name not in wanted)]
     misshapen = [
@@ -130,7 +145,7 @@ def fitted(
     ]
     if missing or unexpected or misshapen:
         raise _mismatch(ours, missing, unexpected, misshapen)
-    return Fit(found, left_out, tuple(resized))
+    return Fit(found, left_out, tuple(resized), tuple(inflated))
 
 
 def save_weights(model: nn.Module, path: Path | str, metadata: Mapping[str, str] | None = None) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import logging
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from twinpath.errors import DamagedWeights, UnknownModel, UsageError
 from twinpath.models.registry import ARCHITECTURES, Architecture
 from twinpath.zoo.records import InputSpec, Record, best_record, record, records
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import os
 
     from torch import nn
 
@@ -20,40 +21,79 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_HEAD = "head.projection"
-
 
 def create_model(
-    name: str, *, pretrained: bool = False, num_classes: int | None = None, progress: Progress | None = None
+    name: str,
+    *,
+    pretrained: bool | str = False,
+    num_classes: int | None = None,
+    in_frames: int | None = None,
+    progress: Progress | None = None,
 ) -> nn.Module:
     """Build a network by name, with new weights or published ones.
 
     Args:
         name: A network ("slowfast_r50_8x8") or a record ("slowfast_r50_8x8.ptv_k400"). A record's name
             gives the network as the record uses it: its classes, activation and averaging.
-        pretrained: Load the record's weights; a network's name alone means its best record. They come
-            from this package or the cache, or are downloaded into the cache.
-        num_classes: Logits, where not the record's. With `pretrained` the head is then left out of the
-            load, keeps its new weights, and a warning is logged.
+        pretrained: True: load the record's weights; a network's name alone means its best record. They come
+            from this package or the cache, or are downloaded into the cache. Or the name of another record
+            to start from: of the same network, or of an image network, whose kernels are inflated
+            ("resnet50.psf_in1k" for C2D, I3D and Slow).
+        num_classes: Logits, where not the record's. Where the weights have another number, the head is left
+            out of the load, keeps its new weights, and a warning is logged.
+        in_frames: T of the clips it is for, where not the network's own; `input_spec` goes on telling that
+            one. With `pretrained` a transformer's tables of positions in time are interpolated.
         progress: Told the bytes done and the bytes expected while downloading.
     Returns:
         The network on the CPU, in training mode as any new torch module; call `.eval()` before use.
     Raises:
         UnknownModel: No such name, or no published weights for it; says the nearest name.
-        UsageError: `num_classes` is not positive.
+        UsageError: `num_classes` or `in_frames` is not positive, or the network cannot take so many frames.
         DownloadFailed, DamagedWeights, UnsafeWeights, WeightsMismatch: see `twinpath.weights`.
     """
     architecture, rec = resolve(name)
     if num_classes is not None and num_classes < 1:
         raise UsageError(f"a network needs at least one class, not num_classes={num_classes}")
-    if rec is None or (name == architecture.name and not pretrained):
-        if pretrained:
-            raise UnknownModel(f"no weights are published for {name}; create it with pretrained=False")
-        return architecture.build(**_given(num_classes=num_classes))
-    model = architecture.build(**_options(rec, num_classes))
+    if pretrained is True and rec is None:
+        raise UnknownModel(f"no weights are published for {name}; create it with pretrained=False")
+    is_plain = rec is None or (name == architecture.name and pretrained is not True)
+    options = _given(num_classes=num_classes) if is_plain else _options(cast(Record, rec), num_classes)
+    model = _build(architecture, options, in_frames)
     if pretrained:
-        _load(model, rec, num_classes, progress)
+        donor = record(pretrained) if isinstance(pretrained, str) else cast(Record, rec)
+        resize = in_frames is not None and in_frames != architecture.num_frames
+        _load(model, donor, progress, resize_positions=resize, inflate=isinstance(pretrained, str))
     return model
+
+
+def load_network(
+    name: str,
+    weights: str | os.PathLike[str] | None = None,
+    *,
+    leave_out: tuple[str, ...] = (),
+    progress: Progress | None = None,
+) -> nn.Module:
+    """A network to be used as it is, with its record's weights or those of a file.
+
+    Args:
+        name: A network or a record; a network alone means its best record.
+        weights: A weight file in place of the record's.
+        leave_out: See `load_weights`.
+        progress: Told the bytes done and the bytes expected while downloading.
+    Raises:
+        UsageError: No weights are published for it and no file is given.
+        UnknownModel: No such name; says the nearest name.
+        DownloadFailed, DamagedWeights, UnsafeWeights, WeightsMismatch: see `twinpath.weights`.
+    """
+    _, rec = resolve(name)
+    if rec is None and weights is None:
+        raise UsageError(f"no weights are published for {name}; give a file with --weights")
+    from twinpath.weights.load import load_weights
+
+    network = create_model(rec.name if rec else name)
+    path = Path(weights) if weights is not None else weights_path(cast(Record, rec), progress=progress)
+    load_weights(network, path, leave_out=leave_out)
+    return network
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -125,21 +165,52 @@ def _options(rec: Record, num_classes: int | None) -> dict[str, Any]:
     }
 
 
+def _build(architecture: Architecture, options: dict[str, Any], in_frames: int | None) -> nn.Module:
+    """Raises: UsageError: the network cannot take clips of so many frames."""
+    if in_frames is None:
+        return architecture.build(**options)
+    name, family = architecture.name, architecture.family
+    step = architecture.options.get("alpha", 4) if family.startswith("slowfast") else 1
+    if in_frames < 1 or in_frames % step:  # the slow pathway takes one of so many
+        frames = f"a multiple of {step} frames" if step > 1 else "at least one frame"
+        raise UsageError(f"{name} takes {frames}, not in_frames={in_frames}")
+    if architecture.num_frames == 1 < in_frames and family in ("mvit", "reversible"):
+        raise UsageError(f"{name} is made for images, one frame each, not for in_frames={in_frames}")
+    try:
+        model = architecture.build(**options, num_frames=in_frames)
+    except ValueError as error:
+        raise UsageError(f"{name} cannot be made for in_frames={in_frames}: {error}") from error
+    windows = getattr(model.head, "windows", ())
+    if any(frames < 1 for frames, _, _ in windows):  # fewer than are pooled to one
+        raise UsageError(f"{name} takes more frames than in_frames={in_frames}")
+    return model
+
+
 def _given(**options: Any) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value is not None}
 
 
-def _load(model: nn.Module, rec: Record, num_classes: int | None, progress: Progress | None) -> None:
+def _load(
+    model: nn.Module, rec: Record, progress: Progress | None, *, resize_positions: bool, inflate: bool
+) -> None:
     from twinpath.weights.load import load_weights
+    from twinpath.weights.translated import HEAD
 
-    new_head = num_classes is not None and num_classes != rec.num_classes
+    num_classes = model.get_parameter(f"{HEAD}.weight").shape[0]
+    new_head = num_classes != rec.num_classes
     path = weights_path(rec, progress=progress)
-    load_weights(model, path, leave_out=(_HEAD,) if new_head else ())
+    load_weights(
+        model,
+        path,
+        leave_out=(HEAD,) if new_head else (),
+        resize_positions=resize_positions,
+        inflate=inflate,
+    )
     if new_head:
         logger.warning(
-            "%s: %s.weight and .bias were left out, the file has %d classes and you asked for %s; train it",
+            "%s: %s.weight and .bias were left out, the file has %d classes and the network %d; train it",
             rec.name,
-            _HEAD,
+            HEAD,
             rec.num_classes,
             num_classes,
         )

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from twinpath.cli.console import BAR_WIDTH, bar, one_line, print_json, print_predictions, with_progress
+from twinpath.cli.console import BAR_WIDTH, Part, bar, one_line, print_json, print_predictions, with_progress
 from twinpath.recognize.results import Prediction
 
 
@@ -65,3 +65,28 @@ def test_progress_passes_errors_on() -> None:
     assert next(items) == 1
     with pytest.raises(OSError, match="disk"):
         next(items)
+
+
+def test_progress_within_an_item_is_told_to_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+
+    class Bars:
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None: ...
+        def add_task(self, title: str, total: int) -> int:
+            return 0
+
+        def update(self, task: int, completed: float) -> None:
+            seen.append(completed)
+
+    monkeypatch.setattr("twinpath.cli.console._bars", lambda show: Bars())
+    part = Part()
+    part(1, 2)  # nobody listens yet
+
+    def make() -> object:
+        for number in range(2):
+            part(1, 4)
+            yield number
+
+    assert list(with_progress(make(), total=2, title="making", part=part)) == [0, 1]
+    assert seen == [0.25, 1, 1.25, 2]

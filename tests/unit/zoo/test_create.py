@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from golden_weights import write_golden_checkpoint
 from twinpath.errors import DownloadFailed, UnknownModel, UsageError
 from twinpath.models.layers.head import PooledHead, Readout
 from twinpath.models.registry import ARCHITECTURES, architecture
@@ -153,3 +154,69 @@ def test_multigrid_records_pool_the_whole_map() -> None:
             for training in ("stepwise", "multigrid")
         )
     assert (stepwise.pooling, multigrid.pooling) == ("window", "whole")
+
+
+# handles that users of timm know
+
+
+def test_another_number_of_frames_keeps_a_resnets_weights() -> None:
+    short, own = (create_model(TINY, pretrained=True, in_frames=n).eval() for n in (8, 16))
+    assert torch.equal(short.slow.stem.conv.weight, own.slow.stem.conv.weight)
+    clip = torch.randn(1, 3, 8, 96, 96)
+    with torch.inference_mode():
+        slow, fast = short.forward_features(clip)
+        assert (slow.shape[2], fast.shape[2]) == (2, 8)
+        assert short.head.windows[1][0] == 8
+        assert short(clip).shape == (1, 12)
+
+
+def test_another_number_of_frames_resizes_a_transformers_positions() -> None:
+    rec = record("mvit_v1_b_16x4.ptv_k400")
+    source = create_model(rec.name)
+    save_weights(source, cached_path(rec))
+    longer = create_model(rec.name, pretrained=True, in_frames=32)
+    own, resized = source.positions.temporal, longer.positions.temporal
+    assert (own.shape[0], resized.shape[0]) == (8, 16)
+    assert torch.allclose(resized.mean(dim=0), own.mean(dim=0), atol=0.02)
+    assert torch.equal(longer.patches.weight, source.patches.weight)
+
+
+@pytest.mark.parametrize(
+    ("name", "in_frames", "words"),
+    [
+        ("slowfast_r50_8x8", 30, "a multiple of 4 frames, not in_frames=30"),
+        ("slow_r50_8x8", 0, "at least one frame, not in_frames=0"),
+        ("i3d_r50_8x8", 1, "more frames than in_frames=1"),
+        ("mvit_v2_s", 16, "made for images"),
+        ("vit_b_16x4", 3, "cannot be made for in_frames=3: .*whole patches"),
+    ],
+)
+def test_frames_that_a_network_cannot_take(name: str, in_frames: int, words: str) -> None:
+    with torch.device("meta"), pytest.raises(UsageError, match=words):
+        create_model(name, in_frames=in_frames)
+
+
+def test_the_classifier_is_a_linear_layer_that_can_be_replaced() -> None:
+    model = create_model("slowfast_tiny").eval()
+    clip = torch.randn(2, 3, 16, 64, 64)
+    with torch.inference_mode():
+        assert torch.allclose(model.get_classifier()(model.embed(clip)), model(clip), atol=1e-5)
+    model.reset_classifier(5)
+    assert model.get_classifier().out_features == 5
+    assert model(clip).shape == (2, 5)
+    with pytest.raises(ValueError, match="at least one class"):
+        model.reset_classifier(0)
+
+
+def test_a_video_network_starts_from_an_image_network(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    donor = record("resnet50.psf_in1k")
+    cached_path(donor).parent.mkdir(parents=True)
+    write_golden_checkpoint("psf_ImageNet_RES_R50", cached_path(donor))
+    image = create_model(donor.name, pretrained=True).pathway.res4[0].conv_a.weight
+    model = create_model("slow_r50_4x16", pretrained=donor.name)
+    assert "head.projection.weight and .bias were left out" in caplog.text
+    started = model.pathway.res4[0].conv_a.weight
+    assert started.shape[2] == 3
+    assert torch.allclose(started, image.expand_as(started) / 3)
+    with pytest.raises(UnknownModel, match="did you mean resnet50"):
+        create_model("slow_r50_4x16", pretrained="resnet50.psf_in1")

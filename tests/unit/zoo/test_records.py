@@ -6,31 +6,13 @@ import pytest
 
 from twinpath.errors import UnknownModel, UsageError
 from twinpath.labels import ava_evaluated_ids, class_ids, datasets, labels
-from twinpath.models.registry import ARCHITECTURES
-from twinpath.zoo.records import Record, best_record, record, records
+from twinpath.zoo.records import best_record, record, records
 
 ALL = records()
 
 
-@pytest.mark.parametrize("rec", ALL, ids=lambda rec: rec.name)
-def test_record_agrees_with_its_network_and_labels(rec: Record) -> None:
-    network = ARCHITECTURES[rec.architecture]
-    assert rec.name.startswith(network.name + ".")
-    assert (rec.num_frames, rec.train_crop) == (network.num_frames, network.train_crop)
-    assert rec.alpha == (network.options.get("alpha", 4) if network.family == "slowfast" else None)
-    assert rec.sampling_rate == network.sampling_rate
-    assert rec.num_classes == len(labels(rec.dataset))
-    assert rec.activation == ("sigmoid" if rec.dataset == "charades" else "softmax")
-    assert rec.averaging == ("scores" if rec.upstream == "pyslowfast" else "logits")
-    assert rec.views_pooling == ("max" if rec.dataset == "charades" else "mean")
-    assert rec.licence == "Apache-2.0"
-    assert rec.url.startswith("https://") or rec.embedded_path is not None
-
-
-def test_published_records_state_an_accuracy() -> None:
-    for rec in ALL:
-        if rec.url:
-            assert rec.map is not None if rec.dataset == "charades" else rec.top1 is not None
+def test_views_of_charades_are_merged_by_their_maximum() -> None:
+    assert {rec.dataset for rec in ALL if rec.views_pooling == "max"} == {"charades"}
 
 
 def test_names_and_urls_are_unique_and_sorted() -> None:
@@ -61,6 +43,9 @@ def test_best_record_is_the_most_accurate_on_kinetics() -> None:
     only_other_datasets = best_record("slowfast_r50_16x8")
     assert only_other_datasets is not None
     assert only_other_datasets.dataset == "something_something_v2"
+    detector = best_record("slowfast_r101_8x8_det")
+    assert detector is not None
+    assert detector.name == "slowfast_r101_8x8_det.psf_ava22"  # 29.1 mAP; the one on AVA 2.1 states 28.2
     assert best_record("fast_r50_8x8") is None
 
 

@@ -1,0 +1,135 @@
+"""`twinpath models download`: published weights onto this machine."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from twinpath.cli.options import AsJson, Debug
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from twinpath.zoo.records import Record
+
+_BYTES_PER_PARAMETER = 4
+
+
+def download(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Names of `twinpath models list`, or patterns such as 'x3d_*'."),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All published weights.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before downloading all.")] = False,
+    json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Download weights into the cache and print the path of each.
+
+    What is there already is compared with what came, and kept. A download that breaks off goes on with the
+    next call.
+    """
+    from twinpath.errors import PartialFailure, UsageError
+
+    if everything and names:
+        raise UsageError("--all takes no names; leave one of the two out")
+    if not everything and not names:
+        raise UsageError("give names or patterns of `twinpath models list`, or --all")
+    wanted = _all(yes=yes) if everything else _chosen(names or [])
+    failed = sum(
+        not _bring(record, number=number, total=len(wanted), json=json)
+        for number, record in enumerate(wanted, start=1)
+    )
+    if failed:
+        raise PartialFailure(
+            f"{failed} of {len(wanted)} weight files could not be fetched; each is named above"
+        )
+
+
+def _chosen(names: list[str]) -> list[Record]:
+    """The records that names and patterns stand for, each once, in order.
+
+    Raises:
+        UnknownModel: A name or a pattern without any; says the nearest name.
+        UsageError: A network that has no published weights.
+    """
+    from twinpath.errors import UnknownModel, UsageError
+    from twinpath.zoo.create import resolve
+    from twinpath.zoo.records import records
+
+    found: dict[str, Record] = {}
+    for name in names:
+        if any(c in name for c in "*?["):
+            matching = records(name)
+            if not matching:
+                raise UnknownModel(f"no weights match {name!r}; `twinpath models list` shows all")
+        else:
+            _, record = resolve(name)
+            if record is None:
+                raise UsageError(f"no weights are published for {name}")
+            matching = [record]
+        found |= {record.name: record for record in matching}
+    return list(found.values())
+
+
+def _all(*, yes: bool) -> list[Record]:
+    """Every record, if the user agrees to so many bytes.
+
+    Raises:
+        UsageError: Nobody can be asked, and --yes was not given.
+    """
+    from twinpath.cli.models.facts import where
+    from twinpath.errors import UsageError
+    from twinpath.zoo.measured import measured
+    from twinpath.zoo.records import records
+
+    wanted = records()
+    to_fetch = [record for record in wanted if where(record) is None]
+    costs = [measured(record.name) for record in to_fetch]
+    gigabytes = sum(cost.params for cost in costs if cost) * _BYTES_PER_PARAMETER / 1e9
+    size = f"{len(to_fetch)} files of at least {gigabytes:.1f} GB together"
+    if to_fetch and not yes:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise UsageError(f"--all downloads {size}; say --yes to that")
+        typer.confirm(f"Download {size}?", default=False, abort=True, err=True)
+    return wanted
+
+
+def _bring(record: Record, *, number: int, total: int, json: bool) -> bool:
+    """Fetch one and tell its path; whether that went well. A failure that is the only one is raised."""
+    from twinpath.cli.console import print_json, say
+    from twinpath.cli.models.facts import where
+    from twinpath.errors import WeightsError
+    from twinpath.weights.fetch import progress_bar
+    from twinpath.zoo.create import weights_path
+
+    was_there = where(record) is not None
+    count = f" ({number} of {total})" if total > 1 else ""
+    try:
+        with progress_bar(f"downloading {record.name}{count}") as progress:
+            path = weights_path(record, progress=progress)
+    except (WeightsError, OSError) as error:
+        if total == 1:
+            raise
+        say(f"twinpath: {error}")
+        if json:
+            reason = {"type": type(error).__name__, "message": str(error)}
+            print_json({"name": record.name, "error": reason})
+        return False
+    _tell(record, path, was_there=was_there, json=json)
+    return True
+
+
+def _tell(record: Record, path: Path, *, was_there: bool, json: bool) -> None:
+    from twinpath.cli.console import print_json, say
+
+    size_bytes = path.stat().st_size
+    if json:
+        facts = {"name": record.name, "path": str(path), "size_bytes": size_bytes}
+        print_json(facts | {"downloaded": not was_there})
+        return
+    say(f"{record.name}: {'was there' if was_there else 'downloaded'}, {size_bytes / 1e6:.0f} MB")
+    print(path, flush=True)

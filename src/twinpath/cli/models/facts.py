@@ -1,0 +1,101 @@
+"""What there is to tell about one name, as plain values for JSON and tables. No torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from twinpath.models.registry import Architecture
+    from twinpath.zoo.records import Record
+
+Facts = dict[str, Any]
+
+
+def facts_of(name: str) -> Facts:
+    """All that the tables know about a record, or a network.
+
+    Raises:
+        UnknownModel: No such name; says the nearest one.
+    """
+    from twinpath.zoo.create import resolve
+
+    architecture, record = resolve(name)
+    if record is None or name == architecture.name:
+        return _network(architecture)
+    return _weights(architecture, record)
+
+
+def _weights(architecture: Architecture, record: Record) -> Facts:
+    return {
+        "name": record.name,
+        "architecture": architecture.name,
+        "family": architecture.family,
+        "task": _task(architecture),
+        "upstream": record.upstream,
+        "upstream_name": record.upstream_name,
+        "dataset": record.dataset,
+        "num_classes": record.num_classes,
+        "labels": record.label_set,
+        **_input(record.name),
+        "mean": record.mean,
+        "std": record.std,
+        **_cost(record.name),
+        "published_top1": record.top1,
+        "published_top5": record.top5,
+        "published_map": record.map,
+        "published_views": f"{record.views[0]}x{record.views[1]}",
+        "published_gflops_per_view": record.gflops,
+        "published_params_m": record.params_m,
+        "licence": record.licence,
+        "url": record.url or None,
+        "cached": where(record),
+        "note": record.note or None,
+    }
+
+
+def _network(architecture: Architecture) -> Facts:
+    from twinpath.zoo.records import best_record, records
+
+    best = best_record(architecture.name)
+    return {
+        "name": architecture.name,
+        "architecture": architecture.name,
+        "family": architecture.family,
+        "task": _task(architecture),
+        **_input(architecture.name),
+        **_cost(architecture.name),
+        "weights": [r.name for r in records() if r.architecture == architecture.name],
+        "best_weights": best.name if best else None,
+    }
+
+
+def _task(architecture: Architecture) -> str:
+    return "detection" if architecture.is_detector else "classification"
+
+
+def _input(name: str) -> Facts:
+    from twinpath.zoo.create import input_spec
+
+    spec = input_spec(name)
+    return {
+        "num_frames": spec.num_frames,
+        "sampling_rate": spec.sampling_rate,
+        "short_side_px": spec.short_side_px,
+        "crop_px": spec.crop_px,
+    }
+
+
+def _cost(name: str) -> Facts:
+    """As this project counts it: of one view, at the size of the input."""
+    from twinpath.zoo.measured import measured
+
+    cost = measured(name)
+    return {"gflops": cost.gflops if cost else None, "params": cost.params if cost else None}
+
+
+def where(record: Record) -> str | None:
+    """Path of the weights on this machine; None: not here."""
+    from twinpath.weights.fetch import cached_path
+
+    path = record.embedded_path or cached_path(record)
+    return str(path) if path.is_file() else None

@@ -1,0 +1,35 @@
+"""`twinpath models info`: all about one name."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from twinpath.cli.models.facts import facts_of
+from twinpath.cli.options import AsJson, Debug
+
+
+def info(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of `twinpath models list`.")],
+    json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Tell about one: its input, cost, accuracy, licence and weights."""
+    from twinpath.cli.console import print_json
+
+    facts = facts_of(name)
+    if json:
+        print_json(facts)
+        return
+    width = max(len(key) for key in facts)
+    for key, value in facts.items():
+        print(f"{key.ljust(width)}  {_readable(value)}", flush=True)
+
+
+def _readable(value: Any) -> str:
+    if value is None or value == []:
+        return "-"
+    if isinstance(value, (tuple, list)):
+        return " ".join(str(v) for v in value)
+    return f"{value:,}" if isinstance(value, int) else str(value)

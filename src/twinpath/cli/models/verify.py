@@ -1,0 +1,81 @@
+"""`twinpath models verify`: do these weights answer as their upstream does?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from twinpath.cli.options import AsJson, Debug, Device
+
+if TYPE_CHECKING:
+    from twinpath.recognize.verify import Verification
+
+
+def verify(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of `twinpath models list`.")],
+    video: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="PyTorchVideo's archery.mp4.  [default: downloaded, 0.5 MB]"),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A weight file in place of the published one.")
+    ] = None,
+    device: Device = "auto",
+    json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Run weights on one video and compare the answer with the upstream's.
+
+    Where the upstream printed no answer, this tells that the file fits its network and gives scores.
+    """
+    from twinpath.cli.console import print_json
+    from twinpath.errors import WeightsError
+    from twinpath.recognize.verify import verify as verify_weights
+    from twinpath.weights.fetch import progress_bar
+
+    with progress_bar(f"downloading for {name}") as progress:
+        found = verify_weights(name, video=video, weights=weights, device=device, progress=progress)
+    if json:
+        print_json(found.to_dict())
+    else:
+        _print(found)
+    if found.agrees is False:
+        raise WeightsError(
+            f"{found.model} does not answer as its upstream does; are these its weights ({found.weights}), "
+            f"and is this its video ({found.video})?"
+        )
+
+
+def _print(found: Verification) -> None:
+    """What was checked and, where labels are known, both lists side by side."""
+    from twinpath.cli.console import Column, print_table
+
+    print(f"{found.model}: {found.weights} fits its network and gives scores")
+    if found.video is None:
+        print("its upstream printed no answer to compare with")
+        return
+    print(f"{found.video}, one clip from its beginning:")
+    columns = [
+        Column("here", [prediction.label for prediction in found.predictions]),
+        Column("score", [f"{100 * prediction.score:.1f} %" for prediction in found.predictions], right=True),
+    ]
+    if found.expected is not None:
+        columns.insert(0, Column("upstream", list(found.expected.labels)))
+        columns.append(Column("", _marks(found)))
+    print_table(columns)
+    if found.expected is None:
+        print("its upstream printed no answer to compare with")
+    elif found.agrees:
+        count = found.expected.compared
+        print("the first label is the upstream's" if count == 1 else f"all {count} labels are the upstream's")
+
+
+def _marks(found: Verification) -> list[str]:
+    """What each label is, beside the upstream's."""
+    assert found.expected is not None
+    pairs = zip(found.expected.labels, (p.label for p in found.predictions), strict=True)
+    marks = ["same" if theirs == ours else "DIFFERS" for theirs, ours in pairs]
+    count = found.expected.compared
+    return [*marks[:count], *["not compared"] * (len(marks) - count)]

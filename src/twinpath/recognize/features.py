@@ -1,0 +1,142 @@
+"""What a network sees in a video, as numbers for other programs: the FeatureExtractor.
+
+extract = FeatureExtractor("slowfast_r50_8x8")
+for start_s, end_s, embedding in extract("match.mp4"):
+    ...
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinpath.errors import InputError, UsageError
+from twinpath.recognize.views import clip_at
+from twinpath.video.clips import Clip, ClipStream
+from twinpath.video.sampling import clip_span_s
+from twinpath.zoo.create import input_spec, load_network, resolve
+
+if TYPE_CHECKING:
+    from twinpath.weights.fetch import Progress
+
+logger = logging.getLogger(__name__)
+
+MIN_EVERY_S = 0.01  # finer than any video's frames
+
+
+class Feature(NamedTuple):
+    """What the classifier sees of one clip.
+
+    Attributes:
+        start_s, end_s: Where the clip lies, in seconds. The last one of a video may be shorter.
+        embedding: (D,) float32.
+    """
+
+    start_s: float
+    end_s: float
+    embedding: NDArray[np.float32]
+
+
+class FeatureExtractor:
+    """Turns videos into embeddings, one for each clip of the model's length. Make one, call it many times.
+
+    Args:
+        model: A network or a record (`twinpath models list`); a network alone takes its best weights.
+        weights: A weight file to use in place of the record's; for any number of classes, since the
+            classifier is left out.
+        device: "auto", "cpu", "cuda", "cuda:1", …
+        every_s: Seconds from the start of one clip to that of the next. None: clips follow each other
+            without gap. Less gives a finer timeline and takes as much longer.
+        progress: Told the bytes done and expected while weights are downloaded.
+    Attributes:
+        model: Full name of network and weights.
+        span_s: Length of a clip in seconds.
+    Raises:
+        UnknownModel: No such name.
+        UsageError: It has no published weights and none were given; it sees boxes, not clips; the device or
+            `every_s` makes no sense.
+        WeightsError: The weights cannot be fetched, trusted or do not fit.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        weights: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        *,
+        every_s: float | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        architecture, record = resolve(model)
+        if architecture.is_detector:
+            raise UsageError(f"{model} sees persons in boxes; take a network that sees whole clips")
+        if every_s is not None and not MIN_EVERY_S <= every_s < math.inf:
+            raise UsageError(f"a clip every {every_s:g} s makes no sense; give at least {MIN_EVERY_S} s")
+        from twinpath.engine.torch_engine import TorchEngine, choose_device
+        from twinpath.weights.translated import HEAD
+
+        self.model = record.name if record else architecture.name
+        self.spec = input_spec(model)
+        self.span_s = clip_span_s(self.spec.num_frames, self.spec.sampling_rate)
+        self.every_s = self.span_s if every_s is None else every_s
+        chosen = str(choose_device(device))  # before the load, which takes long
+        network = load_network(self.model, weights, leave_out=(HEAD,), progress=progress)
+        self.engine = TorchEngine(network, self.spec, device=chosen)
+
+    def __call__(
+        self,
+        video: str | os.PathLike[str],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        warn: Callable[[str], None] = logger.warning,
+    ) -> Iterator[Feature]:
+        """Embed a whole video, clip by clip, in memory for a few clips.
+
+        The last clip ends with the video; where that cuts it short its frames are taken evenly from what
+        there is.
+
+        Args:
+            video: A path.
+            progress: Told how many clips are done, of how many.
+            warn: Told, after the last clip, what the user should know about the file, in a line each.
+        Yields:
+            One `Feature` for each clip, in order of time.
+        Raises:
+            InputError: The file cannot be used; says why.
+            LimitExceeded: The file would cost too much.
+        """
+        select = partial(clip_at, self.spec)
+        done = 0
+        with ClipStream(Path(video), select, span_s=self.span_s, every_s=self.every_s) as stream:
+            for batch in _batches(stream, self.engine.batch_clips):
+                embeddings = self.engine.embed([clip.frames for clip in batch])
+                if not np.isfinite(embeddings).all():
+                    raise InputError(
+                        f"{self.model} gave features that are not numbers; are its weights sound?"
+                    )
+                for clip, embedding in zip(batch, embeddings, strict=True):
+                    yield Feature(clip.start_s, clip.end_s, embedding)
+                done += len(batch)
+                if progress is not None:
+                    progress(done, len(stream))
+            for warning in stream.warnings:
+                warn(warning)
+
+
+def _batches(clips: Iterator[Clip] | ClipStream, size: int) -> Iterator[list[Clip]]:
+    batch: list[Clip] = []
+    for clip in clips:
+        batch.append(clip)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,43 @@
+"""What the upstreams' own notebooks answer for one video, to compare with. No torch.
+
+PyTorchVideo's inference notebooks classify archery.mp4, one clip from its beginning, and print the five
+likeliest labels. What X3D-S is said to find beside archery are the classes 1, 3, 4 and 0 of the 400, in that
+order: so do equal scores come out, and they mean nothing. `compared` says how many labels count.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+VIDEO_NAME = "archery.mp4"
+VIDEO_URL = "https://dl.fbaipublicfiles.com/pytorchvideo/projects/archery.mp4"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What an upstream printed.
+
+    Attributes:
+        labels: The likeliest five, best first.
+        compared: How many of them are to be met, from the first on.
+    """
+
+    labels: tuple[str, ...]
+    compared: int
+
+
+def expected(record: str) -> Expected | None:
+    """The upstream's answer for `VIDEO_URL`; None: it printed none for these weights."""
+    return _table().get(record)
+
+
+@cache
+def _table() -> dict[str, Expected]:
+    text = resources.files("twinpath.zoo").joinpath("expected.csv").read_text(encoding="utf-8")
+    return {
+        row["record"]: Expected(tuple(row[f"label_{i}"] for i in range(1, 6)), int(row["compared"]))
+        for row in csv.DictReader(text.splitlines())
+    }

@@ -1,0 +1,138 @@
+"""Networks on the Hugging Face Hub. Needs the extra `hub`: pip install 'twinpath[hub]'
+
+model = create_model("slowfast_r50_8x8.ptv_k400", pretrained=True, num_classes=7)
+...                                                         # train it
+HubModel(model, "slowfast_r50_8x8.ptv_k400").push_to_hub("me/seven-actions")
+
+model = HubModel.from_pretrained("me/seven-actions").network
+
+A repository, or a folder that `save_pretrained` wrote, holds `config.json` (which network, how many classes
+and frames, how it answers) and `model.safetensors` with our names, which `--weights` takes as well.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import nn
+
+from twinpath.atomic import atomic_path
+from twinpath.errors import ConfigError, MissingExtra, UsageError
+from twinpath.models.layers.head import Readout
+from twinpath.models.network import VideoNetwork
+from twinpath.weights.load import load_weights, save_weights
+from twinpath.zoo.create import create_model, resolve
+
+try:
+    from huggingface_hub import ModelHubMixin, hf_hub_download
+except ModuleNotFoundError as error:
+    raise MissingExtra(
+        "the Hub needs huggingface_hub; install it with: pip install 'twinpath[hub]'"
+    ) from error
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+
+_CARD = """---
+{{ card_data }}
+---
+
+A network for video action recognition, made with Twinpath (`pip install 'twinpath[hub]'`).
+
+```python
+from twinpath.zoo.hub import HubModel
+
+model = HubModel.from_pretrained("this/repository").network  # a torch module: (B, 3, T, H, W) to logits
+```
+"""
+
+
+class HubConfig(BaseModel):
+    """What `config.json` holds: all that is needed to build the network again."""
+
+    model_config = ConfigDict(frozen=True)
+
+    architecture: str
+    model: str  # as in create_model: the network, or the record whose variant of it this is
+    num_classes: int = Field(ge=1)
+    num_frames: int = Field(ge=1)
+    readout: Readout
+
+
+class HubModel(
+    ModelHubMixin,
+    library_name="twinpath",
+    pipeline_tag="video-classification",
+    tags=["video", "action-recognition"],
+    model_card_template=_CARD,
+):
+    """A network in the form that the Hub knows: `save_pretrained`, `push_to_hub` and `from_pretrained`.
+
+    Args:
+        network: As `create_model` made it, trained or not, also after `reset_classifier`.
+        model: The name that it was made from.
+        in_frames: T that it was made for, where not the network's own.
+    Attributes:
+        network: The torch module; `from_pretrained` gives it in evaluation mode.
+        config: What `config.json` says of it.
+    Raises:
+        UnknownModel: No such name; says the nearest one.
+        UsageError: The network is none of that name.
+    """
+
+    def __init__(self, network: nn.Module, model: str, *, in_frames: int | None = None) -> None:
+        architecture, _ = resolve(model)
+        if not isinstance(network, VideoNetwork):
+            raise UsageError(f"a {type(network).__name__} is no network that create_model makes")
+        self.network = network
+        self.config = HubConfig(
+            architecture=architecture.name,
+            model=model,
+            num_classes=network.get_classifier().out_features,
+            num_frames=in_frames or architecture.num_frames,
+            readout=network.head.readout,
+        )
+        with torch.device("meta"):
+            same = _build(self.config).state_dict()
+        if {n: t.shape for n, t in network.state_dict().items()} != {n: t.shape for n, t in same.items()}:
+            raise UsageError(f"this network is no {model} of {self.config.num_frames} frames")
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        about = {"architecture": self.config.architecture, "num_classes": str(self.config.num_classes)}
+        save_weights(self.network, save_directory / WEIGHTS, about)
+        with atomic_path(save_directory / CONFIG) as temporary:
+            temporary.write_text(self.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def _from_pretrained(
+        cls, *, model_id: str, config: dict[str, Any] | None = None, **where: Any
+    ) -> HubModel:
+        """Called by `from_pretrained` with what it read from `config.json`; `where` is for the download."""
+        known = _read(config, model_id)
+        path = Path(model_id) / WEIGHTS
+        if not Path(model_id).is_dir():
+            path = Path(hf_hub_download(model_id, WEIGHTS, **where))
+        network = _build(known)
+        load_weights(network, path)
+        return cls(network.eval(), known.model, in_frames=known.num_frames)
+
+
+def _read(config: dict[str, Any] | None, model_id: str) -> HubConfig:
+    if config is None:
+        raise ConfigError(f"{model_id} holds no {CONFIG}; is it a folder or a repository of save_pretrained?")
+    try:
+        return HubConfig(**config)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        raise ConfigError(f"{CONFIG} of {model_id}: {key}: {problem['msg']}") from error
+
+
+def _build(config: HubConfig) -> VideoNetwork:
+    network = create_model(config.model, num_classes=config.num_classes, in_frames=config.num_frames)
+    assert isinstance(network, VideoNetwork)
+    network.head.readout = config.readout
+    return network
