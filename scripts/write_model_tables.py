@@ -94,8 +94,7 @@ _SECTIONS = (
     ),
     (
         "AVA: who does what, where",
-        "80 actions, several for each person. The network takes a clip and boxes. GFLOPs with one "
-        "box.",
+        "80 actions, several for each person. The network takes a clip and boxes. GFLOPs with one box.",
         "ava",
     ),
     (
