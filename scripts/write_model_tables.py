@@ -74,7 +74,9 @@ written by `make models` from `src/twinpath/zoo/records.csv`; do not edit it.
 * **clip**: frames x rate; at rate 8 the clip takes one of 8 frames of a video of 30 a second.
 * **size**: test crop in pixels, out of a frame of that short side; torchvision resizes to a fixed size.
 * **GFLOPs, params**: multiply-adds of one view in 1e9 at that size, and parameters in 1e6, counted by this
-  project. They agree with what the upstreams state, where they state it, to 1 % (MViT: 3 %).
+  project. They agree with what the upstreams state, where they state it, to 1 % (MViT: 3 %), when they are
+  counted the upstream's way: PyTorchVideo adds 5 operations for each value that passes a norm, PySlowFast
+  counts X3D at its training crop, torchvision S3D for 16 frames.
 * **top-1, top-5, mAP**: in percent, as the upstream published them, over **views** (crops in space x clips in
   time). They were not measured again here: the datasets and weights are not part of this project.
 * **proof**: what shows that our network computes what the upstream's does. *output*: the same figures out for
