@@ -7,11 +7,13 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from commands import COLUMNS, TINY, on_terminal, start, twinpath
+from commands import COLUMNS, SCRIPT, TINY, environment, on_terminal, start, twinpath
 from golden_weights import GOLDEN, write_golden_checkpoint
 from real_videos import real_video
 from twinpath.data.synthetic import ACTIONS
@@ -45,7 +47,7 @@ def test_a_table_on_stdout_and_remarks_on_stderr(clips: Path) -> None:
     assert len(rows) == 5
     assert all(re.fullmatch(r"\w[\w ]*  [█▏▎▍▌▋▊▉·]{24}  [ \d.]{4,5} %", row) for row in rows)
     machine, warning, timing = done.err.splitlines()
-    assert re.match(r"slowfast_tiny\.synthetic on torch .*cpu, float32, loaded in", machine)
+    assert re.match(r"slowfast_tiny\.synthetic on openvino .*cpu.*, (bf16|fp32), loaded in", machine)
     assert "knows Twinpath's synthetic world only" in warning
     assert re.fullmatch(r"decoded in [\d.]+ s, classified in [\d.]+ s", timing)
 
@@ -68,7 +70,7 @@ def test_a_batch_with_a_bad_file_gives_all_the_others(clips: Path, tmp_path: Pat
         answer = answers[str(clips / name)]
         assert list(answer) == KEYS
         assert (answer["model"], answer["views"]) == ("slowfast_tiny.synthetic", "1x1")
-        assert answer["engine"].endswith("cpu, float32")
+        assert answer["engine"].startswith("openvino")
         assert "synthetic world only" in answer["warnings"][0]
         assert list(answer["timing_s"]) == ["load", "decode", "infer"]
         assert len(answer["predictions"]) == 3
@@ -201,3 +203,39 @@ def test_a_name_that_no_terminal_can_show(clips: Path, tmp_path: Path) -> None:
     done = twinpath("classify", tmp_path, *TINY, PYTHONIOENCODING="utf-8:strict")
     assert "caf\\udce9 \\x1b[31m.mp4'  (1x1 views)" in done.out
     assert "\x1b" not in done.out + done.err
+
+
+def test_a_cached_answer_imports_no_torch(clips: Path) -> None:
+    """The second time at the latest: torch alone would take two seconds."""
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", SCRIPT, "classify", str(clips / "a.mp4"), *TINY],
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
+    assert "openvino" in imported
+    assert not {name for name in imported if name.partition(".")[0] in ("torch", "torchvision", "lightning")}
+
+
+def test_engines_can_be_chosen(clips: Path) -> None:
+    engines = ("openvino", "torch")
+    scores = []
+    for engine in engines:
+        options = ("--engine", engine, "--precision", "fp32", "--threads", "1", "--json")
+        answer = twinpath("classify", clips / "a.mp4", *TINY, *options).object
+        assert answer["engine"].startswith(engine)
+        scores.append([p["score"] for p in answer["predictions"]])
+    assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+    error = twinpath("classify", clips / "a.mp4", *TINY, "--engine", "onnx", code=2).error
+    assert "choose one of auto, torch, openvino" in error
+
+
+def test_doctor_tells_what_is_here() -> None:
+    facts = twinpath("doctor", "--json").object
+    assert facts["engine"] == "openvino"
+    assert facts["torch"]
+    assert facts["ffmpeg"].startswith("libavcodec")
+    assert "openvino" in twinpath("doctor").out

@@ -16,10 +16,16 @@ import torch
 from golden_weights import GOLDEN, write_golden_checkpoint
 from real_videos import real_video
 from twinpath import Classifier
+from twinpath.engine.base import EngineWish
+from twinpath.engine.torch_engine import TorchEngine
 from twinpath.recognize.views import Views, selections
 from twinpath.video.decode import read_frames
 
-MODEL_OF = {"ptv_slow_r50": "slow_r50_8x8.ptv_k400", "ptv_slowfast_r50": "slowfast_r50_8x8.ptv_k400"}
+MODEL_OF = {
+    "ptv_slow_r50": "slow_r50_8x8.ptv_k400",
+    "ptv_slowfast_r50": "slowfast_r50_8x8.ptv_k400",
+    "ptv_x3d_s": "x3d_s.ptv_k400",
+}
 FIGURES = {
     (row["model"], row["video"]): row
     for row in json.loads((GOLDEN / "rules" / "tutorial_pipeline.json").read_text())
@@ -29,7 +35,7 @@ VIDEOS = sorted({video for _, video in FIGURES})
 
 @pytest.fixture(scope="module", params=MODEL_OF)
 def reference(request: pytest.FixtureRequest) -> str:
-    """The reference's name of a network that we have; the file's other rows wait for theirs."""
+    """The reference's name of a network."""
     return str(request.param)
 
 
@@ -37,7 +43,7 @@ def reference(request: pytest.FixtureRequest) -> str:
 def classifier(reference: str, tmp_path_factory: pytest.TempPathFactory) -> Classifier:
     real_video(VIDEOS[0])
     weights = write_golden_checkpoint(reference, tmp_path_factory.mktemp("golden") / "weights.pyth")
-    made = Classifier(MODEL_OF[reference], weights, "cpu")
+    made = Classifier(MODEL_OF[reference], weights, wish=EngineWish("torch", "cpu"))
     weights.unlink()
     return made
 
@@ -49,9 +55,11 @@ def test_a_real_video_gives_the_references_figures(
     figures: dict[str, Any] = FIGURES[reference, video]
     wanted = selections(Views.parse("1x1"), classifier.spec, start_s=0.0, info=None)
     frames = read_frames(real_video(video), wanted, strict=True).clip()
+    engine = classifier.engine()
+    assert isinstance(engine, TorchEngine)
     with torch.inference_mode():
-        clip = classifier.engine().preprocess(torch.from_numpy(frames)[None])
-        logits = classifier.engine().network(clip)[0].numpy()
+        clip = engine.preprocess(torch.from_numpy(frames)[None])
+        logits = engine.network(clip)[0].numpy()
     assert list(clip.shape[1:]) == figures["clip_shape"]
     assert clip.mean().item() == pytest.approx(figures["clip_mean"], abs=0.01)
     assert clip.std().item() == pytest.approx(figures["clip_std"], abs=0.01)

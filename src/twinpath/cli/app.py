@@ -9,6 +9,7 @@ import typer
 from twinpath import __version__
 from twinpath.cli.classify import classify
 from twinpath.cli.demo import demo
+from twinpath.cli.doctor import doctor
 from twinpath.cli.features import features
 from twinpath.cli.labels import labels
 from twinpath.cli.models import models
@@ -51,3 +52,4 @@ app.command()(labels)
 app.command()(test)
 app.command()(train)
 app.command()(synthetic)
+app.command()(doctor)

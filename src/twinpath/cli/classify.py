@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from twinpath.cli.options import AsJson, Debug, Device
+from twinpath.cli.options import (
+    AsJson,
+    CompileOption,
+    Debug,
+    Device,
+    EngineOption,
+    PrecisionOption,
+    ThreadsOption,
+)
 
 if TYPE_CHECKING:
+    from twinpath.engine.base import EngineWish
     from twinpath.recognize.classify import Classifier
     from twinpath.recognize.results import Classification
     from twinpath.zoo.records import Record
@@ -43,15 +52,21 @@ def classify(
     ] = "1x1",
     top: Annotated[int, typer.Option(min=1, metavar="K", help="How many labels to show.")] = 5,
     device: Device = "auto",
+    engine: EngineOption = "auto",
+    precision: PrecisionOption = "auto",
+    threads: ThreadsOption = None,
+    compile: CompileOption = False,
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Tell which activity each video shows."""
+    from twinpath.engine.base import EngineWish
     from twinpath.errors import PartialFailure, UsageError
     from twinpath.recognize.views import Views
     from twinpath.video.find import find_videos
 
     Views.parse(views)
+    wish = EngineWish.parse(engine, device, precision, threads, compile=compile)
     if model is None and weights is not None:
         raise UsageError("--weights needs --model: the name of the network that the file is for")
     paths = find_videos(videos)
@@ -60,22 +75,23 @@ def classify(
 
         open_video(paths[0]).close()
     began_s = time.perf_counter()
-    classifier = _load(model or _best_cached_or_offered().name, weights, device)
+    classifier = _load(model or _best_cached_or_offered().name, weights, wish)
     load_s = time.perf_counter() - began_s
     failed = _run(classifier, paths, start_s=start, views=views, top=top, json=json, load_s=load_s)
     if failed:
         raise PartialFailure(f"{failed} of {len(paths)} videos could not be used; each is named above")
 
 
-def _load(model: str, weights: Path | None, device: str) -> Classifier:
+def _load(model: str, weights: Path | None, wish: EngineWish) -> Classifier:
     from twinpath.cli.console import say
     from twinpath.recognize.classify import Classifier
     from twinpath.weights.fetch import progress_bar
 
-    if sys.stderr.isatty():
-        say(f"loading {model} …")
+    tell = say if sys.stderr.isatty() else None
+    if tell:
+        tell(f"loading {model} …")
     with progress_bar(f"downloading {model}") as progress:
-        return Classifier(model, weights, device, progress=progress)
+        return Classifier(model, weights, wish=wish, progress=progress, say=tell)
 
 
 def _run(
@@ -95,15 +111,11 @@ def _run(
     answers: Iterable[Classification | Exception]
     if len(paths) == 1:  # a bar over its clips; a batch has one over its files
         with count_progress("classifying") as progress:
-            answers = [
-                _answer(classifier, paths[0], start_s=start_s, views=views, top=top, progress=progress)
-            ]
+            answers = [classifier(paths[0], start_s=start_s, views=views, top_k=top, progress=progress)]
     else:
-        answers = (_answer(classifier, path, start_s=start_s, views=views, top=top) for path in paths)
+        answers = classifier.each(paths, start_s=start_s, views=views, top_k=top)
     for number, answer in enumerate(with_progress(answers, total=len(paths), title="classifying")):
         if isinstance(answer, Exception):
-            if len(paths) == 1:
-                raise answer
             failed += 1
             say(f"twinpath: {answer}")
             if json:
@@ -114,24 +126,6 @@ def _run(
         else:
             _print(answer, load_s, is_first=number == failed)
     return failed
-
-
-def _answer(
-    classifier: Classifier,
-    path: Path,
-    *,
-    start_s: float,
-    views: str,
-    top: int,
-    progress: Callable[[int, int], None] | None = None,
-) -> Classification | Exception:
-    """The answer, or why there is none: one bad file does not end a batch."""
-    from twinpath.errors import InputError, LimitExceeded, UsageError
-
-    try:
-        return classifier(path, start_s=start_s, views=views, top_k=top, progress=progress)
-    except (InputError, LimitExceeded, UsageError, OSError) as error:
-        return error
 
 
 def _as_json(answer: Classification, load_s: float) -> dict[str, object]:

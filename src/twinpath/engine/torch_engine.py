@@ -6,23 +6,18 @@ The interface that every machine has: frames uint8 (N, T, H, W, 3) in, scores (N
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from twinpath.engine.base import Clips, EngineWish, Precision, What
 from twinpath.errors import UsageError
 from twinpath.models.preprocess import Preprocess
 from twinpath.zoo.records import InputSpec
-
-
-class ScoringNetwork(Protocol):
-    """What an engine needs of a network."""
-
-    def scores(self, clip: Tensor) -> Tensor: ...
 
 
 def choose_device(wish: str) -> torch.device:
@@ -52,14 +47,18 @@ def leave_cores_to(workers: int) -> None:
 
 
 class TorchEngine:
-    """A network and its preprocessing on one device, in float32.
+    """A network and its preprocessing on one device.
 
     Args:
         network: In evaluation mode from here on.
         spec: Size, crop and normalisation of its input.
         num_crops: 1 or 3 crops of each clip in space.
-        device: As for `choose_device`.
+        what: The method of the network that is computed: "scores", or "embed" for feature vectors.
         batch_clips: Clips that go through the network at once.
+        wish: Device, precision and threads. "auto" precision is bf16 on a GPU that has it, else fp32. With
+            `compile` the network is compiled, on a GPU with CUDA graphs: minutes once, then faster.
+    Raises:
+        UsageError: The device or the precision cannot be had here.
     """
 
     name = "torch"
@@ -70,12 +69,22 @@ class TorchEngine:
         spec: InputSpec,
         *,
         num_crops: int = 1,
-        device: str = "auto",
+        what: What = "scores",
         batch_clips: int = 2,
+        wish: EngineWish = EngineWish(),
     ) -> None:
-        self.device = choose_device(device)
+        if wish.threads is not None:
+            torch.set_num_threads(wish.threads)
+        self.device = choose_device(wish.device)
+        self.precision = choose_precision(wish.precision, self.device)
+        self.spec, self.batch_clips, self.what, self.wish = spec, batch_clips, what, wish
         self.network = network.eval().to(self.device)
-        self.batch_clips = batch_clips
+        if self.precision != "fp32":
+            self.network.to(memory_format=torch.channels_last_3d)  # what the fast kernels want
+        self._compute: Callable[[Tensor], Tensor] = getattr(self.network, what)
+        if wish.compile:
+            mode = "reduce-overhead" if self.device.type == "cuda" else "default"
+            self._compute = torch.compile(self._compute, mode=mode)
         self.preprocess = Preprocess(
             short_side=spec.short_side_px,
             crop=spec.crop_px,
@@ -85,37 +94,62 @@ class TorchEngine:
             resize=spec.resize_px,
         ).to(self.device)
 
+    @property
+    def num_classes(self) -> int:
+        """Logits of the network."""
+        return int(self.network.get_parameter("head.projection.weight").shape[0])
+
     def describe(self) -> str:
         """For people: machine, device, precision."""
-        return f"{self.name} {torch.__version__.split('+')[0]}, {self.device}, float32"
+        where = str(self.device)
+        if self.device.type == "cuda":
+            where += f" ({torch.cuda.get_device_name(self.device)})"
+        return f"{self.name} {torch.__version__.split('+')[0]}, {where}, {self.precision}"
 
-    def __call__(self, clips_NTHWC: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Score clips.
+    def with_crops(self, num_crops: int) -> TorchEngine:
+        """The same network on 1 or 3 crops of each clip."""
+        options = {"what": self.what, "batch_clips": self.batch_clips, "wish": self.wish}
+        return TorchEngine(self.network, self.spec, num_crops=num_crops, **options)  # type: ignore[arg-type]
 
-        Args:
-            clips_NTHWC: N clips (T, H, W, 3), RGB, all of one size.
-        Returns:
-            (N * num_crops, classes) float32; the crops of one clip follow each other.
-        """
-        return self._run("scores", clips_NTHWC)
-
-    def embed(self, clips_NTHWC: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """What the classifier sees of clips, as feature vectors.
-
-        Args:
-            clips_NTHWC: N clips (T, H, W, 3), RGB, all of one size.
-        Returns:
-            (N * num_crops, D) float32; the crops of one clip follow each other.
-        """
-        return self._run("embed", clips_NTHWC)
+    def warm_up(self, height: int, width: int) -> None:
+        """Run once on nothing, so that the first clip of that size does not pay for it."""
+        self([np.zeros((self.spec.num_frames, height, width, 3), dtype=np.uint8)])
 
     @torch.inference_mode()
-    def _run(self, what: str, clips_NTHWC: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """`network.scores` or `network.embed` of every crop."""
-        of_crops: Callable[[Tensor], Tensor] = getattr(self.network, what)
+    def __call__(self, clips_NTHWC: Clips) -> NDArray[np.float32]:
+        """Compute scores, or embeddings.
+
+        Args:
+            clips_NTHWC: N clips (T, H, W, 3), RGB, all of one size.
+        Returns:
+            (N * num_crops, classes or D) float32; the crops of one clip follow each other.
+        """
         found: list[Tensor] = []
         for first in range(0, len(clips_NTHWC), self.batch_clips):
             batch = torch.from_numpy(np.stack(clips_NTHWC[first : first + self.batch_clips]))
             crops = self.preprocess(batch.to(self.device)).split(self.batch_clips)
-            found += [of_crops(crop).float().cpu() for crop in crops]
+            found += [self._run(crop).float().cpu() for crop in crops]
         return torch.cat(found).numpy()
+
+    def _run(self, clips_BCTHW: Tensor) -> Tensor:
+        if self.precision == "fp32":
+            return self._compute(clips_BCTHW)
+        clips_BCTHW = clips_BCTHW.contiguous(memory_format=torch.channels_last_3d)
+        with torch.autocast(self.device.type, dtype=_DTYPES[self.precision]):
+            return self._compute(clips_BCTHW)
+
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def choose_precision(wish: Precision, device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
+    """bf16 on a GPU that computes in it, else fp32.
+
+    Raises:
+        UsageError: fp16 was asked for on a CPU.
+    """
+    if wish == "fp16" and device.type == "cpu":
+        raise UsageError("--precision fp16 is for GPUs; on a CPU choose bf16 or fp32")
+    if wish != "auto":
+        return wish
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from twinpath.engine.base import EngineWish
 from twinpath.errors import InputError, UsageError
 from twinpath.recognize.views import clip_at
 from twinpath.video.clips import Clip, ClipStream
 from twinpath.video.sampling import clip_span_s
-from twinpath.zoo.create import input_spec, load_network, resolve
+from twinpath.zoo.create import input_spec, resolve
 
 if TYPE_CHECKING:
     from twinpath.weights.fetch import Progress
@@ -55,6 +56,7 @@ class FeatureExtractor:
         device: "auto", "cpu", "cuda", "cuda:1", …
         every_s: Seconds from the start of one clip to that of the next. None: clips follow each other
             without gap. Less gives a finer timeline and takes as much longer.
+        wish: Which engine, device, precision and threads; in place of `device`.
         progress: Told the bytes done and expected while weights are downloaded.
     Attributes:
         model: Full name of network and weights.
@@ -73,23 +75,30 @@ class FeatureExtractor:
         device: str = "auto",
         *,
         every_s: float | None = None,
+        wish: EngineWish | None = None,
         progress: Progress | None = None,
     ) -> None:
         architecture, record = resolve(model)
         if architecture.is_detector:
             raise UsageError(f"{model} sees persons in boxes; take a network that sees whole clips")
+        if record is None and weights is None:
+            raise UsageError(f"no weights are published for {model}; give a file with --weights")
         if every_s is not None and not MIN_EVERY_S <= every_s < math.inf:
             raise UsageError(f"a clip every {every_s:g} s makes no sense; give at least {MIN_EVERY_S} s")
-        from twinpath.engine.torch_engine import TorchEngine, choose_device
-        from twinpath.weights.translated import HEAD
+        from twinpath.engine.choose import open_engine
 
         self.model = record.name if record else architecture.name
         self.spec = input_spec(model)
         self.span_s = clip_span_s(self.spec.num_frames, self.spec.sampling_rate)
         self.every_s = self.span_s if every_s is None else every_s
-        chosen = str(choose_device(device))  # before the load, which takes long
-        network = load_network(self.model, weights, leave_out=(HEAD,), progress=progress)
-        self.engine = TorchEngine(network, self.spec, device=chosen)
+        self.engine = open_engine(
+            self.model,
+            None if weights is None else Path(weights),
+            what="embed",
+            wish=wish or EngineWish(device=device),
+            progress=progress,
+            say=logger.info,
+        )
 
     def __call__(
         self,
@@ -117,7 +126,7 @@ class FeatureExtractor:
         done = 0
         with ClipStream(Path(video), select, span_s=self.span_s, every_s=self.every_s) as stream:
             for batch in _batches(stream, self.engine.batch_clips):
-                embeddings = self.engine.embed([clip.frames for clip in batch])
+                embeddings = self.engine([clip.frames for clip in batch])
                 if not np.isfinite(embeddings).all():
                     raise InputError(
                         f"{self.model} gave features that are not numbers; are its weights sound?"

@@ -132,9 +132,11 @@ def _scores_of_a_box(record: Record, path: Path, device: str) -> NDArray[np.floa
     """What a network that sees boxes gives for a box as large as a clip of noise."""
     import torch
 
+    from twinpath.engine.base import EngineWish
     from twinpath.engine.torch_engine import TorchEngine
 
-    engine = TorchEngine(load_network(record.name, path), input_spec(record.name), device=device)
+    network = load_network(record.name, path)
+    engine = TorchEngine(network, input_spec(record.name), wish=EngineWish("torch", device, "fp32"))
     side = float(record.test_crop)
     box = torch.tensor([[0.0, 0.0, 0.0, side, side]], device=engine.device)
     with torch.inference_mode():

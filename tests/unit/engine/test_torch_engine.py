@@ -7,12 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from twinpath.engine.torch_engine import TorchEngine, choose_device
+from twinpath.engine.base import EngineWish
+from twinpath.engine.torch_engine import TorchEngine, choose_device, choose_precision
 from twinpath.errors import UsageError
 from twinpath.models.registry import architecture
 from twinpath.zoo.create import input_spec
 from twinpath.zoo.records import InputSpec
 
+ON_CPU = EngineWish("torch", "cpu")
 SPEC = InputSpec(num_frames=4, sampling_rate=2, short_side_px=8, crop_px=8, mean=(0.0,) * 3, std=(1.0,) * 3)
 
 
@@ -38,7 +40,7 @@ def clips(number: int) -> list[np.ndarray]:
 @pytest.mark.parametrize("number", [1, 2, 5])
 def test_scores_of_many_clips_are_those_of_each(number: int, num_crops: int) -> None:
     network = MeanColour()
-    engine = TorchEngine(network, SPEC, num_crops=num_crops, device="cpu", batch_clips=2)
+    engine = TorchEngine(network, SPEC, num_crops=num_crops, wish=ON_CPU, batch_clips=2)
     together = engine(clips(number))
     assert together.shape == (number * num_crops, 3)
     assert together.dtype == np.float32
@@ -55,8 +57,8 @@ def test_a_network_answers_the_same_in_any_batch() -> None:
     network = architecture("slowfast_tiny").build()
     spec = input_spec("slowfast_tiny")
     frames = list(np.random.default_rng(1).integers(0, 256, (3, 16, 96, 96, 3), dtype=np.uint8))
-    ones = TorchEngine(network, spec, device="cpu", batch_clips=1)(frames)
-    threes = TorchEngine(network, spec, device="cpu", batch_clips=3)(frames)
+    ones = TorchEngine(network, spec, wish=ON_CPU, batch_clips=1)(frames)
+    threes = TorchEngine(network, spec, wish=ON_CPU, batch_clips=3)(frames)
     assert ones == pytest.approx(threes, abs=1e-6)
     assert ones.sum(axis=1) == pytest.approx(1, abs=1e-5)
 
@@ -75,5 +77,35 @@ def test_a_device_that_is_not_there(wish: str) -> None:
 
 
 def test_it_tells_machine_device_and_precision() -> None:
-    engine = TorchEngine(MeanColour(), SPEC, device="cpu")
-    assert engine.describe() == f"torch {torch.__version__.split('+')[0]}, cpu, float32"
+    engine = TorchEngine(MeanColour(), SPEC, wish=ON_CPU)
+    assert engine.describe() == f"torch {torch.__version__.split('+')[0]}, cpu, fp32"
+
+
+def test_precisions() -> None:
+    cpu = torch.device("cpu")
+    assert choose_precision("auto", cpu) == "fp32"
+    assert choose_precision("bf16", cpu) == "bf16"
+    with pytest.raises(UsageError, match="--precision fp16 is for GPUs"):
+        choose_precision("fp16", cpu)
+
+
+def test_bf16_is_close_to_fp32_and_threads_are_taken() -> None:
+    torch.manual_seed(0)
+    network, spec = architecture("slowfast_tiny").build(), input_spec("slowfast_tiny")
+    frames = list(np.random.default_rng(1).integers(0, 256, (1, 16, 96, 96, 3), dtype=np.uint8))
+    exact = TorchEngine(network, spec, wish=ON_CPU)(frames)
+    engine = TorchEngine(network, spec, wish=EngineWish("torch", "cpu", "bf16", threads=1))
+    assert torch.get_num_threads() == 1
+    assert "bf16" in engine.describe()
+    assert engine(frames) == pytest.approx(exact, abs=0.01)
+
+
+def test_embeddings_are_what_the_classifier_sees() -> None:
+    torch.manual_seed(0)
+    network, spec = architecture("slowfast_tiny").build(), input_spec("slowfast_tiny")
+    frames = list(np.random.default_rng(1).integers(0, 256, (2, 16, 96, 96, 3), dtype=np.uint8))
+    engine = TorchEngine(network, spec, what="embed", wish=ON_CPU)
+    embeddings = torch.from_numpy(engine(frames))
+    with torch.inference_mode():
+        scores = network.get_classifier()(embeddings).softmax(dim=1).numpy()
+    assert scores == pytest.approx(TorchEngine(network, spec, wish=ON_CPU)(frames), abs=1e-5)

@@ -12,6 +12,7 @@ import torch
 
 from twinpath import Classifier
 from twinpath.data.synthetic import ACTIONS
+from twinpath.engine.base import EngineWish
 from twinpath.errors import InputError, UnknownModel, UsageError, WeightsMismatch
 from twinpath.models.registry import architecture
 from twinpath.video.writer import VideoWriter
@@ -139,7 +140,7 @@ def test_the_synthetic_model_always_says_so(classify: Classifier) -> None:
 
 
 def test_scores_that_are_no_numbers_are_no_answer(weights: Path) -> None:
-    classify = Classifier("slowfast_tiny", weights, "cpu")
+    classify = Classifier("slowfast_tiny", weights, wish=EngineWish("torch", "cpu"))
     with torch.no_grad():
         classify.engine().network.get_parameter("head.projection.bias")[3] = float("nan")
     with pytest.raises(InputError, match="not numbers"):
@@ -165,3 +166,21 @@ def test_what_cannot_be_made_is_said_at_once(weights: Path, tmp_path: Path) -> N
         "head.projection.weight",
         "head.projection.bias",
     }
+
+
+def test_many_files_in_order_and_the_bad_ones_in_their_places(
+    classify: Classifier, video: Path, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"no video at all" * 9)
+    answers = list(classify.each([video, bad, tmp_path / "gone.mp4", video], views="1x3"))
+    assert [type(answer).__name__ for answer in answers] == [
+        "Classification",
+        "NotAVideo",
+        "NotAFile",
+        "Classification",
+    ]
+    alone = classify(video, views="1x3")
+    assert [a.predictions for a in (answers[0], answers[3])] == [alone.predictions] * 2  # type: ignore[union-attr]
+    with pytest.raises(UsageError, match="--views"):
+        next(classify.each([video], views="2x2"))

@@ -1,0 +1,99 @@
+"""`twinpath doctor`: what is here, and what would be used."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from twinpath.cli.options import AsJson, Debug
+
+_EXTRAS = {
+    "features in Parquet": "pyarrow",
+    "Hugging Face Hub": "huggingface_hub",
+    "training": "lightning",
+}
+
+
+def doctor(json: AsJson = False, debug: Debug = False) -> None:
+    """Show versions, the cache, and what would be used."""
+    from twinpath.cli.console import print_json
+
+    facts = _facts()
+    if json:
+        print_json(facts)
+        return
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        print(f"{name.ljust(width)}  {_readable(value)}", flush=True)
+
+
+def _facts() -> dict[str, Any]:
+    from twinpath import __version__
+    from twinpath.engine.choose import engine_facts
+
+    return {
+        "twinpath": __version__,
+        "python": f"{platform.python_version()} on {platform.platform()}",
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        **engine_facts(),
+        "torch": _version("torch"),
+        "torchvision": _version("torchvision"),
+        "pyav": _version("av"),
+        "ffmpeg": _ffmpeg(),
+        **{f"extra: {what}": _version(package) for what, package in _EXTRAS.items()},
+        **_cache(),
+        "executable": sys.executable,
+    }
+
+
+def _version(package: str) -> str | None:
+    """Of an installed package, without importing it."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _ffmpeg() -> str:
+    """The FFmpeg libraries that PyAV carries."""
+    import av
+
+    versions = {name: ".".join(map(str, number)) for name, number in av.library_versions.items()}
+    return f"libavcodec {versions['libavcodec']}, libavformat {versions['libavformat']}"
+
+
+def _cache() -> dict[str, Any]:
+    from twinpath.weights.fetch import cache_dir
+
+    folder = cache_dir()
+    sizes = {
+        part: sum(file.stat().st_size for file in (folder / part).rglob("*") if file.is_file())
+        for part in ("weights", "engines")
+    }
+    return {
+        "cache": str(folder),
+        "cache_weights_bytes": sizes["weights"],
+        "cache_engines_bytes": sizes["engines"],
+        "cache_free_bytes": shutil.disk_usage(_existing(folder)).free,
+    }
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above that is there."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
+def _readable(value: Any) -> str:
+    if value is None:
+        return "not installed"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,69 @@
+"""From a torch network to an OpenVINO one, with its preprocessing inside. Done once; imports torch."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from contextlib import redirect_stdout
+
+import openvino as ov
+import torch
+from torch import Tensor, nn
+
+from twinpath.engine.base import What
+from twinpath.models.preprocess import Preprocess
+from twinpath.zoo.records import InputSpec
+
+logger = logging.getLogger(__name__)
+
+
+class NotConvertible(Exception):
+    """OpenVINO does not know an operation of this network. Its caller goes on with torch."""
+
+
+class _WithPreprocessing(nn.Module):
+    def __init__(self, network: nn.Module, preprocess: Preprocess, what: What) -> None:
+        super().__init__()
+        self.network, self.preprocess, self.what = network, preprocess, what
+
+    def forward(self, frames_NTHWC: Tensor, *plan: Tensor) -> Tensor:
+        clips = self.preprocess.crops(frames_NTHWC, *plan)
+        result: Tensor = getattr(self.network, self.what)(clips)
+        return result
+
+
+def convert(network: nn.Module, spec: InputSpec, *, what: What = "scores") -> ov.Model:
+    """Convert a network.
+
+    Args:
+        network: In evaluation mode from here on.
+        spec: Its input.
+        what: The method of the network that the graph computes.
+    Returns:
+        A model that takes uint8 frames (1, T, H, W, 3) of any height and width, and the six arrays of a
+        `CropPlan` of one crop; it gives (1, classes or D) float32.
+    Raises:
+        NotConvertible: OpenVINO does not take it; says why.
+    """
+    preprocess = Preprocess(
+        short_side=spec.short_side_px,
+        crop=spec.crop_px,
+        mean=spec.mean,
+        std=spec.std,
+        resize=spec.resize_px,
+    )
+    frames = torch.zeros((1, spec.num_frames, 240, 320, 3), dtype=torch.uint8)
+    plan = [torch.from_numpy(array) for array in preprocess.plan(240, 320).arrays()]
+    module = _WithPreprocessing(network.eval(), preprocess, what)
+    try:
+        with torch.no_grad(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")  # about Python numbers in a trace: every size but H, W is fixed
+            model: ov.Model = ov.convert_model(module, example_input=(frames, *plan))
+    except Exception as error:  # the frontend raises whatever its parts raise
+        first = (str(error) or type(error).__name__).strip().splitlines()[0]
+        raise NotConvertible(first) from error
+    any_size = [1, spec.num_frames, -1, -1, 3]
+    shapes = [any_size, *(list(array.shape) for array in plan)]
+    model.reshape({model.inputs[i]: ov.PartialShape(shape) for i, shape in enumerate(shapes)})
+    return model

@@ -1,0 +1,153 @@
+"""The OpenVINO machine: a compiled network on the CPU. It imports no torch: see `convert.py` for that."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from twinpath.engine.base import Clips, EngineWish
+from twinpath.engine.compiled import Entry
+from twinpath.errors import UsageError
+from twinpath.video.resample import crop_plan
+from twinpath.zoo.records import InputSpec
+
+HINTS = {"fp32": "f32", "bf16": "bf16"}
+
+
+class OpenVinoEngine:
+    """A compiled network: clips of any frame size, one at a time, on all cores.
+
+    Args:
+        compiled: Takes frames (1, T, H, W, 3) and the six arrays of a `CropPlan` of one crop.
+        spec: Size and crop of its input.
+        num_crops: 1 or 3 crops of each clip in space, one after the other.
+        num_classes: Columns of its output.
+        precision: As it was compiled.
+    """
+
+    name = "openvino"
+    batch_clips = 1  # a batch gains nothing: one clip fills all cores
+
+    def __init__(
+        self,
+        compiled: ov.CompiledModel,
+        spec: InputSpec,
+        *,
+        num_crops: int = 1,
+        num_classes: int,
+        precision: Literal["fp32", "bf16"],
+    ) -> None:
+        self.spec, self.num_crops, self._num_classes = spec, num_crops, num_classes
+        self.precision = precision
+        self._compiled = compiled
+        self._request = compiled.create_infer_request()
+
+    @classmethod
+    def from_entry(cls, entry: Entry, spec: InputSpec, *, wish: EngineWish) -> OpenVinoEngine:
+        """Take a compiled network from the cache.
+
+        Raises:
+            RuntimeError: OpenVINO does not take it.
+        """
+        content = ov.Tensor(np.frombuffer(entry.content, dtype=np.uint8))
+        compiled = _core().import_model(content, "CPU", threads_property(wish))
+        facts = entry.facts
+        return cls(compiled, spec, num_classes=facts["num_classes"], precision=facts["precision"])
+
+    @property
+    def num_classes(self) -> int:
+        """Logits of the network."""
+        return self._num_classes
+
+    def with_crops(self, num_crops: int) -> OpenVinoEngine:
+        """The same compiled network on 1 or 3 crops of each clip."""
+        return OpenVinoEngine(
+            self._compiled,
+            self.spec,
+            num_crops=num_crops,
+            num_classes=self._num_classes,
+            precision=self.precision,
+        )
+
+    def __call__(self, clips_NTHWC: Clips) -> NDArray[np.float32]:
+        """Score clips, see `Engine`. Compiled to embed, it gives (N * num_crops, D) embeddings."""
+        return np.concatenate([self._one(clip) for clip in clips_NTHWC])
+
+    def warm_up(self, height: int, width: int) -> None:
+        self._one(np.zeros((self.spec.num_frames, height, width, 3), dtype=np.uint8))
+
+    def describe(self) -> str:
+        threads = self._compiled.get_property("INFERENCE_NUM_THREADS")
+        return f"openvino {version()}, cpu with {threads} threads, {self.precision}"
+
+    def _one(self, clip_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        _, height, width, _ = clip_THWC.shape
+        plan = crop_plan(
+            height,
+            width,
+            short_side=self.spec.short_side_px,
+            crop=self.spec.crop_px,
+            num_crops=self.num_crops,
+            resize=self.spec.resize_px,
+        )
+        frames = np.ascontiguousarray(clip_THWC)[None]
+        rows = []
+        for k in range(self.num_crops):
+            result = self._request.infer([frames, *(array[k : k + 1] for array in plan.arrays())])
+            rows.append(np.array(result[0], dtype=np.float32))  # a copy: the next crop overwrites the result
+        return np.concatenate(rows)
+
+
+def compile_network(network: ov.Model, *, precision: Literal["fp32", "bf16"], wish: EngineWish) -> Any:
+    """Compile a converted network for this CPU."""
+    hints = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    return _core().compile_model(network, "CPU", {**hints, **threads_property(wish)})
+
+
+def choose_precision(wish: EngineWish) -> Literal["fp32", "bf16"]:
+    """bf16 where this CPU computes in it.
+
+    Raises:
+        UsageError: It was asked for something that OpenVINO has not on a CPU.
+    """
+    if wish.precision == "fp16":
+        raise UsageError("--precision fp16 is for GPUs; on a CPU choose bf16 or fp32")
+    if wish.precision != "auto":
+        return wish.precision
+    return "bf16" if "BF16" in capabilities() else "fp32"
+
+
+def capabilities() -> tuple[str, ...]:
+    """What OpenVINO says this CPU is good at, for example ("FP32", "BF16", …)."""
+    return tuple(_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
+def cpu_name() -> str:
+    """What this CPU calls itself, and what of its abilities compiled code depends on."""
+    return f"{_core().get_property('CPU', 'FULL_DEVICE_NAME')} {' '.join(capabilities())}"
+
+
+def version() -> str:
+    """OpenVINO's, for example "2026.4.1"."""
+    return str(ov.__version__).split("-")[0]
+
+
+def threads_property(wish: EngineWish) -> dict[str, int]:
+    """How many threads to compute with; nothing where OpenVINO shall choose."""
+    if wish.threads is not None:
+        return {"INFERENCE_NUM_THREADS": wish.threads}
+    if hasattr(os, "sched_getaffinity"):  # in a container with fewer cores than the machine
+        allowed = len(os.sched_getaffinity(0))
+        if allowed < (os.cpu_count() or 1):
+            return {"INFERENCE_NUM_THREADS": allowed}
+    return {}
+
+
+@cache
+def _core() -> ov.Core:
+    return ov.Core()

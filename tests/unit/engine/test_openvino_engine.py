@@ -1,0 +1,160 @@
+"""The OpenVINO machine: the same answers as torch, from a cache that survives damage and races."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from twinpath.engine import choose
+from twinpath.engine.base import EngineWish
+from twinpath.engine.choose import open_engine
+from twinpath.engine.compiled import entry_path, read_entry, write_entry
+from twinpath.engine.openvino_engine import OpenVinoEngine
+from twinpath.engine.torch_engine import TorchEngine
+from twinpath.errors import MissingExtra, UsageError
+
+TINY = "slowfast_tiny.synthetic"
+TORCH = EngineWish("torch", "cpu")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache with nothing in it."""
+    monkeypatch.setenv("TWINPATH_HOME", str(tmp_path))
+    return tmp_path
+
+
+def clip(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (16, height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_frames_of_any_size_and_three_crops(precision: str) -> None:
+    """One compiled network; the answers are torch's."""
+    engine = open_engine(TINY, wish=EngineWish.parse("openvino", "cpu", precision, 2))
+    exact = open_engine(TINY, wish=TORCH)
+    assert isinstance(engine, OpenVinoEngine)
+    assert isinstance(exact, TorchEngine)
+    assert engine.num_classes == exact.num_classes == 12
+    close = 1e-4 if precision == "fp32" else 0.01
+    for height, width in ((96, 96), (120, 160), (160, 121), (480, 270)):
+        clips = [clip(height, width, seed) for seed in (0, 1)]
+        assert engine(clips) == pytest.approx(exact(clips), abs=close)
+        assert engine.with_crops(3)(clips) == pytest.approx(exact.with_crops(3)(clips), abs=close)
+    assert f"2 threads, {precision}" in engine.describe()
+    engine.warm_up(64, 80)
+
+
+def test_embeddings() -> None:
+    engine = open_engine(TINY, what="embed", wish=EngineWish("openvino", "cpu", "fp32"))
+    exact = open_engine(TINY, what="embed", wish=TORCH)
+    ours, theirs = engine([clip(96, 128)]), exact([clip(96, 128)])
+    assert ours == pytest.approx(theirs, abs=1e-3 * float(np.abs(theirs).max()))
+
+
+def test_a_cached_network_needs_no_torch(home: Path) -> None:
+    told: list[str] = []
+    open_engine(TINY, say=told.append)
+    assert len(told) == 1
+    assert "once" in told[0]
+    open_engine(TINY, say=told.append)
+    assert len(told) == 1
+    code = (
+        "import sys, numpy as np\n"
+        "from twinpath import Classifier\n"
+        f"answer = Classifier({TINY!r})(np.zeros((16, 96, 96, 3), np.uint8))\n"
+        "print(answer.engine, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("openvino")
+    assert done.stdout.strip().endswith("False")
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "header", "foreign"])
+def test_a_damaged_entry_is_made_anew(damage: str, home: Path, caplog: pytest.LogCaptureFixture) -> None:
+    before = open_engine(TINY)([clip(96, 96)])
+    (entry,) = (home / "engines").glob("*.ov")
+    content = entry.read_bytes()
+    if damage == "foreign":  # whole, but nothing that OpenVINO knows
+        write_entry(entry, b"no network", {"num_classes": 12, "precision": "bf16"})
+    else:
+        changed = {
+            "cut": content[: len(content) // 2],
+            "flipped": content[:-100] + bytes(255 - b for b in content[-100:]),
+            "empty": b"",
+            "header": content[:28] + b"{" * 40 + content[68:],
+        }[damage]
+        entry.write_bytes(changed)
+    again = open_engine(TINY)([clip(96, 96)])
+    assert "made anew" in caplog.text
+    assert again == pytest.approx(before, abs=1e-6)
+    assert read_entry(entry) is not None
+
+
+def test_two_may_make_the_same_entry(home: Path) -> None:
+    path = entry_path("racing", {"a": 1})
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: write_entry(path, bytes([n]) * 100_000, {"n": n}), range(20)))
+    entry = read_entry(path)
+    assert entry is not None
+    assert bytes(entry.content) == bytes([entry.facts["n"]]) * 100_000
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_what_the_key_depends_on() -> None:
+    assert entry_path("m", {"a": 1, "b": 2}) == entry_path("m", {"b": 2, "a": 1})
+    assert entry_path("m", {"a": 1}) != entry_path("m", {"a": 2})
+
+
+def test_entries_not_used_for_longest_go(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twinpath.engine.compiled.KEEP_BYTES", 2500)
+    paths = [entry_path("m", {"n": n}) for n in range(4)]
+    for age, path in enumerate(paths):
+        write_entry(path, bytes(1000), {})
+        os.utime(path, (age, age))
+    write_entry(paths[0], bytes(1000), {})
+    assert {p.name for p in paths[0].parent.iterdir()} == {paths[0].name, paths[3].name}
+
+
+def test_a_network_that_openvino_does_not_know_goes_to_torch(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from twinpath.engine.convert import NotConvertible
+
+    tried = []
+
+    def refuse(*_: object, **__: object) -> None:
+        tried.append(1)
+        raise NotConvertible("no such operation")
+
+    monkeypatch.setattr("twinpath.engine.convert.convert", refuse)
+    for _ in range(2):
+        caplog.clear()
+        assert isinstance(open_engine(TINY), TorchEngine)
+        assert "cannot run slowfast_tiny.synthetic (no such operation); torch does" in caplog.text
+    assert len(tried) == 1  # remembered
+
+
+def test_wishes_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    for arguments, message in (
+        (("vino", "auto", "auto", None), "--engine 'vino': choose one of auto, torch, openvino"),
+        (("auto", "auto", "int8", None), "--precision 'int8': choose one of"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            EngineWish.parse(*arguments)
+    with pytest.raises(UsageError, match="--compile is for --engine torch"):
+        EngineWish.parse("openvino", "cpu", "auto", None, compile=True)
+    with pytest.raises(UsageError, match="runs on the CPU, not on cuda"):
+        open_engine(TINY, wish=EngineWish("openvino", "cuda"))
+    with pytest.raises(UsageError, match="fp16 is for GPUs"):
+        open_engine(TINY, wish=EngineWish("openvino", "cpu", "fp16"))
+    monkeypatch.setattr(choose, "has_openvino", lambda: False)
+    with pytest.raises(MissingExtra, match="pip install openvino"):
+        open_engine(TINY, wish=EngineWish("openvino"))
+    assert isinstance(open_engine(TINY, wish=EngineWish(device="cpu")), TorchEngine)
