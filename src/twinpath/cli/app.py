@@ -16,6 +16,7 @@ from twinpath.cli.models import models
 from twinpath.cli.options import Debug
 from twinpath.cli.synthetic import synthetic
 from twinpath.cli.test import test
+from twinpath.cli.timeline import timeline
 from twinpath.cli.train import train
 
 app = typer.Typer(
@@ -46,6 +47,7 @@ def _options(
 
 app.command()(demo)
 app.command()(classify)
+app.command()(timeline)
 app.command()(features)
 app.add_typer(models, name="models")
 app.command()(labels)

@@ -94,6 +94,7 @@ class ClipStream:
         steps_s = np.diff(self._plan.times_s)
         self._frame_s = float(np.median(steps_s)) if len(steps_s) else 1 / float(self._source.nominal_fps)
         self._span_s = span_s
+        self._is_whole = start_s == 0
         self.end_s = self._plan.end_s
         if self.end_s <= self._plan.times_s[-1]:  # the file does not say how long its frames last
             self.end_s = float(self._plan.times_s[-1]) + self._frame_s
@@ -103,6 +104,7 @@ class ClipStream:
         self._decoding = DecodePass(self._source, plan=self._plan, budget=self._budget, strict=False)
         self._convert = RgbConverter()
         self._seen_s: list[float] = []  # times of the frames that came by
+        self._reached_s = 0.0  # the last wanted time for which a frame came
         self.warnings: list[str] = []
 
     def __enter__(self) -> Self:
@@ -138,6 +140,7 @@ class ClipStream:
         ):
             picture = held[max(held)][1] if frame is last and held else self._convert(frame)
             last = frame
+            self._reached_s = self._plan.times_s[index]
             held[index] = (time_s, picture)
             while number < len(self._picks) and self._picks[number].max() <= index:
                 clip = self._clip(number, held)
@@ -146,23 +149,21 @@ class ClipStream:
                 number += 1
                 needed_from = self._picks[number].min() if number < len(self._picks) else np.inf
                 held = {i: picture for i, picture in held.items() if i >= needed_from}
-        if not self._decoding.decoded and self._plan.from_start:
+        if not self._decoding.decoded and self._is_whole:
             raise CorruptVideo(
                 f"{show(self._source.path)} is damaged: none of its frames decodes; send it again",
                 frames_decoded=0,
             )
-        self.warnings = self.warnings_until(target_s[-1])
+        self._reached_s = target_s[-1]
+        self.warnings = self.warnings_until(self._reached_s)
 
     def warnings_until(self, time_s: float) -> list[str]:
-        """What there is to say of the part before a time; also while the iteration is under way.
-
-        Args:
-            time_s: Of a frame that was decoded, or should have been.
-        """
+        """What there is to say of the part before a time, as far as it was read. For use midway."""
         seen_s = np.asarray(self._seen_s)
         report = DamageReport(self._source)
         report.resized = self._convert.resized
-        report.add_planned(self._plan, self._decoding, seen_s=seen_s, last_s=time_s)
+        last_s = min(time_s, self._reached_s)
+        report.add_planned(self._plan, self._decoding, seen_s=seen_s, last_s=last_s)
         return report.warnings()
 
     def _clip(self, number: int, held: dict[int, tuple[float, Rgb]]) -> Clip | None:

@@ -88,6 +88,53 @@ def test_frames_that_clips_share_are_decoded_once(good: Path, monkeypatch: pytes
     assert only.decoded == 50
 
 
+@pytest.mark.parametrize("start_s", [0.1, 1.4, 5.0, 7.2, 9.0])
+@pytest.mark.parametrize("name", ["long.mp4", "long.mkv", "long.ts", "long.avi"])
+def test_clips_from_a_time_on_are_those_of_the_whole_video(name: str, start_s: float, tmp_path: Path) -> None:
+    path = bad_videos.encode(tmp_path / name, numbers=range(200))  # 8 s
+    whole, _ = clips_of(path, span_s=0.8, every_s=0.2)
+    of_span = partial(select, span_s=0.8)
+    with ClipStream(path, of_span, span_s=0.8, every_s=0.2, start_s=start_s) as stream:
+        rest = list(stream)
+        assert len(stream) == len(rest)
+        assert stream.warnings == []
+        assert stream.end_s == pytest.approx(8.0, abs=0.05)
+    expected = [clip for clip in whole if clip.start_s >= start_s]
+    assert [clip.start_s for clip in rest] == [clip.start_s for clip in expected]
+    assert all(np.array_equal(a.frames, b.frames) for a, b in zip(rest, expected, strict=True))
+
+
+def test_clips_from_a_time_on_need_no_frames_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = bad_videos.encode(tmp_path / "long.mp4", numbers=range(200))
+    made: list[DecodePass] = []
+
+    class Kept(DecodePass):
+        def __init__(self, *arguments: object, **options: object) -> None:
+            super().__init__(*arguments, **options)  # type: ignore[arg-type]
+            made.append(self)
+
+    monkeypatch.setattr(module, "DecodePass", Kept)
+    with ClipStream(path, partial(select, span_s=0.8), span_s=0.8, start_s=6.0) as stream:
+        assert len(list(stream)) == 2
+    assert made[0].decoded <= 2 * 25 + 12  # from the keyframe before
+
+
+def test_what_is_known_of_the_damage_midway(tmp_path: Path) -> None:
+    with ClipStream(bad_videos.make_lost_head(tmp_path), partial(select, span_s=0.1), span_s=0.1) as stream:
+        first = next(iter(stream))
+        assert any("do not decode" in warning for warning in stream.warnings_until(first.end_s))
+        assert stream.warnings == []
+
+
+def test_a_rest_that_does_not_decode_is_no_clip(tmp_path: Path) -> None:
+    path = bad_videos.make_zeroed_tail(tmp_path)
+    with ClipStream(path, partial(select, span_s=0.2), span_s=0.2, start_s=1.6) as stream:
+        assert list(stream) == []
+        assert any("damaged or incomplete" in warning for warning in stream.warnings)
+
+
 def test_a_file_cut_short_gives_what_is_there(tmp_path: Path) -> None:
     path = bad_videos.make_truncated(tmp_path)
     whole, _ = clips_of(tmp_path / "faststart.mp4", span_s=0.4)
@@ -127,3 +174,5 @@ def test_a_length_of_nothing(good: Path) -> None:
     for span_s, every_s in ((0.0, None), (1.0, 0.0), (1.0, -1.0), (float("inf"), None)):
         with pytest.raises(ValueError, match="above 0"):
             ClipStream(good, partial(select, span_s=1.0), span_s=span_s, every_s=every_s)
+    with pytest.raises(ValueError, match="0 s or later"):
+        ClipStream(good, partial(select, span_s=1.0), span_s=1.0, start_s=-1.0)

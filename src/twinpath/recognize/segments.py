@@ -1,0 +1,263 @@
+"""From the scores of sliding windows to segments: when which activity begins and ends. Numbers only.
+
+    windows   |--0--|
+                 |--1--|
+                    |--2--|
+    cells     |--0--|1 |2 |-    a moment belongs to the window whose middle is nearest
+
+1. smooth    each label's scores over neighbouring windows
+2. enter     a segment needs a smoothed score of `min_score`, and goes on to both sides while the score stays
+   and leave at `leave_score` or above: it neither begins with a breath of a label nor ends with its dip
+3. merge     segments of one label that a short gap parts
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinpath.errors import UsageError
+
+Seconds = NDArray[np.float64]
+Scores = NDArray[np.floating]
+
+LEAVE_SHARE = 0.5  # of `min_score`; half of it neither flickers nor trails far behind a change
+_TOUCHING_S = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentRules:
+    """How scores become segments.
+
+    Attributes:
+        min_score: The smoothed score at which a segment is seen, above 0 up to 1. Lower finds more, and more
+            that is wrong.
+        merge_s: Segments of one label with a gap up to this become one; 0: only those that touch.
+        smooth_s: How far to both sides scores are averaged, with weights that fall to 0 there; 0: not at all.
+            Longer hides flicker, and activities that are shorter.
+        labels: Look for these only; None: for all that the model knows.
+    """
+
+    min_score: float = 0.3
+    merge_s: float = 2.0
+    smooth_s: float = 2.0
+    labels: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_score <= 1:
+            raise UsageError(
+                f"a lowest score of {self.min_score:g} makes no sense; give one above 0, up to 1"
+            )
+        for what, value_s in (("merging", self.merge_s), ("smoothing", self.smooth_s)):
+            if not 0 <= value_s < math.inf:
+                raise UsageError(f"{what} over {value_s:g} s makes no sense; give seconds from 0")
+        if self.labels is not None and not self.labels:
+            raise UsageError("there is no label to look for; name at least one")
+
+    @property
+    def leave_score(self) -> float:
+        """A segment ends where the smoothed score falls below this."""
+        return self.min_score * LEAVE_SHARE
+
+
+DEFAULT_RULES = SegmentRules()
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One label over some time.
+
+    Attributes:
+        start_s, end_s: Where it lies, in seconds since the first picture, to the millisecond.
+        label: What is seen.
+        index: The model's number for it.
+        mean_score, peak_score: Of the model's own scores, not the smoothed ones, 0 to 1, over its windows.
+        peak_s: The middle of the window with the highest score: where to look first.
+    """
+
+    start_s: float
+    end_s: float
+    label: str
+    index: int
+    mean_score: float
+    peak_score: float
+    peak_s: float
+
+    @property
+    def length_s(self) -> float:
+        return self.end_s - self.start_s
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values, for JSON."""
+        return asdict(self)
+
+
+def find_segments(
+    scores: Scores,
+    starts_s: Seconds,
+    ends_s: Seconds,
+    *,
+    labels: Sequence[str],
+    rules: SegmentRules,
+    every_s: float,
+    until_s: float,
+) -> tuple[Segment, ...]:
+    """All segments in the scores of a video's windows.
+
+    Args:
+        scores: (N, C) in 0 to 1.
+        starts_s, ends_s: (N,) of the windows, in seconds, in order of time.
+        labels: C names.
+        rules: Thresholds, smoothing, merging.
+        every_s: From the start of a window to that of the next, where none is missing.
+        until_s: Where the video ends, or what of it was looked at.
+    Returns:
+        Segments in order of their starts; where these are equal, the higher peak first. Those of one label
+        neither overlap nor touch.
+    """
+    if not len(scores):
+        return ()
+    from_s, to_s = window_cells(starts_s, ends_s, every_s=every_s, until_s=until_s)
+    middles_s = (starts_s + ends_s) / 2
+    wanted = range(len(labels)) if rules.labels is None else [labels.index(label) for label in rules.labels]
+    highest = scores.max(axis=0)
+    found: list[Segment] = []
+    for index in wanted:
+        if highest[index] < rules.min_score:  # smoothing does not lift it
+            continue
+        own = scores[:, index].astype(np.float64)
+        smoothed = smooth(own, middles_s, reach_s=rules.smooth_s)
+        runs = hysteresis(
+            smoothed, enter=rules.min_score, leave=rules.leave_score, breaks=breaks_between(from_s, to_s)
+        )
+        for first, last in merge_runs(runs, from_s, to_s, gap_s=rules.merge_s):
+            within = own[first : last + 1]
+            peak = first + int(within.argmax())
+            found.append(
+                Segment(
+                    start_s=round(float(from_s[first]), 3),
+                    end_s=round(float(to_s[last]), 3),
+                    label=labels[index],
+                    index=index,
+                    mean_score=round(float(within.mean()), 4),
+                    peak_score=round(float(own[peak]), 4),
+                    peak_s=round(float(middles_s[peak]), 3),
+                )
+            )
+    return tuple(sorted(found, key=lambda s: (s.start_s, -s.peak_score, s.index)))
+
+
+def window_cells(
+    starts_s: Seconds, ends_s: Seconds, *, every_s: float, until_s: float
+) -> tuple[Seconds, Seconds]:
+    """The time that each window speaks for: up to half way to the middles of its neighbours.
+
+    Where neighbours are missing it is the window itself or, where windows lie further apart than they are
+    long, `every_s` around its middle.
+
+    Args:
+        starts_s, ends_s: (N,) of the windows, in order of time.
+        every_s: From the start of a window to that of the next.
+        until_s: Where the video ends.
+    Returns:
+        Starts and ends, (N,) each, in seconds. Cells do not overlap and lie within 0 to `until_s`.
+    """
+    middles_s = (starts_s + ends_s) / 2
+    reach_s = np.maximum(ends_s - starts_s, every_s) / 2
+    from_s, to_s = middles_s - reach_s, middles_s + reach_s
+    between_s = (middles_s[:-1] + middles_s[1:]) / 2
+    from_s[1:] = np.maximum(from_s[1:], between_s)
+    to_s[:-1] = np.minimum(to_s[:-1], between_s)
+    return np.clip(from_s, 0, until_s), np.clip(to_s, 0, until_s)
+
+
+def breaks_between(from_s: Seconds, to_s: Seconds) -> NDArray[np.bool_]:
+    """(N,) whether nothing is known of the time just before each cell; the first is none."""
+    breaks = np.zeros(len(from_s), dtype=np.bool_)
+    breaks[1:] = from_s[1:] > to_s[:-1] + _TOUCHING_S
+    return breaks
+
+
+def smooth(scores: Scores, times_s: Seconds, *, reach_s: float) -> NDArray[np.float64]:
+    """Average each score with its neighbours in time, with weights that fall linearly to 0 at `reach_s`.
+
+    Args:
+        scores: (N,).
+        times_s: (N,) increasing.
+        reach_s: 0: the scores as they are.
+    Returns:
+        (N,) between the lowest and the highest score.
+    """
+    values = scores.astype(np.float64)
+    if reach_s <= 0:
+        return values
+    total, weight = values.copy(), np.ones_like(values)
+    for step in range(1, len(values)):
+        weights = 1 - (times_s[step:] - times_s[:-step]) / reach_s
+        weights = np.maximum(weights, 0)
+        if not weights.any():
+            break
+        total[step:] += weights * values[:-step]
+        total[:-step] += weights * values[step:]
+        weight[step:] += weights
+        weight[:-step] += weights
+    return total / weight
+
+
+def hysteresis(
+    scores: Scores, *, enter: float, leave: float, breaks: NDArray[np.bool_] | None = None
+) -> list[tuple[int, int]]:
+    """Runs of scores from `leave` up in which at least one reaches `enter`.
+
+    Args:
+        scores: (N,).
+        enter, leave: enter >= leave.
+        breaks: (N,) where a run may not go on from the window before.
+    Returns:
+        First and last index of each run, in order.
+    """
+    stays = scores >= leave
+    goes_on = stays[1:] & stays[:-1]  # from each window to the next
+    if breaks is not None:
+        goes_on &= ~breaks[1:]
+    firsts = np.flatnonzero(stays & ~np.concatenate([[False], goes_on]))
+    lasts = np.flatnonzero(stays & ~np.concatenate([goes_on, [False]]))
+    return [
+        (int(first), int(last))
+        for first, last in zip(firsts, lasts, strict=True)
+        if scores[first : last + 1].max() >= enter
+    ]
+
+
+def merge_runs(
+    runs: Sequence[tuple[int, int]], from_s: Seconds, to_s: Seconds, *, gap_s: float
+) -> list[tuple[int, int]]:
+    """Join runs that lie at most `gap_s` apart.
+
+    Args:
+        runs: First and last window of each, in order.
+        from_s, to_s: (N,) the cells of the windows.
+        gap_s: 0 joins those that touch.
+    """
+    merged: list[tuple[int, int]] = []
+    for first, last in runs:
+        if merged and from_s[first] - to_s[merged[-1][1]] <= gap_s + _TOUCHING_S:
+            merged[-1] = (merged[-1][0], last)
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def clock(time_s: float, digits: int = 1) -> str:
+    """Seconds as people read them: 0:07.5, 12:07.5, 1:12:07.5."""
+    ticks = round(time_s * 10**digits)
+    seconds, fraction = divmod(ticks, 10**digits)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+    return f"{text}.{fraction:0{digits}}" if digits else text
