@@ -8,6 +8,7 @@
     │   └── MissingExtra            2   an optional dependency is not installed
     ├── InputError                  3   a file that cannot be used
     │   ├── NotAFile                3   missing, a folder, a pipe, a device
+    │   ├── SourceLost              3   a camera or an address that does not open, or broke off for good
     │   └── VideoError              3
     │       ├── NotAVideo           3   the bytes are no video (or the index is lost)
     │       ├── NoVideoStream       3   for example audio only
@@ -66,6 +67,10 @@ class InputError(TwinpathError):
 
 
 class NotAFile(InputError):
+    pass
+
+
+class SourceLost(InputError):
     pass
 
 

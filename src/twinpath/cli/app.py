@@ -14,6 +14,7 @@ from twinpath.cli.features import features
 from twinpath.cli.labels import labels
 from twinpath.cli.models import models
 from twinpath.cli.options import Debug
+from twinpath.cli.stream import stream
 from twinpath.cli.synthetic import synthetic
 from twinpath.cli.test import test
 from twinpath.cli.timeline import timeline
@@ -47,6 +48,7 @@ def _options(
 
 app.command()(demo)
 app.command()(classify)
+app.command()(stream)
 app.command()(timeline)
 app.command()(features)
 app.add_typer(models, name="models")

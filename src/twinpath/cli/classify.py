@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,12 +20,8 @@ from twinpath.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from twinpath.engine.base import EngineWish
     from twinpath.recognize.classify import Classifier
     from twinpath.recognize.results import Classification
-    from twinpath.zoo.records import Record
-
-OFFERED = "slowfast_r50_8x8.ptv_k400"  # the download to offer: good, and runs on a CPU in seconds
 
 
 def classify(
@@ -60,6 +55,7 @@ def classify(
     debug: Debug = False,
 ) -> None:
     """Tell which activity each video shows."""
+    from twinpath.cli.loading import best_cached_or_offered, load_classifier
     from twinpath.engine.base import EngineWish
     from twinpath.errors import PartialFailure, UsageError
     from twinpath.recognize.views import Views
@@ -75,23 +71,11 @@ def classify(
 
         open_video(paths[0]).close()
     began_s = time.perf_counter()
-    classifier = _load(model or _best_cached_or_offered().name, weights, wish)
+    classifier = load_classifier(model or best_cached_or_offered().name, weights, wish)
     load_s = time.perf_counter() - began_s
     failed = _run(classifier, paths, start_s=start, views=views, top=top, json=json, load_s=load_s)
     if failed:
         raise PartialFailure(f"{failed} of {len(paths)} videos could not be used; each is named above")
-
-
-def _load(model: str, weights: Path | None, wish: EngineWish) -> Classifier:
-    from twinpath.cli.console import say
-    from twinpath.recognize.classify import Classifier
-    from twinpath.weights.fetch import progress_bar
-
-    tell = say if sys.stderr.isatty() else None
-    if tell:
-        tell(f"loading {model} …")
-    with progress_bar(f"downloading {model}") as progress:
-        return Classifier(model, weights, wish=wish, progress=progress, say=tell)
 
 
 def _run(
@@ -151,28 +135,3 @@ def _print(answer: Classification, load_s: float, *, is_first: bool) -> None:
         elif is_first:
             say(f"warning: {warning}")
     say(f"decoded in {answer.timing_s['decode']:.2f} s, classified in {answer.timing_s['infer']:.2f} s")
-
-
-def _best_cached_or_offered() -> Record:
-    """The best Kinetics weights on this machine; else ask to download some, or say how to get them."""
-    from twinpath.cli.console import say
-    from twinpath.errors import UsageError
-    from twinpath.weights.fetch import cached_path
-    from twinpath.zoo.records import record, records
-
-    kinetics = [r for r in records() if r.dataset.startswith("kinetics")]
-    cached = [r for r in kinetics if cached_path(r).is_file()]
-    if cached:
-        best = max(cached, key=lambda r: r.top1 or 0.0)
-        say(f"using {best.name}, the best Kinetics weights in the cache (--model chooses)")
-        return best
-    offered = record(OFFERED)
-    if sys.stdin.isatty() and sys.stderr.isatty():
-        question = f"No weights for real video are on this machine. Download {offered.name} (264 MB)?"
-        if typer.confirm(question, default=True, err=True):
-            return offered
-    raise UsageError(
-        f"no weights for real video are on this machine; --model {offered.name} downloads some; "
-        f"offline, fetch {offered.url} elsewhere and put it at {cached_path(offered)}; "
-        "`twinpath demo` shows a classified video without any download"
-    )

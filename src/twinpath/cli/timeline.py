@@ -184,10 +184,10 @@ def _check_folder(out: Path) -> None:
 
 def _model_name(model: str | None) -> str:
     """In full, with its weights, since `slowfast_r50_8x8` may mean others tomorrow."""
-    from twinpath.cli.classify import _best_cached_or_offered
+    from twinpath.cli.loading import best_cached_or_offered
     from twinpath.zoo.create import resolve
 
-    architecture, record = resolve(model or _best_cached_or_offered().name)
+    architecture, record = resolve(model or best_cached_or_offered().name)
     return record.name if record else architecture.name
 
 
@@ -235,8 +235,8 @@ def _shortened(name: str) -> str:
 
 
 def _load(model: str, weights: Path | None, wish: EngineWish) -> Classifier:
-    from twinpath.cli.classify import _load as load
     from twinpath.cli.console import say
+    from twinpath.cli.loading import load_classifier as load
 
     began_s = time.perf_counter()
     classifier = load(model, weights, wish)

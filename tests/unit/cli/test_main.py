@@ -13,7 +13,7 @@ import typer
 
 import twinpath.cli.app
 from twinpath.cli import main
-from twinpath.cli.classify import _best_cached_or_offered
+from twinpath.cli.loading import best_cached_or_offered
 from twinpath.errors import CorruptVideo, DownloadFailed, PartialFailure, TwinpathError, UsageError
 from twinpath.weights.fetch import cached_path
 from twinpath.zoo.records import record
@@ -104,9 +104,9 @@ def test_the_best_kinetics_weights_in_the_cache_are_taken(
 ) -> None:
     put("slow_r50_4x16.ptv_k400")
     put("slow_r50_8x8.ptv_ssv2")
-    assert _best_cached_or_offered().name == "slow_r50_4x16.ptv_k400"
+    assert best_cached_or_offered().name == "slow_r50_4x16.ptv_k400"
     put("slow_r50_8x8.ptv_k400")
-    assert _best_cached_or_offered().name == "slow_r50_8x8.ptv_k400"
+    assert best_cached_or_offered().name == "slow_r50_8x8.ptv_k400"
     assert "using slow_r50_8x8.ptv_k400, the best Kinetics weights" in capsys.readouterr().err
 
 
@@ -124,9 +124,9 @@ def test_on_a_terminal_a_download_is_offered(
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     if agreed:
-        assert _best_cached_or_offered().name == "slowfast_r50_8x8.ptv_k400"
+        assert best_cached_or_offered().name == "slowfast_r50_8x8.ptv_k400"
     else:
         with pytest.raises(UsageError, match="twinpath demo"):
-            _best_cached_or_offered()
+            best_cached_or_offered()
     assert len(asked) == 1
     assert re.search(r"Download slowfast_r50_8x8\.ptv_k400 \(\d+ MB\)\?", asked[0])

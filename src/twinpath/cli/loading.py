@@ -1,0 +1,54 @@
+"""Gets a model ready for a command: the one asked for, or the best one there is."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from twinpath.engine.base import EngineWish
+    from twinpath.recognize.classify import Classifier
+    from twinpath.zoo.records import Record
+
+OFFERED = "slowfast_r50_8x8.ptv_k400"  # the download to offer: good, and runs on a CPU in seconds
+
+
+def load_classifier(model: str, weights: Path | None, wish: EngineWish) -> Classifier:
+    """Load a model, telling on a terminal what takes its time."""
+    from twinpath.cli.console import say
+    from twinpath.recognize.classify import Classifier
+    from twinpath.weights.fetch import progress_bar
+
+    tell = say if sys.stderr.isatty() else None
+    if tell:
+        tell(f"loading {model} …")
+    with progress_bar(f"downloading {model}") as progress:
+        return Classifier(model, weights, wish=wish, progress=progress, say=tell)
+
+
+def best_cached_or_offered() -> Record:
+    """The best Kinetics weights on this machine; else ask to download some, or say how to get them."""
+    from twinpath.cli.console import say
+    from twinpath.errors import UsageError
+    from twinpath.weights.fetch import cached_path
+    from twinpath.zoo.records import record, records
+
+    kinetics = [r for r in records() if r.dataset.startswith("kinetics")]
+    cached = [r for r in kinetics if cached_path(r).is_file()]
+    if cached:
+        best = max(cached, key=lambda r: r.top1 or 0.0)
+        say(f"using {best.name}, the best Kinetics weights in the cache (--model chooses)")
+        return best
+    offered = record(OFFERED)
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        question = f"No weights for real video are on this machine. Download {offered.name} (264 MB)?"
+        if typer.confirm(question, default=True, err=True):
+            return offered
+    raise UsageError(
+        f"no weights for real video are on this machine; --model {offered.name} downloads some; "
+        f"offline, fetch {offered.url} elsewhere and put it at {cached_path(offered)}; "
+        "`twinpath demo` shows a classified video without any download"
+    )

@@ -1,0 +1,469 @@
+"""`twinpath stream`: what happens now, from a camera, an address or a file played at its own speed."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, cast
+
+import typer
+
+from twinpath.cli.options import (
+    CompileOption,
+    Debug,
+    Device,
+    EngineOption,
+    PrecisionOption,
+    ThreadsOption,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.console import RenderableType
+
+    from twinpath.recognize.classify import Classifier
+    from twinpath.recognize.results import Prediction
+    from twinpath.recognize.stream import Counters, LiveRecognition, StreamAnswer
+    from twinpath.render.live import AnnotatedFile, LiveWindow
+    from twinpath.video.live import LiveFrame, LiveReader, Network, Retry
+
+TICK_S = 0.1  # between two looks at the clock and the counters
+
+
+def stream(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="A camera (0, /dev/video0), an rtsp:// or http:// URL, a file."
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A name of `twinpath models list`.  [default: the best Kinetics weights on this machine]",
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A weight file to use with the model.")
+    ] = None,
+    every: Annotated[float, typer.Option(metavar="S", help="From one answer to the next, in seconds.")] = 1.0,
+    top_k: Annotated[int, typer.Option("--top-k", min=1, metavar="K", help="How many labels to show.")] = 5,
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, metavar="P", help="Leave out labels with a lower score.")
+    ] = 0.0,
+    stop_after: Annotated[
+        float | None, typer.Option("--for", min=0, metavar="S", help="Stop so long after the first picture.")
+    ] = None,
+    realtime: Annotated[
+        bool | None,
+        typer.Option(
+            "--realtime/--no-realtime",
+            help="Play at its own speed, not as fast as it comes.  [default: files]",
+        ),
+    ] = None,
+    annotate: Annotated[
+        Path | None, typer.Option(metavar="FILE.mp4", help="Write the pictures with the answers on them.")
+    ] = None,
+    window: Annotated[bool, typer.Option("--window", help="Show the pictures; q closes.")] = False,
+    max_retries: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Give up after so many failed tries.  [default: 8]"),
+    ] = None,
+    retry_for: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="S", help="Give up so long after the last picture; inf: never."),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, metavar="S", help="To wait for a server's answer or next data.")
+    ] = 10.0,
+    transport: Annotated[
+        str, typer.Option("--rtsp-transport", metavar="NAME", help="tcp, or udp, which waits for nothing.")
+    ] = "tcp",
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Accept any certificate of an rtsps:// or https:// server.")
+    ] = False,
+    device: Device = "auto",
+    engine: EngineOption = "auto",
+    precision: PrecisionOption = "auto",
+    threads: ThreadsOption = None,
+    compile: CompileOption = False,
+    json: Annotated[
+        bool | None,
+        typer.Option("--json/--no-json", help="JSON lines.  [default: where stdout is no terminal]"),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Tell what happens now, again and again, until the source ends, Ctrl-C or --for.
+
+    Answers are about the newest seconds, as many as the model sees. What comes faster than it can be
+    classified is skipped and counted. A source that breaks off is opened again, after ever longer waits.
+    """
+    from twinpath.cli.console import say
+    from twinpath.cli.loading import best_cached_or_offered, load_classifier
+    from twinpath.engine.base import EngineWish
+    from twinpath.errors import UsageError
+    from twinpath.recognize.stream import check_every
+    from twinpath.video.live import LiveReader, parse_source
+
+    if model is None and weights is not None:
+        raise UsageError("--weights needs --model: the name of the network that the file is for")
+    check_every(every)
+    wish = EngineWish.parse(engine, device, precision, threads, compile=compile)
+    stop = threading.Event()
+    reader = LiveReader(
+        parse_source(source),
+        stop=stop,
+        tell=say,
+        realtime=realtime,
+        retry=_retry(max_retries, retry_for),
+        network=_network(timeout, transport, insecure=insecure),
+    )
+    reader.check()  # a bad file should not wait for a network to load
+    views = _views(reader, annotate, show=window)
+    classifier = load_classifier(model or best_cached_or_offered().name, weights, wish)
+    say(f"{classifier.model} on {classifier.engine(1).describe()}; reading {reader.source.shown}")
+    live = _live(classifier, reader, stop, views, every_s=every, top_k=top_k, min_score=min_score)
+    as_json = not sys.stdout.isatty() if json is None else json
+    _go(live, views, _screen(classifier, reader, live, as_json=as_json), _Tally(reader, views), stop_after)
+
+
+def _network(timeout_s: float, transport: str, *, insecure: bool) -> Network:
+    from twinpath.errors import UsageError
+    from twinpath.video.live import Network
+
+    if transport not in ("tcp", "udp"):
+        raise UsageError(f"--rtsp-transport {transport!r}: give tcp or udp")
+    chosen = cast('Literal["tcp", "udp"]', transport)
+    return Network(timeout_s=timeout_s, rtsp_transport=chosen, verify=not insecure)
+
+
+def _retry(max_retries: int | None, retry_for_s: float | None) -> Retry:
+    """A limit in seconds alone stands for itself: the number of tries is then free."""
+    from twinpath.video.live import Retry
+
+    if retry_for_s is None:
+        return Retry() if max_retries is None else Retry(max_retries=max_retries)
+    return Retry(max_retries=max_retries, max_s=retry_for_s)
+
+
+def _views(reader: LiveReader, annotate: Path | None, *, show: bool) -> _Views:
+    """What shows pictures; found out now whether it can."""
+    from twinpath.errors import UsageError
+    from twinpath.render.live import AnnotatedFile, LiveWindow
+
+    views = _Views()
+    if annotate is not None:
+        if annotate.suffix.lower() != ".mp4":
+            raise UsageError(f"--annotate {annotate}: give the name of an MP4 file, something.mp4")
+        source = Path(reader.source.address)
+        if (
+            reader.source.kind == "file"
+            and annotate.exists()
+            and source.exists()
+            and annotate.samefile(source)
+        ):
+            raise UsageError(
+                f"--annotate {annotate} would replace the video that is played; give another name"
+            )
+        views.file = AnnotatedFile(annotate, reader)
+    if show:
+        views.window = LiveWindow(f"twinpath: {reader.source.shown}")
+    return views
+
+
+@dataclass
+class _Views:
+    """Where pictures go, beside the model.
+
+    Attributes:
+        first_at_s: When the first picture came, on `time.monotonic`.
+    """
+
+    file: AnnotatedFile | None = None
+    window: LiveWindow | None = None
+    first_at_s: float | None = None
+
+    def add(self, frame: LiveFrame) -> None:
+        """Called in the reading thread."""
+        if self.first_at_s is None:
+            self.first_at_s = time.monotonic()
+        if self.file is not None:
+            self.file.add(frame)
+        if self.window is not None:
+            self.window.add(frame)
+
+    def answer(self, predictions: Sequence[Prediction]) -> None:
+        for view in (self.file, self.window):
+            if view is not None:
+                view.overlay.predictions = predictions
+
+    def is_over(self, stop_after_s: float | None) -> bool:
+        if self.window is not None and not self.window.is_open:
+            return True
+        return (
+            stop_after_s is not None
+            and self.first_at_s is not None
+            and time.monotonic() - self.first_at_s >= stop_after_s
+        )
+
+    def close(self) -> None:
+        """Raises: what finishing the file raises."""
+        if self.window is not None:
+            self.window.close()
+        if self.file is not None:
+            self.file.close()
+
+
+def _live(
+    classifier: Classifier,
+    reader: LiveReader,
+    stop: threading.Event,
+    views: _Views,
+    *,
+    every_s: float,
+    top_k: int,
+    min_score: float,
+) -> LiveRecognition:
+    from twinpath.cli.console import say
+    from twinpath.recognize.stream import LiveRecognition
+    from twinpath.recognize.views import clip_at
+    from twinpath.video.sampling import clip_span_s
+
+    spec = classifier.spec
+    told: set[str] = set()
+
+    def classify(clip: NDArray[np.uint8]) -> list[Prediction]:
+        answer = classifier(clip, top_k=top_k)
+        for warning in set(answer.warnings) - told:
+            told.add(warning)
+            say(f"warning: {warning}")
+        return [prediction for prediction in answer.predictions if prediction.score >= min_score]
+
+    return LiveRecognition(
+        reader,
+        classify,
+        stop=stop,
+        select=lambda start_s: clip_at(spec, start_s),
+        span_s=clip_span_s(spec.num_frames, spec.sampling_rate),
+        every_s=every_s,
+        on_frame=views.add,
+        warm_up=classifier.engine(1).warm_up,
+    )
+
+
+def _go(
+    live: LiveRecognition, views: _Views, screen: _Screen, tally: _Tally, stop_after_s: float | None
+) -> None:
+    """Show answers until the source ends or something stops it; then finish the file and sum up."""
+    stopped: BaseException | None = None
+    try:
+        with screen, live:
+            for answer in live.answers(tick_s=TICK_S):
+                if answer is not None:
+                    tally.add(answer)
+                    views.answer(answer.predictions)
+                screen.show(answer)
+                if views.is_over(stop_after_s):
+                    tally.reason = "stopped as asked"
+                    break
+    except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 - raised again in _tell
+        stopped = error
+    tally.counters = live.counters
+    try:
+        views.close()
+    except OSError as error:
+        stopped = stopped or error
+    _tell(screen, tally, stopped)
+
+
+def _tell(screen: _Screen, tally: _Tally, stopped: BaseException | None) -> None:
+    """Sum up; where something stopped the work, raise that."""
+    from twinpath.cli.console import say
+    from twinpath.errors import Interrupted, Terminated
+
+    if isinstance(stopped, BrokenPipeError):  # nobody reads any more
+        raise stopped
+    if isinstance(stopped, KeyboardInterrupt):
+        tally.reason, stopped = "interrupted", Interrupted(f"stopped; {tally}")
+    elif isinstance(stopped, SystemExit):  # SIGTERM
+        tally.reason, stopped = "terminated", Terminated(f"terminated; {tally}")
+    elif stopped is not None:
+        tally.reason = "failed"
+        say(str(tally))
+    else:
+        say(f"{tally.reason}; {tally}")
+    screen.end(tally)
+    if stopped is not None:
+        raise stopped
+
+
+class _Tally:
+    """What there is to say at the end.
+
+    Attributes:
+        reason: Why it ended.
+        counters: The last ones.
+    """
+
+    def __init__(self, reader: LiveReader, views: _Views) -> None:
+        self.reason = "end of the source"
+        self.counters: Counters | None = None
+        self._reader = reader
+        self._views = views
+        self._latencies_s = (0.0, 0.0)  # sum, maximum
+        self._answers = 0
+
+    def add(self, answer: StreamAnswer) -> None:
+        self._answers += 1
+        total_s, most_s = self._latencies_s
+        self._latencies_s = (total_s + answer.latency_s, max(most_s, answer.latency_s))
+
+    @property
+    def mean_latency_s(self) -> float:
+        return self._latencies_s[0] / max(self._answers, 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        assert self.counters is not None
+        file = self._views.file
+        written = (
+            {"frames_written": file.frames_written, "frames_left_out": file.frames_left_out} if file else {}
+        )
+        return {
+            "reason": self.reason,
+            **asdict(self.counters),
+            "latency_mean_s": round(self.mean_latency_s, 3),
+            "latency_max_s": round(self._latencies_s[1], 3),
+            "reconnects": self._reader.reconnects,
+            "packets_damaged": self._reader.damaged,
+            **written,
+        }
+
+    def __str__(self) -> str:
+        counters, file = self.counters, self._views.file
+        assert counters is not None
+        parts = [
+            f"{counters.windows} windows answered, {counters.windows_skipped} skipped",
+            f"{counters.frames_read} frames read, {counters.frames_used} used, "
+            f"{counters.frames_dropped} dropped",
+        ]
+        if self._answers:
+            parts.append(f"latency {self.mean_latency_s:.2f} s, at most {self._latencies_s[1]:.2f} s")
+        if self._reader.reconnects:
+            parts.append(f"reconnections: {self._reader.reconnects}")
+        if self._reader.damaged:
+            parts.append(f"damaged packets: {self._reader.damaged}")
+        if file is not None and file.frames_written:
+            left_out = f", {file.frames_left_out} left out" if file.frames_left_out else ""
+            parts.append(f"wrote {file.path} ({file.frames_written} frames{left_out})")
+        return "; ".join(parts)
+
+
+class _Screen(AbstractContextManager[None], Protocol):
+    """Where answers go, on stdout."""
+
+    def show(self, answer: StreamAnswer | None) -> None:
+        """A new answer; None: some time has passed."""
+
+    def end(self, tally: _Tally) -> None: ...
+
+
+def _screen(classifier: Classifier, reader: LiveReader, live: LiveRecognition, *, as_json: bool) -> _Screen:
+    if as_json:
+        return _JsonLines(classifier.model, reader.source.shown)
+    if sys.stdout.isatty():
+        return _LiveTable(reader.source.shown, live)
+    return _Lines()
+
+
+class _Lines:
+    """One line of text for each answer."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, answer: StreamAnswer | None) -> None:
+        if answer is not None:
+            said = ", ".join(f"{p.label} {100 * p.score:.1f} %" for p in answer.predictions) or "-"
+            print(f"{answer.start_s:.1f}-{answer.end_s:.1f} s  {said}", flush=True)
+
+    def end(self, tally: _Tally) -> None:
+        pass
+
+
+class _JsonLines(_Lines):
+    """One object for each answer, and one at the end."""
+
+    def __init__(self, model: str, source: str) -> None:
+        self._who = {"source": source, "model": model}
+
+    def show(self, answer: StreamAnswer | None) -> None:
+        from twinpath.cli.console import print_json
+
+        if answer is not None:
+            print_json({"event": "window", **self._who, **answer.to_dict()})
+
+    def end(self, tally: _Tally) -> None:
+        from twinpath.cli.console import print_json
+
+        print_json({"event": "end", **self._who, **tally.to_dict()})
+
+
+class _LiveTable(_Lines):
+    """One table that changes, on a terminal. Notes on stderr scroll above it."""
+
+    def __init__(self, source: str, live: LiveRecognition) -> None:
+        from rich.live import Live
+
+        from twinpath.cli.console import stdout_console
+
+        self._source = source
+        self._live = live
+        self._answer: StreamAnswer | None = None
+        self._table = Live(
+            console=stdout_console(),
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=sys.stderr.isatty(),
+        )
+
+    def __enter__(self) -> None:
+        self._table.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._table.stop()
+
+    def show(self, answer: StreamAnswer | None) -> None:
+        self._answer = answer or self._answer
+        self._table.update(self._draw(), refresh=True)
+
+    def _draw(self) -> RenderableType:
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        from twinpath.cli.console import bar
+
+        counters, answer = self._live.counters, self._answer
+        table = Table.grid(padding=(0, 2))
+        when = "waiting for pictures"
+        if answer is not None:
+            when = f"{answer.start_s:.1f} to {answer.end_s:.1f} s, answered {answer.latency_s:.2f} s later"
+            for p in answer.predictions:
+                table.add_row(Text(p.label), Text(bar(p.score), style="cyan"), f"{100 * p.score:.1f} %")
+        elif counters.frames_read:
+            when = "filling the first window"
+        footer = (
+            f"{counters.frames_read} frames, {counters.frames_dropped} dropped; "
+            f"{counters.windows} windows, {counters.windows_skipped} skipped"
+        )
+        return Group(Text(f"{self._source}  {when}", style="bold"), table, Text(footer, style="dim"))

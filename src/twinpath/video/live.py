@@ -1,0 +1,554 @@
+"""Pictures as they come: from a camera, an RTSP or HTTP address, or a file played at its own speed.
+
+    stop = threading.Event()
+    for frame in LiveReader(parse_source("rtsp://camera/stream"), stop=stop):
+        frame.time_s, frame.picture     # seconds since the first picture; an undecoded-to-RGB VideoFrame
+
+An address comes from the user alone. What kind of source it is decides which protocols and formats FFmpeg may
+use, so that nothing which a server sends makes it open a file or a device. Playlists (HLS, DASH) name further
+addresses and are refused. Messages name a source without its password.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from random import uniform
+from typing import Literal, Protocol
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from twinpath.errors import (
+    CorruptVideo,
+    LimitExceeded,
+    NoFrames,
+    NoVideoStream,
+    SourceLost,
+    UnsupportedCodec,
+    UsageError,
+)
+from twinpath.video.damage import DamageReport
+from twinpath.video.passes import DecodePass
+from twinpath.video.sniff import FORMAT_WHITELIST
+from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, open_video, show
+
+Kind = Literal["file", "camera", "rtsp", "http"]
+
+_URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_CAMERA = re.compile(r"/dev/(video\d+|v4l/.+)")
+#: Where a camera's number leads, for each system: FFmpeg's input device, and what it calls the camera.
+CAMERAS = {"linux": ("video4linux2", "/dev/video{}"), "darwin": ("avfoundation", "{}:none")}
+
+_HTTP_FORMATS = FORMAT_WHITELIST + ",flv,live_flv,mpjpeg,mjpeg"
+_WITHOUT_CLOCK = frozenset({"mpjpeg", "mjpeg", "h264", "hevc"})  # FFmpeg invents times for these
+_DECODER_THREADS = 4  # each holds one picture back
+_SANE_FPS = (Fraction(1, 100), Fraction(1000))
+_DEFAULT_FPS = 25.0
+_MICROSECOND = Fraction(1, 1_000_000)
+_MAX_READ_ERRORS = 64  # in a row
+_JUMP_BACK_S, _JUMP_AHEAD_S = 0.5, 10.0  # more than this is another recording, or a clock that was set
+_CLOCK_DRIFT = 1e-3  # of a source against this machine's clock: more than any quartz
+_CLOSED = "the connection was closed"
+_NO_PLAYLIST = (
+    "give the address of an MPEG-TS, MJPEG, MP4, Matroska or FLV stream, not of a page or of a playlist "
+    "(HLS, DASH), which names other addresses"
+)
+_NEAR_END_S = 1.0  # a stream that ends this near to the length it claims has ended, not broken
+
+
+@dataclass(frozen=True)
+class Source:
+    """What to read.
+
+    Attributes:
+        kind: What it is, and with that what FFmpeg may open.
+        address: A path, or what FFmpeg opens; may hold a password.
+        shown: The same for people, without user, password and query.
+        format: FFmpeg's demuxer; None: told by the content.
+    """
+
+    kind: Kind
+    address: str = field(repr=False)
+    shown: str
+    format: str | None = None
+
+
+def parse_source(text: str) -> Source:
+    """Read what the user typed: a camera's number or device, an RTSP or HTTP URL, or a file's name.
+
+    Raises:
+        UsageError: A URL of another kind, or a camera's number on a system whose cameras have none.
+    """
+    if re.fullmatch(r"\d{1,3}", text):
+        if sys.platform not in CAMERAS:
+            raise UsageError(f"camera {text}: cameras have numbers on Linux and macOS only")
+        device_format, pattern = CAMERAS[sys.platform]
+        return Source("camera", pattern.format(int(text)), f"camera {int(text)}", device_format)
+    if _CAMERA.fullmatch(text):
+        return Source("camera", text, text, CAMERAS["linux"][0])
+    url = _URL.match(text)
+    if url is None:
+        return Source("file", text, show(Path(text)))
+    scheme, shown = url["scheme"].lower(), without_secrets(text)
+    if scheme in ("rtsp", "rtsps"):
+        return Source("rtsp", text, shown, "rtsp")
+    if scheme in ("http", "https"):
+        return Source("http", text, shown)
+    raise UsageError(f"{shown}: give a camera (0), an rtsp://, rtsps://, http:// or https:// URL, or a file")
+
+
+def without_secrets(url: str) -> str:
+    """A URL for messages: without user and password, and without the query, which may hold a token."""
+    shown = re.sub(r"(?<=://).*@", "***@", url, flags=re.DOTALL)  # up to the last @: a password may hold one
+    shown = re.sub(r"\?.*", "?***", shown, flags=re.DOTALL)
+    return shown if shown.isprintable() else ascii(shown)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """How often and how long to try again, counted from the last picture that came.
+
+    The waits double from `first_wait_s` to `longest_wait_s`, and each is shortened by up to a half at random,
+    so that many readers of one server do not come back at once.
+    """
+
+    max_retries: int | None = 8  # with these waits about a minute and a half; None: any number
+    max_s: float = float("inf")
+    first_wait_s: float = 0.5
+    longest_wait_s: float = 30.0
+
+    def wait_s(self, retry: int) -> float:
+        """How long to wait before a retry, the first of which is number 1."""
+        longest_s: float = min(self.first_wait_s * 2.0 ** min(retry - 1, 32), self.longest_wait_s)
+        return longest_s * uniform(0.5, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """How to talk to a server.
+
+    Attributes:
+        timeout_s: To wait for an answer or for the next data.
+        rtsp_transport: "tcp" loses nothing and passes firewalls; "udp" does not wait for what is lost.
+        verify: Refuse a server whose certificate is not valid for its name.
+    """
+
+    timeout_s: float = 10.0
+    rtsp_transport: Literal["tcp", "udp"] = "tcp"
+    verify: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class LiveFrame:
+    """One picture.
+
+    Attributes:
+        picture: As decoded; `passes.RgbConverter` turns it into RGB.
+        time_s: Presentation time in seconds since the first picture of all. After an interruption it goes on
+            by the clock on the wall. Never less than that of the frame before.
+        due_s: When the picture could have been here, on `time.monotonic`: if it came later than those before
+            it, for example since decoding is slower than the source, by that much before it came.
+        segment: Counts up at every interruption, and where the source's clock jumps.
+    """
+
+    picture: VideoFrame
+    time_s: float
+    due_s: float
+    segment: int
+
+
+class LiveReader:
+    """Reads a source until it ends or `stop` is set, over interruptions. Iterate once, in one thread.
+
+    Attributes:
+        fps: The frame rate that the source claims; 25 until it is known.
+        reconnects: How often it came back.
+        damaged: Packets that could not be read or decoded.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        stop: threading.Event,
+        tell: Callable[[str], None],
+        realtime: bool | None = None,
+        retry: Retry | None = None,
+        network: Network | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            stop: Ends the iteration at the next picture, or at the latest after the network's time-out.
+            tell: Gets a line for the user about each interruption and about a damaged file.
+            realtime: Give each picture when its time has come, not earlier. None: where the source is a file,
+                here or behind HTTP.
+            retry: When to give up.
+            network: For URLs.
+            limits: `max_pixels` alone: a stream may be of any length.
+        """
+        self.source = source
+        self.fps = _DEFAULT_FPS
+        self.reconnects = 0
+        self.damaged = 0
+        self._stop = stop
+        self._tell = tell
+        self._realtime = realtime
+        self._retry = retry or Retry()
+        self._network = network or Network()
+        self._limits = replace(limits, max_frames=None, max_seconds=None)
+        self._clock = _LiveClock()
+        self._failures = 0
+        self._lost_at_s = time.monotonic()
+
+    def __iter__(self) -> Iterator[LiveFrame]:
+        """Yield the pictures.
+
+        Raises:
+            SourceLost: It does not open, or does not come back, within the limits of `retry`.
+            InputError, LimitExceeded: It holds no video that can be read; for a file as `open_video`.
+        """
+        self._lost_at_s = time.monotonic()
+        while not self._stop.is_set():
+            try:
+                with closing(self._connect()) as connection:
+                    yield from self._play(connection)
+                if not (self._clock.started or self._stop.is_set()):
+                    raise NoFrames(f"{self.source.shown} sends no picture that decodes; check the source")
+                return
+            except _Lost as error:
+                lost = error
+            if not self._stop.is_set():
+                self._wait_after(lost)
+
+    def check(self) -> None:
+        """Find out now whether a file can be opened; URLs and cameras are left alone.
+
+        Raises: everything that `open_video` raises.
+        """
+        if self.source.kind == "file":
+            open_video(self.source.address, limits=self._limits).close()
+
+    def _connect(self) -> _Connection:
+        if self.source.kind == "file":
+            return _FileConnection(self.source, self._limits, self._tell)
+        return _LiveConnection(self.source, self._network, self._limits)
+
+    def _play(self, connection: _Connection) -> Iterator[LiveFrame]:
+        self.fps = connection.fps
+        is_paced = connection.is_recorded if self._realtime is None else self._realtime
+        self._clock.interrupted(is_paced=is_paced)
+        damaged_before = self.damaged
+        for own_s, picture in connection.pictures():
+            if self._failures:
+                self._came_back()
+            frame = self._clock.frame(picture, own_s)
+            self.damaged = damaged_before + connection.damaged
+            if is_paced:
+                self._stop.wait(max(0.0, frame.due_s - time.monotonic()))
+            if self._stop.is_set():
+                return
+            yield frame
+            self._lost_at_s = time.monotonic()
+
+    def _came_back(self) -> None:
+        self._failures = 0
+        if self._clock.started:
+            self.reconnects += 1
+            self._tell(f"{self.source.shown}: back after {time.monotonic() - self._lost_at_s:.1f} s")
+
+    def _wait_after(self, lost: _Lost) -> None:
+        """Say what happened, and wait before the next try.
+
+        Raises: SourceLost: there is no next try.
+        """
+        retry, shown = self._retry, self.source.shown
+        self._failures += 1
+        wait_s = retry.wait_s(self._failures)
+        tried_s = time.monotonic() - self._lost_at_s
+        out_of_tries = retry.max_retries is not None and self._failures > retry.max_retries
+        out_of_time = tried_s + wait_s > retry.max_s
+        hopeless = lost.is_final and not self._clock.started
+        if hopeless or out_of_tries or out_of_time:
+            tries = f" ({self._failures - 1} retries in {tried_s:.0f} s)" if self._failures > 1 else ""
+            what = "is lost" if self._clock.started else "cannot be read"
+            raise SourceLost(f"{shown} {what}: {lost}{tries}; {lost.advice}")
+        of = "" if retry.max_retries is None else f" of {retry.max_retries}"
+        self._tell(f"{shown}: {lost}; retry {self._failures}{of} in {wait_s:.1f} s")
+        self._stop.wait(wait_s)
+
+
+class _Lost(Exception):
+    """A source that does not open, or broke off. Never holds what FFmpeg says, which names the address."""
+
+    def __init__(self, reason: str, *, is_final: bool = False, advice: str = "check the address") -> None:
+        super().__init__(reason)
+        self.is_final = is_final  # trying again mends nothing, if it never worked
+        self.advice = advice
+
+
+class _LiveClock:
+    """Times of a stream that goes on over interruptions.
+
+    Attributes:
+        started: Whether there was a frame.
+    """
+
+    def __init__(self) -> None:
+        self.started = False
+        self._is_paced = False
+        self._began_s = 0.0  # when the first frame came, on time.monotonic
+        self._last_s = 0.0  # time of the last frame
+        self._last_came_s = 0.0
+        self._segment = 0
+        self._shift_s: float | None = None  # from the source's own time to ours
+        self._lead_s = 0.0  # by how much frames come after their time, if they are not late
+
+    def interrupted(self, *, is_paced: bool) -> None:
+        """The next frame belongs to another segment.
+
+        Args: is_paced: Pictures will wait for their time; one that is there early makes no other late.
+        """
+        self._shift_s = None
+        self._is_paced = is_paced
+
+    def frame(self, picture: VideoFrame, own_s: float | None) -> LiveFrame:
+        """Args: own_s: The time that the source gives it, in seconds; None: it has no clock."""
+        came_s = time.monotonic()
+        if not self.started:
+            self.started, self._began_s, self._last_came_s = True, came_s, came_s
+        by_arrival_s = max(came_s - self._began_s, self._last_s)
+        time_s = by_arrival_s
+        if self._shift_s is not None and own_s is not None:
+            time_s = own_s + self._shift_s
+            if not -_JUMP_BACK_S <= time_s - self._last_s <= _JUMP_AHEAD_S:
+                self._shift_s = None
+        if self._shift_s is None:
+            time_s = by_arrival_s
+            self._shift_s = time_s - (own_s or 0.0)
+            self._segment += 1
+            self._lead_s = came_s - time_s
+        time_s = max(time_s, self._last_s)
+        if not self._is_paced:
+            self._lead_s += _CLOCK_DRIFT * (came_s - self._last_came_s)  # a source's clock may run slow
+            self._lead_s = min(self._lead_s, came_s - time_s)
+        due_s = self._lead_s + time_s
+        self._last_s, self._last_came_s = time_s, came_s
+        return LiveFrame(picture, time_s, due_s, self._segment)
+
+
+class _Connection(Protocol):
+    fps: float
+    damaged: int
+    is_recorded: bool  # a file, which has all its pictures already
+
+    def pictures(self) -> Iterator[tuple[float | None, VideoFrame]]:
+        """Yield (own time in seconds, picture) until the source ends. Raises: _Lost: it broke off."""
+
+    def close(self) -> None: ...
+
+
+class _FileConnection:
+    """A file, read as everywhere: by its content, tolerant of damage, with times in seconds."""
+
+    def __init__(self, source: Source, limits: Limits, tell: Callable[[str], None]) -> None:
+        self._file = open_video(source.address, limits=limits)
+        self._limits = limits
+        self._tell = tell
+        self.fps = float(self._file.nominal_fps)
+        self.damaged = 0
+        self.is_recorded = True
+
+    def close(self) -> None:
+        self._file.close()
+
+    def pictures(self) -> Iterator[tuple[float | None, VideoFrame]]:
+        budget = Budget(self._file.path, self._limits)
+        decoding = DecodePass(self._file, plan=None, budget=budget, strict=False)
+        first_s = None
+        for time_s, picture in decoding:
+            first_s = time_s if first_s is None else first_s
+            self.damaged = decoding.bad_packets
+            yield time_s, picture
+        name = show(self._file.path)
+        if not decoding.packets:
+            raise NoFrames(f"{name} holds no frames; was the upload complete?")
+        if not decoding.decoded:
+            raise CorruptVideo(
+                f"{name} is damaged: none of its frames decodes; send it again", frames_decoded=0
+            )
+        report = DamageReport(self._file)
+        report.add_whole(decoding, first_s=first_s, ends_at_s=decoding.ends_at_s)
+        for warning in report.warnings():
+            self._tell(f"warning: {name}: {warning}")
+
+
+class _LiveConnection:
+    """A camera or a URL, open."""
+
+    def __init__(self, source: Source, network: Network, limits: Limits) -> None:
+        self._source = source
+        self._network = network
+        self.damaged = 0
+        self._is_open = False
+        self._first_s: float | None = None
+        self._reached_s = 0.0
+        self._container = self._open(limits)
+        try:
+            self._stream = _choose_stream(self._container, source.shown)
+            context = self._stream.codec_context
+            if context.width * context.height > limits.max_pixels:
+                raise LimitExceeded(
+                    f"{source.shown} sends pictures of {context.width}x{context.height}, more than "
+                    f"{limits.max_pixels} pixels; choose a smaller one of its streams"
+                )
+            context.options = {"max_pixels": str(limits.max_pixels)}  # sizes may change midway
+            context.thread_type = "AUTO"
+            context.thread_count = _DECODER_THREADS
+        except BaseException:
+            self._container.close()
+            raise
+        self._is_open = True
+        rates = (self._stream.average_rate, self._stream.guessed_rate)
+        sane = [rate for rate in rates if rate is not None and _SANE_FPS[0] <= rate <= _SANE_FPS[1]]
+        self.fps = float(sane[0]) if sane else _DEFAULT_FPS
+        self.is_recorded = source.kind == "http" and self._container.size > 0
+        self._has_clock = self._container.format.name not in _WITHOUT_CLOCK
+
+    def close(self) -> None:
+        self._container.close()
+
+    def _open(self, limits: Limits) -> InputContainer:
+        options = {"max_pixels": str(limits.max_pixels), **_allowed(self._source, self._network)}
+        began_s = time.monotonic()
+        try:
+            return av.open(
+                self._source.address,
+                format=self._source.format,
+                options=options,
+                timeout=self._network.timeout_s,
+                metadata_errors="replace",
+            )
+        except (av.FFmpegError, ValueError) as error:
+            took_s = time.monotonic() - began_s
+            lost = self._lost(error, took_s)
+        raise lost
+
+    def _lost(self, error: Exception, took_s: float) -> _Lost:
+        """What went wrong, in words, and whether trying again may help."""
+        kind = self._source.kind
+        reason = (getattr(error, "strerror", None) or "it cannot be opened").lower()
+        if took_s >= 0.9 * self._network.timeout_s or isinstance(error, av.error.ExitError):
+            return _Lost(f"no data for {self._network.timeout_s:g} s")
+        if kind == "camera":
+            gone = isinstance(error, (FileNotFoundError, PermissionError))
+            return _Lost(reason, is_final=gone, advice="check that it is plugged in and that you may use it")
+        if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
+            return _Lost(reason, is_final=True, advice="give user and password: rtsp://user:password@host/…")
+        if kind == "http" and isinstance(error, ValueError):  # FFmpeg: invalid data, or a format not allowed
+            return _Lost("what it sends is no video that Twinpath reads", is_final=True, advice=_NO_PLAYLIST)
+        if isinstance(error, OSError) and error.errno == errno.EIO:  # how FFmpeg says that it was closed
+            if self._is_open or not _is_verified(self._source, self._network):
+                return _Lost(_CLOSED)
+            advice = "if the server's certificate is its own, --insecure accepts it"
+            return _Lost(f"no secure connection ({reason})", advice=advice)
+        return _Lost(reason, is_final=isinstance(error, av.error.ArgumentError))
+
+    def pictures(self) -> Iterator[tuple[float | None, VideoFrame]]:
+        failures = 0
+        while True:
+            waiting_since_s = time.monotonic()
+            try:
+                for packet in self._container.demux(self._stream):
+                    failures = 0
+                    for picture in self._decode(packet):
+                        yield self._own_s(picture), picture
+                    waiting_since_s = time.monotonic()
+                break
+            except av.FFmpegError as error:
+                failures += 1
+                self.damaged += 1
+                if failures <= _MAX_READ_ERRORS and isinstance(error, av.error.InvalidDataError):
+                    continue
+                lost = self._lost(error, time.monotonic() - waiting_since_s)
+            raise lost
+        if not self._has_ended():
+            raise _Lost(_CLOSED)
+
+    def _decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
+        if not packet.size and not (packet.pts is None and packet.dts is None):
+            return []  # PyAV marks the end by an empty packet without times; others are a muxer's whim
+        try:
+            return self._stream.codec_context.decode(packet if packet.size else None)
+        except av.FFmpegError:  # a packet was lost, or the first keyframe is yet to come
+            self.damaged += 1
+            return []
+
+    def _own_s(self, picture: VideoFrame) -> float | None:
+        if not self._has_clock or picture.pts is None:
+            return None
+        own_s = float(picture.pts * (self._stream.time_base or _MICROSECOND))  # the last ones have no base
+        if self._first_s is None:
+            self._first_s = own_s
+        self._reached_s = own_s - self._first_s
+        return own_s
+
+    def _has_ended(self) -> bool:
+        """Whether there was no more to come: FFmpeg calls it the end, too, where an RTSP server dies."""
+        duration = self._container.duration
+        if self.is_recorded or duration is None or duration <= 0:
+            return self.is_recorded
+        return self._reached_s >= duration / 1_000_000 - _NEAR_END_S
+
+
+def _allowed(source: Source, network: Network) -> dict[str, str]:
+    """FFmpeg's options for a source: what it may open, and how."""
+    if source.kind == "camera":
+        return {"format_whitelist": source.format or ""}
+    options: dict[str, str] = {}
+    if _is_verified(source, network):
+        import certifi
+
+        options |= {"tls_verify": "1", "ca_file": os.environ.get("SSL_CERT_FILE") or certifi.where()}
+    if source.kind == "http":
+        protocols = "http,https,tcp,tls,httpproxy"
+        return {**options, "protocol_whitelist": protocols, "format_whitelist": _HTTP_FORMATS}
+    protocols = "rtsp,rtsps,tcp,tls" if network.rtsp_transport == "tcp" else "rtsp,rtsps,tcp,tls,udp,rtp"
+    return {
+        **options,
+        "protocol_whitelist": protocols,
+        "format_whitelist": "rtsp",
+        "rtsp_transport": network.rtsp_transport,
+    }
+
+
+def _is_verified(source: Source, network: Network) -> bool:
+    return network.verify and source.address.lower().startswith(("https:", "rtsps:"))
+
+
+def _choose_stream(container: InputContainer, shown: str) -> VideoStream:
+    """The first video stream that can be decoded and is no cover picture."""
+    streams = [
+        s for s in container.streams if s.type == "video" and not s.disposition & Disposition.attached_pic
+    ]
+    if not streams:
+        raise NoVideoStream(f"{shown} sends no video; check the address")
+    for stream in streams:
+        if isinstance(stream, VideoStream) and stream.codec_context is not None:
+            return stream
+    raise UnsupportedCodec(f"{shown}: this FFmpeg has no decoder for its video; have it send H.264")

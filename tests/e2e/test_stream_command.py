@@ -1,0 +1,245 @@
+"""`twinpath stream`, as a user meets it: files, servers on loopback, and what stands in for a camera."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import live_sources as servers
+from commands import TINY, environment, on_terminal, start, twinpath
+from twinpath.video.decode import FrameStream
+from twinpath.video.probe import probe
+
+SPAN_S = 16 * 4 / 30
+CAMERA = "testsrc2=size=96x64:rate=20:duration=9{},realtime"
+
+
+@pytest.fixture(autouse=True)
+def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def long_clip(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 s of the same 2.4 s."""
+    return servers.looped(clips / "a.mp4", tmp_path_factory.mktemp("long") / "long.mp4", times=5)
+
+
+def check(objects: list[dict[str, Any]]) -> dict[str, Any]:
+    """Every line of a run: counters add up and never fall. Gives the last one."""
+    *windows, end = objects
+    assert end["event"] == "end"
+    assert end["frames_waiting"] == 0
+    for line in objects:
+        assert line["frames_read"] == line["frames_used"] + line["frames_dropped"] + line["frames_waiting"]
+    for number, line in enumerate(windows, start=1):
+        assert line["event"] == "window"
+        assert line["windows"] == number
+        assert 0 < line["end_s"] - line["start_s"] <= SPAN_S + 0.05
+        assert 0 <= line["latency_s"] < 5
+        assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["utc"])
+    for name in ("frames_read", "frames_used", "frames_dropped", "windows_skipped", "end_s"):
+        values = [line[name] for line in windows]
+        assert values == sorted(values)
+    assert end["windows"] == len(windows)
+    return end
+
+
+def frames_of(video: Path) -> tuple[list[float], list[np.ndarray]]:
+    with FrameStream(video, strict=True) as stream:
+        times_s, frames = zip(*stream, strict=True)
+    return list(times_s), list(frames)
+
+
+def test_a_file_in_real_time(clips: Path, tmp_path: Path) -> None:
+    video, annotated = servers.looped(clips / "a.mp4", tmp_path / "a.mp4", times=2), tmp_path / "out.mp4"
+    done = twinpath("stream", video, *TINY, "--every", "0.5", "--top-k", "2", "--annotate", annotated)
+    end = check(done.objects)
+    assert end["reason"] == "end of the source"
+    assert end["frames_read"] == 144
+    assert end["windows"] + end["windows_skipped"] == pytest.approx(6, abs=1)
+    first = done.objects[0]
+    assert first["source"] == str(video)
+    assert (first["start_s"], first["model"]) == (pytest.approx(0, abs=0.5), TINY[1])
+    answer = twinpath("classify", video, *TINY, "--json").object
+    assert len(first["predictions"]) == 2
+    assert first["predictions"][0]["label"] == answer["predictions"][0]["label"]
+    times_s, frames = frames_of(annotated)
+    assert len(times_s) == end["frames_written"] == 144
+    assert np.diff(times_s) == pytest.approx(1 / 30, abs=1e-3)
+    original = frames_of(video)[1]
+    changed = [np.abs(a.astype(int) - b).max() > 60 for a, b in zip(frames, original, strict=True)]
+    assert changed[-1], "the last pictures have the answer on them"
+    assert not changed[0], "the first ones come before there is one"
+    *_, loaded, warned, summed_up = done.err.splitlines()
+    assert loaded.startswith(TINY[1])
+    assert "synthetic world only" in warned
+    assert summed_up.startswith("end of the source; ")
+    assert f"144 frames read, {end['frames_used']} used, {end['frames_dropped']} dropped" in summed_up
+    assert summed_up.endswith(f"wrote {annotated} (144 frames)")
+
+
+def test_rtsp_comes_back_after_the_server_died(long_clip: Path, tmp_path: Path) -> None:
+    annotated = tmp_path / "rtsp.mp4"
+    with servers.rtsp_server(long_clip, user="joe", password="s3cret") as server:
+        options = ("--every", "0.5", "--retry-for", "60", "--annotate", annotated)
+        running = start("stream", server.url, *TINY, *options)
+        assert running.stdout is not None
+        lines = [running.stdout.readline() for _ in range(2)]
+        server.kill()
+        server.start()
+        lines += [running.stdout.readline() for _ in range(2)]
+        running.send_signal(signal.SIGINT)
+        rest, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    objects = [json.loads(line) for line in [*lines, *rest.splitlines()]]
+    end = check(objects)
+    assert end["reconnects"] == 1
+    assert end["windows"] >= 4
+    windows = objects[:-1]
+    steps_s = np.diff([line["end_s"] for line in windows])
+    gap = int(np.argmax(steps_s))
+    assert steps_s[gap] > SPAN_S, "after the gap the window fills anew"
+    for line in windows:  # no window reaches over the gap
+        assert line["end_s"] <= windows[gap]["end_s"] or line["start_s"] > windows[gap]["end_s"]
+    said = err.splitlines()
+    assert any("; retry 1 in " in line for line in said)
+    assert any(": back after " in line for line in said)
+    assert "reconnections: 1" in said[-1]
+    assert "s3cret" not in err + rest + "".join(lines)
+    times_s, _ = frames_of(annotated)
+    assert len(times_s) == end["frames_written"]
+    assert max(np.diff(times_s)) > 0.2, "the gap is in the file, too"
+
+
+def test_an_mjpeg_camera_over_http(clips: Path) -> None:
+    pictures = servers.jpegs(clips / "a.mp4")
+    answer = servers.multipart(pictures * 3, every_s=1 / 30)
+    with servers.http_server({"/cam": answer}) as server:
+        url = server.url("/cam", user="joe:s3cret@")
+        done = twinpath("stream", url, *TINY, "--for", "3", "--min-score", "0.3")
+    end = check(done.objects)
+    assert end["reason"] == "stopped as asked"
+    assert end["windows"] >= 1
+    for line in done.objects[:-1]:
+        assert all(p["score"] >= 0.3 for p in line["predictions"])
+    assert "s3cret" not in done.out + done.err
+    assert "http://***@127.0.0.1" in done.out
+
+
+def stream_from_camera(*arguments: str) -> subprocess.Popen[str]:
+    """`twinpath stream 0` where the camera is FFmpeg's test picture."""
+    code = (
+        "from twinpath.video import live\n"
+        f"live.CAMERAS[__import__('sys').platform] = ('lavfi', {CAMERA!r})\n"
+        "from twinpath.cli import main\n"
+        "main()\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "stream", "0", *TINY, *arguments],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+@pytest.mark.parametrize(
+    ("signum", "code", "word"), [(signal.SIGINT, 130, "stopped"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_signal_ends_a_camera_in_order(
+    tmp_path: Path, signum: signal.Signals, code: int, word: str
+) -> None:
+    annotated = tmp_path / "camera.mp4"
+    running = stream_from_camera("--annotate", str(annotated), "--every", "0.3")
+    assert running.stdout is not None
+    lines = [running.stdout.readline() for _ in range(2)]
+    began_s = time.monotonic()
+    running.send_signal(signum)
+    rest, err = running.communicate(timeout=30)
+    assert time.monotonic() - began_s < 5
+    assert running.returncode == code, err
+    end = check([json.loads(line) for line in [*lines, *rest.splitlines()]])
+    assert end["reason"] == {"stopped": "interrupted"}.get(word, word)
+    assert end["source"] == "camera 0"
+    last = err.splitlines()[-1]
+    assert last.startswith(f"twinpath: {word}; {end['windows']} windows answered")
+    assert f"wrote {annotated}" in last
+    times_s, _ = frames_of(annotated)
+    assert len(times_s) == end["frames_written"] > 40
+    assert probe(annotated).average_fps == pytest.approx(20, abs=0.5)
+    assert [path.name for path in tmp_path.iterdir()] == ["camera.mp4"]
+
+
+def test_a_source_that_never_opens(tmp_path: Path) -> None:
+    url = f"rtsp://joe:s3cret@127.0.0.1:{servers.free_port()}/live"
+    options = ("--max-retries", "1", "--annotate", tmp_path / "out.mp4")
+    done = twinpath("stream", url, *TINY, *options, code=3)
+    assert "; retry 1 of 1 in " in done.err
+    assert "cannot be read: connection refused (1 retries in " in done.err.splitlines()[-1]
+    assert done.object["reason"] == "failed"
+    assert "s3cret" not in done.out + done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_on_a_terminal(clips: Path) -> None:
+    seen = on_terminal("stream", clips / "a.mp4", *TINY, "--top-k", "3")
+    assert "filling the first window" in seen
+    assert re.search(r"█.* \d+\.\d %", seen)
+    assert "1 windows, 0 skipped" in seen
+    assert "end of the source; 1 windows answered, 0 skipped; 72 frames read" in seen
+    assert '"event"' not in seen
+
+
+def test_lines_of_text(clips: Path) -> None:
+    done = twinpath("stream", clips / "a.mp4", *TINY, "--no-json", "--no-realtime", "--top-k", "1")
+    assert re.fullmatch(r"0\.\d-2\.\d s  [a-z ]+ \d+\.\d %", done.out.strip())
+
+
+def test_a_reader_of_one_line(clips: Path) -> None:
+    running = start("stream", clips / "a.mp4", *TINY, "--every", "0.05")
+    assert running.stdout is not None
+    running.stdout.readline()
+    running.stdout.close()
+    _, err = running.communicate(timeout=30)
+    assert running.returncode == 0
+    assert "Traceback" not in err
+    assert "bug" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words", "code"),
+    [
+        (("ftp://u:s3cret@host/a",), "give a camera (0), an rtsp://", 2),
+        (("a.mp4", "--every", "0"), "makes no sense", 2),
+        (("a.mp4", "--rtsp-transport", "sctp"), "give tcp or udp", 2),
+        (("a.mp4", "--annotate", "a.avi"), "something.mp4", 2),
+        (("a.mp4", "--annotate", "a.mp4"), "would replace the video that is played", 2),
+        (("a.mp4", "--annotate", "no/b.mp4"), "the folder does not exist", 2),
+        (("a.mp4", "--window"), "pip install 'twinpath[window]'", 2),
+        (("none.mp4",), "none.mp4 does not exist", 3),
+        (("http://127.0.0.1:1/a", "--max-retries", "0"), "connection refused; check the address", 3),
+    ],
+)
+def test_a_wrong_argument(
+    clips: Path, tmp_path: Path, arguments: tuple[str, ...], words: str, code: int
+) -> None:
+    os.link(clips / "a.mp4", tmp_path / "a.mp4")
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "cv2.py").write_text("raise ImportError('not here')\n")
+    hidden = {"PYTHONPATH": str(tmp_path / "hidden"), "DISPLAY": ":0"}
+    done = twinpath("stream", *arguments, *TINY, code=code, cwd=tmp_path, **hidden)
+    assert words in done.err.splitlines()[-1]
+    assert "s3cret" not in done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "hidden"]
