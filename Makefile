@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check bench train accuracy models format clean
+.PHONY: help demo test test-slow check fuzz bench train accuracy models format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -31,8 +31,11 @@ check: $(READY)  ## Format, lint, types, import layering, public names
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/unit/test_public_names.py
 
-bench: $(READY)  ## Measure speed on this machine
-	@$(BIN)/python benchmarks/bench.py
+fuzz: $(READY)  ## Read N=10000 changed videos of SEED=1 in a process with limits; what fails is kept
+	@$(BIN)/python tests/faults/mutants.py --count $(or $(N),10000) --seed $(or $(SEED),1)
+
+bench: $(READY)  ## Measure speed on this machine (ARGS='--peer', '--quick', '--only clip' …)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 train: $(READY)  ## Train the embedded model anew (under an hour on 2 cores)
 	@$(BIN)/twinpath train slowfast_tiny

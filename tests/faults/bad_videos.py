@@ -13,9 +13,11 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.bitstream import BitStreamFilterContext
 
 WIDTH, HEIGHT, FPS, FRAMES = 64, 48, 25, 50
 TINY_GOPS = {"g": "12", "bf": "2", "preset": "ultrafast"}
+REPEATABLE = {"fflags": "+bitexact"}  # the same bytes each time: Matroska else numbers its files at random
 
 
 def grey_of(number: int) -> int:
@@ -40,7 +42,9 @@ def encode(
     pixel_aspect: int = 1,
 ) -> Path:
     """The one encoder behind all recipes."""
-    with av.open("file:" + str(path), "w", format=container, options=container_options or {}) as output:
+    with av.open(
+        "file:" + str(path), "w", format=container, options=REPEATABLE | (container_options or {})
+    ) as output:
         stream = output.add_stream(codec, rate=rate)
         stream.width, stream.height = size
         stream.pix_fmt = pixels
@@ -62,7 +66,10 @@ def encode(
 
 def remux(source: Path, target: Path, change: Callable[[int, av.Packet], av.Packet | None]) -> Path:
     """Copy packets without decoding; `change(number, packet)` may drop or alter each."""
-    with av.open("file:" + str(source)) as given, av.open("file:" + str(target), "w") as output:
+    with (
+        av.open("file:" + str(source)) as given,
+        av.open("file:" + str(target), "w", options=REPEATABLE) as output,
+    ):
         stream = output.add_stream_from_template(given.streams.video[0])
         for number, packet in enumerate(given.demux(video=0)):
             if packet.dts is None and not packet.size:
@@ -132,6 +139,14 @@ def make_flipped_bytes(folder: Path) -> Path:
     for position in range(data.index(b"mdat") + 4, len(data), 97):
         data[position] ^= 0xFF
     return _write(folder / "flipped.mp4", bytes(data))
+
+
+def make_noise(folder: Path) -> Path:
+    """Every 200th byte or so of the packets is changed, by FFmpeg's own filter for it."""
+    sound = make_good(folder)
+    with av.open(str(sound)) as given:
+        noise = BitStreamFilterContext("noise=amount=200", given.streams.video[0])
+        return remux(sound, folder / "noise.mp4", lambda _, packet: noise.filter(packet)[0])
 
 
 # 6
@@ -212,6 +227,11 @@ def make_rotated(folder: Path, *, rotation_deg: int = 90) -> Path:
 # 15, 16
 def make_odd_size(folder: Path) -> Path:
     return encode(folder / "odd.mp4", size=(65, 49), pixels="yuv444p")
+
+
+def make_unknown_colours(folder: Path) -> Path:
+    """Tagged as ICtCp, which swscale does not convert."""
+    return encode(folder / "ictcp.mp4", codec_options={**TINY_GOPS, "colorspace": "ictcp"})
 
 
 def make_vp9(folder: Path) -> Path:

@@ -24,6 +24,7 @@ REFUSED = [  # the recipe, the exit code, and words of the message
     ("make_random", 3, "is not a video"),
     ("make_text", 3, "is not a video"),
     ("make_empty_h264", 3, "is empty"),  # 2
+    ("make_headless_fragments", 3, "holds no frames"),
     ("make_lost_index", 3, "the index is missing; was the upload complete?"),  # 3
     ("make_unknown_codec", 3, "no decoder for its video codec none (xxxx"),  # 8
     ("make_audio_only", 3, "has no video stream, only audio"),  # 9
@@ -77,7 +78,7 @@ def test_a_playlist_reaches_nobody(tmp_path: Path) -> None:  # 24
 
 
 def test_a_damaged_video_gives_an_answer_and_says_what_is_lost(tmp_path: Path) -> None:  # 4 to 7
-    recipes = ("make_truncated", "make_flipped_bytes", "make_zeroed_tail", "make_lost_head")
+    recipes = ("make_truncated", "make_flipped_bytes", "make_noise", "make_zeroed_tail", "make_lost_head")
     paths = [getattr(bad_videos, recipe)(tmp_path) for recipe in recipes]
     done = twinpath("classify", *paths, *TINY)
     for path in paths:
@@ -96,6 +97,7 @@ UNUSUAL = {  # 10 to 21: the recipe, and a word of the warning that it deserves
     "make_vp9": None,
     "make_two_pixels": None,
     "make_one_frame": None,
+    "make_unknown_colours": "cannot convert the colours",
     "make_hevc_10_bit": None,
     "make_gif": None,
     "make_mjpeg_avi": None,

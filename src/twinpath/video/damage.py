@@ -30,6 +30,7 @@ class DamageReport:
         self._lost_head_s = 0.0
         self._ends_at_s: float | None = None
         self.resized = 0
+        self.recoloured = 0
 
     def add_planned(self, plan: Plan, decoding: DecodePass, *, seen_s: Times, last_s: float) -> None:
         """A pass that followed a plan, up to the last wanted frame at `last_s`."""
@@ -120,6 +121,11 @@ class DamageReport:
         if self.resized:
             lines.append(
                 f"the picture size changes midway: {self.resized} frames scaled to the size of the first"
+            )
+        if self.recoloured:
+            lines.append(
+                f"FFmpeg cannot convert the colours of {self.recoloured} frames as they are tagged: "
+                "shown as if they had no tags"
             )
         return lines
 

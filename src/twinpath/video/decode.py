@@ -11,7 +11,7 @@ Times are seconds since the first picture. Pictures are as displayed: turned upr
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -19,11 +19,25 @@ from typing import Self
 import numpy as np
 from av.video.frame import VideoFrame
 
-from twinpath.errors import CorruptVideo, LimitExceeded, NoFrames
+from twinpath.errors import CorruptVideo, NoFrames, UsageError
 from twinpath.video.damage import DamageReport
-from twinpath.video.passes import LATE_S, DecodePass, Plan, Rgb, RgbConverter, nearest_frames, plan_pass
+from twinpath.video.passes import (
+    LATE_S,
+    DecodePass,
+    Plan,
+    Rgb,
+    RgbConverter,
+    check_bytes,
+    nearest_frames,
+    plan_pass,
+)
 from twinpath.video.sampling import TIME_TOLERANCE_S, Indices, Times, frame_indices, on_screen_indices
 from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, VideoSource, open_video, show
+
+#: What can turn packets into frames. PyAV reads everything; see `torchcodec_decoder` for the other one.
+DECODERS = ("pyav", "torchcodec")
+
+Allocate = Callable[[tuple[int, ...]], Rgb]  # given (U, H, W, 3), an array of bytes for the frames
 
 
 @dataclass(frozen=True)
@@ -111,6 +125,8 @@ def read_frames(
     *,
     strict: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    decoder: str | None = None,
+    allocate: Allocate | None = None,
 ) -> DecodedFrames:
     """Decode the frames of one or more selections, each frame once, in one pass where they lie close.
 
@@ -119,7 +135,12 @@ def read_frames(
         selections: What is wanted; at least one.
         strict: Raise at the first sign of damage (training). Otherwise decode what decodes and warn.
         limits: What it may cost.
+        decoder: One of `DECODERS`; None: what TWINPATH_DECODER says, else PyAV. What torchcodec does not read
+            as PyAV does, PyAV reads, with a warning; and all of it if strict: torchcodec is silent on damage.
+        allocate: Makes the array for the frames that PyAV reads, for a caller who wants them in a place of
+            his own; None: ordinary memory.
     Raises:
+        UsageError: There is no such decoder; MissingExtra: it is not installed here.
         InputError: everything that `open_video` raises.
         NoFrames: the file holds no packet of video.
         CorruptVideo: there are packets but none decodes (`frames_decoded` is 0); or, strict, any damage in
@@ -128,13 +149,86 @@ def read_frames(
     """
     if not selections:
         raise ValueError("read_frames needs at least one selection")
+    by_torchcodec = _decoder(decoder) == "torchcodec"
     with open_video(path, limits=limits) as source:
         budget = Budget(source.path, limits)
         groups = _plan_groups(source, selections, budget)
-        reader = _GroupReader(source, budget, strict=strict, wanted=sum(len(g.target_s) for g in groups))
+        warnings = []
+        if by_torchcodec and not strict:
+            decoded = _read_by_torchcodec(source, groups, selections, budget)
+            if isinstance(decoded, DecodedFrames):
+                return decoded
+            warnings = [f"torchcodec does not read this file as PyAV does ({decoded}): PyAV read it"]
+        reader = _GroupReader(
+            source,
+            budget,
+            strict=strict,
+            wanted=sum(len(group.target_s) for group in groups),
+            allocate=allocate or _allocate,
+        )
         for group in groups:
             reader.read(group)
-        return reader.result(groups, selections)
+        result = reader.result(groups, selections)
+        result.warnings.extend(warnings)
+        return result
+
+
+def _decoder(wished: str | None) -> str:
+    """Raises: UsageError: no such decoder, or none here."""
+    name = wished or os.environ.get("TWINPATH_DECODER") or DECODERS[0]
+    if name not in DECODERS:
+        raise UsageError(f"there is no decoder {name!r}; TWINPATH_DECODER takes {' or '.join(DECODERS)}")
+    if name == "torchcodec":
+        from twinpath.video import torchcodec_decoder
+
+        torchcodec_decoder.load()
+    return name
+
+
+def _allocate(shape: tuple[int, ...]) -> Rgb:
+    return np.empty(shape, dtype=np.uint8)
+
+
+def _read_by_torchcodec(
+    source: VideoSource, groups: list[_Group], selections: Sequence[Selection], budget: Budget
+) -> DecodedFrames | str:
+    """The frames, or why torchcodec does not give them."""
+    from twinpath.video.torchcodec_decoder import Unreadable, frames_at
+
+    target_s = [time_s for group in groups for time_s in group.target_s]
+    try:
+        frames = frames_at(source, target_s, budget=budget)
+    except Unreadable as why:
+        return str(why)
+    report = DamageReport(source)
+    first = 0
+    for group in groups:
+        assert group.plan is not None
+        group.slots = list(range(first, first + len(group.target_s)))
+        first += len(group.target_s)
+        # It raises where a frame is missing, so all that were planned up to the last wanted one are there.
+        unread = DecodePass(source, plan=group.plan, budget=budget, strict=False)
+        report.add_planned(group.plan, unread, seen_s=group.plan.times_s, last_s=group.target_s[-1])
+    return DecodedFrames(
+        frames=frames,
+        times_s=np.asarray(target_s, dtype=np.float64),
+        picks=_picks(groups, selections),
+        frames_decoded=len(frames),
+        warnings=report.warnings(),
+    )
+
+
+def _picks(groups: list[_Group], selections: Sequence[Selection]) -> list[Indices]:
+    """For each selection the slots of its frames."""
+    picks: dict[int, Indices] = {}
+    for group in groups:
+        assert group.plan is not None
+        times_s = group.plan.times_s
+        slots = np.asarray(group.slots, dtype=np.int64)
+        for number in group.members:
+            wanted_s = times_s[selections[number].pick(times_s)]
+            picks[number] = slots[np.searchsorted(group.target_s, wanted_s)]
+    return [picks[number] for number in range(len(selections))]
 
 
 def _plan_groups(source: VideoSource, selections: Sequence[Selection], budget: Budget) -> list[_Group]:
@@ -159,11 +253,14 @@ def _plan_groups(source: VideoSource, selections: Sequence[Selection], budget: B
 class _GroupReader:
     """Fills one array with the frames of all groups, and remembers what went wrong."""
 
-    def __init__(self, source: VideoSource, budget: Budget, *, strict: bool, wanted: int) -> None:
+    def __init__(
+        self, source: VideoSource, budget: Budget, *, strict: bool, wanted: int, allocate: Allocate
+    ) -> None:
         self._source = source
         self._budget = budget
         self._strict = strict
         self._wanted = wanted
+        self._allocate = allocate
         self._convert = RgbConverter()
         self._frames: Rgb | None = None
         self._times: list[float] = []
@@ -199,12 +296,8 @@ class _GroupReader:
     def _take(self, time_s: float, frame: VideoFrame) -> VideoFrame:
         if self._frames is None:
             shape = (self._wanted, *self._convert.shape(frame))
-            if np.prod(shape, dtype=np.int64) > self._budget.limits.max_bytes:
-                raise LimitExceeded(
-                    f"{show(self._source.path)}: {shape[0]} frames of {shape[2]}x{shape[1]} are more than "
-                    f"{self._budget.limits.max_bytes} bytes; ask for fewer views at a time or raise max_bytes"
-                )
-            self._frames = np.empty(shape, dtype=np.uint8)
+            check_bytes(shape, budget=self._budget)
+            self._frames = self._allocate(shape)
         self._frames[len(self._times)] = self._convert(frame)
         self._times.append(time_s)
         return frame
@@ -216,19 +309,12 @@ class _GroupReader:
                 frames_decoded=0,
             )
         self._report.resized = self._convert.resized
+        self._report.recoloured = self._convert.recoloured
         self._report.raise_if_strict(self._strict, frames_decoded=self._decoded)
-        picks: dict[int, Indices] = {}
-        for group in groups:
-            assert group.plan is not None
-            times_s = group.plan.times_s
-            slots = np.asarray(group.slots, dtype=np.int64)
-            for number in group.members:
-                wanted_s = times_s[selections[number].pick(times_s)]
-                picks[number] = slots[np.searchsorted(group.target_s, wanted_s)]
         return DecodedFrames(
             frames=self._frames[: len(self._times)],
             times_s=np.asarray(self._times, dtype=np.float64),
-            picks=[picks[number] for number in range(len(selections))],
+            picks=_picks(groups, selections),
             frames_decoded=self._decoded,
             warnings=self._report.warnings(),
         )
@@ -296,6 +382,7 @@ class FrameStream:
             )
         report = DamageReport(self._source)
         report.resized = convert.resized
+        report.recoloured = convert.recoloured
         report.add_whole(decoding, first_s=first_s, ends_at_s=decoding.ends_at_s)
         self.warnings = report.warnings()
         report.raise_if_strict(self._strict, frames_decoded=decoding.decoded)

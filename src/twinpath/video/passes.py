@@ -7,6 +7,7 @@ decoding never relies on the plan: it takes the nearest frame that does come.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from av.packet import Packet
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from twinpath.errors import CorruptVideo, LimitExceeded
@@ -119,6 +120,15 @@ def _check_plan(frames: int, budget: Budget) -> None:
         budget.spend(0)
 
 
+def check_bytes(shape: tuple[int, ...], *, budget: Budget) -> None:
+    """Raises: LimitExceeded: frames of `shape`, (N, H, W, 3), are more than one call may return."""
+    if math.prod(shape) > budget.limits.max_bytes:
+        raise LimitExceeded(
+            f"{show(budget.path)}: {shape[0]} frames of {shape[2]}x{shape[1]} are more than "
+            f"{budget.limits.max_bytes} bytes; ask for fewer views at a time or raise max_bytes"
+        )
+
+
 class DecodePass:
     """Decode from a plan's start, or from the beginning. Iterate once for (time in seconds, frame).
 
@@ -189,6 +199,10 @@ class DecodePass:
         self._budget.spend(0)
         try:
             return self._source.stream.codec_context.decode(packet)
+        except (MemoryError, BlockingIOError) as error:  # FFmpeg's are such, too; the second: no more threads
+            raise LimitExceeded(
+                f"{show(self._source.path)}: decoding it takes more memory than there is; scale it down"
+            ) from error
         except av.FFmpegError as error:
             self.bad_packets += 1
             clock.lost()
@@ -250,6 +264,8 @@ class RgbConverter:
 
     Attributes:
         resized: How many frames came in another size than the first.
+        recoloured: How many frames are tagged with a matrix or range that swscale has no conversion for, such
+            as YCgCo and ICtCp, and were converted as if they had no tags.
     """
 
     def __init__(self) -> None:
@@ -257,6 +273,7 @@ class RgbConverter:
         self._size: tuple[int, int] | None = None
         self._quarter_turns = 0
         self.resized = 0
+        self.recoloured = 0
 
     def shape(self, frame: VideoFrame) -> tuple[int, int, int]:
         """(H, W, 3) of the arrays that this converter returns; settled by the first frame it sees."""
@@ -272,6 +289,13 @@ class RgbConverter:
         assert self._size is not None
         width, height = self._size
         self.resized += (frame.width, frame.height) != self._size
-        rgb = self._reformatter.reformat(frame, width=width, height=height, format="rgb24")
+        try:
+            rgb = self._reformatter.reformat(frame, width=width, height=height, format="rgb24")
+        except MemoryError:
+            raise
+        except av.FFmpegError:
+            self.recoloured += 1
+            frame.colorspace, frame.color_range = Colorspace.DEFAULT, ColorRange.UNSPECIFIED
+            rgb = self._reformatter.reformat(frame, width=width, height=height, format="rgb24")
         picture: Rgb = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
         return np.rot90(picture, self._quarter_turns) if self._quarter_turns else picture

@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from twinpath.errors import NoFrames
+from twinpath.errors import CorruptVideo, NoFrames
 from twinpath.video.passes import DecodePass
 from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, VideoSource, open_video, show
 
@@ -44,6 +44,7 @@ def probe(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> V
     Raises:
         InputError, LimitExceeded: everything that `open_video` raises.
         NoFrames: the file holds no packet of video.
+        CorruptVideo: nothing tells the size of its pictures.
     """
     with open_video(path, limits=limits) as source:
         # What the header says is read first: decoding may replace the sizes.
@@ -60,6 +61,11 @@ def probe(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> V
         rotation_deg = round(frame.rotation / 90) % 4 * 90 if frame is not None else 0
         if frame is not None:
             size = (frame.width, frame.height)
+        if not all(size):  # no frame, and the header does not know either: raw streams and MPEG-TS
+            raise CorruptVideo(
+                f"{show(source.path)} is damaged: none of its frames decodes; send it again",
+                frames_decoded=0,
+            )
         if rotation_deg % 180:
             size = (size[1], size[0])
         return _describe(source, size=size, rotation_deg=rotation_deg, warnings=warnings)

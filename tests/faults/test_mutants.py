@@ -1,0 +1,64 @@
+"""Changed files of every container end in a result or in an error of ours; `make fuzz` tries more of them."""
+
+import os
+from pathlib import Path
+
+import mutants
+import numpy as np
+import pytest
+
+from twinpath.video import sandbox as sandbox_module
+
+
+def resident_bytes():
+    pages = int(Path("/proc/self/statm").read_text().split()[1]) if Path("/proc/self/statm").exists() else 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_mutants_give_only_typed_errors(tmp_path, part):
+    """600 of seed 1; what fails is kept, and the message says how to try it again."""
+    keep = Path(mutants.__file__).parents[2] / "build" / "mutants"
+    before_bytes = resident_bytes()
+    ends = set()
+    findings = []
+    for number, outcome in mutants.run(range(300 * part, 300 * (part + 1)), seed=1, keep=keep):
+        ends.update(outcome.ends)
+        if outcome.finding:
+            findings.append(mutants.tell(number, outcome, seed=1, keep=keep))
+    assert not findings, "\n".join(findings)
+    assert {"sound", "damaged", "CorruptVideo", "NotAVideo", "LimitExceeded"} <= ends  # it reaches everything
+    assert resident_bytes() - before_bytes < 200 << 20
+
+
+def test_a_mutant_is_made_from_its_seed_and_number_alone(tmp_path):
+    folders = [tmp_path / "one", tmp_path / "two"]
+    made = []
+    for folder in folders:
+        folder.mkdir()
+        files = mutants.originals(folder)
+        made.append([mutants.mutant(files, seed=1, number=number) for number in (3, 4711)])
+    assert made[0] == made[1]
+    assert made[0][0] != made[0][1]
+
+
+@pytest.mark.parametrize("deed", ["os.abort()", "raise KeyError(path)", "raise TwinpathError('what?')"])
+def test_what_must_not_be_is_found_and_kept(tmp_path, monkeypatch, deed):
+    evil = f"""
+import os
+from twinpath.errors import TwinpathError
+from twinpath.video import sandbox_child
+def read_frames(path, *arguments, **options):
+    {deed}
+sandbox_child.read_frames = read_frames
+"""
+    start = sandbox_module._START.replace("main(int", evil + "main(int")
+    monkeypatch.setattr(sandbox_module, "_START", start)
+    monkeypatch.setattr(mutants, "originals", lambda folder: [np.frombuffer(good, dtype=np.uint8)])
+    monkeypatch.setattr(mutants, "CHANGES", (lambda rng, data, other: data,))
+    good = mutants.bad_videos.make_good(tmp_path).read_bytes()
+    ((number, outcome),) = mutants.run(range(5, 6), seed=9, keep=tmp_path / "kept")
+    assert outcome.finding
+    text = mutants.tell(number, outcome, seed=9, keep=tmp_path / "kept")
+    assert "--seed 9 --only 5" in text
+    assert (tmp_path / "kept" / "mutant-9-5.mp4").read_bytes() == good
