@@ -1,139 +1,98 @@
-"""Measure Twinpath on this machine.
-
-    python benchmarks/bench.py [--runs 5] [--json FILE]
-
-Prints a Markdown table of medians. Compare rows of one run only: machines differ and are noisy. All
-clips are made here; networks other than the embedded one have random weights, which cost as much.
-"""
+"""What the groups of measurements share: settings, prepared files and the processes to ask. Light."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
-import statistics
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-RATE_NETWORKS = ("slow_r50_8x8", "slowfast_r50_8x8")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=5, help="repetitions of each measurement")
-    parser.add_argument("--json", type=Path, help="write the figures here too")
-    arguments = parser.parse_args()
-    rows: dict[str, float] = {}
-
-    def measure(what: str, run: Callable[[], object], *, warm_ups: int = 1) -> None:
-        print(f"measuring {what} ...", file=sys.stderr)
-        for _ in range(warm_ups):
-            run()
-        times_s = []
-        for _ in range(arguments.runs):
-            began_s = time.perf_counter()
-            run()
-            times_s.append(time.perf_counter() - began_s)
-        rows[what] = statistics.median(times_s)
-
-    with tempfile.TemporaryDirectory() as folder:
-        clip = _clip(Path(folder))
-        _commands(measure, clip)
-        _parts(measure, clip)
-    report = {"machine": _machine(), "runs": arguments.runs, "median_s": rows}
-    print(_markdown(report))
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+from benchmarks.networks import EMBEDDED, MAIN, NETWORKS, Network
+from benchmarks.worker import Worker
 
 
-def _clip(folder: Path) -> Path:
-    """Ten seconds of 320x240, 30 fps, as the clips of Kinetics are."""
-    from twinpath.data.synthetic import make_scene, write_clip
+@dataclass
+class Bench:
+    """One run.
 
-    scene = next(s for s in map(make_scene, range(100)) if abs(s.aspect - 4 / 3) < 0.01)
-    path = folder / "clip.mp4"
-    write_clip(path, scene, height_px=240, duration_s=10)
-    return path
+    Attributes:
+        folder: Temporary: weights, videos, compiled networks.
+        runs: Repetitions of each measurement.
+        networks: That are measured.
+        peer_python: Of PyTorchVideo's environment; None: it is not measured.
+        clip: Ten seconds of video.
+        clips: All that are there.
+        clip_is_real: Or synthetic.
+        weights: Files by record.
+    """
 
+    folder: Path
+    runs: int
+    networks: Sequence[Network]
+    peer_python: Path | None = None
+    clip: str = ""
+    clips: Sequence[str] = ()
+    clip_is_real: bool = False
+    weights: Mapping[str, str] = field(default_factory=dict)
+    _began_s: float = field(default_factory=time.monotonic)
+    _compiled: set[str] = field(default_factory=set)
 
-def _commands(measure: Callable[..., None], clip: Path) -> None:
-    """New processes, as a user starts them."""
-    twinpath = [sys.executable, "-m", "twinpath"]
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of Twinpath's processes: a cache of their own."""
+        return {**self.peer_environment, "TWINPATH_HOME": str(self.folder / "home")}
 
-    def command(*words: str) -> Callable[[], object]:
-        return lambda: subprocess.run([*twinpath, *words], check=True, capture_output=True)
+    @property
+    def peer_environment(self) -> dict[str, str]:
+        """Of PyTorchVideo's processes, whose many warnings are not for this report."""
+        return {**os.environ, "PYTHONWARNINGS": "ignore"}
 
-    measure("command `twinpath --help`", command("--help"))
-    measure("command `twinpath models list`", command("models", "list"))
-    measure(
-        "command `import torch` alone",
-        lambda: subprocess.run([sys.executable, "-c", "import torch"], check=True),
-    )
-    embedded = ("classify", str(clip), "--model", "slowfast_tiny.synthetic", "--json")
-    measure("command `twinpath classify`, embedded model, 10 s clip", command(*embedded))
+    def prepare(self, *, real_clip: bool) -> None:
+        """Make weights and find or make clips."""
+        self.say("preparing: weights and clips")
+        networks = dict.fromkeys([NETWORKS[MAIN], *self.networks])
+        with self.ours() as ours:
+            made = ours(
+                "prepare",
+                folder=str(self.folder),
+                networks=[[network.record, network.golden] for network in networks],
+                real_clip=real_clip,
+            )
+        self.clips, self.clip_is_real, self.weights = made["clips"], made["is_real"], made["weights"]
+        self.clip = self.clips[0]
 
+    def ours(self) -> Worker:
+        """A process of Twinpath."""
+        return Worker([sys.executable, "-m", "benchmarks.ours"], self.environment)
 
-def _parts(measure: Callable[..., None], clip: Path) -> None:
-    """What a warm process spends."""
-    from twinpath.data.synthetic import labelled_scene, render
-    from twinpath.engine.torch_engine import TorchEngine
-    from twinpath.recognize.classify import Classifier
-    from twinpath.video.decode import EvenSpan, FrameStream, read_frames
-    from twinpath.zoo.create import create_model, input_spec
+    def peer(self) -> Worker | None:
+        """A process of PyTorchVideo, if that is measured."""
+        if self.peer_python is None:
+            return None
+        return Worker([str(self.peer_python), "-m", "benchmarks.peer"], self.peer_environment)
 
-    times_s = np.arange(16) * 0.13
-    measure(
-        "draw 16 frames of the synthetic world, 128 px",
-        lambda: render(labelled_scene(3), times_s, height_px=128),
-    )
-    span = [EvenSpan(0.0, 64 / 30, 32)]
-    measure("decode 32 of the first 64 frames, 320x240", lambda: read_frames(clip, span))
-    measure("decode all 300 frames, 320x240", lambda: _exhaust(clip, FrameStream))
-    classifier = Classifier("slowfast_tiny.synthetic")
-    measure("embedded model, one clip end to end, warm", lambda: classifier(clip))
-    for name in RATE_NETWORKS:
-        spec = input_spec(name)
-        engine = TorchEngine(create_model(name), spec)
-        frames = np.zeros((spec.num_frames, 240, 320, 3), np.uint8)
-        measure(
-            f"{name}, {spec.crop_px} px, one clip through the torch engine",
-            lambda engine=engine, frames=frames: engine([frames]),
-        )
+    def model(self, record: str) -> dict[str, Any]:
+        """What `Ours.open` needs for a record, which is compiled now if it was not yet.
 
+        Done in another process than those that are measured: compiling imports torch.
+        """
+        order = {"record": record, "weights": self.weights.get(record)}
+        if record not in self._compiled:
+            with self.ours() as ours:
+                ours("open", **order)
+            self._compiled.add(record)
+        return order
 
-def _exhaust(clip: Path, stream_type: Callable[..., object]) -> int:
-    with stream_type(clip) as stream:  # type: ignore[attr-defined]
-        return sum(1 for _ in stream)
+    def words(self, record: str) -> list[str]:
+        """The options of a command that name the model."""
+        if record == EMBEDDED:
+            return ["--model", record]
+        return ["--model", record, "--weights", self.weights[record]]
 
-
-def _machine() -> str:
-    import torch
-
-    cpu = platform.processor() or platform.machine()
-    names = Path("/proc/cpuinfo")
-    if names.exists():
-        found = [
-            line.split(":", 1)[1].strip() for line in names.read_text().splitlines() if "model name" in line
-        ]
-        cpu = found[0] if found else cpu
-    return f"{cpu}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}"
-
-
-def _markdown(report: dict[str, object]) -> str:
-    lines = [f"{report['machine']}; medians of {report['runs']} runs", "", "| what | ms |", "|---|---|"]
-    medians = report["median_s"]
-    assert isinstance(medians, dict)
-    lines += [f"| {what} | {1000 * s:.0f} |" for what, s in medians.items()]
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    main()
+    def say(self, what: str) -> None:
+        """On stderr, with the time since the start."""
+        minutes, seconds = divmod(round(time.monotonic() - self._began_s), 60)
+        print(f"{minutes}:{seconds:02d}  {what} ...", file=sys.stderr, flush=True)

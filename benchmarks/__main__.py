@@ -1,0 +1,137 @@
+"""Run the benchmarks: `make bench`, or
+
+    python -m benchmarks [--quick] [--peer] [--only GROUP] [--runs N] [--out DIR]
+
+prints the report and writes it to DIR as report.md and report.json. With --peer it installs PyTorchVideo into
+a temporary environment and measures it in turn with Twinpath. Nothing is downloaded for Twinpath itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks import commands, machine, peer_venv, warm
+from benchmarks.bars import judge
+from benchmarks.bench import Bench
+from benchmarks.figures import Figure
+from benchmarks.networks import NETWORKS, QUICK
+from benchmarks.processes import ROOT, Bystanders, CommandFailed
+from benchmarks.report import as_json, as_markdown
+from benchmarks.worker import WorkerFailed
+from twinpath.atomic import atomic_path
+
+GROUPS: dict[str, Callable[[Bench], list[Figure]]] = {
+    "cold": commands.cold,
+    "network": warm.network,
+    "clip": warm.clip,
+    "views": warm.views,
+    "decode": warm.decode,
+    "long": warm.long,
+    "memory": commands.memory,
+    "agreement": warm.agreement,
+    "gpu": warm.gpu,
+}
+QUICK_GROUPS = ("cold", "network", "clip", "decode")
+RUNS, QUICK_RUNS = 5, 3
+
+
+def main() -> None:
+    """Measure, print, write."""
+    options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files go
+    began_s = time.monotonic()
+    described, bystanders = machine.describe(), Bystanders()
+    with _folder(keep=options.keep) as folder:
+        bench = Bench(folder, options.runs, [NETWORKS[name] for name in options.networks])
+        if options.peer:
+            bench.say("installing PyTorchVideo into a place of its own")
+            bench.peer_python = peer_venv.make(folder / "peer")
+        bench.prepare(real_clip=not options.synthetic)
+        figures, failed = _measure(bench, options.only)
+        run = {
+            "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+            "machine": described,
+            "bystanders": bystanders.shares(),
+            "minutes": round((time.monotonic() - began_s) / 60, 1),
+            "runs": options.runs,
+            "clip": _clip_in_words(bench),
+            "failed": failed,
+        }
+    verdicts = judge(figures)
+    markdown = as_markdown(run, figures, verdicts)
+    print(markdown)
+    _write(options.out, markdown, as_json(run, figures, verdicts))
+    if failed:
+        sys.exit(1)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure speed on this machine."
+    )
+    add = parser.add_argument
+    add("--quick", action="store_true", help="two networks and the essentials; under three minutes")
+    add("--peer", action="store_true", help="measure PyTorchVideo, too (installs it for that)")
+    add("--only", action="append", choices=GROUPS, metavar="GROUP", help=f"of {', '.join(GROUPS)}")
+    add("--networks", nargs="+", choices=NETWORKS, metavar="NAME", help=f"of {', '.join(NETWORKS)}")
+    add("--runs", type=int, help=f"repetitions of each measurement ({RUNS}; --quick: {QUICK_RUNS})")
+    add("--synthetic", action="store_true", help="use a drawn clip even where real ones are there")
+    add("--out", type=Path, default=ROOT / "benchmarks" / "results", help="where report.md and .json go")
+    add("--keep", action="store_true", help="keep the temporary files and say where they are")
+    options = parser.parse_args()
+    options.only = options.only or (QUICK_GROUPS if options.quick else tuple(GROUPS))
+    options.networks = options.networks or (QUICK if options.quick else tuple(NETWORKS))
+    options.runs = options.runs or (QUICK_RUNS if options.quick else RUNS)
+    if options.runs < 1:
+        parser.error("--runs: give a number from 1")
+    return options
+
+
+def _measure(bench: Bench, groups: tuple[str, ...]) -> tuple[list[Figure], dict[str, str]]:
+    """The figures of the groups, and why those that failed did; the others go on."""
+    figures: list[Figure] = []
+    failed: dict[str, str] = {}
+    for group in groups:
+        try:
+            figures += GROUPS[group](bench)
+        except (WorkerFailed, CommandFailed) as error:
+            failed[group] = str(error)
+            bench.say(f"{group} FAILED: {error}")
+    return figures, failed
+
+
+def _clip_in_words(bench: Bench) -> str:
+    return f"{Path(bench.clip).name} (a real one)" if bench.clip_is_real else "ten seconds, drawn, 320x240"
+
+
+@contextmanager
+def _folder(*, keep: bool) -> Iterator[Path]:
+    """A temporary folder."""
+    if keep:
+        place = Path(tempfile.mkdtemp(prefix="twinpath-bench-"))
+        print(f"temporary files: {place}", file=sys.stderr)
+        yield place
+        return
+    with tempfile.TemporaryDirectory(prefix="twinpath-bench-") as name:
+        yield Path(name)
+
+
+def _write(folder: Path, markdown: str, values: dict[str, Any]) -> None:
+    for name, text in (("report.md", markdown), ("report.json", json.dumps(values, indent=1) + "\n")):
+        with atomic_path(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    print(f"written: {folder / 'report.md'} and report.json", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""What the figures were measured on. Light."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "openvino", "numpy", "av")
+FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8")
+
+
+def describe() -> dict[str, Any]:
+    """CPU, memory, versions, date and how busy it is, as plain values."""
+    cpu = _fields(Path("/proc/cpuinfo"))
+    memory = _fields(Path("/proc/meminfo"))
+    there = cpu.get("flags", cpu.get("Features", "")).split()
+    return {
+        "date": datetime.now().astimezone().isoformat(timespec="minutes"),
+        "cpu": cpu.get("model name") or platform.processor() or platform.machine(),
+        "cpu_flags": [flag for flag in FLAGS if flag in there],
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(int(memory.get("MemTotal", "0 kB").split()[0]) / 2**20, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        **{package: _version(package) for package in PACKAGES},
+        "threads_by_environment": os.environ.get("OMP_NUM_THREADS"),
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _fields(path: Path) -> dict[str, str]:
+    """Of a file of `name: value` lines; the first of each name."""
+    fields: dict[str, str] = {}
+    if path.is_file():
+        for line in path.read_text().splitlines():
+            name, colon, value = line.partition(":")
+            if colon:
+                fields.setdefault(name.strip(), value.strip())
+    return fields

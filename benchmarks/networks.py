@@ -1,0 +1,54 @@
+"""The networks that are measured. No imports: PyTorchVideo's process reads this too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network in both projects.
+
+    Attributes:
+        name: Ours; the record is that of PyTorchVideo's weights on Kinetics-400.
+        peer: PyTorchVideo's, in `pytorchvideo.models.hub`.
+        golden: Of its golden figures, from which weights are made.
+        num_frames, sampling_rate: Of a clip.
+        short_side_px, crop_px: At test time.
+        alpha: Frames of the fast pathway for one of the slow; None: one pathway.
+        network_bar, clip_bar: How many times as fast as eager PyTorchVideo it shall be at least: the network
+            alone, and from the file to the answer in a warm process.
+        clip_aim: How many times would be good.
+    """
+
+    name: str
+    peer: str
+    golden: str
+    num_frames: int
+    sampling_rate: int
+    short_side_px: int
+    crop_px: int
+    alpha: int | None
+    network_bar: float
+    clip_bar: float
+    clip_aim: float | None = None
+
+    @property
+    def record(self) -> str:
+        return f"{self.name}.ptv_k400"
+
+
+NETWORKS = {
+    network.name: network
+    for network in (
+        Network("slowfast_r50_8x8", "slowfast_r50", "ptv_slowfast_r50", 32, 2, 256, 256, 4, 4.0, 3.5, 4.5),
+        Network("slow_r50_8x8", "slow_r50", "ptv_slow_r50", 8, 8, 256, 256, None, 3.8, 3.5),
+        Network("x3d_s", "x3d_s", "ptv_x3d_s", 13, 6, 182, 182, None, 7.0, 4.0),
+        Network("x3d_m", "x3d_m", "ptv_x3d_m", 16, 5, 256, 256, None, 7.0, 5.0),
+        Network("mvit_v1_b_16x4", "mvit_base_16x4", "ptv_mvit_base_16x4", 16, 4, 256, 224, None, 3.0, 2.5),
+    )
+}
+MAIN = "slowfast_r50_8x8"
+QUICK = (MAIN, "x3d_s")
+EMBEDDED = "slowfast_tiny.synthetic"
+FRAMES_PER_SECOND = 30  # of the tutorials: a clip is num_frames * sampling_rate / 30 seconds long

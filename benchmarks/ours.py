@@ -1,0 +1,284 @@
+"""Twinpath's side: a process that prepares what is measured, and one that measures in a warm process.
+
+    python -m benchmarks.ours        # then a JSON object a line, see `worker.py`
+
+Imports wait until they are needed: a process with compiled networks must not hold torch.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import numpy as np
+
+from benchmarks.processes import ROOT
+from benchmarks.worker import serve
+
+if TYPE_CHECKING:
+    from twinpath import Classifier
+
+VIDEOS = ROOT.parent / "shared" / "videos"  # where some machines have real clips; not in the repository
+REAL_CLIPS = ("archery.mp4", "arm_wrestling.mp4", "basketball.mp4")
+MATRIX_SIDE = 2048
+BUSY_S = 0.5  # of matrix products, for each figure
+
+
+class Ours:
+    """Every method is called by `Worker`; times are in seconds."""
+
+    _classifier: Classifier
+
+    def prepare(self, folder: str, networks: list[list[str]], real_clip: bool) -> dict[str, Any]:
+        """Make weights for (record, golden), and a clip of ten seconds if there is no real one."""
+        sys.path.insert(0, str(ROOT / "tests"))
+        from golden_weights import write_golden_checkpoint
+
+        place = Path(folder)
+        clips = [path for name in REAL_CLIPS if real_clip and (path := VIDEOS / name).is_file()]
+        is_real = bool(clips)
+        weights = {}
+        for record, golden in networks:
+            weights[record] = str(write_golden_checkpoint(golden, place / f"{record}.pyth"))
+        if not clips:
+            clips = [_synthetic_clip(place / "clip.mp4")]
+        return {"clips": [str(path) for path in clips], "is_real": is_real, "weights": weights}
+
+    def repeated(self, clip: str, to: str, times: int) -> str:
+        """The same clip so many times over, without encoding it anew."""
+        _repeat(Path(clip), Path(to), times)
+        return to
+
+    def larger(self, clip: str, to: str, width: int, height: int) -> str:
+        """The clip, scaled."""
+        _scale(Path(clip), Path(to), width, height)
+        return to
+
+    def has_gpu(self) -> bool:
+        from twinpath.engine.choose import has_cuda_gpu
+
+        return has_cuda_gpu()
+
+    def open(
+        self,
+        record: str,
+        weights: str | None,
+        engine: str = "auto",
+        device: str = "cpu",
+        precision: str = "auto",
+        compile: bool = False,
+    ) -> dict[str, Any]:
+        """Get a model ready; it stays until another one is opened."""
+        from twinpath import Classifier
+        from twinpath.engine.base import EngineWish
+        from twinpath.zoo.measured import measured
+
+        began_s = time.perf_counter()
+        wish = EngineWish.parse(engine, device, precision, None, compile=compile)
+        self._classifier = Classifier(record, weights, wish=wish)
+        took_s = time.perf_counter() - began_s
+        costs = measured(record)
+        return {
+            "total": took_s,
+            "engine": self._classifier.engine(1).describe(),
+            "giga_flop": 2 * costs.gflops if costs else None,
+        }
+
+    def network(self, height: int, width: int, clips: int = 1) -> dict[str, float]:
+        """Clips of frames of that size through the network, preprocessing inside."""
+        engine = self._classifier.engine(1)
+        frames = [self._noise(height, width)] * clips
+        began_s = time.perf_counter()
+        engine(frames)
+        return {"total": time.perf_counter() - began_s}
+
+    def clip(self, video: str, views: str = "1x1") -> dict[str, float]:
+        """From the file to the answer."""
+        began_s = time.perf_counter()
+        answer = self._classifier(video, views=views)
+        total_s = time.perf_counter() - began_s
+        decode_s, infer_s = answer.timing_s["decode"], answer.timing_s["infer"]
+        return {"total": total_s, "decode": decode_s, "infer": infer_s}
+
+    def frames_decoded(self, video: str, views: str) -> int:
+        """By the decoder, for one answer."""
+        with _counted_frames() as count:
+            self._classifier(video, views=views)
+        return count[0]
+
+    def scores(self, video: str) -> list[float]:
+        """Of every class, for the clip at the beginning of a video."""
+        frames = self._first_clip(video)
+        scores: list[float] = self._classifier.engine(1)([frames])[0].tolist()
+        return scores
+
+    def decode_clip(self, video: str) -> dict[str, float]:
+        """The frames of one clip, decoded and in RGB."""
+        began_s = time.perf_counter()
+        self._first_clip(video)
+        return {"total": time.perf_counter() - began_s}
+
+    def decode_all(self, video: str) -> dict[str, float]:
+        """Every frame, decoded and in RGB."""
+        from twinpath.video.decode import FrameStream
+
+        began_s = time.perf_counter()
+        with FrameStream(video) as stream:
+            for _ in stream:
+                pass
+        return {"total": time.perf_counter() - began_s}
+
+    def long(self, video: str, every_s: float) -> dict[str, float]:
+        """Windows all over a video, as `twinpath timeline` scores them."""
+        from twinpath.recognize.timeline import score_windows
+
+        began_s = time.perf_counter()
+        windows = score_windows(self._classifier, video, every_s=every_s)
+        return {"total": time.perf_counter() - began_s, "windows": len(windows)}
+
+    def long_decode(self, video: str, every_s: float) -> dict[str, float]:
+        """The same windows, decoded and not scored."""
+        from twinpath.recognize.views import clip_at
+        from twinpath.video.clips import ClipStream
+        from twinpath.video.sampling import clip_span_s
+
+        spec = self._classifier.spec
+        span_s = clip_span_s(spec.num_frames, spec.sampling_rate)
+        began_s = time.perf_counter()
+        with ClipStream(video, partial(clip_at, spec), span_s=span_s, every_s=every_s) as clips:
+            windows = sum(1 for _ in clips)
+        return {"total": time.perf_counter() - began_s, "windows": windows}
+
+    def long_infer(self, height: int, width: int, windows: int) -> dict[str, float]:
+        """As many clips of that size scored, and nothing decoded."""
+        engine = self._classifier.engine(1)
+        frames = [self._noise(height, width)] * engine.batch_clips
+        began_s = time.perf_counter()
+        for first in range(0, windows, engine.batch_clips):
+            engine(frames[: windows - first])
+        return {"total": time.perf_counter() - began_s, "windows": windows}
+
+    def peak(self, machine: str) -> dict[str, float]:
+        """Matrix products of 2048 x 2048, as fast as `machine` does them.
+
+        Returns:
+            GFLOP/s in "total".
+        """
+        product = self._products[machine]
+        product()
+        count, began_s = 0, time.perf_counter()
+        while (took_s := time.perf_counter() - began_s) < BUSY_S:
+            product()
+            count += 1
+        return {"total": count * 2 * MATRIX_SIDE**3 / took_s / 1e9}
+
+    def size(self, video: str) -> list[int]:
+        """Height and width in pixels."""
+        from twinpath.video.probe import probe
+
+        info = probe(Path(video))
+        return [info.height, info.width]
+
+    @cached_property
+    def _products(self) -> dict[str, Any]:
+        import torch
+
+        a = np.random.default_rng(0).standard_normal((MATRIX_SIDE, MATRIX_SIDE), dtype=np.float32)
+        a_fp32 = torch.from_numpy(a)
+        a_bf16 = a_fp32.bfloat16()
+        return {
+            "numpy fp32": lambda: a @ a,
+            "torch fp32": lambda: a_fp32 @ a_fp32,
+            "torch bf16": lambda: a_bf16 @ a_bf16,
+            "openvino bf16": _openvino_product(a, "bf16"),
+            "openvino fp32": _openvino_product(a, "f32"),
+        }
+
+    def _noise(self, height: int, width: int) -> np.ndarray:
+        shape = (self._classifier.spec.num_frames, height, width, 3)
+        return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+    def _first_clip(self, video: str) -> np.ndarray:
+        from twinpath.recognize.views import Views, selections
+        from twinpath.video.decode import read_frames
+
+        wanted = selections(Views(1, 1), self._classifier.spec, start_s=0.0, info=None)
+        return read_frames(video, wanted).clip()
+
+
+def _openvino_product(a: np.ndarray, precision: str) -> Any:
+    import openvino as ov
+    from openvino import opset13 as op
+
+    given = op.parameter(list(a.shape), np.float32)
+    network = ov.Model([op.matmul(given, op.constant(a), False, False)], [given])
+    hints = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+    request = ov.Core().compile_model(network, "CPU", hints).create_infer_request()
+    return lambda: request.infer([a])
+
+
+@contextmanager
+def _counted_frames() -> Iterator[list[int]]:
+    """Counts the frames that come out of the decoder; every one is charged to a budget."""
+    from twinpath.video.source import Budget
+
+    count = [0]
+    spend = Budget.spend
+
+    def counted(self: Budget, frames: int) -> None:
+        count[0] += frames
+        spend(self, frames)
+
+    with mock.patch.object(Budget, "spend", counted):
+        yield count
+
+
+def _synthetic_clip(path: Path) -> Path:
+    """Ten seconds of 320x240, 30 fps, as the clips of Kinetics are."""
+    from twinpath.data.synthetic import make_scene, write_clip
+
+    scene = next(s for s in map(make_scene, range(100)) if abs(s.aspect - 4 / 3) < 0.01)
+    write_clip(path, scene, height_px=240, duration_s=10)
+    return path
+
+
+def _repeat(source: Path, target: Path, times: int) -> None:
+    import av
+
+    with av.open(str(source)) as taken, av.open(str(target), "w") as made:
+        video = taken.streams.video[0]
+        copy = made.add_stream_from_template(video)
+        assert video.duration is not None
+        for number in range(times):
+            taken.seek(0)
+            for packet in taken.demux(video):
+                if packet.dts is None or packet.pts is None:  # the end
+                    continue
+                packet.pts += number * video.duration
+                packet.dts += number * video.duration
+                packet.stream = copy
+                made.mux(packet)
+
+
+def _scale(source: Path, target: Path, width: int, height: int) -> None:
+    import av
+
+    from twinpath.video.writer import VideoWriter
+
+    with av.open(str(source)) as taken:
+        video = taken.streams.video[0]
+        rate = video.average_rate or 30
+        with VideoWriter(target, width=width, height=height, fps=rate) as writer:
+            for frame in taken.decode(video):
+                picture = frame.to_ndarray(format="rgb24", width=width, height=height)
+                writer.write(np.asarray(picture, dtype=np.uint8))
+
+
+if __name__ == "__main__":
+    serve(Ours())

@@ -1,0 +1,241 @@
+"""Measurements in warm processes, in turn with PyTorchVideo's. Light: the work is in `ours` and `peer`."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+from benchmarks.bench import Bench
+from benchmarks.figures import Figure, Stages, Subject, figure_of, in_turn
+from benchmarks.networks import MAIN, NETWORKS, QUICK, Network
+from benchmarks.worker import Worker
+
+PRODUCTS = ("numpy fp32", "torch fp32", "openvino fp32", "torch bf16", "openvino bf16")
+PEAK_OF = {precision: [p for p in PRODUCTS if p.endswith(precision)] for precision in ("fp32", "bf16")}
+VIEWS = "3x10"
+LONG_S = 60
+EVERY_S = 1.0
+LARGE = (1280, 720)
+GPU_CLIPS = 8
+
+
+def network(bench: Bench) -> list[Figure]:
+    """The network alone, and what part of the machine's peak it reaches."""
+    figures = []
+    with bench.ours() as machine:
+        figures += _peaks(bench, machine)
+        for net in bench.networks:
+            bench.say(f"network: {net.name}")
+            figures += _network(bench, net, machine)
+    return figures
+
+
+def _peaks(bench: Bench, machine: Worker) -> list[Figure]:
+    bench.say("network: matrix products")
+    runs = in_turn({name: partial(machine, "peak", machine=name) for name in PRODUCTS}, runs=bench.runs)
+    return [
+        Figure("peak", name, "machine", tuple(run["total"] for run in found), "GFLOP/s")
+        for name, found in runs.items()
+    ]
+
+
+def _network(bench: Bench, net: Network, machine: Worker) -> list[Figure]:
+    side = net.short_side_px
+    with ExitStack() as stack:
+        calls: dict[str, Callable[[], Stages]] = {}
+        ours, opened = _open(stack, bench, net)
+        calls["twinpath"] = partial(ours, "network", height=side, width=side)
+        torch, torch_opened = _open(stack, bench, net, engine="torch")
+        calls["torch"] = partial(torch, "network", height=side, width=side)
+        _add_peer(stack, bench, net, calls, "network")
+        peaks = PEAK_OF["bf16" if "bf16" in opened["engine"] else "fp32"]
+        calls |= {name: partial(machine, "peak", machine=name) for name in peaks}
+        runs = in_turn(calls, runs=bench.runs)
+    peak = max(statistics.median(run["total"] for run in runs.pop(name)) for name in peaks)
+    told = {"twinpath": opened, "torch": torch_opened}
+    figures = []
+    for subject, found in runs.items():
+        facts: dict[str, Any] = {"engine": told[subject]["engine"]} if subject in told else {}
+        figure = figure_of("network", net.name, _subject(subject), found, **facts)
+        if subject == "twinpath":
+            speed = opened["giga_flop"] / figure.median
+            figure = figure.with_facts(
+                giga_flop=opened["giga_flop"], gflop_per_s=speed, peak_gflop_per_s=peak, share=speed / peak
+            )
+        figures.append(figure)
+    return figures
+
+
+def clip(bench: Bench) -> list[Figure]:
+    """One clip from the file to the answer."""
+    figures = []
+    for net in bench.networks:
+        bench.say(f"clip: {net.name}")
+        with ExitStack() as stack:
+            ours, _ = _open(stack, bench, net)
+            calls: dict[str, Callable[[], Stages]] = {"twinpath": partial(ours, "clip", video=bench.clip)}
+            _add_peer(stack, bench, net, calls, "clip", video=bench.clip)
+            runs = in_turn(calls, runs=bench.runs)
+        figures += _figures("clip", net.name, runs)
+    return figures
+
+
+def views(bench: Bench) -> list[Figure]:
+    """Three crops of ten clips of one video. Minutes for PyTorchVideo, so fewer times."""
+    figures = []
+    for net in _of(bench, QUICK):
+        bench.say(f"views: {net.name}, {VIEWS}")
+        with ExitStack() as stack:
+            ours, _ = _open(stack, bench, net)
+            calls = {"twinpath": partial(ours, "clip", video=bench.clip, views=VIEWS)}
+            _add_peer(stack, bench, net, calls, "views", video=bench.clip, space=3, times=10)
+            runs = in_turn(calls, runs=max(1, bench.runs // 2), warm_ups=0)
+            frames = ours("frames_decoded", video=bench.clip, views=VIEWS)
+        found = _figures("views", net.name, runs)
+        figures += [figure.with_facts(frames_decoded=frames) for figure in found[:1]] + found[1:]
+    return figures
+
+
+def decode(bench: Bench) -> list[Figure]:
+    """Decoding, without a network."""
+    bench.say("decode")
+    net = NETWORKS[MAIN]
+    large = str(bench.folder / "large.mp4")
+    figures = []
+    with ExitStack() as stack:
+        ours, _ = _open(stack, bench, net)
+        peer = bench.peer()
+        if peer is not None:
+            stack.enter_context(peer)
+        ours("larger", clip=bench.clip, to=large, width=LARGE[0], height=LARGE[1])
+        for video in (bench.clip, large):
+            height, width = ours("size", video=video)
+            calls: dict[str, Callable[[], Stages]] = {"twinpath": partial(ours, "decode_clip", video=video)}
+            if peer is not None:
+                calls["pytorchvideo"] = partial(peer, "decode_clip", name=net.name, video=video)
+            size = f"{width}x{height}"
+            figures += _figures("decode", f"frames of one clip, {size}", in_turn(calls, runs=bench.runs))
+            whole = in_turn({"twinpath": partial(ours, "decode_all", video=video)}, runs=bench.runs)
+            figures += _figures("decode", f"all frames of ten seconds, {size}", whole)
+    return figures
+
+
+def long(bench: Bench) -> list[Figure]:
+    """A window every second of a longer video, against the same windows scored without decoding."""
+    figures = []
+    large = str(bench.folder / "large.mp4")
+    with bench.ours() as ours:
+        ours("larger", clip=bench.clip, to=large, width=LARGE[0], height=LARGE[1])
+        videos = [
+            ours("repeated", clip=source, to=str(bench.folder / f"long-{i}.mp4"), times=LONG_S // 10)
+            for i, source in enumerate((bench.clip, large))
+        ]
+    for net in _of(bench, QUICK):
+        figures += [_long(bench, net, video) for video in videos]
+    return figures
+
+
+def _long(bench: Bench, net: Network, video: str) -> Figure:
+    with ExitStack() as stack:
+        ours, _ = _open(stack, bench, net)
+        height, width = ours("size", video=video)
+        what = f"{net.name}, {LONG_S} s of {width}x{height}"
+        bench.say(f"long: {what}")
+        windows = ours("long_decode", video=video, every_s=EVERY_S)["windows"]
+        ours("network", height=height, width=width)  # warms it up
+        runs = in_turn(
+            {
+                "all": partial(ours, "long", video=video, every_s=EVERY_S),
+                "infer": partial(ours, "long_infer", height=height, width=width, windows=windows),
+                "decode": partial(ours, "long_decode", video=video, every_s=EVERY_S),
+            },
+            runs=max(1, bench.runs // 2),
+            warm_ups=0,
+        )
+    alone = {part: statistics.median(run["total"] for run in runs[part]) for part in ("decode", "infer")}
+    assert all(run["windows"] == windows for run in runs["all"])
+    totals = [{"total": run["total"]} for run in runs["all"]]
+    figure = figure_of("long", what, "twinpath", totals)
+    share = alone["infer"] / figure.median
+    return figure.with_facts(
+        windows=windows, decode_alone_s=alone["decode"], infer_alone_s=alone["infer"], share=share
+    )
+
+
+def agreement(bench: Bench) -> list[Figure]:
+    """Scores, golden weights: against torch in fp32 on the same frames, and against PyTorchVideo."""
+    figures = []
+    for net in bench.networks:
+        bench.say(f"agreement: {net.name}")
+        with ExitStack() as stack:
+            ours, _ = _open(stack, bench, net)
+            others: dict[Subject, Worker] = {"torch": _open(stack, bench, net, engine="torch")[0]}
+            peer = bench.peer()
+            if peer is not None:
+                stack.enter_context(peer)("open", name=net.name, weights=bench.weights[net.record])
+                others["pytorchvideo"] = peer
+            for subject, other in others.items():
+                pairs = [(ours("scores", video=v), other("scores", video=v)) for v in bench.clips]
+                off = [max(abs(a - b) for a, b in zip(*pair, strict=True)) for pair in pairs]
+                same = sum(a.index(max(a)) == b.index(max(b)) for a, b in pairs)
+                facts = {"same_top_1": same, "clips": len(pairs)}
+                figures.append(Figure("agreement", net.name, subject, tuple(off), "1", facts=facts))
+    return figures
+
+
+def gpu(bench: Bench) -> list[Figure]:
+    """On a GPU: bf16 and compiled against eager float32, several clips at once."""
+    with bench.ours() as ours:
+        if not ours("has_gpu"):
+            bench.say("gpu: there is none; left out")
+            return []
+    ways = {
+        "eager fp32": {"precision": "fp32", "compile": False},
+        "eager bf16": {"precision": "bf16", "compile": False},
+        "compiled bf16": {"precision": "bf16", "compile": True},
+    }
+    figures = []
+    for net in _of(bench, (MAIN,)):
+        bench.say(f"gpu: {net.name}")
+        with ExitStack() as stack:
+            calls = {}
+            for name, way in ways.items():
+                worker, _ = _open(stack, bench, net, engine="torch", device="cuda", **way)
+                side = net.short_side_px
+                calls[name] = partial(worker, "network", height=side, width=side, clips=GPU_CLIPS)
+            runs = in_turn(calls, runs=bench.runs, warm_ups=3)
+        figures += [figure_of("gpu", f"{net.name}, {name}", "torch", found) for name, found in runs.items()]
+    return figures
+
+
+def _open(stack: ExitStack, bench: Bench, net: Network, **options: Any) -> tuple[Worker, dict[str, Any]]:
+    """A process with the network ready, and what it said of that."""
+    order = bench.model(net.record)
+    worker = stack.enter_context(bench.ours())
+    return worker, worker("open", **order, **options)
+
+
+def _add_peer(
+    stack: ExitStack, bench: Bench, net: Network, calls: dict[str, Any], call: str, **arguments: Any
+) -> None:
+    """PyTorchVideo's process with the same network, if it is measured."""
+    peer = bench.peer()
+    if peer is not None:
+        stack.enter_context(peer)("open", name=net.name)
+        calls["pytorchvideo"] = partial(peer, call, **arguments)
+
+
+def _figures(group: str, what: str, runs: Mapping[str, list[Stages]]) -> list[Figure]:
+    return [figure_of(group, what, _subject(subject), found) for subject, found in runs.items()]
+
+
+def _subject(name: str) -> Subject:
+    assert name in ("twinpath", "torch", "pytorchvideo", "machine")
+    return name  # type: ignore[return-value]
+
+
+def _of(bench: Bench, names: tuple[str, ...]) -> list[Network]:
+    return [net for net in bench.networks if net.name in names]
