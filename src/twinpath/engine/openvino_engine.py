@@ -55,8 +55,8 @@ class OpenVinoEngine:
             RuntimeError: OpenVINO does not take it.
         """
         content = ov.Tensor(np.frombuffer(entry.content, dtype=np.uint8))
-        compiled = _core().import_model(content, "CPU", threads_property(wish))
         facts = entry.facts
+        compiled = _core().import_model(content, "CPU", _hints(facts["precision"], wish))
         return cls(compiled, spec, num_classes=facts["num_classes"], precision=facts["precision"])
 
     @property
@@ -105,8 +105,13 @@ class OpenVinoEngine:
 
 def compile_network(network: ov.Model, *, precision: Literal["fp32", "bf16"], wish: EngineWish) -> Any:
     """Compile a converted network for this CPU."""
+    return _core().compile_model(network, "CPU", _hints(precision, wish))
+
+
+def _hints(precision: Literal["fp32", "bf16"], wish: EngineWish) -> dict[str, Any]:
+    """For compiling, and again for what was compiled before: OpenVINO does not keep them with it."""
     hints = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
-    return _core().compile_model(network, "CPU", {**hints, **threads_property(wish)})
+    return {**hints, **threads_property(wish)}
 
 
 def choose_precision(wish: EngineWish) -> Literal["fp32", "bf16"]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twinpath.engine.base import EngineWish
 from twinpath.errors import UsageError, WeightsError
 from twinpath.recognize.classify import Classifier
 from twinpath.recognize.results import Prediction
@@ -99,7 +100,8 @@ def verify(
     known = expected(record.name)
     if video is None and known is not None:
         video = archery(progress)
-    classify = Classifier(record.name, path, device)
+    # As the upstreams compute, without an engine that rounds: torch in fp32.
+    classify = Classifier(record.name, path, wish=EngineWish("torch", device, "fp32"))
     answer = classify(video if video is not None else _noise(record), top_k=record.num_classes)
     _check(np.asarray([prediction.score for prediction in answer.predictions]), record)
     return Verification(record.name, str(path), answer.video, known, answer.predictions[:5])
@@ -132,7 +134,6 @@ def _scores_of_a_box(record: Record, path: Path, device: str) -> NDArray[np.floa
     """What a network that sees boxes gives for a box as large as a clip of noise."""
     import torch
 
-    from twinpath.engine.base import EngineWish
     from twinpath.engine.torch_engine import TorchEngine
 
     network = load_network(record.name, path)
