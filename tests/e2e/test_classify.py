@@ -184,6 +184,42 @@ def test_a_signal_ends_a_batch_between_whole_lines(many: Path, signum: signal.Si
     assert err == ""
 
 
+def test_the_same_command_goes_on_after_a_signal(many: Path, tmp_path: Path) -> None:
+    out = tmp_path / "answers.jsonl"
+    running = start("classify", many, *TINY, "--json", "--out", out)
+    assert running.stdout is not None
+    first = running.stdout.readline()
+    running.send_signal(signal.SIGINT)
+    printed, err = running.communicate(timeout=30)
+    assert running.returncode == 130
+    done = len([first, *printed.splitlines()])
+    assert err == f"twinpath: stopped with {400 - done} of 400 videos left; the same command does the rest\n"
+    kept = out.read_text().splitlines()
+    assert len(kept) == done
+    for path in sorted(many.iterdir())[done + 3 :]:  # no need to wait for all of them
+        path.unlink()
+    rest = twinpath("classify", many, *TINY, "--json", "--out", out)
+    assert len(rest.objects) == 3
+    assert out.read_text().splitlines()[:done] == kept
+    assert twinpath("classify", many, *TINY, "--views", "3x1", "--out", out, code=2).error.endswith(
+        "has answers with views '1x1', and now it is '3x1'; give another file with --out, or ask as before"
+    )
+
+
+def test_files_that_nobody_trusts(clips: Path, tmp_path: Path) -> None:
+    """Read in another process: the same answers and errors."""
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("no video")
+    wanted = ("classify", clips, bad, *TINY, "--views", "1x3", "--json")
+    plain, isolated = twinpath(*wanted, code=4), twinpath(*wanted, "--isolate", code=4)
+    assert isolated.err == plain.err
+    for ours, expected in zip(isolated.objects, plain.objects, strict=True):
+        assert ours.get("predictions") == expected.get("predictions")
+        assert ours.get("error") == expected.get("error")
+    alone = twinpath("classify", bad, *TINY, "--isolate", code=3)
+    assert alone.error == twinpath("classify", bad, *TINY, code=3).error
+
+
 def test_a_reader_that_goes_away(many: Path) -> None:
     """`twinpath classify FOLDER --json | head -1`"""
     running = start("classify", many, *TINY, "--json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import re
@@ -142,7 +143,8 @@ def test_ninety_of_a_hundred(tmp_path: Path) -> None:
             (batch / f"{number:02}.mp4").write_bytes(b"no video")
         else:
             os.link(good, batch / f"{number:02}.mp4")
-    done = twinpath("classify", batch, *TINY, "--json", code=4)
+    out = tmp_path / "answers.jsonl"
+    done = twinpath("classify", batch, *TINY, "--json", "--out", out, code=4)
     failed = [line["video"] for line in done.objects if "error" in line]
     assert failed == [str(batch / f"{number:02}.mp4") for number in range(7, 100, 10)]
     assert sum("predictions" in line for line in done.objects) == 90
@@ -150,6 +152,25 @@ def test_ninety_of_a_hundred(tmp_path: Path) -> None:
     assert len(named) == 10
     assert all(path in line for path, line in zip(failed, named, strict=True))
     assert last == "twinpath: 10 of 100 videos could not be used; each is named above"
+    assert [json.loads(line)["video"] for line in out.read_text().splitlines()] == [
+        line["video"] for line in done.objects
+    ]
+
+    mended = failed[:3]
+    for path in mended:
+        Path(path).write_bytes(good.read_bytes())
+    again = twinpath("classify", batch, *TINY, "--json", "--out", out, code=4)
+    assert again.err.startswith(f"{out} has 90 of 100 answers already\n")
+    assert [line["video"] for line in again.objects] == failed
+    assert [line["video"] for line in again.objects if "error" in line] == failed[3:]
+    kept = [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(kept) == 100
+    assert sorted(line["video"] for line in kept if "error" in line) == failed[3:]
+    for path in failed[3:]:
+        Path(path).unlink()
+    rest = twinpath("classify", batch, *TINY, "--out", out)
+    assert rest.out == ""
+    assert rest.error == f"{out} has 93 of 93 answers already"
 
 
 # Weights

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ from twinpath.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from twinpath.engine.base import EngineWish
     from twinpath.recognize.classify import Classifier
     from twinpath.recognize.results import Classification
 
@@ -46,6 +48,19 @@ def classify(
         str, typer.Option(metavar="SxT", help="Crops in space x clips in time; 3x10 is thorough.")
     ] = "1x1",
     top: Annotated[int, typer.Option(min=1, metavar="K", help="How many labels to show.")] = 5,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Keep the answers, one JSON object a line; the same command again does only the rest.",
+        ),
+    ] = None,
+    isolate: Annotated[
+        bool,
+        typer.Option(
+            "--isolate", help="Read the files in a process with limits: for files that nobody trusts."
+        ),
+    ] = False,
     device: Device = "auto",
     engine: EngineOption = "auto",
     precision: PrecisionOption = "auto",
@@ -55,7 +70,6 @@ def classify(
     debug: Debug = False,
 ) -> None:
     """Tell which activity each video shows."""
-    from twinpath.cli.loading import best_cached_or_offered, load_classifier
     from twinpath.engine.base import EngineWish
     from twinpath.errors import PartialFailure, UsageError
     from twinpath.recognize.views import Views
@@ -67,52 +81,125 @@ def classify(
         raise UsageError("--weights needs --model: the name of the network that the file is for")
     paths = find_videos(videos)
     if len(paths) == 1:  # a bad file should not wait for a network to load
-        from twinpath.video.source import open_video
-
-        open_video(paths[0]).close()
-    began_s = time.perf_counter()
-    classifier = load_classifier(model or best_cached_or_offered().name, weights, wish)
-    load_s = time.perf_counter() - began_s
-    failed = _run(classifier, paths, start_s=start, views=views, top=top, json=json, load_s=load_s)
+        _check(paths[0], isolate=isolate)
+    job = _Job(model, weights, start, views, top, wish, isolate, json, is_batch=len(paths) > 1)
+    failed = _run(job, paths) if out is None else _run_into(out, job, paths)
     if failed:
         raise PartialFailure(f"{failed} of {len(paths)} videos could not be used; each is named above")
 
 
-def _run(
-    classifier: Classifier,
-    paths: list[Path],
-    *,
-    start_s: float,
-    views: str,
-    top: int,
-    json: bool,
-    load_s: float,
-) -> int:
-    """Classify and print each video as soon as it is done; returns how many failed."""
-    from twinpath.cli.console import count_progress, print_json, say, with_progress
+@dataclass(frozen=True)
+class _Job:
+    """What is wanted of every video. A single one that fails is an error of its own kind."""
 
+    model: str | None
+    weights: Path | None
+    start_s: float
+    views: str
+    top: int
+    wish: EngineWish
+    isolate: bool
+    json: bool
+    is_batch: bool
+
+
+def _check(path: Path, *, isolate: bool) -> None:
+    """Raises: InputError, LimitExceeded: the file cannot be opened."""
+    if isolate:
+        from twinpath.video.sandbox import probe_isolated
+
+        probe_isolated(path)
+    else:
+        from twinpath.video.source import open_video
+
+        open_video(path).close()
+
+
+def _run_into(out: Path, job: _Job, paths: list[Path]) -> int:
+    """Classify those that have no answer in the file yet; returns how many failed."""
+    from twinpath.cli.console import say
+    from twinpath.cli.loading import full_name, sha256_of
+    from twinpath.errors import Interrupted, Terminated
+    from twinpath.recognize.answers_file import AnswersFile
+    from twinpath.video.source import show
+
+    job = replace(job, model=full_name(job.model))
+    asked = {
+        "model": job.model,
+        "weights_sha256": sha256_of(job.weights),
+        "views": job.views,
+        "start_s": job.start_s,
+        "top": job.top,
+    }
+    with AnswersFile(out, asked, paths) as answers:
+        left = len(answers.missing)
+        if left < len(paths):
+            say(f"{show(out)} has {len(paths) - left} of {len(paths)} answers already")
+        if not left:
+            return 0
+
+        def keep(path: Path, answer: dict[str, object]) -> None:
+            nonlocal left
+            answers.add(path, answer)
+            left -= 1
+
+        try:
+            return _run(job, answers.missing, keep)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            kind, verb = (
+                (Interrupted, "stopped") if isinstance(stop, KeyboardInterrupt) else (Terminated, "ended")
+            )
+            raise kind(
+                f"{verb} with {left} of {len(paths)} videos left; the same command does the rest"
+            ) from stop
+
+
+def _run(job: _Job, paths: list[Path], keep: Callable[[Path, dict[str, object]], None] | None = None) -> int:
+    """Classify, keep and print each video as soon as it is done; returns how many failed."""
+    from twinpath.cli.console import count_progress, print_json, say, with_progress
+    from twinpath.cli.loading import best_cached_or_offered, load_classifier
+
+    began_s = time.perf_counter()
+    model = job.model or best_cached_or_offered().name
+    classifier = load_classifier(model, job.weights, job.wish, isolate=job.isolate)
+    load_s = time.perf_counter() - began_s
     failed = 0
     answers: Iterable[Classification | Exception]
     if len(paths) == 1:  # a bar over its clips; a batch has one over its files
         with count_progress("classifying") as progress:
-            answers = [classifier(paths[0], start_s=start_s, views=views, top_k=top, progress=progress)]
+            answers = [_one(job, classifier, paths[0], progress)]
     else:
-        answers = classifier.each(paths, start_s=start_s, views=views, top_k=top)
+        answers = classifier.each(paths, start_s=job.start_s, views=job.views, top_k=job.top)
     for number, answer in enumerate(with_progress(answers, total=len(paths), title="classifying")):
+        values = _as_json(answer, load_s)
+        if keep is not None:
+            keep(paths[number], values)
         if isinstance(answer, Exception):
+            if not job.is_batch:
+                raise answer
             failed += 1
             say(f"twinpath: {answer}")
-            if json:
-                error = {"type": type(answer).__name__, "message": str(answer)}
-                print_json({"video": str(paths[number]), "error": error})
-        elif json:
-            print_json(_as_json(answer, load_s))
-        else:
+        if job.json:
+            print_json({"video": str(paths[number]), **values})
+        elif not isinstance(answer, Exception):
             _print(answer, load_s, is_first=number == failed)
     return failed
 
 
-def _as_json(answer: Classification, load_s: float) -> dict[str, object]:
+def _one(
+    job: _Job, classifier: Classifier, path: Path, progress: Callable[[int, int], None]
+) -> Classification | Exception:
+    from twinpath.recognize.classify import FAILURES
+
+    try:
+        return classifier(path, start_s=job.start_s, views=job.views, top_k=job.top, progress=progress)
+    except FAILURES as error:
+        return error
+
+
+def _as_json(answer: Classification | Exception, load_s: float) -> dict[str, object]:
+    if isinstance(answer, Exception):
+        return {"error": {"type": type(answer).__name__, "message": str(answer)}}
     values = answer.to_dict()
     values["timing_s"] = {"load": round(load_s, 4), **answer.timing_s}
     return values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 OFFERED = "slowfast_r50_8x8.ptv_k400"  # the download to offer: good, and runs on a CPU in seconds
 
 
-def load_classifier(model: str, weights: Path | None, wish: EngineWish) -> Classifier:
+def load_classifier(
+    model: str, weights: Path | None, wish: EngineWish, *, isolate: bool = False
+) -> Classifier:
     """Load a model, telling on a terminal what takes its time."""
     from twinpath.cli.console import say
     from twinpath.recognize.classify import Classifier
@@ -26,7 +29,31 @@ def load_classifier(model: str, weights: Path | None, wish: EngineWish) -> Class
     if tell:
         tell(f"loading {model} …")
     with progress_bar(f"downloading {model}") as progress:
-        return Classifier(model, weights, wish=wish, progress=progress, say=tell)
+        return Classifier(model, weights, wish=wish, isolate=isolate, progress=progress, say=tell)
+
+
+def full_name(model: str | None) -> str:
+    """The best model where none is named; with its weights, which may be others tomorrow."""
+    from twinpath.zoo.create import resolve
+
+    architecture, record = resolve(model or best_cached_or_offered().name)
+    return record.name if record else architecture.name
+
+
+def sha256_of(weights: Path | None) -> str | None:
+    """Of a weight file that the user gave in place of the record's.
+
+    Raises:
+        NotAFile: There is none.
+    """
+    from twinpath.errors import NotAFile
+
+    if weights is None:
+        return None
+    if not weights.is_file():
+        raise NotAFile(f"--weights {weights}: there is no such file; check the name")
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def best_cached_or_offered() -> Record:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import sys
 import time
@@ -125,6 +124,7 @@ def timeline(
     Ctrl-C keeps what is done; --resume goes on from there. With other thresholds, labels or formats it works
     on the scores that are already there.
     """
+    from twinpath.cli.loading import full_name, sha256_of
     from twinpath.engine.base import EngineWish
     from twinpath.errors import PartialFailure, UsageError
     from twinpath.recognize.segments import SegmentRules
@@ -145,8 +145,8 @@ def timeline(
         from twinpath.video.source import open_video
 
         open_video(paths[0]).close()
-    name = _model_name(model)
-    job = _Job(name, _sha256(weights), every, rules, labels, top_k, kinds, resume)
+    name = full_name(model)
+    job = _Job(name, sha256_of(weights), every, rules, labels, top_k, kinds, resume)
     bases = {path: out / place for path, place in zip(paths, output_names(paths), strict=True)}
     classifier = None
     if not _all_scored(job, bases):
@@ -180,26 +180,6 @@ def _check_folder(out: Path) -> None:
         raise UsageError(f"--out {show(out)}: {show(there)} is a file; give a folder")
     if not os.access(there, os.W_OK):
         raise UsageError(f"--out {show(out)}: {show(there)} cannot be written to; give another folder")
-
-
-def _model_name(model: str | None) -> str:
-    """In full, with its weights, since `slowfast_r50_8x8` may mean others tomorrow."""
-    from twinpath.cli.loading import best_cached_or_offered
-    from twinpath.zoo.create import resolve
-
-    architecture, record = resolve(model or best_cached_or_offered().name)
-    return record.name if record else architecture.name
-
-
-def _sha256(weights: Path | None) -> str | None:
-    from twinpath.errors import NotAFile
-
-    if weights is None:
-        return None
-    if not weights.is_file():
-        raise NotAFile(f"--weights {weights}: there is no such file; check the name")
-    with weights.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def output_names(paths: Sequence[Path]) -> list[str]:

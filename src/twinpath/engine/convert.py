@@ -59,7 +59,11 @@ def convert(network: nn.Module, spec: InputSpec, *, what: What = "scores") -> ov
     try:
         with torch.no_grad(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")  # about Python numbers in a trace: every size but H, W is fixed
-            model: ov.Model = ov.convert_model(module, example_input=(frames, *plan))
+            # Traced here, since OpenVINO's own tracing runs the network five times.
+            traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+                module, (frames, *plan), check_trace=False, strict=False
+            )
+            model: ov.Model = ov.convert_model(traced, example_input=(frames, *plan))
     except Exception as error:  # the frontend raises whatever its parts raise
         first = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise NotConvertible(first) from error

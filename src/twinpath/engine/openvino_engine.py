@@ -118,13 +118,17 @@ def choose_precision(wish: EngineWish) -> Literal["fp32", "bf16"]:
     """bf16 where this CPU computes in it.
 
     Raises:
-        UsageError: It was asked for something that OpenVINO has not on a CPU.
+        UsageError: It was asked for something that OpenVINO has not on this CPU, where it would silently
+            compute in fp32.
     """
     if wish.precision == "fp16":
         raise UsageError("--precision fp16 is for GPUs; on a CPU choose bf16 or fp32")
+    has_bf16 = "BF16" in capabilities()
+    if wish.precision == "bf16" and not has_bf16:
+        raise UsageError("--precision bf16: this CPU does not compute in it; leave it out, or choose fp32")
     if wish.precision != "auto":
         return wish.precision
-    return "bf16" if "BF16" in capabilities() else "fp32"
+    return "bf16" if has_bf16 else "fp32"
 
 
 def capabilities() -> tuple[str, ...]:

@@ -19,13 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.engine.base import Engine, EngineWish
-from twinpath.errors import InputError, LimitExceeded, UsageError
+from twinpath.errors import InputError, LimitExceeded, UsageError, WorkerDied
 from twinpath.labels import labels
 from twinpath.recognize.results import Classification, Prediction
 from twinpath.recognize.views import Views, selections
 from twinpath.video.ahead import Ahead
-from twinpath.video.decode import read_frames
-from twinpath.video.probe import probe
+from twinpath.video.decode import DecodedFrames, read_frames
+from twinpath.video.probe import VideoInfo, probe
 from twinpath.video.sampling import linspace_indices
 from twinpath.zoo.create import input_spec, resolve
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Frames = NDArray[np.uint8]
-_FAILURES = (InputError, LimitExceeded, UsageError, OSError)  # of one file, which end no batch
+FAILURES = (InputError, LimitExceeded, WorkerDied, UsageError, OSError)  # of one file, which end no batch
 PART_BYTES = 1 << 29  # of frames that are held at once, where one clip does not need more
 SYNTHETIC_WARNING = (
     "this model knows Twinpath's synthetic world only; its answer on a real video means nothing. "
@@ -80,6 +80,8 @@ class Classifier:
         weights: A weight file to use in place of the record's.
         device: "auto", "cpu", "cuda", "cuda:1", …
         wish: Which engine, device, precision and threads; in place of `device`.
+        isolate: Read files in a process with limits, see `twinpath.video.sandbox`: one that crashes FFmpeg or
+            wants too much is then an error like any other.
         progress: Told the bytes done and expected while weights are downloaded.
         say: Told, in a sentence, of work that takes seconds and is done once.
     Raises:
@@ -95,6 +97,7 @@ class Classifier:
         device: str = "auto",
         *,
         wish: EngineWish | None = None,
+        isolate: bool = False,
         progress: Progress | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
@@ -118,6 +121,9 @@ class Classifier:
             say=say or logger.info,
         )
         self._engines: dict[int, Engine] = {1: engine}
+        self._read_frames: Callable[..., DecodedFrames]
+        self._probe: Callable[..., VideoInfo]
+        self._read_frames, self._probe = _isolated() if isolate else (read_frames, probe)
         if len(self.labels) != engine.num_classes:
             raise UsageError(
                 f"{self.model} has {engine.num_classes} classes and {self.dataset} "
@@ -152,6 +158,7 @@ class Classifier:
             InputError: The file cannot be used; says why.
             UsageError: An argument makes no sense, or `start_s` lies behind the end.
             LimitExceeded: The file would cost too much.
+            WorkerDied: With `isolate`: the file ended the process that read it twice.
         """
         wanted = _checked(views, start_s, top_k)
         parts: Iterator[Part]
@@ -178,8 +185,8 @@ class Classifier:
             videos: Paths.
             start_s, views, top_k: As for one.
         Yields:
-            For each file, in order, its answer, or the InputError, LimitExceeded, UsageError or OSError that
-            kept it from one.
+            For each file, in order, its answer, or the InputError, LimitExceeded, WorkerDied, UsageError or
+            OSError that kept it from one.
         """
         wanted = _checked(views, start_s, top_k)
         opened = (self._opened(Path(video), wanted, start_s) for video in videos)
@@ -187,7 +194,7 @@ class Classifier:
             for item in ahead:
                 try:
                     yield self._answer(os.fspath(item.path), item.parts(), wanted, top_k, None)
-                except _FAILURES as error:
+                except FAILURES as error:
                     yield error
 
     def _opened(self, path: Path, views: Views, start_s: float) -> _Opened:
@@ -195,7 +202,7 @@ class Classifier:
         rest = self._decode(path, views, start_s)
         try:
             return _Opened(path, next(rest), rest)
-        except _FAILURES as error:
+        except FAILURES as error:
             return _Opened(path, error, rest)
 
     def _answer(
@@ -235,14 +242,14 @@ class Classifier:
         """Clips in parts, since many views of a large picture would fill the memory."""
         began_s = time.perf_counter()
         needs_length = views.time > 1 or self.spec.sampling == "segments" or start_s > 0
-        info = probe(path) if needs_length else None
+        info = self._probe(path) if needs_length else None
         if info and info.duration_s is not None and start_s >= info.duration_s:
             raise UsageError(f"{path} lasts {info.duration_s:.2f} s; nothing starts at {start_s:g} s")
         wanted = selections(views, self.spec, start_s=start_s, info=info)
         clip_bytes = self.spec.num_frames * (info.width * info.height * 3 if info else 1)
         at_once = max(1, PART_BYTES // clip_bytes)
         for first in range(0, len(wanted), at_once):
-            decoded = read_frames(path, wanted[first : first + at_once])
+            decoded = self._read_frames(path, wanted[first : first + at_once])
             clips = [decoded.clip(i) for i in range(len(decoded.picks))]
             yield Part(clips, decoded.warnings, time.perf_counter() - began_s)
             began_s = time.perf_counter()
@@ -253,6 +260,12 @@ class Classifier:
             raise InputError(f"{self.model} gave scores that are not numbers; are its weights sound?")
         order = np.argsort(-merged, kind="stable")[:top_k]
         return tuple(Prediction(self.labels[i], int(i), round(float(merged[i]), 6)) for i in order)
+
+
+def _isolated() -> tuple[Callable[..., DecodedFrames], Callable[..., VideoInfo]]:
+    from twinpath.video.sandbox import probe_isolated, read_frames_isolated
+
+    return read_frames_isolated, probe_isolated
 
 
 def _checked(views: str, start_s: float, top_k: int) -> Views:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twinpath.engine import choose
+from twinpath.engine import choose, openvino_engine
 from twinpath.engine.base import EngineWish
 from twinpath.engine.choose import open_engine
 from twinpath.engine.compiled import entry_path, read_entry, write_entry
@@ -34,7 +34,16 @@ def clip(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (16, height, width, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+PRECISIONS = ["fp32", "bf16"] if "BF16" in openvino_engine.capabilities() else ["fp32"]
+
+
+def test_bf16_is_refused_where_the_cpu_has_it_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openvino_engine, "capabilities", lambda: ("FP32", "INT8"))
+    with pytest.raises(UsageError, match="this CPU does not compute in it"):
+        open_engine(TINY, wish=EngineWish("openvino", "cpu", "bf16"))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_frames_of_any_size_and_three_crops(precision: str) -> None:
     """One compiled network; the answers are torch's."""
     engine = open_engine(TINY, wish=EngineWish.parse("openvino", "cpu", precision, 2))

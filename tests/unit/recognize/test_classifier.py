@@ -13,7 +13,7 @@ import torch
 from twinpath import Classifier
 from twinpath.data.synthetic import ACTIONS
 from twinpath.engine.base import EngineWish
-from twinpath.errors import InputError, UnknownModel, UsageError, WeightsMismatch
+from twinpath.errors import InputError, UnknownModel, UsageError, WeightsMismatch, WorkerDied
 from twinpath.models.registry import architecture
 from twinpath.video.writer import VideoWriter
 from twinpath.weights.load import save_weights
@@ -184,3 +184,18 @@ def test_many_files_in_order_and_the_bad_ones_in_their_places(
     assert [a.predictions for a in (answers[0], answers[3])] == [alone.predictions] * 2  # type: ignore[union-attr]
     with pytest.raises(UsageError, match="--views"):
         next(classify.each([video], views="2x2"))
+
+
+def test_isolated_reading_and_a_file_that_kills_the_reader(
+    weights: Path, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    isolated = Classifier("slowfast_tiny.synthetic", weights, "cpu", isolate=True)
+    plain = Classifier("slowfast_tiny.synthetic", weights, "cpu")
+    assert isolated(video, views="3x2").predictions == plain(video, views="3x2").predictions
+
+    def dies(path: Path, *arguments: object) -> None:
+        raise WorkerDied(f"{path}: the process that read it crashed")
+
+    monkeypatch.setattr("twinpath.video.sandbox.read_frames_isolated", dies)
+    isolated = Classifier("slowfast_tiny.synthetic", weights, "cpu", isolate=True)
+    assert [type(answer) for answer in isolated.each([video, video])] == [WorkerDied, WorkerDied]
