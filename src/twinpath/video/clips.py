@@ -161,7 +161,7 @@ class ClipStream:
         """What there is to say of the part before a time, as far as it was read. For use midway."""
         seen_s = np.asarray(self._seen_s)
         report = DamageReport(self._source)
-        report.resized = self._convert.resized
+        report.resized, report.recoloured = self._convert.resized, self._convert.recoloured
         last_s = min(time_s, self._reached_s)
         report.add_planned(self._plan, self._decoding, seen_s=seen_s, last_s=last_s)
         return report.warnings()

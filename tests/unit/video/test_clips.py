@@ -176,3 +176,8 @@ def test_a_length_of_nothing(good: Path) -> None:
             ClipStream(good, partial(select, span_s=1.0), span_s=span_s, every_s=every_s)
     with pytest.raises(ValueError, match="0 s or later"):
         ClipStream(good, partial(select, span_s=1.0), span_s=1.0, start_s=-1.0)
+
+
+def test_colours_that_cannot_be_converted_are_told(tmp_path: Path) -> None:
+    _, warnings = clips_of(bad_videos.make_unknown_colours(tmp_path), span_s=0.5)
+    assert any("cannot convert the colours" in warning for warning in warnings)
