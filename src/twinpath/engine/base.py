@@ -17,7 +17,7 @@ from twinpath.errors import UsageError
 Clips = Sequence[NDArray[np.uint8]]  # (T, H, W, 3) each, RGB, all of one size
 EngineName = Literal["auto", "torch", "openvino"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-What = Literal["scores", "embed"]
+What = Literal["scores", "embed", "boxes"]
 
 
 class Engine(Protocol):
@@ -41,6 +41,27 @@ class Engine(Protocol):
 
     def warm_up(self, height: int, width: int) -> None:
         """Run once on nothing, so that the first clip of that size does not pay for it."""
+        ...
+
+    def describe(self) -> str:
+        """For people: machine, version, device, precision."""
+        ...
+
+
+class BoxEngine(Protocol):
+    """A detection network with its preprocessing on some device: what the people in boxes do."""
+
+    name: str
+
+    @property
+    def num_classes(self) -> int:
+        """Actions that are scored."""
+        ...
+
+    def __call__(
+        self, clip_THWC: NDArray[np.uint8], boxes_xyxy_px: NDArray[np.floating]
+    ) -> NDArray[np.float32]:
+        """A clip, and boxes (N, 4) in pixels of its frames, to scores (N, classes)."""
         ...
 
     def describe(self) -> str:

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from twinpath.engine.base import Engine, EngineWish, What
+from twinpath.engine.base import BoxEngine, Engine, EngineWish, What
 from twinpath.engine.compiled import entry_path, read_entry, write_entry
 from twinpath.errors import MissingExtra, UsageError
 from twinpath.zoo.create import input_spec, load_network, resolve, weights_path
@@ -21,11 +21,13 @@ from twinpath.zoo.create import input_spec, load_network, resolve, weights_path
 if TYPE_CHECKING:
     from torch import nn
 
+    from twinpath.engine.openvino_engine import OpenVinoBoxEngine, OpenVinoEngine
     from twinpath.weights.fetch import Progress
 
 logger = logging.getLogger(__name__)
 
 Say = Callable[[str], None]
+Compiled = TypeVar("Compiled", "OpenVinoEngine", "OpenVinoBoxEngine")
 _INSTALL = "pip install openvino"
 
 
@@ -53,7 +55,9 @@ def open_engine(
     """
     say = say or (lambda sentence: None)
     if _machine(wish) == "openvino":
-        engine = _openvino(model, weights, what, wish, progress, say)
+        from twinpath.engine.openvino_engine import OpenVinoEngine
+
+        engine = _openvino(OpenVinoEngine, model, weights, what, wish, progress, say)
         if engine is not None:
             return engine
     from twinpath.engine.torch_engine import TorchEngine, choose_device
@@ -61,6 +65,28 @@ def open_engine(
     choose_device(wish.device)  # before the load, which takes long
     network = _network(model, weights, what, progress)
     return TorchEngine(network, input_spec(model), what=what, wish=wish)
+
+
+def open_box_engine(
+    model: str,
+    weights: Path | None = None,
+    *,
+    wish: EngineWish = EngineWish(),
+    progress: Progress | None = None,
+    say: Say | None = None,
+) -> BoxEngine:
+    """Get a detection model ready to run; arguments and errors as for `open_engine`."""
+    say = say or (lambda sentence: None)
+    if _machine(wish) == "openvino":
+        from twinpath.engine.openvino_engine import OpenVinoBoxEngine
+
+        engine = _openvino(OpenVinoBoxEngine, model, weights, "boxes", wish, progress, say)
+        if engine is not None:
+            return engine
+    from twinpath.engine.torch_engine import TorchBoxEngine, choose_device
+
+    choose_device(wish.device)  # before the load, which takes long
+    return TorchBoxEngine(_network(model, weights, "boxes", progress), input_spec(model), wish=wish)
 
 
 def _network(model: str, weights: Path | None, what: What, progress: Progress | None = None) -> nn.Module:
@@ -101,13 +127,14 @@ def _machine(wish: EngineWish) -> str:
 
 
 def _openvino(
+    kind: type[Compiled],
     model: str,
     weights: Path | None,
     what: What,
     wish: EngineWish,
     progress: Progress | None,
     say: Say,
-) -> Engine | None:
+) -> Compiled | None:
     """The model compiled, from the cache or anew; None where OpenVINO cannot run it, which is said."""
     from twinpath.engine import openvino_engine as machine
 
@@ -134,7 +161,7 @@ def _openvino(
             _warn_of_fallback(model, entry.facts["not_convertible"])
             return None
         try:
-            return machine.OpenVinoEngine.from_entry(entry, spec, wish=wish)
+            return kind.from_entry(entry, spec, wish=wish)
         except RuntimeError as error:
             logger.warning(
                 "%s is not taken by OpenVINO (%s) and is made anew", path, str(error).splitlines()[0]
@@ -155,7 +182,7 @@ def _openvino(
         return None
     content = compiled.export_model()
     write_entry(path, content if isinstance(content, bytes) else content.getvalue(), facts)
-    return machine.OpenVinoEngine(compiled, spec, num_classes=num_classes, precision=precision)
+    return kind(compiled, spec, num_classes=num_classes, precision=precision)
 
 
 def _warn_of_fallback(model: str, reason: str) -> None:

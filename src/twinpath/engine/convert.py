@@ -23,13 +23,16 @@ class NotConvertible(Exception):
 
 
 class _WithPreprocessing(nn.Module):
+    """From frames, and boxes where they are asked for, to what the network tells of them."""
+
     def __init__(self, network: nn.Module, preprocess: Preprocess, what: What) -> None:
         super().__init__()
         self.network, self.preprocess, self.what = network, preprocess, what
 
-    def forward(self, frames_NTHWC: Tensor, *plan: Tensor) -> Tensor:
-        clips = self.preprocess.crops(frames_NTHWC, *plan)
-        result: Tensor = getattr(self.network, self.what)(clips)
+    def forward(self, frames_NTHWC: Tensor, *given: Tensor) -> Tensor:
+        *boxes, _, _, _, _, _, _ = given
+        clips = self.preprocess.crops(frames_NTHWC, *given[len(boxes) :])
+        result: Tensor = getattr(self.network, "embed" if self.what == "embed" else "scores")(clips, *boxes)
         return result
 
 
@@ -39,35 +42,38 @@ def convert(network: nn.Module, spec: InputSpec, *, what: What = "scores") -> ov
     Args:
         network: In evaluation mode from here on.
         spec: Its input.
-        what: The method of the network that the graph computes.
+        what: The method of the network that the graph computes; "boxes": `scores` of a detection network.
     Returns:
         A model that takes uint8 frames (1, T, H, W, 3) of any height and width, and the six arrays of a
-        `CropPlan` of one crop; it gives (1, classes or D) float32.
+        `CropPlan` of one crop; it gives (1, classes or D) float32. For "boxes" the plan is of the whole
+        picture; before it come boxes (N, 5) as the network takes them, and it gives (N, classes).
     Raises:
         NotConvertible: OpenVINO does not take it; says why.
     """
     preprocess = Preprocess(
         short_side=spec.short_side_px,
-        crop=spec.crop_px,
+        crop=None if what == "boxes" else spec.crop_px,
         mean=spec.mean,
         std=spec.std,
         resize=spec.resize_px,
     )
     frames = torch.zeros((1, spec.num_frames, 240, 320, 3), dtype=torch.uint8)
     plan = [torch.from_numpy(array) for array in preprocess.plan(240, 320).arrays()]
+    boxes = [torch.tensor([[0.0, 8, 8, 40, 60], [0, 3, 9, 90, 70]])] if what == "boxes" else []
     module = _WithPreprocessing(network.eval(), preprocess, what)
+    example = (frames, *boxes, *plan)
     try:
         with torch.no_grad(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")  # about Python numbers in a trace: every size but H, W is fixed
+            warnings.simplefilter("ignore")  # about Python numbers in a trace: every other size is fixed
             # Traced here, since OpenVINO's own tracing runs the network five times.
             traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-                module, (frames, *plan), check_trace=False, strict=False
+                module, example, check_trace=False, strict=False
             )
-            model: ov.Model = ov.convert_model(traced, example_input=(frames, *plan))
+            model: ov.Model = ov.convert_model(traced, example_input=example)
     except Exception as error:  # the frontend raises whatever its parts raise
         first = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise NotConvertible(first) from error
-    any_size = [1, spec.num_frames, -1, -1, 3]
-    shapes = [any_size, *(list(array.shape) for array in plan)]
+    shapes = [[1, spec.num_frames, -1, -1, 3], *([-1, 5] for _ in boxes)]
+    shapes += [[1, -1] if what == "boxes" else list(array.shape) for array in plan]
     model.reshape({model.inputs[i]: ov.PartialShape(shape) for i, shape in enumerate(shapes)})
     return model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import openvino as ov
@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 from twinpath.engine.base import Clips, EngineWish
 from twinpath.engine.compiled import Entry
 from twinpath.errors import UsageError
-from twinpath.video.resample import crop_plan
+from twinpath.video.resample import crop_plan, scaled_boxes
 from twinpath.zoo.records import InputSpec
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
-class OpenVinoEngine:
+class _Compiled:
     """A compiled network: clips of any frame size, one at a time, on all cores.
 
     Args:
-        compiled: Takes frames (1, T, H, W, 3) and the six arrays of a `CropPlan` of one crop.
+        compiled: Takes frames (1, T, H, W, 3), other things perhaps, and the six arrays of a `CropPlan` of
+            one crop.
         spec: Size and crop of its input.
         num_crops: 1 or 3 crops of each clip in space, one after the other.
         num_classes: Columns of its output.
@@ -31,7 +32,6 @@ class OpenVinoEngine:
     """
 
     name = "openvino"
-    batch_clips = 1  # a batch gains nothing: one clip fills all cores
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class OpenVinoEngine:
         self._request = compiled.create_infer_request()
 
     @classmethod
-    def from_entry(cls, entry: Entry, spec: InputSpec, *, wish: EngineWish) -> OpenVinoEngine:
+    def from_entry(cls, entry: Entry, spec: InputSpec, *, wish: EngineWish) -> Self:
         """Take a compiled network from the cache.
 
         Raises:
@@ -63,6 +63,20 @@ class OpenVinoEngine:
     def num_classes(self) -> int:
         """Logits of the network."""
         return self._num_classes
+
+    def describe(self) -> str:
+        threads = self._compiled.get_property("INFERENCE_NUM_THREADS")
+        return f"openvino {version()}, cpu with {threads} threads, {self.precision}"
+
+    def _infer(self, *given: NDArray[Any]) -> NDArray[np.float32]:
+        result = self._request.infer(list(given))
+        return np.array(result[0], dtype=np.float32)  # a copy: the next call overwrites the result
+
+
+class OpenVinoEngine(_Compiled):
+    """Scores, or embeddings, of clips; see `Engine`."""
+
+    batch_clips = 1  # a batch gains nothing: one clip fills all cores
 
     def with_crops(self, num_crops: int) -> OpenVinoEngine:
         """The same compiled network on 1 or 3 crops of each clip."""
@@ -81,10 +95,6 @@ class OpenVinoEngine:
     def warm_up(self, height: int, width: int) -> None:
         self._one(np.zeros((self.spec.num_frames, height, width, 3), dtype=np.uint8))
 
-    def describe(self) -> str:
-        threads = self._compiled.get_property("INFERENCE_NUM_THREADS")
-        return f"openvino {version()}, cpu with {threads} threads, {self.precision}"
-
     def _one(self, clip_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
         _, height, width, _ = clip_THWC.shape
         plan = crop_plan(
@@ -96,11 +106,25 @@ class OpenVinoEngine:
             resize=self.spec.resize_px,
         )
         frames = np.ascontiguousarray(clip_THWC)[None]
-        rows = []
-        for k in range(self.num_crops):
-            result = self._request.infer([frames, *(array[k : k + 1] for array in plan.arrays())])
-            rows.append(np.array(result[0], dtype=np.float32))  # a copy: the next crop overwrites the result
-        return np.concatenate(rows)
+        crops = [[array[k : k + 1] for array in plan.arrays()] for k in range(self.num_crops)]
+        return np.concatenate([self._infer(frames, *crop) for crop in crops])
+
+
+class OpenVinoBoxEngine(_Compiled):
+    """Scores of boxes; see `BoxEngine`."""
+
+    def __call__(
+        self, clip_THWC: NDArray[np.uint8], boxes_xyxy_px: NDArray[np.floating]
+    ) -> NDArray[np.float32]:
+        """A clip, and boxes (N, 4) in pixels of its frames, to scores (N, classes)."""
+        if not len(boxes_xyxy_px):
+            return np.zeros((0, self.num_classes), dtype=np.float32)
+        _, height, width, _ = clip_THWC.shape
+        short_side = self.spec.short_side_px
+        boxes = scaled_boxes(boxes_xyxy_px, height, width, short_side=short_side)
+        boxes = np.pad(boxes, ((0, 0), (1, 0)))  # of the only clip, number 0
+        plan = crop_plan(height, width, short_side=short_side, crop=None)
+        return self._infer(np.ascontiguousarray(clip_THWC)[None], boxes, *plan.arrays())
 
 
 def compile_network(network: ov.Model, *, precision: Literal["fp32", "bf16"], wish: EngineWish) -> Any:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from twinpath.engine.base import Clips, EngineWish, Precision, What
 from twinpath.errors import UsageError
 from twinpath.models.preprocess import Preprocess
+from twinpath.video.resample import scaled_boxes
 from twinpath.zoo.records import InputSpec
 
 
@@ -46,15 +47,15 @@ def leave_cores_to(workers: int) -> None:
     torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) - workers)))
 
 
-class TorchEngine:
+class _OnDevice:
     """A network and its preprocessing on one device.
 
     Args:
         network: In evaluation mode from here on.
         spec: Size, crop and normalisation of its input.
+        crop: Side of the crop in pixels; None: the whole picture.
         num_crops: 1 or 3 crops of each clip in space.
         what: The method of the network that is computed: "scores", or "embed" for feature vectors.
-        batch_clips: Clips that go through the network at once.
         wish: Device, precision and threads. "auto" precision is bf16 on a GPU that has it, else fp32. With
             `compile` the network is compiled, on a GPU with CUDA graphs: minutes once, then faster.
     Raises:
@@ -68,26 +69,26 @@ class TorchEngine:
         network: nn.Module,
         spec: InputSpec,
         *,
+        crop: int | None,
         num_crops: int = 1,
-        what: What = "scores",
-        batch_clips: int = 2,
-        wish: EngineWish = EngineWish(),
+        what: str = "scores",
+        wish: EngineWish,
     ) -> None:
         if wish.threads is not None:
             torch.set_num_threads(wish.threads)
         self.device = choose_device(wish.device)
         self.precision = choose_precision(wish.precision, self.device)
-        self.spec, self.batch_clips, self.what, self.wish = spec, batch_clips, what, wish
+        self.spec, self.wish = spec, wish
         self.network = network.eval().to(self.device)
         if self.precision != "fp32":
             self.network.to(memory_format=torch.channels_last_3d)  # what the fast kernels want
-        self._compute: Callable[[Tensor], Tensor] = getattr(self.network, what)
+        self._compute: Callable[..., Tensor] = getattr(self.network, what)
         if wish.compile:
             mode = "reduce-overhead" if self.device.type == "cuda" else "default"
             self._compute = torch.compile(self._compute, mode=mode)
         self.preprocess = Preprocess(
             short_side=spec.short_side_px,
-            crop=spec.crop_px,
+            crop=crop,
             mean=spec.mean,
             std=spec.std,
             num_crops=num_crops,
@@ -105,6 +106,35 @@ class TorchEngine:
         if self.device.type == "cuda":
             where += f" ({torch.cuda.get_device_name(self.device)})"
         return f"{self.name} {torch.__version__.split('+')[0]}, {where}, {self.precision}"
+
+    def _run(self, clips_BCTHW: Tensor, *boxes: Tensor) -> Tensor:
+        if self.precision == "fp32":
+            return self._compute(clips_BCTHW, *boxes)
+        clips_BCTHW = clips_BCTHW.contiguous(memory_format=torch.channels_last_3d)
+        with torch.autocast(self.device.type, dtype=_DTYPES[self.precision]):
+            return self._compute(clips_BCTHW, *boxes)
+
+
+class TorchEngine(_OnDevice):
+    """Scores, or embeddings, of clips; see `Engine`.
+
+    Args:
+        network, spec, num_crops, what, wish: See `_OnDevice`.
+        batch_clips: Clips that go through the network at once.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        spec: InputSpec,
+        *,
+        num_crops: int = 1,
+        what: What = "scores",
+        batch_clips: int = 2,
+        wish: EngineWish = EngineWish(),
+    ) -> None:
+        super().__init__(network, spec, crop=spec.crop_px, num_crops=num_crops, what=what, wish=wish)
+        self.batch_clips, self.what = batch_clips, what
 
     def with_crops(self, num_crops: int) -> TorchEngine:
         """The same network on 1 or 3 crops of each clip."""
@@ -131,12 +161,26 @@ class TorchEngine:
             found += [self._run(crop).float().cpu() for crop in crops]
         return torch.cat(found).numpy()
 
-    def _run(self, clips_BCTHW: Tensor) -> Tensor:
-        if self.precision == "fp32":
-            return self._compute(clips_BCTHW)
-        clips_BCTHW = clips_BCTHW.contiguous(memory_format=torch.channels_last_3d)
-        with torch.autocast(self.device.type, dtype=_DTYPES[self.precision]):
-            return self._compute(clips_BCTHW)
+
+class TorchBoxEngine(_OnDevice):
+    """Scores of boxes; see `BoxEngine`."""
+
+    def __init__(self, network: nn.Module, spec: InputSpec, *, wish: EngineWish = EngineWish()) -> None:
+        super().__init__(network, spec, crop=None, wish=wish)
+
+    @torch.inference_mode()
+    def __call__(
+        self, clip_THWC: NDArray[np.uint8], boxes_xyxy_px: NDArray[np.floating]
+    ) -> NDArray[np.float32]:
+        """A clip, and boxes (N, 4) in pixels of its frames, to scores (N, classes)."""
+        if not len(boxes_xyxy_px):
+            return np.zeros((0, self.num_classes), dtype=np.float32)
+        _, height, width, _ = clip_THWC.shape
+        boxes = scaled_boxes(boxes_xyxy_px, height, width, short_side=self.spec.short_side_px)
+        boxes_N5 = torch.from_numpy(np.pad(boxes, ((0, 0), (1, 0)))).to(self.device)
+        clip = torch.from_numpy(np.ascontiguousarray(clip_THWC))[None].to(self.device)
+        scores: NDArray[np.float32] = self._run(self.preprocess(clip), boxes_N5).float().cpu().numpy()
+        return scores
 
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}

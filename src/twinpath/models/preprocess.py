@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from twinpath.video.resample import CropPlan, crop_corners, crop_plan
+from twinpath.video.resample import CropPlan, crop_corners, crop_plan, scaled_size
 
 
 class Preprocess(nn.Module):
@@ -20,7 +20,7 @@ class Preprocess(nn.Module):
 
     Args:
         short_side: Length of the shorter side after resizing, in pixels.
-        crop: Side of the square crop in pixels, at most `short_side`.
+        crop: Side of the square crop in pixels, at most `short_side`; None: the whole picture.
         mean: Of each channel, of 1.
         std: Of each channel, of 1.
         num_crops: 1 takes the centre; 3 takes left, centre and right (or top, centre, bottom).
@@ -34,7 +34,7 @@ class Preprocess(nn.Module):
         self,
         *,
         short_side: int,
-        crop: int,
+        crop: int | None,
         mean: Sequence[float],
         std: Sequence[float],
         num_crops: int = 1,
@@ -52,6 +52,8 @@ class Preprocess(nn.Module):
 
     def corners(self, height: int, width: int) -> tuple[tuple[int, int], list[tuple[int, int]]]:
         """(scaled height, scaled width) and the (top, left) of each crop."""
+        if self.crop is None:
+            return scaled_size(height, width, short_side=self.short_side), [(0, 0)]
         return crop_corners(
             height,
             width,
@@ -75,7 +77,7 @@ class Preprocess(nn.Module):
     def forward(self, frames_NTHWC: Tensor) -> Tensor:
         """Frames (N, T, H, W, 3) uint8, RGB, to clips (N * num_crops, 3, T, crop, crop) float32.
 
-        The crops of one video follow each other.
+        The crops of one video follow each other. Without a crop: (N, 3, T, height, width), resized.
         """
         plan = self.plan(frames_NTHWC.shape[2], frames_NTHWC.shape[3])
         return self.crops(frames_NTHWC, *(torch.from_numpy(a).to(frames_NTHWC.device) for a in plan.arrays()))

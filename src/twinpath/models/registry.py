@@ -145,6 +145,24 @@ _RESNETS = (
 
 _R50_50_TEMPORAL = {"temporal_blocks": _BLOCKS[50]}
 
+# The embedded models: the same code, one block a stage, narrow; see train/recipes.
+_TINY = Architecture(
+    "slowfast_tiny",
+    "slowfast",
+    16,
+    4,
+    train_crop=96,
+    options={
+        "blocks": (1, 1, 1, 1),
+        "width": 16,
+        "alpha": 4,
+        "beta_inv": 2,
+        "fusion_kernel": 5,
+        "dropout": 0.2,
+        "num_classes": 12,
+    },
+)
+
 _SLOWFASTS = (
     _slowfast("slowfast_r50_4x16", 50, 4, 16, fusion_kernel=5),
     _slowfast("slowfast_r50_8x8", 50, 8, 8, fusion_kernel=7),
@@ -164,23 +182,7 @@ _SLOWFASTS = (
         non_local=NonLocalPlan(_NON_LOCAL_R101, "dot_product"),
         **_R50_50_TEMPORAL,
     ),
-    # The embedded model: the same code, one block a stage, narrow; see train/recipes.
-    Architecture(
-        "slowfast_tiny",
-        "slowfast",
-        16,
-        4,
-        train_crop=96,
-        options={
-            "blocks": (1, 1, 1, 1),
-            "width": 16,
-            "alpha": 4,
-            "beta_inv": 2,
-            "fusion_kernel": 5,
-            "dropout": 0.2,
-            "num_classes": 12,
-        },
-    ),
+    _TINY,
 )
 
 _AVA_NON_LOCAL = {"non_local": NonLocalPlan(_NON_LOCAL_R101, "dot_product", pool=(2, 2, 2))}
@@ -198,6 +200,7 @@ _DETECTORS = tuple(
             )
             for t in (8, 16)
         ),
+        replace(_TINY, train_crop=128),
     )
 )
 

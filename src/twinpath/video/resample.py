@@ -50,7 +50,7 @@ def crop_plan(
     width: int,
     *,
     short_side: int,
-    crop: int,
+    crop: int | None,
     num_crops: int = 1,
     resize: tuple[int, int] | None = None,
 ) -> CropPlan:
@@ -58,10 +58,14 @@ def crop_plan(
 
     Args:
         height, width: Of the picture, in pixels.
-        short_side, crop, num_crops, resize: See `models.preprocess.Preprocess`.
+        short_side, crop, num_crops, resize: See `models.preprocess.Preprocess`. Without a crop the plan is of
+            the whole resized picture.
     Raises:
         ValueError: Neither 1 nor 3 crops, or a crop that is larger than the resized picture.
     """
+    if crop is None:
+        scaled = scaled_size(height, width, short_side=short_side)
+        return CropPlan(_taps(height, scaled[0], (0,), scaled[0]), _taps(width, scaled[1], (0,), scaled[1]))
     scaled, corners = crop_corners(
         height, width, short_side=short_side, crop=crop, num_crops=num_crops, resize=resize
     )
@@ -88,6 +92,32 @@ def crop_corners(
     if num_crops == 3:
         return scaled, list(three)
     return scaled, [(round((scaled[0] - crop) / 2), round((scaled[1] - crop) / 2))]
+
+
+def scaled_size(height: int, width: int, *, short_side: int) -> tuple[int, int]:
+    """(height, width) of a picture whose shorter side becomes `short_side`, in pixels."""
+    scaled, _ = spatial_crops(height, width, short_side=short_side, crop=short_side)
+    return scaled
+
+
+def scaled_boxes(
+    boxes_xyxy_px: NDArray[np.floating], height: int, width: int, *, short_side: int
+) -> NDArray[np.float32]:
+    """Boxes in a picture to the same boxes in the resized picture.
+
+    Args:
+        boxes_xyxy_px: (N, 4) in pixels of the picture.
+        height, width: Of the picture, in pixels.
+        short_side: To which its shorter side is resized.
+    Returns:
+        (N, 4) in pixels, inside the resized picture.
+    Source: PySlowFast, `scale_boxes` (one factor for both axes: that of the longer side) and
+        `clip_boxes_to_image` (from 0 to its last pixel).
+    """
+    scaled = scaled_size(height, width, short_side=short_side)
+    factor = scaled[0] / height if width < height else scaled[1] / width
+    last = np.array([scaled[1] - 1, scaled[0] - 1] * 2)
+    return np.clip(np.asarray(boxes_xyxy_px, dtype=np.float64) * factor, 0, last).astype(np.float32)
 
 
 def _taps(side: int, scaled_side: int, starts: tuple[int, ...], crop: int) -> Taps:

@@ -67,7 +67,8 @@ def _weights(start_N: Tensor, length_N: Tensor, cells: int, size: int, sampling_
 
 
 def _most_samples(samples_N: Tensor, cells: int, size: int) -> int:
-    """Samples of the largest bin; in an exported graph those of a box as large as the map."""
-    if torch.compiler.is_exporting() or samples_N.is_meta:
+    """Samples of the largest bin; in an exported or traced graph those of a box as large as the map."""
+    is_traced: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    if torch.compiler.is_exporting() or is_traced or samples_N.is_meta:
         return -(-cells // size) + 1
     return max(1, int(samples_N.max())) if len(samples_N) else 1
