@@ -20,7 +20,7 @@ from twinpath.zoo.records import InputSpec
 
 
 class ActionModule(L.LightningModule):
-    """Cross-entropy on clips, AdamW, warm-up and a cosine to zero.
+    """Cross-entropy on clips (`loss`, for others to replace), AdamW, warm-up and a cosine to zero.
 
     Args:
         network: Takes clips (B, 3, T, H, W), gives logits (B, K).
@@ -33,12 +33,16 @@ class ActionModule(L.LightningModule):
         self.recipe = recipe
         self.accuracy = MulticlassAccuracy(num_classes=len(ACTIONS), average="micro")
 
+    def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """What is made small."""
+        clips, labels = batch
+        logits = self.network(clips.to(memory_format=torch.channels_last_3d)).float()
+        return F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         # A step's dropout follows from its number, so that a resumed run goes the same way.
         torch.manual_seed(self.recipe.seed + self.global_step)
-        clips, labels = batch
-        logits = self.network(clips.to(memory_format=torch.channels_last_3d)).float()
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        loss = self.loss(batch)
         if not torch.isfinite(loss):
             raise TrainingDiverged(
                 f"the loss is {loss.item()} at step {self.global_step}; lower the recipe's learning_rate"

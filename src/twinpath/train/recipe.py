@@ -24,6 +24,7 @@ class Recipe(BaseModel):
     name: str = Field(pattern=r"^[\w.-]+$")  # of the run and of the weights it makes
     model: str  # an architecture
     dataset: Literal["synthetic"]  # the only one so far
+    start_from: str = ""  # a record whose weights to start from where they fit; empty: new ones
     seed: int = Field(ge=0)  # of the first weights; clips have seeds of their own
 
     epochs: PositiveInt

@@ -16,9 +16,10 @@ from twinpath.data.synthetic import ACTIONS
 from twinpath.engine.torch_engine import leave_cores_to
 from twinpath.errors import Interrupted, Terminated, TwinpathError, WorkerDied
 from twinpath.train.module import ActionModule, SyntheticModule
+from twinpath.train.people_module import PeopleData, PeopleModule, warm_start
 from twinpath.train.recipe import LAST, SETTINGS, Recipe, check_folder, to_toml
 from twinpath.weights.load import save_weights
-from twinpath.zoo.create import create_model, input_spec
+from twinpath.zoo.create import create_model, input_spec, resolve
 
 
 def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool = True) -> Path:
@@ -46,8 +47,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool 
     _quiet_lightning()
     leave_cores_to(recipe.workers)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
-    module = ActionModule(create_model(recipe.model, num_classes=len(ACTIONS)), recipe)
-    clips = SyntheticModule(recipe, input_spec(recipe.model))
+    module, clips = _parts(recipe)
     trainer = _trainer(recipe, folder, progress=progress)
     try:
         trainer.fit(module, clips, ckpt_path=last if resume else None, weights_only=True)
@@ -66,6 +66,16 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool 
         module.network.half()  # a file of half the size; what is measured is what was stored
     save_weights(module.network, path, metadata=facts)
     return path
+
+
+def _parts(recipe: Recipe) -> tuple[ActionModule, L.LightningDataModule]:
+    """What learns, and from what."""
+    network, spec = create_model(recipe.model, num_classes=len(ACTIONS)), input_spec(recipe.model)
+    if recipe.start_from:
+        warm_start(network, create_model(recipe.start_from, pretrained=True))
+    if resolve(recipe.model)[0].is_detector:
+        return PeopleModule(network, recipe), PeopleData(recipe, spec)
+    return ActionModule(network, recipe), SyntheticModule(recipe, spec)
 
 
 def _how_to_go_on(last: Path) -> str:

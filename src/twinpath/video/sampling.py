@@ -96,6 +96,22 @@ def clip_span_s(num_frames: int, sampling_rate: float) -> float:
     return num_frames * sampling_rate / TARGET_FPS
 
 
+def keyframe_times(keyframe_s: float, *, num_frames: int, sampling_rate: float) -> Times:
+    """The times of a clip around a keyframe, which is its frame number T // 2: AVA's rule.
+
+    Args:
+        keyframe_s: Time of the keyframe in seconds.
+        num_frames: T.
+        sampling_rate: tau, in frames of a 30 fps video.
+    Returns:
+        (T,) seconds, increasing; those before the video's start or behind its end stand for its first or
+        last frame.
+    Source: PySlowFast, `get_sequence`: `range(c - T * tau // 2, c + T * tau // 2, tau)`, by time.
+    """
+    steps = np.arange(num_frames) * sampling_rate - num_frames * sampling_rate // 2
+    return np.asarray(keyframe_s + steps / TARGET_FPS, dtype=np.float64)
+
+
 def temporal_view_indices(
     *,
     video_frames: int,

@@ -7,14 +7,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twinpath.atomic import atomic_path
 from twinpath.data.synthetic.actions import ACTIONS
 from twinpath.data.synthetic.draw import Frames, boxes_xyxy, render, width_of
 from twinpath.data.synthetic.scene import Scene, make_scene
+from twinpath.video.sampling import keyframe_times
 from twinpath.video.writer import VideoWriter
 
 FPS = 30
@@ -28,6 +30,11 @@ TRAIN_SEED, VALIDATION_SEED, TEST_SEED = 0, 1_000_000_000, 2_000_000_000
 def labelled_scene(seed: int) -> Scene:
     """The scene of a seed, with actions in turn, so that every label comes equally often."""
     return make_scene(seed, action=ACTIONS[seed % len(ACTIONS)])
+
+
+def people_scene(seed: int) -> Scene:
+    """The scene of a seed with several people, each with an action of their own."""
+    return make_scene(seed, action=ACTIONS[seed % len(ACTIONS)], kind="people")
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,70 @@ class ClipStream:
         return frames, ACTIONS.index(scene.label)
 
 
+class KeyframeClip(NamedTuple):
+    """A clip around a keyframe, and who does what in it.
+
+    Attributes:
+        frames: (T, H, W, 3) uint8.
+        boxes_xyxy_px: (N, 4) of the people at the keyframe, inside the picture.
+        actions: (N,) int64, what each of them does.
+    """
+
+    frames: Frames
+    boxes_xyxy_px: NDArray[np.float64]
+    actions: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class KeyframeStream:
+    """Clips of several people around a keyframe each, made when asked for: to train detection with.
+
+    Attributes:
+        first_seed: Clip i is of the scene of seed `first_seed + i`.
+        num_clips: Length.
+        num_frames, sampling_rate: Of a clip.
+        heights_px: Sizes to render at; one is drawn for each clip.
+    """
+
+    first_seed: int
+    num_clips: int
+    num_frames: int
+    sampling_rate: float
+    heights_px: tuple[int, ...] = (128,)
+
+    def __len__(self) -> int:
+        return self.num_clips
+
+    def __getitem__(self, i: int) -> KeyframeClip:
+        if not 0 <= i < self.num_clips:
+            raise IndexError(i)
+        seed = self.first_seed + i
+        rng = np.random.default_rng([seed, 0xB0])
+        scene = people_scene(seed)
+        height_px = int(rng.choice(self.heights_px))
+        keyframe_s = rng.uniform(KEYFRAME_EVERY_S / 2, DURATION_S - KEYFRAME_EVERY_S / 2)
+        times_s = keyframe_times(keyframe_s, num_frames=self.num_frames, sampling_rate=self.sampling_rate)
+        frames = render(scene, np.clip(times_s, 0, DURATION_S - 1 / FPS), height_px=height_px)
+        boxes_px = _boxes_px(scene, np.array([keyframe_s]), height_px=height_px)[:, 0]
+        seen = _is_seen(boxes_px)
+        actions = [ACTIONS.index(str(person.action)) for person in scene.people]
+        return KeyframeClip(frames, boxes_px[seen], np.asarray(actions, dtype=np.int64)[seen])
+
+
+def _boxes_px(scene: Scene, times_s: NDArray[np.float64], *, height_px: int) -> NDArray[np.float64]:
+    """(people, times, 4) x1, y1, x2, y2 in displayed pixels, clipped to the picture."""
+    width_px = width_of(scene, height_px)
+    shift = np.array([width_px / 2 / height_px, 0.0] * 2)
+    boxes_px = (boxes_xyxy(scene, times_s) + shift) * height_px
+    return np.asarray(np.clip(boxes_px, 0, [width_px, height_px] * 2), dtype=np.float64)
+
+
+def _is_seen(boxes_px: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(…, 4) to (…): whether something of the person is in the picture."""
+    size = boxes_px[..., 2:] - boxes_px[..., :2]
+    return np.asarray(size.prod(axis=-1) > 4)
+
+
 def truth_of(
     scene: Scene,
     *,
@@ -75,11 +146,8 @@ def truth_of(
 
     Boxes are x1, y1, x2, y2 in displayed pixels, clipped to the picture; a person outside it is left out.
     """
-    width_px = width_of(scene, height_px)
     times_s = np.arange(keyframe_every_s / 2, duration_s, keyframe_every_s)
-    shift = np.array([width_px / 2 / height_px, 0.0] * 2)
-    boxes_px = (boxes_xyxy(scene, times_s) + shift) * height_px
-    boxes_px = np.clip(boxes_px, 0, [width_px, height_px] * 2)
+    boxes_px = _boxes_px(scene, times_s, height_px=height_px)
     people = [
         {
             "track": person.track,
@@ -87,7 +155,7 @@ def truth_of(
             "boxes": [
                 {"time_s": round(float(t), 3), "box_xyxy_px": [round(float(v), 1) for v in box]}
                 for t, box in zip(times_s, boxes_px[i], strict=True)
-                if (box[2] - box[0]) * (box[3] - box[1]) > 4
+                if _is_seen(box)
             ],
         }
         for i, person in enumerate(scene.people)
@@ -95,7 +163,7 @@ def truth_of(
     return {
         "seed": scene.seed,
         "label": scene.label,
-        "width_px": width_px,
+        "width_px": width_of(scene, height_px),
         "height_px": height_px,
         "fps": FPS,
         "duration_s": duration_s,

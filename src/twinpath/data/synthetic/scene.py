@@ -236,7 +236,7 @@ def make_scene(
     else:
         count = num_people or int(rng.integers(2, 5))
         fill = rng.uniform(0.4, 0.55)
-        gap = rng.uniform(0.95, 1.3)
+        gap = rng.uniform(1.15, 1.5)
         people = []
         for track in range(count):
             x = (track - (count - 1) / 2) * gap + rng.uniform(-0.1, 0.1)
