@@ -117,7 +117,9 @@ def _share(alone: Figure | None) -> str:
     """How near to the machine's limit the network is."""
     if alone is None or "share" not in alone.facts:
         return ""
-    return f"the network runs at {alone.facts['share']:.0%} of the measured matrix-product peak"
+    words = f"the network runs at {alone.facts['share']:.0%} of the measured matrix-product peak"
+    in_fp32 = "fp32" in alone.facts.get("engine", "")
+    return words + (", in fp32: this CPU does not compute in bf16" if in_fp32 else "")
 
 
 def _views(figures: Sequence[Figure]) -> Verdict:

@@ -65,6 +65,12 @@ class Ours:
 
         return has_cuda_gpu()
 
+    def has_bf16(self) -> bool:
+        """Whether this CPU computes in it."""
+        from twinpath.engine.openvino_engine import capabilities
+
+        return "BF16" in capabilities()
+
     def open(
         self,
         record: str,

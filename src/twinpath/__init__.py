@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twinpath.recognize.classify import Classifier
+    from twinpath.recognize.detect import Detector
     from twinpath.recognize.features import FeatureExtractor
     from twinpath.weights.load import load_weights
     from twinpath.zoo.create import create_model, list_models
@@ -18,13 +19,22 @@ __version__ = "0.1.0"
 
 _HOME_OF = {
     "Classifier": "twinpath.recognize.classify",
+    "Detector": "twinpath.recognize.detect",
     "FeatureExtractor": "twinpath.recognize.features",
     "create_model": "twinpath.zoo.create",
     "list_models": "twinpath.zoo.create",
     "load_weights": "twinpath.weights.load",
 }
 
-__all__ = ["Classifier", "FeatureExtractor", "__version__", "create_model", "list_models", "load_weights"]
+__all__ = [
+    "Classifier",
+    "Detector",
+    "FeatureExtractor",
+    "__version__",
+    "create_model",
+    "list_models",
+    "load_weights",
+]
 
 
 def __getattr__(name: str) -> Any:

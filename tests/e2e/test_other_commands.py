@@ -58,7 +58,17 @@ def test_what_needs_no_network_imports_no_torch(tmp_path: Path) -> None:
 
 def test_help_names_every_command() -> None:
     shown = twinpath("--help").out
-    for command in ("demo", "classify", "features", "models", "labels", "test", "train", "synthetic"):
+    for command in (
+        "demo",
+        "classify",
+        "detect",
+        "features",
+        "models",
+        "labels",
+        "test",
+        "train",
+        "synthetic",
+    ):
         assert re.search(rf"^  {command} +[A-Z].*[^.]\.$", shown, re.MULTILINE), command  # a whole sentence
 
 
@@ -85,13 +95,17 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 def test_demo_shows_a_classified_video(demo: tuple[Path, str]) -> None:
     folder, shown = demo
-    assert sorted(path.name for path in folder.iterdir()) == ["answer.mp4", "answer.png", "clip.mp4"]
+    made = ["answer.mp4", "answer.png", "clip.mp4"]
+    made += ["people-answer.mp4", "people-answer.png", "people.jsonl", "people.mp4"]
+    assert sorted(path.name for path in folder.iterdir()) == made
     assert f"{folder / 'clip.mp4'} shows a figure that does: " in shown
     assert str(folder / "answer.mp4") in shown
     assert str(folder / "answer.png") in shown
     assert shown.count(" %\n") == 5
+    assert re.search(r"^  person 1: \w+( \w+)? 0\.\d\d", shown, re.MULTILINE)
     assert shown.endswith(
-        "This model knows the synthetic world only. For real video: twinpath classify VIDEO\n"
+        "These models know the synthetic world only. "
+        "For real video: twinpath classify VIDEO, twinpath detect VIDEO\n"
     )
 
 
@@ -110,10 +124,14 @@ def test_demo_draws_on_every_frame(demo: tuple[Path, str]) -> None:
 
 
 def test_demo_is_right(tmp_path: Path) -> None:
-    answer = twinpath("demo", "--out", tmp_path, "--json").object
+    answer, people = twinpath("demo", "--out", tmp_path, "--json").objects
     assert answer["truth"] in ACTIONS
     assert "synthetic world only" in answer["warnings"][0]
     assert answer["predictions"][0]["label"] == answer["truth"]
+    assert len(people["tracks"]) == len(people["truth"]) >= 2
+    for track, action in zip(people["tracks"], people["truth"].values(), strict=True):
+        said = [done["label"] for seen in track["seen"] for done in seen["actions"]]
+        assert max(set(said), key=said.count) == action
 
 
 def test_demo_of_an_action_that_nobody_can_do(tmp_path: Path) -> None:
@@ -195,6 +213,23 @@ def test_test_measures_accuracy() -> None:
     low, high = summary["interval"]
     assert 0 <= low <= summary["top1"] <= high <= 1
     assert summary["top1"] >= 0.8
+
+
+def test_test_measures_detection_with_true_boxes() -> None:
+    wanted = ("test", "slowfast_tiny_det.synthetic", "--clips", "4")
+    measured = twinpath(*wanted, "--json").object
+    assert measured == measured | {"model": "slowfast_tiny_det.synthetic", "scenes": 4, "seed": 0}
+    assert 8 <= measured["people"] <= 32  # two to four, at two keyframes
+    assert set(measured["by_action"]) <= set(ACTIONS)
+    assert sum(measured["by_action"].values()) / len(measured["by_action"]) == pytest.approx(
+        measured["frame_map"]
+    )
+    assert measured["frame_map"] >= 0.6
+    *rows, total = twinpath(*wanted).out.splitlines()
+    assert len(rows) == len(measured["by_action"])
+    assert total.startswith(
+        f"frame mAP@0.5 {100 * measured['frame_map']:.1f} % of {measured['people']} people"
+    )
 
 
 def test_test_is_for_models_of_the_synthetic_world() -> None:

@@ -9,6 +9,7 @@ import typer
 from twinpath import __version__
 from twinpath.cli.classify import classify
 from twinpath.cli.demo import demo
+from twinpath.cli.detect import detect
 from twinpath.cli.doctor import doctor
 from twinpath.cli.features import features
 from twinpath.cli.labels import labels
@@ -48,6 +49,7 @@ def _options(
 
 app.command()(demo)
 app.command()(classify)
+app.command()(detect)
 app.command()(stream)
 app.command()(timeline)
 app.command()(features)

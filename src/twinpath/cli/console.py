@@ -7,11 +7,11 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
 
     from twinpath.recognize.results import Prediction
 
@@ -108,21 +108,37 @@ def bar(share: float) -> str:
     return ("█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")).ljust(BAR_WIDTH, "·" if share >= 0 else " ")
 
 
-def _bars(*, show: bool = True) -> Progress:
+class _NoBars:
+    """In place of bars that nobody would see: loading rich takes time."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def add_task(self, title: str, **_: object) -> TaskID:
+        return cast("TaskID", 0)
+
+    def update(self, task: TaskID, **_: object) -> None:
+        pass
+
+
+def _bars(*, show: bool = True) -> Progress | _NoBars:
     """A bar with a count and the time left, on stderr if that is a terminal."""
+    if not (show and sys.stderr.isatty()):
+        return _NoBars()
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(file=sys.stderr)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=console,
+        console=Console(file=sys.stderr),
         transient=True,
         redirect_stdout=False,  # rich would send results that go to a file to the terminal instead
-        disable=not (show and console.is_terminal),
     )
 
 

@@ -1,4 +1,4 @@
-"""`twinpath demo`: a video is made, classified and shown, without any download."""
+"""`twinpath demo`: videos are made, classified and looked into, without any download."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import typer
 from twinpath.cli.options import AsJson, Debug
 
 if TYPE_CHECKING:
+    from twinpath.recognize.detections import Detections
     from twinpath.recognize.results import Prediction
 
 MODEL = "slowfast_tiny.synthetic"
+DETECTION_MODEL = "slowfast_tiny_det.synthetic"
+EVERY_S = 0.5
 
 
 def demo(
@@ -26,7 +29,7 @@ def demo(
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Draw a clip, classify it, and show the answer on it."""
+    """Draw a clip and classify it; draw people and tell what each does; show both answers."""
     from twinpath.cli.console import print_json, print_predictions, say
     from twinpath.data.synthetic import ACTIONS, TEST_SEED, make_scene, write_clip
     from twinpath.errors import UsageError
@@ -42,14 +45,53 @@ def demo(
     say("loading the embedded model …")
     answer = Classifier(MODEL)(clip)
     _draw(clip, out, answer.predictions, scene.label)
+    say("drawing people, and looking at each …")
+    found, truth = _detect(out, seed)
     if json:
         print_json({**answer.to_dict(), "truth": scene.label})
+        print_json({**found.to_dict(), "truth": truth})
         return
     print(f"{clip} shows a figure that does: {scene.label}")
     print(f"{MODEL} says:")
     print_predictions(answer.predictions)
-    print(f"Look at {out / 'answer.mp4'} and {out / 'answer.png'}.")
-    print("This model knows the synthetic world only. For real video: twinpath classify VIDEO")
+    print(f"{out / 'people.mp4'} shows {len(truth)} people, in boxes that come with it.")
+    print(f"{DETECTION_MODEL} says:")
+    _print_people(found, truth)
+    print(f"Look at {out / 'answer.mp4'} and {out / 'people-answer.mp4'}, or at the pictures beside them.")
+    print(
+        "These models know the synthetic world only. "
+        "For real video: twinpath classify VIDEO, twinpath detect VIDEO"
+    )
+
+
+def _detect(out: Path, seed: int) -> tuple[Detections, dict[int, str]]:
+    """Write `people.mp4`, its true boxes, and the answer on it; returns that, and what each person does."""
+    import json
+
+    from twinpath.atomic import atomic_path
+    from twinpath.data.synthetic import TEST_SEED, people_scene, truth_of, write_clip
+    from twinpath.recognize.detect import Detector
+    from twinpath.render.annotate import annotate_video, contact_sheet
+
+    scene = people_scene(TEST_SEED + seed)
+    video, boxes = out / "people.mp4", out / "people.jsonl"
+    write_clip(video, scene, height_px=360)
+    truth = truth_of(scene, height_px=360, keyframes_s=[i / 10 for i in range(24)])
+    with atomic_path(boxes) as temporary:
+        temporary.write_text(json.dumps({"video": video.name, **truth}) + "\n", "utf-8")
+    found = Detector(DETECTION_MODEL)(video, people=str(boxes), every_s=EVERY_S)
+    annotate_video(video, found, out / "people-answer.mp4")
+    contact_sheet(video, found, out / "people-answer.png")
+    return found, {person["track"]: person["action"] for person in truth["people"]}
+
+
+def _print_people(found: Detections, truth: dict[int, str]) -> None:
+    from twinpath.recognize.detections import actions_of
+
+    for track in found.tracks:
+        says = ", ".join(f"{label} {score:.2f}" for label, score in actions_of(track)[:2]) or "nothing sure"
+        print(f"  person {track.number}: {says}")
+    print(f"  in truth: {', '.join(truth.values())}")
 
 
 def _draw(clip: Path, out: Path, predictions: tuple[Prediction, ...], truth: str) -> None:

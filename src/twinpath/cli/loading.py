@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from twinpath.engine.base import EngineWish
     from twinpath.recognize.classify import Classifier
+    from twinpath.recognize.detect import Detector
     from twinpath.zoo.records import Record
 
 OFFERED = "slowfast_r50_8x8.ptv_k400"  # the download to offer: good, and runs on a CPU in seconds
@@ -32,6 +32,17 @@ def load_classifier(
         return Classifier(model, weights, wish=wish, isolate=isolate, progress=progress, say=tell)
 
 
+def load_detector(model: str, weights: Path | None, wish: EngineWish) -> Detector:
+    """Load a detection model, telling on a terminal what takes its time."""
+    from twinpath.cli.console import say
+    from twinpath.recognize.detect import Detector
+    from twinpath.weights.fetch import progress_bar
+
+    with progress_bar(f"downloading {model}") as progress:
+        tell = say if sys.stderr.isatty() else None
+        return Detector(model, weights, wish=wish, progress=progress, say=tell)
+
+
 def full_name(model: str | None) -> str:
     """The best model where none is named; with its weights, which may be others tomorrow."""
     from twinpath.zoo.create import resolve
@@ -47,13 +58,13 @@ def sha256_of(weights: Path | None) -> str | None:
         NotAFile: There is none.
     """
     from twinpath.errors import NotAFile
+    from twinpath.weights.hashes import file_sha256
 
     if weights is None:
         return None
     if not weights.is_file():
         raise NotAFile(f"--weights {weights}: there is no such file; check the name")
-    with weights.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(weights)
 
 
 def best_cached_or_offered() -> Record:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, cast
 
@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import RenderableType
 
+    from twinpath.engine.base import EngineWish
     from twinpath.recognize.classify import Classifier
-    from twinpath.recognize.results import Prediction
-    from twinpath.recognize.stream import Counters, LiveRecognition, StreamAnswer
+    from twinpath.recognize.detections import Track
+    from twinpath.recognize.stream import Counters, LiveRecognition, Looked, StreamAnswer
     from twinpath.render.live import AnnotatedFile, LiveWindow
     from twinpath.video.live import LiveFrame, LiveReader, Network, Retry
+    from twinpath.zoo.records import InputSpec
 
 TICK_S = 0.1  # between two looks at the clock and the counters
 
@@ -56,8 +58,23 @@ def stream(
     every: Annotated[float, typer.Option(metavar="S", help="From one answer to the next, in seconds.")] = 1.0,
     top_k: Annotated[int, typer.Option("--top-k", min=1, metavar="K", help="How many labels to show.")] = 5,
     min_score: Annotated[
-        float, typer.Option(min=0, max=1, metavar="P", help="Leave out labels with a lower score.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="P",
+            help="Leave out labels with a lower score.  [default: 0; of people 0.5]",
+        ),
+    ] = None,
+    people: Annotated[
+        str,
+        typer.Option(
+            metavar="WHO", help="With a detection model: who finds people, see `twinpath detect --help`."
+        ),
+    ] = "auto",
+    tracker: Annotated[
+        str, typer.Option(metavar="WHO", help="With a detection model: who follows people.")
+    ] = "iou",
     stop_after: Annotated[
         float | None, typer.Option("--for", min=0, metavar="S", help="Stop so long after the first picture.")
     ] = None,
@@ -111,6 +128,7 @@ def stream(
     from twinpath.errors import UsageError
     from twinpath.recognize.stream import check_every
     from twinpath.video.live import LiveReader, parse_source
+    from twinpath.zoo.create import resolve
 
     if model is None and weights is not None:
         raise UsageError("--weights needs --model: the name of the network that the file is for")
@@ -127,11 +145,15 @@ def stream(
     )
     reader.check()  # a bad file should not wait for a network to load
     views = _views(reader, annotate, show=window)
-    classifier = load_classifier(model or best_cached_or_offered().name, weights, wish)
-    say(f"{classifier.model} on {classifier.engine(1).describe()}; reading {reader.source.shown}")
-    live = _live(classifier, reader, stop, views, every_s=every, top_k=top_k, min_score=min_score)
+    name = model or best_cached_or_offered().name
+    if resolve(name)[0].is_detector:
+        watch = _people_watch(name, weights, wish, people, tracker, top_k, min_score)
+    else:
+        watch = _whole_watch(load_classifier(name, weights, wish), top_k, min_score or 0.0)
+    say(f"{watch.model} on {watch.engine}; reading {reader.source.shown}")
+    live = _live(watch, reader, stop, views, every_s=every)
     as_json = not sys.stdout.isatty() if json is None else json
-    _go(live, views, _screen(classifier, reader, live, as_json=as_json), _Tally(reader, views), stop_after)
+    _go(live, views, _screen(watch.model, reader, live, as_json=as_json), _Tally(reader, views), stop_after)
 
 
 def _network(timeout_s: float, transport: str, *, insecure: bool) -> Network:
@@ -199,10 +221,11 @@ class _Views:
         if self.window is not None:
             self.window.add(frame)
 
-    def answer(self, predictions: Sequence[Prediction]) -> None:
+    def answer(self, answer: StreamAnswer) -> None:
         for view in (self.file, self.window):
             if view is not None:
-                view.overlay.predictions = predictions
+                view.overlay.predictions = answer.predictions
+                view.overlay.people = answer.people or ()
 
     def is_over(self, stop_after_s: float | None) -> bool:
         if self.window is not None and not self.window.is_open:
@@ -221,40 +244,88 @@ class _Views:
             self.file.close()
 
 
-def _live(
-    classifier: Classifier,
-    reader: LiveReader,
-    stop: threading.Event,
-    views: _Views,
-    *,
-    every_s: float,
-    top_k: int,
-    min_score: float,
-) -> LiveRecognition:
-    from twinpath.cli.console import say
-    from twinpath.recognize.stream import LiveRecognition
-    from twinpath.recognize.views import clip_at
-    from twinpath.video.sampling import clip_span_s
+@dataclass(frozen=True)
+class _Watch:
+    """What looks at windows."""
 
-    spec = classifier.spec
+    model: str
+    engine: str
+    spec: InputSpec
+    look: Callable[[NDArray[np.uint8], float], Looked]
+    warm_up: Callable[[int, int], None] | None
+
+
+def _whole_watch(classifier: Classifier, top_k: int, min_score: float) -> _Watch:
+    """What happens in a window as a whole."""
+    from twinpath.cli.console import say
+    from twinpath.recognize.stream import Looked
+
     told: set[str] = set()
 
-    def classify(clip: NDArray[np.uint8]) -> list[Prediction]:
+    def look(clip: NDArray[np.uint8], middle_s: float) -> Looked:
         answer = classifier(clip, top_k=top_k)
         for warning in set(answer.warnings) - told:
             told.add(warning)
             say(f"warning: {warning}")
-        return [prediction for prediction in answer.predictions if prediction.score >= min_score]
+        return Looked(tuple(p for p in answer.predictions if p.score >= min_score))
 
+    engine = classifier.engine(1)
+    return _Watch(classifier.model, engine.describe(), classifier.spec, look, engine.warm_up)
+
+
+def _people_watch(
+    name: str,
+    weights: Path | None,
+    wish: EngineWish,
+    people: str,
+    tracker: str,
+    top_k: int,
+    min_score: float | None,
+) -> _Watch:
+    """Who does what. Who looks for people learns the size of the pictures with the first window."""
+    from twinpath.cli.loading import load_detector
+    from twinpath.people.choose import check_detector, make_tracker
+    from twinpath.recognize.detect import MIN_SCORE, LiveDetector
+    from twinpath.recognize.stream import Looked
+
+    check_detector(people, live=True)
+    detector = load_detector(name, weights, wish)
+    following = make_tracker(tracker, every_s=1.0)
+    finders: dict[tuple[int, int], LiveDetector] = {}
+
+    def look(clip: NDArray[np.uint8], middle_s: float) -> Looked:
+        height, width = clip.shape[1:3]
+        if (height, width) not in finders:
+            finder = detector.finder(people, None, width_px=width, height_px=height, min_score=None)
+            least = MIN_SCORE if min_score is None else min_score
+            finders[height, width] = LiveDetector(detector, finder, following, min_score=least)
+        seen = finders[height, width](clip, middle_s)
+        return Looked(people=tuple(_with_best(track, top_k) for track in seen))
+
+    return _Watch(detector.model, detector.engine.describe(), detector.spec, look, None)
+
+
+def _with_best(track: Track, top_k: int) -> Track:
+    return replace(track, seen=tuple(replace(seen, actions=seen.actions[:top_k]) for seen in track.seen))
+
+
+def _live(
+    watch: _Watch, reader: LiveReader, stop: threading.Event, views: _Views, *, every_s: float
+) -> LiveRecognition:
+    from twinpath.recognize.stream import LiveRecognition
+    from twinpath.recognize.views import clip_at
+    from twinpath.video.sampling import clip_span_s
+
+    spec = watch.spec
     return LiveRecognition(
         reader,
-        classify,
+        watch.look,
         stop=stop,
         select=lambda start_s: clip_at(spec, start_s),
         span_s=clip_span_s(spec.num_frames, spec.sampling_rate),
         every_s=every_s,
         on_frame=views.add,
-        warm_up=classifier.engine(1).warm_up,
+        warm_up=watch.warm_up,
     )
 
 
@@ -268,7 +339,7 @@ def _go(
             for answer in live.answers(tick_s=TICK_S):
                 if answer is not None:
                     tally.add(answer)
-                    views.answer(answer.predictions)
+                    views.answer(answer)
                 screen.show(answer)
                 if views.is_over(stop_after_s):
                     tally.reason = "stopped as asked"
@@ -374,12 +445,22 @@ class _Screen(AbstractContextManager[None], Protocol):
     def end(self, tally: _Tally) -> None: ...
 
 
-def _screen(classifier: Classifier, reader: LiveReader, live: LiveRecognition, *, as_json: bool) -> _Screen:
+def _screen(model: str, reader: LiveReader, live: LiveRecognition, *, as_json: bool) -> _Screen:
     if as_json:
-        return _JsonLines(classifier.model, reader.source.shown)
+        return _JsonLines(model, reader.source.shown)
     if sys.stdout.isatty():
         return _LiveTable(reader.source.shown, live)
     return _Lines()
+
+
+def _in_words(answer: StreamAnswer) -> str:
+    if answer.people is None:
+        return ", ".join(f"{p.label} {100 * p.score:.1f} %" for p in answer.predictions)
+    return "; ".join(f"person {track.number}: {_actions_in_words(track)}" for track in answer.people)
+
+
+def _actions_in_words(track: Track) -> str:
+    return ", ".join(f"{a.label} {100 * a.score:.1f} %" for seen in track.seen for a in seen.actions) or "-"
 
 
 class _Lines:
@@ -393,7 +474,7 @@ class _Lines:
 
     def show(self, answer: StreamAnswer | None) -> None:
         if answer is not None:
-            said = ", ".join(f"{p.label} {100 * p.score:.1f} %" for p in answer.predictions) or "-"
+            said = _in_words(answer) or "-"
             print(f"{answer.start_s:.1f}-{answer.end_s:.1f} s  {said}", flush=True)
 
     def end(self, tally: _Tally) -> None:
@@ -460,6 +541,8 @@ class _LiveTable(_Lines):
             when = f"{answer.start_s:.1f} to {answer.end_s:.1f} s, answered {answer.latency_s:.2f} s later"
             for p in answer.predictions:
                 table.add_row(Text(p.label), Text(bar(p.score), style="cyan"), f"{100 * p.score:.1f} %")
+            for track in answer.people or ():
+                table.add_row(Text(f"person {track.number}"), Text(_actions_in_words(track)))
         elif counters.frames_read:
             when = "filling the first window"
         footer = (

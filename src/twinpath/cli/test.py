@@ -12,21 +12,140 @@ from twinpath.cli.options import AsJson, Debug, Device
 
 def test(
     model: Annotated[
-        str, typer.Argument(metavar="NAME", help="A model of the synthetic world.")
-    ] = "slowfast_tiny.synthetic",
+        str | None,
+        typer.Argument(metavar="NAME", help="A model of the data set.  [default: slowfast_tiny.synthetic]"),
+    ] = None,
+    dataset: Annotated[
+        str, typer.Option(metavar="NAME", help="synthetic, or ava: who does what, from AVA's own files.")
+    ] = "synthetic",
+    named: Annotated[str | None, typer.Option("--model", metavar="NAME", help="The same as NAME.")] = None,
     weights: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A weight file to use with the model.")
     ] = None,
-    clips: Annotated[int, typer.Option(min=1, metavar="N", help="How many fresh clips to make.")] = 1000,
+    clips: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="How many fresh clips, or scenes of people, to make.  [default: 1000]"
+        ),
+    ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Which clips; training sees none of these.")
-    ] = 0,
-    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that make clips.")] = 1,
+        int | None,
+        typer.Option(min=0, metavar="N", help="Which clips; training sees none of these.  [default: 0]"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Processes that make clips.  [default: 1]")
+    ] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The ground truth: ava_val_v2.2.csv."),
+    ] = None,
+    exclude: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Rows video,second that do not count."),
+    ] = None,
+    label_map: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Actions that count, .pbtxt or .csv.  [default: AVA's 60]"),
+    ] = None,
+    people: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Boxes of a person detector to score.  [default: the true boxes]"),
+    ] = None,
+    people_score: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="Leave out people below it.  [default: 0.8; for slow networks 0.9]"),
+    ] = None,
+    videos: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Videos, whole or cut at 900 s."),
+    ] = None,
+    frames: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A folder of frames for each video, 30 a second."),
+    ] = None,
+    frame_list: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="PySlowFast's list of the frames in --frames."),
+    ] = None,
+    begins_at: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="S",
+            help="The second at which videos or frames begin.  [default: 900 if cut, else 0]",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write AVA's results file; a run that was broken off goes on."),
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Measure a results file; run nothing."),
+    ] = None,
+    at_most: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Of each second count the N best results only; AVA's competition: 50."
+        ),
+    ] = None,
     device: Device = "auto",
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Measure accuracy on fresh clips of the synthetic world."""
+    """Measure how right a model is, on fresh clips or on AVA.
+
+    Of the synthetic world: accuracy, or frame mAP of a model that tells what each person does. Of AVA: the
+    official frame mAP, of a model on videos or frames, or of a file of results. From --annotations on, the
+    options are for AVA.
+    """
+    from twinpath.cli.ava import AvaOptions, test_on_ava
+    from twinpath.errors import UsageError
+
+    if model is not None and named is not None:
+        raise UsageError(f"{model} and --model {named} both name a model; give one")
+    model = model or named
+    ava = AvaOptions(
+        annotations=annotations,
+        exclude=exclude,
+        label_map=label_map,
+        people=people,
+        min_person_score=people_score,
+        videos=videos,
+        frames=frames,
+        frame_list=frame_list,
+        begins_at_s=begins_at,
+        results=results,
+        at_most=at_most,
+        model=model,
+        weights=weights,
+        device=device,
+        out=out,
+        json=json,
+    )
+    if dataset == "ava":
+        if (clips, seed, workers) != (None, None, None):
+            raise UsageError(
+                "--clips, --seed and --workers are for the synthetic world; AVA has its own videos"
+            )
+        test_on_ava(ava)
+    elif dataset == "synthetic":
+        other = ava.given(
+            *("annotations", "exclude", "label_map", "people", "min_person_score", "videos", "frames"),
+            *("frame_list", "begins_at_s", "results", "at_most", "out"),
+        )
+        if other:
+            raise UsageError(f"{other} is for --dataset ava")
+        _test_on_synthetic(
+            model or "slowfast_tiny.synthetic", weights, clips or 1000, seed or 0, workers or 1, device, json
+        )
+    else:
+        raise UsageError(f"--dataset {dataset!r}: choose synthetic or ava")
+
+
+def _test_on_synthetic(
+    model: str, weights: Path | None, clips: int, seed: int, workers: int, device: str, json: bool
+) -> None:
     from twinpath.cli.console import bar, print_json, with_progress
     from twinpath.engine.torch_engine import leave_cores_to
     from twinpath.errors import UsageError
@@ -34,12 +153,15 @@ def test(
     from twinpath.recognize.classify import Classifier
     from twinpath.zoo.create import resolve
 
-    _, record = resolve(model)
+    architecture, record = resolve(model)
     if record is None or record.dataset != "synthetic":  # said before anything is downloaded
-        raise UsageError(
-            f"{model} is no model of the synthetic world; other test sets come in a later version"
-        )
+        raise UsageError(f"{model} is no model of the synthetic world; for AVA there is --dataset ava")
     leave_cores_to(workers)
+    if architecture.is_detector:
+        from twinpath.cli.people_test import test_on_scenes
+
+        test_on_scenes(model, weights, scenes=clips, seed=seed, workers=workers, device=device, json=json)
+        return
     classifier = Classifier(model, weights, device)
     answers = answers_on_fresh_clips(
         lambda path: classifier(path).label, num_clips=clips, seed=seed, workers=workers

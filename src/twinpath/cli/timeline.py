@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -125,6 +123,7 @@ def timeline(
     on the scores that are already there.
     """
     from twinpath.cli.loading import full_name, sha256_of
+    from twinpath.cli.outputs import check_folder, checked_kinds, output_names
     from twinpath.engine.base import EngineWish
     from twinpath.errors import PartialFailure, UsageError
     from twinpath.recognize.segments import SegmentRules
@@ -138,8 +137,8 @@ def timeline(
         raise UsageError(f"--top-k {top_k}: give a number from 1")
     if model is None and weights is not None:
         raise UsageError("--weights needs --model: the name of the network that the file is for")
-    kinds = _kinds(formats)
-    _check_folder(out)
+    kinds = checked_kinds(formats, KINDS)
+    check_folder(out)
     paths = find_videos(videos)
     if len(paths) == 1:  # a bad file should not wait for a network to load
         from twinpath.video.source import open_video
@@ -155,63 +154,6 @@ def timeline(
     failed = _run(job, classifier, bases, json=json)
     if failed:
         raise PartialFailure(f"{failed} of {len(paths)} videos could not be used; each is named above")
-
-
-def _kinds(formats: str) -> tuple[str, ...]:
-    from twinpath.errors import UsageError
-
-    wanted = {part.strip().lower() for part in formats.split(",") if part.strip()}
-    unknown = sorted(wanted - set(KINDS))
-    if unknown or not wanted:
-        what = f"there is no {unknown[0]!r}" if unknown else "nothing is named"
-        raise UsageError(f"--formats {formats!r}: {what}; choose from {', '.join(KINDS)}")
-    return tuple(kind for kind in KINDS if kind in wanted)
-
-
-def _check_folder(out: Path) -> None:
-    """Find out before the work whether files can be written there; makes nothing yet."""
-    from twinpath.errors import UsageError
-    from twinpath.video.source import show
-
-    there = out.absolute()
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
-        raise UsageError(f"--out {show(out)}: {show(there)} is a file; give a folder")
-    if not os.access(there, os.W_OK):
-        raise UsageError(f"--out {show(out)}: {show(there)} cannot be written to; give another folder")
-
-
-def output_names(paths: Sequence[Path]) -> list[str]:
-    """What the files of each video are called, without an ending: its own name, so far as that is enough.
-
-    Args:
-        paths: Of one run, each once.
-    Returns:
-        "match" for clips/match.mp4; where several are called so "match.mp4", or else "clips-match.mp4".
-    """
-    ways: list[Callable[[Path], str]] = [
-        lambda path: path.stem,
-        lambda path: path.name,
-        lambda path: f"{path.absolute().parent.name}-{path.name}",
-        lambda path: "-".join(path.absolute().parts[1:]),
-    ]
-    found: dict[Path, str] = {}
-    taken: set[str] = set()
-    for way in ways:
-        names = {path: _shortened(way(path)) for path in paths if path not in found}
-        count = Counter(name.casefold() for name in names.values())  # some disks know no capitals
-        alone = {p: n for p, n in names.items() if count[n.casefold()] == 1 and n.casefold() not in taken}
-        found |= alone
-        taken |= {name.casefold() for name in alone.values()}
-    for number, path in enumerate(path for path in paths if path not in found):
-        found[path] = f"{_shortened(path.stem)}-{number + 1}"
-    return [found[path] for path in paths]
-
-
-def _shortened(name: str) -> str:
-    """So that a name with endings is still one that every disk takes."""
-    return os.fsdecode(os.fsencode(name)[:120]) if len(os.fsencode(name)) > 120 else name
 
 
 def _load(model: str, weights: Path | None, wish: EngineWish) -> Classifier:
@@ -238,9 +180,10 @@ def _earlier(job: _Job, path: Path, base: Path) -> WindowScores | None:
         InputError: They are damaged.
         UsageError: They are of another video, model or setting.
     """
+    from twinpath.cli.outputs import file_of
     from twinpath.recognize.window_scores import WindowScores, file_facts
 
-    place = _file(base, SCORES)
+    place = file_of(base, SCORES)
     if not job.resume or not place.is_file():
         return None
     earlier = WindowScores.load(place)
@@ -336,6 +279,7 @@ def _score(
     earlier: WindowScores | None,
     progress: Callable[[int, int], None],
 ) -> _Done:
+    from twinpath.cli.outputs import file_of
     from twinpath.recognize.timeline import score_windows
 
     latest = earlier
@@ -343,7 +287,7 @@ def _score(
     def keep(windows: WindowScores) -> None:
         nonlocal latest
         latest = windows
-        windows.save(_file(base, SCORES))
+        windows.save(file_of(base, SCORES))
 
     began_s = time.perf_counter()
     done = _Done(path)
@@ -368,6 +312,7 @@ def _score(
 
 def _finish(job: _Job, done: _Done, windows: WindowScores, base: Path) -> _Done:
     """Write the files, then the scores that call them finished; nothing where all is there already."""
+    from twinpath.cli.outputs import file_of
     from twinpath.recognize.timeline import timeline_of
     from twinpath.recognize.timeline_files import TIMELINE_KINDS, write_timeline_file
     from twinpath.render.timeline import write_timeline_view
@@ -375,7 +320,7 @@ def _finish(job: _Job, done: _Done, windows: WindowScores, base: Path) -> _Done:
     rules = replace(job.rules, labels=_check_labels(job, windows.labels))
     found = timeline_of(windows, rules, top_k=job.top_k)
     done.timeline = found
-    done.files = {kind: _file(base, kind) for kind in (*job.kinds, SCORES)}
+    done.files = {kind: file_of(base, kind) for kind in (*job.kinds, SCORES)}
     if windows.settings == found.settings() and all(place.is_file() for place in done.files.values()):
         return done
     for kind in job.kinds:
@@ -386,19 +331,16 @@ def _finish(job: _Job, done: _Done, windows: WindowScores, base: Path) -> _Done:
     return done
 
 
-def _file(base: Path, kind: str) -> Path:
-    return base.with_name(f"{base.name}.{kind}")
-
-
 def _note_what_is_lost(job: _Job, base: Path) -> None:
     """Say that a run starts over where it could go on: there is still time for Ctrl-C."""
     from twinpath.cli.console import say
+    from twinpath.cli.outputs import file_of
     from twinpath.errors import InputError
     from twinpath.recognize.segments import clock
     from twinpath.recognize.window_scores import WindowScores
     from twinpath.video.source import show
 
-    place = _file(base, SCORES)
+    place = file_of(base, SCORES)
     if job.resume or not place.is_file():
         return
     with contextlib.suppress(InputError, OSError):

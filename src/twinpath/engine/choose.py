@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import importlib.util
 import logging
 import sys
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from twinpath.engine.base import BoxEngine, Engine, EngineWish, What
 from twinpath.engine.compiled import entry_path, read_entry, write_entry
 from twinpath.errors import MissingExtra, UsageError
+from twinpath.weights.hashes import file_sha256
 from twinpath.zoo.create import input_spec, load_network, resolve, weights_path
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _openvino(
         weights = weights_path(rec, progress=progress)
     spec, precision = input_spec(model), machine.choose_precision(wish)
     key = {
-        "weights": _sha256(weights),
+        "weights": file_sha256(weights),
         "model": model if rec is None else _facts_of(asdict(rec)),
         "spec": asdict(spec),
         "what": what,
@@ -193,11 +193,6 @@ def _facts_of(rec: dict[str, Any]) -> dict[str, Any]:
     """What of a record shapes its network; the rest may change without a new compilation."""
     names = ("architecture", "num_classes", "activation", "averaging", "pooling", "options")
     return {name: rec[name] for name in names}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def engine_facts() -> dict[str, Any]:

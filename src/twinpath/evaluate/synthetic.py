@@ -61,7 +61,7 @@ def answers_on_fresh_clips(
     spawn = multiprocessing.get_context("spawn")  # the caller may have threads, which a fork would break
     with (
         tempfile.TemporaryDirectory() as folder,
-        ProcessPoolExecutor(workers, mp_context=spawn, initializer=_ignore_interrupts) as pool,
+        ProcessPoolExecutor(workers, mp_context=spawn, initializer=ignore_interrupts) as pool,
     ):
         waiting: list[tuple[Future[str], Path]] = []
         for i in range(num_clips + 4 * workers):
@@ -75,7 +75,7 @@ def answers_on_fresh_clips(
                 path.unlink()
 
 
-def _ignore_interrupts() -> None:
+def ignore_interrupts() -> None:
     """Ctrl-C reaches every process of a terminal; the one that asked for the clips deals with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

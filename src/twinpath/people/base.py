@@ -19,10 +19,12 @@ class People:
     Attributes:
         boxes_xyxy_px: (N, 4) float32, in pixels of the picture as displayed, inside it.
         scores: (N,) float32, how sure the detector is of each, 0 to 1.
+        numbers: (N,) who each is, from 1, where the detector knows: then nobody need be followed.
     """
 
     boxes_xyxy_px: NDArray[np.float32]
     scores: NDArray[np.float32]
+    numbers: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.scores)

@@ -40,6 +40,16 @@ class Track:
     seen: tuple[PersonSeen, ...]
 
 
+def actions_of(track: Track) -> list[tuple[str, float]]:
+    """What a person does over a track: each action with its mean score where it counted, longest first."""
+    scores: dict[str, list[float]] = {}
+    for seen in track.seen:
+        for action in seen.actions:
+            scores.setdefault(action.label, []).append(action.score)
+    means = [(label, sum(values) / len(values)) for label, values in scores.items()]
+    return sorted(means, key=lambda pair: (-len(scores[pair[0]]), -pair[1]))
+
+
 @dataclass(frozen=True)
 class Detections:
     """Who does what, where and when in a video.

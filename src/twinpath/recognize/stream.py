@@ -1,6 +1,6 @@
 """What happens now: the newest seconds of a live source, classified again and again. Latest wins.
 
-    with LiveRecognition(LiveReader(source, stop=stop, tell=print), classify, stop=stop, …) as live:
+    with LiveRecognition(LiveReader(source, stop=stop, tell=print), look, stop=stop, …) as live:
         for answer in live.answers():
             ...
 
@@ -15,7 +15,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -26,6 +26,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from twinpath.errors import LimitExceeded, UsageError
+from twinpath.recognize.detections import Track
 from twinpath.recognize.results import Prediction
 from twinpath.video.decode import Selection
 from twinpath.video.live import LiveFrame
@@ -70,6 +71,8 @@ class StreamAnswer:
         start_s, end_s: Where it lies, in seconds since the first picture.
         utc: When its newest picture was due, by this machine's clock.
         predictions: Best first; may be empty where a least score was asked for.
+        people: Who is seen in the middle of the window, doing what: tracks of one keyframe each; None: the
+            model tells of whole windows.
         latency_s: Age of the newest picture when the answer was there.
         counters: Up to this answer.
     """
@@ -78,19 +81,31 @@ class StreamAnswer:
     end_s: float
     utc: datetime
     predictions: tuple[Prediction, ...]
+    people: tuple[Track, ...] | None
     latency_s: float
     counters: Counters
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
+        seen: dict[str, Any] = {"predictions": [asdict(prediction) for prediction in self.predictions]}
+        if self.people is not None:
+            seen = {"people": [asdict(track) for track in self.people]}
         return {
             "start_s": round(self.start_s, 3),
             "end_s": round(self.end_s, 3),
             "utc": self.utc.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "predictions": [asdict(prediction) for prediction in self.predictions],
+            **seen,
             "latency_s": round(self.latency_s, 3),
             **asdict(self.counters),
         }
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a model sees in a window: `predictions` of the whole, or `people`; see `StreamAnswer`."""
+
+    predictions: tuple[Prediction, ...] = ()
+    people: tuple[Track, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,7 +285,8 @@ class LiveRecognition:
 
     Args:
         frames: Read in a thread of its own; a `LiveReader`.
-        classify: (T, H, W, 3) uint8 RGB to predictions; called in another thread, once at a time.
+        look: From (T, H, W, 3) uint8 RGB and the time in the middle of the window, in seconds, to what is
+            seen; called in another thread, once at a time.
         select, span_s, every_s, max_bytes: As for `FrameRing`.
         stop: The same that ends `frames`; set when this ends.
         on_frame: Gets every picture, in the reading thread: it must be quick.
@@ -282,7 +298,7 @@ class LiveRecognition:
     def __init__(
         self,
         frames: Iterable[LiveFrame],
-        classify: Callable[[NDArray[np.uint8]], Sequence[Prediction]],
+        look: Callable[[NDArray[np.uint8], float], Looked],
         *,
         stop: threading.Event,
         select: Callable[[float], Selection],
@@ -294,7 +310,7 @@ class LiveRecognition:
     ) -> None:
         check_every(every_s)
         self._frames = frames
-        self._classify = classify
+        self._look = look
         self._stop = stop
         self._on_frame = on_frame
         self._warm_up = warm_up
@@ -360,18 +376,20 @@ class LiveRecognition:
             while (window := self._ring.next_window(stop=self._stop)) is not None:
                 if window.segment != segment:  # the size of the pictures may have changed
                     segment, convert = window.segment, RgbConverter()
-                predictions = tuple(self._classify(_clip(window.pictures, convert)))
-                self._put(self._answer(window, predictions))
+                middle_s = (window.start_s + window.end_s) / 2
+                self._put(self._answer(window, self._look(_clip(window.pictures, convert), middle_s)))
             end = self._failure
         except BaseException as error:  # noqa: BLE001 - as above
             end = error
         self._put(end)
 
-    def _answer(self, window: Window, predictions: tuple[Prediction, ...]) -> StreamAnswer:
+    def _answer(self, window: Window, looked: Looked) -> StreamAnswer:
         latency_s = max(time.monotonic() - window.due_s, 0.0)
         utc = datetime.now(UTC) - timedelta(seconds=latency_s)
         counters = self._ring.answered()
-        return StreamAnswer(window.start_s, window.end_s, utc, predictions, latency_s, counters)
+        return StreamAnswer(
+            window.start_s, window.end_s, utc, looked.predictions, looked.people, latency_s, counters
+        )
 
     def _put(self, answer: StreamAnswer | BaseException | None) -> None:
         """Hand over; whoever does not take answers makes windows be skipped, like a slow model."""

@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from twinpath.errors import MissingExtra, UsageError
+from twinpath.recognize.detections import Track
 from twinpath.recognize.results import Prediction
 from twinpath.render import window
 from twinpath.render.answer import AnswerPanel
+from twinpath.render.people import PeoplePainter, ShownPerson
 from twinpath.video.live import LiveFrame, LiveReader
 from twinpath.video.passes import Rgb, RgbConverter
 from twinpath.video.source import show
@@ -31,14 +33,17 @@ _LEAST_STEP_S = 0.001  # pictures nearer than this have the same time
 
 
 class AnswerOverlay:
-    """Draws the newest answer on pictures, all in the size of the first. `predictions` may change any time.
+    """Draws the newest answer on pictures, all in the size of the first. The answer may change any time.
 
     Attributes:
         predictions: Best first; none: the picture stays as it is.
+        people: Tracks of one keyframe each; as many boxes are drawn.
     """
 
     def __init__(self) -> None:
         self.predictions: Sequence[Prediction] = ()
+        self.people: Sequence[Track] = ()
+        self._painter: PeoplePainter | None = None
         self._convert = RgbConverter()
         self._drawn: Sequence[Prediction] = ()
         self._panel: AnswerPanel | None = None
@@ -49,7 +54,22 @@ class AnswerOverlay:
         if predictions is not self._drawn:
             self._drawn = predictions
             self._panel = AnswerPanel(predictions, picture.shape[:2]) if predictions else None
+        people = self.people
+        if people:
+            if self._painter is None:
+                self._painter = PeoplePainter(picture.shape[:2])
+            picture = np.array(picture)  # the decoder's own stays as it is
+            self._painter.draw(picture, shown_people(people))
         return self._panel.draw(picture) if self._panel is not None else picture
+
+
+def shown_people(people: Sequence[Track]) -> list[ShownPerson]:
+    """Tracks of one keyframe each, to draw."""
+    return [
+        ShownPerson(track.number, seen.box_xyxy_px, tuple((a.label, a.score) for a in seen.actions))
+        for track in people
+        for seen in track.seen
+    ]
 
 
 class AnnotatedFile:

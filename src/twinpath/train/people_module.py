@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
+from twinpath.data.boxes import cropped_boxes, flipped_boxes
 from twinpath.data.synthetic import TRAIN_SEED, VALIDATION_SEED, KeyframeStream
 from twinpath.models.preprocess import Preprocess
 from twinpath.train.module import ActionModule
@@ -59,6 +61,8 @@ class _Preprocessed(Dataset[PeopleBatch]):
     def __getitem__(self, index: int) -> PeopleBatch:
         frames, boxes, actions = self.stream[index]
         height, width = frames.shape[1:3]
+        if np.random.default_rng([self.stream.first_seed + index, 0xF1]).random() < 0.5:
+            frames, boxes = np.ascontiguousarray(frames[:, :, ::-1]), flipped_boxes(boxes, width=width)
         scaled = scaled_boxes(boxes, height, width, short_side=self.spec.short_side_px)
         clip = self.preprocess(torch.from_numpy(frames)[None])
         return PeopleBatch(clip, F.pad(torch.from_numpy(scaled), (1, 0)), torch.from_numpy(actions))
@@ -71,9 +75,15 @@ def gathered(samples: list[PeopleBatch]) -> PeopleBatch:
     narrowest.
     """
     width = min(sample.clips.shape[-1] for sample in samples)
-    boxes = [F.pad(sample.boxes[:, 1:], (1, 0), value=i) for i, sample in enumerate(samples)]
     clips = torch.cat([sample.clips[..., :width] for sample in samples])
-    return PeopleBatch(clips, torch.cat(boxes), torch.cat([sample.actions for sample in samples]))
+    boxes, actions = [], []
+    for i, sample in enumerate(samples):
+        inside, holds = cropped_boxes(
+            sample.boxes[:, 1:].numpy(), left=0, top=0, width=width, height=clips.shape[-2]
+        )
+        boxes.append(F.pad(torch.from_numpy(inside[holds]).float(), (1, 0), value=i))
+        actions.append(sample.actions[torch.from_numpy(holds)])
+    return PeopleBatch(clips, torch.cat(boxes), torch.cat(actions))
 
 
 class PeopleData(L.LightningDataModule):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from twinpath.errors import CorruptVideo, NoFrames
-from twinpath.video.passes import DecodePass
+from twinpath.video.passes import DecodePass, plan_pass
+from twinpath.video.sampling import Times
 from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, VideoSource, open_video, show
 
 
@@ -69,6 +71,18 @@ def probe(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> V
         if rotation_deg % 180:
             size = (size[1], size[0])
         return _describe(source, size=size, rotation_deg=rotation_deg, warnings=warnings)
+
+
+def frame_times(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Times:
+    """When each picture of a video is due, as far as its packets tell; nothing is decoded.
+
+    Returns:
+        (N,) seconds since the first one, increasing.
+    Raises:
+        InputError, LimitExceeded: everything that `open_video` raises.
+    """
+    with open_video(path, limits=limits) as source:
+        return plan_pass(source, start_s=0.0, end_s=math.inf, budget=Budget(source.path, limits)).times_s
 
 
 def _describe(

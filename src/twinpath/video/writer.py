@@ -17,9 +17,12 @@ from av.video.stream import VideoStream
 
 from twinpath.atomic import atomic_path
 from twinpath.errors import NoFrames, UsageError
+from twinpath.video.sound import Sound
 from twinpath.video.source import show
 
 _TICKS_PER_SECOND = 90_000  # about this fine; fine enough for any frame's own time
+
+_BT601 = 6  # SMPTE 170M in H.264's table of matrices: what swscale takes RGB to
 
 
 class VideoWriter:
@@ -35,7 +38,16 @@ class VideoWriter:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, width: int, height: int, fps: float | Fraction, crf: int = 20
+        self,
+        path: str | os.PathLike[str],
+        *,
+        width: int,
+        height: int,
+        fps: float | Fraction,
+        crf: int = 20,
+        preset: str = "fast",
+        pixel_aspect: Fraction = Fraction(1),
+        sound: Sound | None = None,
     ) -> None:
         """
         Args:
@@ -44,6 +56,9 @@ class VideoWriter:
             height: Of the frames, in pixels.
             fps: Frames per second, also for players that only look at the header.
             crf: x264's quality, 0 (lossless, large) to 51; 18 is nearly transparent, 28 visibly coarse.
+            preset: x264's, from "ultrafast" to "veryslow": slower makes smaller files.
+            pixel_aspect: Width of a pixel over its height, for players.
+            sound: Written beside the pictures; stays open.
         Raises:
             UsageError: the folder does not exist, or a number makes no sense.
         """
@@ -57,12 +72,13 @@ class VideoWriter:
         self._rate = rate
         self._ticks_per_frame = max(1, round(_TICKS_PER_SECOND / rate))
         self._next_ticks = 0
+        self._sound = sound
         self._frames = 0
         self._place = contextlib.ExitStack()
         self._temporary = self._place.enter_context(atomic_path(self.path))
-        self._open(crf)
+        self._open(crf, preset, pixel_aspect)
 
-    def _open(self, crf: int) -> None:
+    def _open(self, crf: int, preset: str, pixel_aspect: Fraction) -> None:
         self._container = av.open(
             "file:" + os.path.abspath(self._temporary),  # noqa: PTH100 - resolve() would follow links
             "w",
@@ -72,11 +88,16 @@ class VideoWriter:
         self._stream: VideoStream = self._container.add_stream("libx264", rate=self._rate)
         self._stream.width, self._stream.height = (side + side % 2 for side in self._size)
         self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"crf": str(crf), "preset": "fast"}
+        self._stream.options = {"crf": str(crf), "preset": preset}
         self._stream.codec_context.time_base = 1 / (self._rate * self._ticks_per_frame)
         self._stream.codec_context.thread_count = (
             2  # x264's output depends on the number: never the machine's
         )
+        # Players guess the matrix by the height of the picture where none is told.
+        self._stream.codec_context.colorspace = _BT601
+        self._stream.codec_context.sample_aspect_ratio = pixel_aspect
+        if self._sound is not None:
+            self._sound.join(self._container)
 
     def __enter__(self) -> Self:
         return self
@@ -117,6 +138,8 @@ class VideoWriter:
         picture.time_base = 1 / (self._rate * self._ticks_per_frame)
         for packet in self._stream.encode(picture):
             self._container.mux(packet)
+        if self._sound is not None:
+            self._sound.write_until(float(ticks / (self._rate * self._ticks_per_frame)))
         self._next_ticks = ticks + self._ticks_per_frame
         self._frames += 1
 
@@ -132,6 +155,8 @@ class VideoWriter:
                 raise NoFrames(f"no frame was written to {show(self.path)}, so no video was made")
             for packet in self._stream.encode(None):
                 self._container.mux(packet)
+            if self._sound is not None:
+                self._sound.finish()
             self._container.close()
         except BaseException:
             self.discard()

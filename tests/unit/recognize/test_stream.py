@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from twinpath.errors import LimitExceeded, NoFrames, UsageError
 from twinpath.recognize.results import Prediction
-from twinpath.recognize.stream import FrameRing, LiveRecognition, StreamAnswer, Window
+from twinpath.recognize.stream import FrameRing, LiveRecognition, Looked, StreamAnswer, Window
 from twinpath.video.decode import AtTimes, EvenSpan
 from twinpath.video.live import LiveFrame, LiveReader, parse_source
 from twinpath.video.writer import VideoWriter
@@ -209,25 +209,25 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def brightness(clip: Clip) -> list[Prediction]:
+def brightness(clip: Clip, middle_s: float) -> Looked:
     assert clip.shape[0] == T
-    return [Prediction("grey", 0, float(clip[-1].mean()) / 255)]
+    return Looked((Prediction("grey", 0, float(clip[-1].mean()) / 255),))
 
 
 def answers_of(
-    frames: Iterator[LiveFrame] | LiveReader, classify: object = brightness, **options: object
+    frames: Iterator[LiveFrame] | LiveReader, look: object = brightness, **options: object
 ) -> list[StreamAnswer]:
     chosen = {"stop": threading.Event(), "select": even, "span_s": SPAN_S, "every_s": 0.2, **options}
-    with LiveRecognition(frames, classify, **chosen) as live:  # type: ignore[arg-type]
+    with LiveRecognition(frames, look, **chosen) as live:  # type: ignore[arg-type]
         return [answer for answer in live.answers(tick_s=0.02) if answer is not None]
 
 
 def test_latest_wins_where_the_model_is_slow(video: Path) -> None:
     stop = threading.Event()
 
-    def slow(clip: Clip) -> Sequence[Prediction]:
+    def slow(clip: Clip, middle_s: float) -> Looked:
         time.sleep(0.5)
-        return brightness(clip)
+        return brightness(clip, middle_s)
 
     reader = LiveReader(parse_source(str(video)), stop=stop, tell=print)
     answers = answers_of(reader, slow, stop=stop)
@@ -277,7 +277,7 @@ def test_what_goes_wrong_while_reading_is_told_after_the_answers() -> None:
 
 
 def test_what_goes_wrong_while_classifying_is_told() -> None:
-    def broken(clip: Clip) -> list[Prediction]:
+    def broken(clip: Clip, middle_s: float) -> Looked:
         raise ValueError("no model")
 
     with pytest.raises(ValueError, match="no model"):
@@ -303,9 +303,9 @@ def test_the_model_is_warmed_up_while_the_first_window_fills(video: Path) -> Non
 def test_nobody_who_takes_the_answers_makes_a_queue() -> None:
     made = []
 
-    def count(clip: Clip) -> list[Prediction]:
+    def count(clip: Clip, middle_s: float) -> Looked:
         made.append(1)
-        return brightness(clip)
+        return brightness(clip, middle_s)
 
     def paced() -> Iterator[LiveFrame]:
         for number in range(100):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -112,7 +112,7 @@ class KeyframeStream:
         rng = np.random.default_rng([seed, 0xB0])
         scene = people_scene(seed)
         height_px = int(rng.choice(self.heights_px))
-        keyframe_s = rng.uniform(KEYFRAME_EVERY_S / 2, DURATION_S - KEYFRAME_EVERY_S / 2)
+        keyframe_s = rng.uniform(0, DURATION_S)
         times_s = keyframe_times(keyframe_s, num_frames=self.num_frames, sampling_rate=self.sampling_rate)
         frames = render(scene, np.clip(times_s, 0, DURATION_S - 1 / FPS), height_px=height_px)
         boxes_px = _boxes_px(scene, np.array([keyframe_s]), height_px=height_px)[:, 0]
@@ -140,13 +140,16 @@ def truth_of(
     *,
     height_px: int,
     duration_s: float = DURATION_S,
-    keyframe_every_s: float = KEYFRAME_EVERY_S,
+    keyframes_s: Sequence[float] | None = None,
 ) -> dict[str, Any]:
     """What is true of a clip: its label, and box, track and action of each person at each keyframe.
 
-    Boxes are x1, y1, x2, y2 in displayed pixels, clipped to the picture; a person outside it is left out.
+    Keyframes lie every `KEYFRAME_EVERY_S` seconds, or where the caller says. Boxes are x1, y1, x2, y2 in
+    displayed pixels, clipped to the picture; a person outside it is left out.
     """
-    times_s = np.arange(keyframe_every_s / 2, duration_s, keyframe_every_s)
+    times_s = np.arange(KEYFRAME_EVERY_S / 2, duration_s, KEYFRAME_EVERY_S)
+    if keyframes_s is not None:
+        times_s = np.asarray(keyframes_s, dtype=np.float64)
     boxes_px = _boxes_px(scene, times_s, height_px=height_px)
     people = [
         {

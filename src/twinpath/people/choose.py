@@ -1,0 +1,193 @@
+"""From words on the command line to a detector and a tracker. Imports neither torch nor OpenCV by itself."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twinpath.errors import DownloadFailed, MissingExtra, UsageError
+from twinpath.people.base import PersonDetector, Tracker
+from twinpath.video.source import show
+
+if TYPE_CHECKING:
+    from twinpath.weights.fetch import Progress
+
+DETECTORS = ("auto", "fasterrcnn", "retinanet", "dfine", "hog", "motion", "whole")
+TRACKERS = ("iou", "bytetrack", "ocsort")
+
+_MODEL_PREFIX = "dfine="
+_NEEDS = {  # a package, and what brings it
+    "fasterrcnn": ("torchvision", "pip install 'twinpath[detect]'"),
+    "retinanet": ("torchvision", "pip install 'twinpath[detect]'"),
+    "dfine": ("transformers", "pip install 'twinpath[dfine]'"),
+    "hog": ("cv2", "pip install 'twinpath[hog]'"),
+    "motion": ("cv2", "pip install 'twinpath[hog]'"),
+}
+_WITHOUT_DOWNLOAD = "--people hog, motion, whole or a file of boxes need no download"
+
+
+def check_detector(spec: str, *, live: bool = False) -> None:
+    """Find out before the work whether there is such a detector; imports and downloads nothing.
+
+    Args:
+        spec: As for `make_detector`.
+        live: For a camera or an address, to which no file of boxes belongs.
+    Raises:
+        UsageError: No such detector and no such file, or a file of boxes for a live source.
+        MissingExtra: A package that it needs is not installed; says how to get it.
+    """
+    name = "dfine" if spec.startswith(_MODEL_PREFIX) else spec
+    if spec == _MODEL_PREFIX:
+        raise UsageError(f"--people {spec}: a name on the Hugging Face Hub or a folder must follow")
+    if name == "auto" and not _is_installed("torchvision"):
+        raise MissingExtra(
+            "finding people needs torchvision (pip install 'twinpath[detect]') and its weights, a download; "
+            + _WITHOUT_DOWNLOAD
+        )
+    if name in _NEEDS:
+        package, install = _NEEDS[name]
+        if not _is_installed(package):
+            raise MissingExtra(f"--people {name} needs {package}; install it with: {install}")
+    elif name not in DETECTORS:
+        path = Path(spec)
+        if not spec or not _exists(path):
+            raise UsageError(
+                f"--people {show(path)}: no such detector, and no such file; {_nearest(spec, DETECTORS)}"
+                f"choose one of {', '.join(DETECTORS)}, dfine=MODEL or a file of boxes"
+            )
+        if live:
+            raise UsageError(
+                f"--people {show(path)}: boxes in a file belong to a video, not to a live source"
+            )
+
+
+def make_detector(
+    spec: str,
+    *,
+    video: Path | None,
+    width_px: int,
+    height_px: int,
+    device: str = "auto",
+    min_score: float | None = None,
+    progress: Progress | None = None,
+) -> PersonDetector:
+    """The detector that a user named, for one video.
+
+    Args:
+        spec: One of `DETECTORS`, "dfine=NAME_OR_FOLDER" (any detector of transformers that knows people), or
+            a file of boxes. "auto" is torchvision's Faster R-CNN.
+        video: The video; its name tells which boxes of a file are its own. None: a live source.
+        width_px, height_px: Of its pictures as displayed.
+        device: For the networks: "auto", "cpu", "cuda" …
+        min_score: What scores less is left out, 0 to 1; None: what fits the detector.
+        progress: Told the bytes done and expected while weights are downloaded.
+    Raises:
+        UsageError: No such detector and no such file, or a score that makes no sense.
+        MissingExtra: What it needs is not installed; says how to get it.
+        WeightsError: Its weights cannot be had or used.
+        InputError: The file of boxes cannot be used.
+    """
+    if min_score is not None and not 0 <= min_score <= 1:
+        raise UsageError(f"a lowest score of {min_score:g} for people makes no sense; give one from 0 to 1")
+    check_detector(spec, live=video is None)
+    if spec == "auto":
+        return _automatic(device, min_score, progress)
+    if spec in ("fasterrcnn", "retinanet"):
+        return _torchvision(spec, device, min_score, progress)
+    if spec == "dfine" or spec.startswith(_MODEL_PREFIX):
+        return _transformers(spec, device, min_score)
+    if spec == "hog":
+        from twinpath.people import hog_detector
+
+        return hog_detector.HogDetector(min_score=_or(min_score, hog_detector.DEFAULT_MIN_SCORE))
+    if spec == "motion":
+        from twinpath.people import motion_detector
+
+        return motion_detector.MotionDetector(min_score=_or(min_score, motion_detector.DEFAULT_MIN_SCORE))
+    if spec == "whole":
+        from twinpath.people.whole_frame import WholeFrame
+
+        return WholeFrame()
+    from twinpath.people.file_boxes import FileBoxes
+
+    assert video is not None  # as `check_detector` saw
+    lowest = _or(min_score, 0.0)
+    return FileBoxes(Path(spec), video=video, width_px=width_px, height_px=height_px, min_score=lowest)
+
+
+def serves_any_video(spec: str) -> bool:
+    """Whether a detector made for one video may be used for another: it knows none and remembers nothing."""
+    return spec in ("auto", "fasterrcnn", "retinanet", "dfine", "hog", "whole") or spec.startswith(
+        _MODEL_PREFIX
+    )
+
+
+def make_tracker(name: str, *, every_s: float) -> Tracker:
+    """The tracker that a user named, for one video.
+
+    Args:
+        name: One of `TRACKERS`.
+        every_s: From one keyframe to the next, above 0.
+    Raises:
+        UsageError: No such tracker.
+        MissingExtra: What it needs is not installed; says how to get it.
+    """
+    if not 0 < every_s < float("inf"):
+        raise UsageError(f"keyframes {every_s:g} s apart make no sense; give seconds above 0")
+    if name == "iou":
+        from twinpath.people.iou_tracker import IouTracker
+
+        return IouTracker()
+    if name in ("bytetrack", "ocsort"):
+        from twinpath.people.trackers_tracker import TrackersTracker
+
+        return TrackersTracker("bytetrack" if name == "bytetrack" else "ocsort", every_s=every_s)
+    raise UsageError(f"--tracker {name!r}: {_nearest(name, TRACKERS)}choose one of {', '.join(TRACKERS)}")
+
+
+def _automatic(device: str, min_score: float | None, progress: Progress | None) -> PersonDetector:
+    """Faster R-CNN; where it cannot be had the error also says what can."""
+    try:
+        return _torchvision("fasterrcnn", device, min_score, progress)
+    except MissingExtra as error:
+        raise MissingExtra(f"{error}; {_WITHOUT_DOWNLOAD}") from error
+    except DownloadFailed as error:
+        raise DownloadFailed(f"{error}; {_WITHOUT_DOWNLOAD}") from error
+
+
+def _torchvision(
+    spec: str, device: str, min_score: float | None, progress: Progress | None
+) -> PersonDetector:
+    from twinpath.people.torchvision_detector import FASTER_RCNN, RETINANET, TorchvisionDetector
+
+    published = FASTER_RCNN if spec == "fasterrcnn" else RETINANET
+    return TorchvisionDetector(published, device=device, min_score=min_score, progress=progress)
+
+
+def _transformers(spec: str, device: str, min_score: float | None) -> PersonDetector:
+    from twinpath.people.transformers_detector import DEFAULT_MIN_SCORE, DEFAULT_MODEL, TransformersDetector
+
+    model = DEFAULT_MODEL if spec == "dfine" else spec.removeprefix(_MODEL_PREFIX)
+    return TransformersDetector(model, device=device, min_score=_or(min_score, DEFAULT_MIN_SCORE))
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long, or with a NUL in it
+        return False
+
+
+def _nearest(name: str, names: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean {near[0]}? " if near else ""
+
+
+def _or(given: float | None, default: float) -> float:
+    return default if given is None else given

@@ -1,0 +1,120 @@
+"""People whose boxes are known already: from annotations, another detector, or an earlier answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinpath.people.base import People, Picture
+from twinpath.people.box_formats import read_boxes
+from twinpath.people.boxes import people_in
+from twinpath.people.sightings import Box, Sighting
+
+NEAREST_S = 0.5  # how far a box may be from the time that is asked for
+_LONGEST_GAP_S = 2.0  # over which a track is interpolated, or two steps of the file where that is more
+_ROUNDING_S = 1e-6
+
+Found = tuple[Box | NDArray[np.float64], float]
+
+
+@dataclass(frozen=True, eq=False)
+class _Way:
+    """One track: times (N,), boxes (N, 4) as shares of the picture, scores (N,)."""
+
+    times_s: NDArray[np.float64]
+    boxes: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+
+class FileBoxes:
+    """A PersonDetector that looks into a file. Which formats: see `box_formats`.
+
+    At each time a track is where a straight line between its nearest two boxes has it. Boxes that belong to
+    no track, and the ends of tracks, are those of the nearest time in the file, if within half a second. A
+    file in which every box belongs to a track also tells who is who.
+
+    Args:
+        path: The file.
+        video: Whose boxes to take from it.
+        width_px, height_px: Of the video as displayed.
+        min_score: What scores less is left out.
+    Raises:
+        InputError: The file cannot be used; names the line or entry.
+    """
+
+    batch_pictures = 16
+
+    def __init__(
+        self, path: Path, *, video: Path, width_px: int, height_px: int, min_score: float = 0.0
+    ) -> None:
+        self.name = f"boxes in {path.name}"
+        self.min_score = min_score
+        content = read_boxes(path, video=video, width_px=width_px, height_px=height_px)
+        self._times_s = np.array(content.times_s)
+        self._loose: dict[float, list[Sighting]] = {}
+        tracks: dict[int | str, list[Sighting]] = {}
+        for sighting in content.sightings:
+            if sighting.track is None:
+                self._loose.setdefault(sighting.time_s, []).append(sighting)
+            else:
+                tracks.setdefault(sighting.track, []).append(sighting)
+        self._ways = [_way_of(sightings) for sightings in tracks.values()]
+        steps_s = np.diff(self._times_s)
+        self._longest_gap_s = max(_LONGEST_GAP_S, 2 * float(np.median(steps_s)) if len(steps_s) else 0.0)
+
+    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[People]:
+        """See `PersonDetector`; of the pictures only the sizes are looked at."""
+        return [self._at(t, *picture.shape[:2]) for picture, t in zip(pictures, times_s, strict=True)]
+
+    def _at(self, time_s: float, height_px: int, width_px: int) -> People:
+        nearest_s = self._nearest(time_s)
+        found: list[Found] = [(s.box, s.score) for s in self._loose.get(nearest_s, ())]
+        numbers = []
+        for number, way in enumerate(self._ways, 1):
+            place = self._on_way(way, time_s, nearest_s)
+            if place is not None:
+                found.append(place)
+                numbers.append(number)
+        if not found:
+            return People.nobody()
+        boxes = np.array([box for box, _ in found]) * ([width_px, height_px] * 2)
+        scores = [score for _, score in found]
+        return people_in(
+            boxes,
+            scores,
+            width_px=width_px,
+            height_px=height_px,
+            min_score=self.min_score,
+            numbers=None if self._loose else numbers,
+        )
+
+    def _nearest(self, time_s: float) -> float:
+        """The nearest time of the file that is near enough; NaN: none is."""
+        if not len(self._times_s):
+            return np.nan
+        nearest = float(self._times_s[np.abs(self._times_s - time_s).argmin()])
+        return nearest if abs(nearest - time_s) <= NEAREST_S + _ROUNDING_S else np.nan
+
+    def _on_way(self, way: _Way, time_s: float, nearest_s: float) -> Found | None:
+        after = int(np.searchsorted(way.times_s, time_s))
+        if 0 < after < len(way.times_s):
+            before_s, after_s = way.times_s[after - 1], way.times_s[after]
+            if after_s - before_s <= self._longest_gap_s + _ROUNDING_S:
+                share = (time_s - before_s) / (after_s - before_s)
+                box = (1 - share) * way.boxes[after - 1] + share * way.boxes[after]
+                return box, float((1 - share) * way.scores[after - 1] + share * way.scores[after])
+        at_nearest = np.flatnonzero(way.times_s == nearest_s)
+        return (way.boxes[at_nearest[0]], float(way.scores[at_nearest[0]])) if len(at_nearest) else None
+
+
+def _way_of(sightings: list[Sighting]) -> _Way:
+    ordered = sorted(sightings, key=lambda s: s.time_s)
+    return _Way(
+        np.array([s.time_s for s in ordered]),
+        np.array([s.box for s in ordered]),
+        np.array([s.score for s in ordered]),
+    )

@@ -1,0 +1,101 @@
+"""Finds upright people by histograms of oriented gradients, with what comes inside OpenCV: no download.
+
+It knows people who stand or walk and are seen whole, and misses who sits, bends or is cut off. At nine times
+of a real basketball clip it found 8 of 18 players, and once the hoop; of archers who are seen from the knees
+up it found 4 of 18.
+
+Source: Dalal and Triggs, "Histograms of oriented gradients for human detection", CVPR 2005.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinpath.people.base import People, Picture
+from twinpath.people.boxes import best_apart, overlaps, people_in
+from twinpath.people.opencv import load_opencv
+
+DEFAULT_MIN_SCORE = 0.5
+
+_HEIGHT_PX = 480  # that is looked at; who is a fifth as tall is found, and costs grow with the area
+_MAX_WIDTH_PX = 1280
+_MAX_ENLARGEMENT = 2.0  # of small pictures: the window is 128 pixels tall
+_RIM_PX = 32  # around the picture, so that who stands at its edge fills a window
+_WINDOW_PX = (64, 128)
+_STRIDE_PX = (8, 8)
+_SCALE_STEP = 1.05
+_MARGIN_X, _MARGIN_Y = 0.12, 0.04  # shares of a window beside and above the person in it
+_SAME_PERSON = 0.5  # overlap of two windows
+_HALF_SUPPORT = 3.5  # that becomes a score of 0.5, from where most boxes on real clips are people
+
+
+class HogDetector:
+    """A PersonDetector.
+
+    A person is found by many windows, a post by few. The score is s / (s + 3.5), where s is the sum of the
+    support vector machine's margins of all windows that overlap by half, and the box is their mean.
+
+    Args:
+        min_score: What scores less is left out.
+    Raises:
+        MissingExtra: OpenCV is not installed, or of version 5, which has this detector no longer.
+    """
+
+    batch_pictures = 1
+
+    def __init__(self, *, min_score: float = DEFAULT_MIN_SCORE) -> None:
+        self._cv2 = load_opencv(wanted="HOGDescriptor", who="--people hog")
+        self.name = f"HOG (OpenCV {self._cv2.__version__})"
+        self.min_score = min_score
+        self._hog: Any = self._cv2.HOGDescriptor()
+        self._hog.setSVMDetector(self._cv2.HOGDescriptor_getDefaultPeopleDetector())
+
+    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[People]:
+        """See `PersonDetector`; pictures of any size."""
+        return [self._look(picture) for picture in pictures]
+
+    def _look(self, picture: Picture) -> People:
+        height, width = picture.shape[:2]
+        scale = min(_HEIGHT_PX / height, _MAX_WIDTH_PX / width, _MAX_ENLARGEMENT)
+        if width * scale + 2 * _RIM_PX < _WINDOW_PX[0] or height * scale + 2 * _RIM_PX < _WINDOW_PX[1]:
+            return People.nobody()
+        windows, margins = self._hog.detectMultiScale(
+            self._prepared(picture, scale), winStride=_STRIDE_PX, scale=_SCALE_STEP, groupThreshold=0
+        )
+        if len(windows) == 0:
+            return People.nobody()
+        boxes, support = _supported(_people_of(windows) - _RIM_PX, np.asarray(margins).reshape(-1))
+        kept = best_apart(boxes, support, max_overlap=0.3, max_inside=0.6)
+        scores = support / (support + _HALF_SUPPORT)
+        return people_in(
+            boxes[kept] / scale, scores[kept], width_px=width, height_px=height, min_score=self.min_score
+        )
+
+    def _prepared(self, picture: Picture, scale: float) -> NDArray[np.uint8]:
+        """Grey, of the size that is looked at, with a rim that goes on with the colours of the edge."""
+        cv2 = self._cv2
+        grey = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
+        size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        framed: NDArray[np.uint8] = cv2.copyMakeBorder(grey, *[_RIM_PX] * 4, cv2.BORDER_REPLICATE)
+        return framed
+
+
+def _people_of(windows: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    """Windows as x, y, width, height to boxes x1, y1, x2, y2 around the person in each."""
+    corner, size = np.split(np.asarray(windows, dtype=np.float64), 2, axis=1)
+    rim = size * [_MARGIN_X, _MARGIN_Y]
+    return np.concatenate([corner + rim, corner + size - rim], axis=1)
+
+
+def _supported(
+    boxes: NDArray[np.float64], margins: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For each box the mean of all of the same person, weighted by their margins, and the weights' sum."""
+    weights = (overlaps(boxes, boxes) >= _SAME_PERSON) * np.maximum(margins, 1e-6)
+    support = weights.sum(axis=1)
+    return weights @ boxes / support[:, None], support

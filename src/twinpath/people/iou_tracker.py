@@ -1,0 +1,111 @@
+"""Follows people by where their boxes are: overlap first, then nearness. NumPy only.
+
+Made for keyframes about a second apart: in that time somebody who walks leaves his box, which is half as wide
+as he is tall. So who overlaps nobody's last box is looked for nearby, among boxes of about the same size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinpath.people.base import People
+from twinpath.people.boxes import areas, overlaps
+
+
+@dataclass(frozen=True)
+class TrackRules:
+    """When two boxes are one person.
+
+    Attributes:
+        min_overlap: Intersection over union from which boxes are matched at once, the greatest first.
+        reach_per_s: How far a centre may get in a second, in longer sides of the box. Walking is 0.8 body
+            lengths a second, running 2 or more; the larger, the more are taken for one another in a crowd.
+        max_reach: Limit to that after a long gap.
+        max_growth: By which factor an area may change between two boxes that do not overlap.
+        lost_s: How long one who is not seen is waited for.
+    """
+
+    min_overlap: float = 0.2
+    reach_per_s: float = 1.2
+    max_reach: float = 1.5
+    max_growth: float = 2.0
+    lost_s: float = 3.0
+
+
+@dataclass
+class _Followed:
+    number: int
+    box: NDArray[np.float32]
+    time_s: float
+
+
+class IouTracker:
+    """A Tracker without an appearance model: greedy, the best pair first, each box and track once.
+
+    Args:
+        rules: When two boxes are one person.
+    """
+
+    name = "iou"
+
+    def __init__(self, rules: TrackRules | None = None) -> None:
+        self.rules = rules or TrackRules()
+        self._followed: list[_Followed] = []
+        self._last_number = 0
+
+    def update(self, people: People, time_s: float) -> NDArray[np.int64]:
+        """See `Tracker.update`."""
+        self._followed = [f for f in self._followed if time_s - f.time_s <= self.rules.lost_s]
+        boxes = people.boxes_xyxy_px
+        numbers = np.zeros(len(people), dtype=np.int64)
+        if self._followed and len(people):
+            last = np.stack([f.box for f in self._followed])
+            gaps_s = np.array([max(time_s - f.time_s, 0.0) for f in self._followed])
+            for track, person in self._pairs(last, boxes, gaps_s):
+                numbers[person] = self._followed[track].number
+                self._followed[track] = _Followed(int(numbers[person]), boxes[person], time_s)
+        for person in np.flatnonzero(numbers == 0).tolist():
+            self._last_number += 1
+            numbers[person] = self._last_number
+            self._followed.append(_Followed(self._last_number, boxes[person], time_s))
+        return numbers
+
+    def _pairs(
+        self, last: NDArray[np.float32], boxes: NDArray[np.float32], gaps_s: NDArray[np.float64]
+    ) -> list[tuple[int, int]]:
+        """Which track goes on in which box."""
+        rules = self.rules
+        overlap = overlaps(last, boxes)
+        pairs = _best_first(overlap, overlap >= rules.min_overlap)
+        distance = _distances(last, boxes)
+        growth = areas(boxes)[None, :] / areas(last)[:, None]
+        reach = np.minimum(rules.reach_per_s * gaps_s, rules.max_reach)[:, None]
+        near = (distance <= reach) & (np.maximum(growth, 1 / growth) <= rules.max_growth)
+        near[[track for track, _ in pairs], :] = False
+        near[:, [person for _, person in pairs]] = False
+        return pairs + _best_first(-distance, near)
+
+
+def _best_first(value: NDArray[np.float64], allowed: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Pairs (row, column) of the greatest values, each row and each column at most once."""
+    rows, columns = np.nonzero(allowed)
+    pairs: dict[int, int] = {}
+    taken: set[int] = set()
+    for i in np.argsort(-value[rows, columns], kind="stable"):
+        row, column = int(rows[i]), int(columns[i])
+        if row not in pairs and column not in taken:
+            pairs[row] = column
+            taken.add(column)
+    return list(pairs.items())
+
+
+def _distances(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(N, M) from centre to centre, in longer sides: the mean of both boxes'."""
+    apart = (first[:, None, :2] + first[:, None, 2:] - second[None, :, :2] - second[None, :, 2:]) / 2
+    sides_1, sides_2 = (np.max(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (first, second))
+    side = (sides_1[:, None] + sides_2[None, :]) / 2
+    distances: NDArray[np.float64] = np.hypot(apart[..., 0], apart[..., 1]).astype(np.float64) / side
+    return distances

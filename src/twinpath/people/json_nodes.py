@@ -1,0 +1,92 @@
+"""JSON from a stranger: every value knows where it stands, so that an error can say so."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from twinpath.errors import InputError
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value in a JSON file.
+
+    Attributes:
+        value: As `json` parsed it.
+        file: Name of the file, perhaps with a line: "boxes.json", "boxes.jsonl:3".
+        place: Where in it: "annotations[17].bbox"; empty for the whole.
+        items: The entries of a list that were read one by one.
+    """
+
+    value: Any
+    file: str
+    place: str = ""
+    items: tuple[Node, ...] | None = None
+
+    def error(self, what: str) -> InputError:
+        """To be raised: names file and place."""
+        return InputError(f"{self.file}: {self.place}: {what}" if self.place else f"{self.file}: {what}")
+
+    def find(self, key: str) -> Node | None:
+        """The value of a key; None: it is not there, or null."""
+        if not isinstance(self.value, dict):
+            raise self.error(f"{_shown(self.value)} is no object")
+        value = self.value.get(key)
+        place = f"{self.place}.{key}" if self.place else key
+        return None if value is None else Node(value, self.file, place)
+
+    def __getitem__(self, key: str) -> Node:
+        """The value of a key that must be there."""
+        found = self.find(key)
+        if found is None:
+            raise self.error(f"{key!r} is missing")
+        return found
+
+    def each(self) -> list[Node]:
+        """The entries of a list."""
+        if self.items is not None:
+            return list(self.items)
+        if not isinstance(self.value, list):
+            raise self.error(f"{_shown(self.value)} is no list")
+        return [Node(entry, self.file, f"{self.place}[{i}]") for i, entry in enumerate(self.value)]
+
+    def number(self, *, at_least: float = -math.inf, at_most: float = math.inf) -> float:
+        """A finite number."""
+        if isinstance(self.value, bool) or not isinstance(self.value, int | float):
+            raise self.error(f"{_shown(self.value)} is not a number")
+        try:
+            number = float(self.value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise self.error(f"{_shown(self.value)} is not a finite number")
+        if not at_least <= number <= at_most:
+            limits = f"from {at_least:g}" + (f" to {at_most:g}" if at_most < math.inf else "")
+            raise self.error(f"{number:g} is not {limits}")
+        return number
+
+    def numbers(self, count: int) -> tuple[float, ...]:
+        """So many finite numbers."""
+        entries = self.each()
+        if len(entries) != count:
+            raise self.error(f"{len(entries)} numbers, not {count}")
+        return tuple(entry.number() for entry in entries)
+
+    def text(self) -> str:
+        """A string."""
+        if not isinstance(self.value, str):
+            raise self.error(f"{_shown(self.value)} is no text")
+        return self.value
+
+    def name_or_number(self) -> int | str:
+        """What names an image, a category or a track."""
+        if isinstance(self.value, bool) or not isinstance(self.value, int | str):
+            raise self.error(f"{_shown(self.value)} is neither a whole number nor text")
+        return self.value
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}…"

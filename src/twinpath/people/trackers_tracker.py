@@ -1,0 +1,126 @@
+"""ByteTrack and OC-SORT from Roboflow's `trackers` (Apache-2.0). Needs the extra `trackers`.
+
+Both predict where a person goes by a Kalman filter, and were made for every frame of a video; here a "frame"
+is a keyframe. Source: Zhang et al., "ByteTrack", ECCV 2022; Cao et al., "Observation-Centric SORT",
+CVPR 2023.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinpath.errors import MissingExtra
+from twinpath.people.base import People
+from twinpath.people.boxes import overlaps
+
+Algorithm = Literal["bytetrack", "ocsort"]
+
+LOST_S = 3.0  # how long one who is not seen is waited for
+SURE_SCORE = 0.5  # what scores less only goes on with a ByteTrack track, and is left alone by OC-SORT
+_CLASSES = {"bytetrack": "ByteTrackTracker", "ocsort": "OCSORTTracker"}
+_THIRTIETHS_PER_S = 30  # the package counts patience in frames of 30 a second, whatever the rate is
+_SAME_BOX = 0.9  # overlap of a box with the track that was begun from it; a filter may round
+
+
+class TrackersTracker:
+    """A Tracker that asks the package `trackers`.
+
+    The package numbers a track when it has been seen twice. A box gets a number here at once, which its track
+    keeps when it is confirmed; a box that belongs to no track has a number of its own.
+
+    Args:
+        algorithm: "bytetrack" or "ocsort".
+        every_s: From one keyframe to the next.
+    Raises:
+        MissingExtra: `trackers` is not installed, or does not load.
+    """
+
+    def __init__(self, algorithm: Algorithm, *, every_s: float) -> None:
+        package = _load()
+        self._supervision: Any = importlib.import_module("supervision")
+        self.name = f"{algorithm} (trackers {getattr(package, '__version__', None) or _version()})"
+        settings: dict[str, Any] = {
+            "frame_rate": 1 / every_s,
+            "lost_track_buffer": round(LOST_S * _THIRTIETHS_PER_S),
+            "minimum_consecutive_frames": 1,  # a person seen at two keyframes is a person
+            "minimum_iou_threshold": 0.1,  # a second of walking leaves little overlap
+            "high_conf_det_threshold": SURE_SCORE,
+        }
+        if algorithm == "bytetrack":
+            settings["track_activation_threshold"] = SURE_SCORE
+        self._tracker: Any = getattr(package, _CLASSES[algorithm])(**settings)
+        self._last_number = 0
+        self._numbers: dict[int, int] = {}  # by the package's number, from 0
+        self._unconfirmed: list[tuple[Any, int]] = []  # the package's track, and our number
+
+    def update(self, people: People, time_s: float) -> NDArray[np.int64]:
+        """See `Tracker.update`."""
+        detections = self._supervision.Detections(
+            xyxy=people.boxes_xyxy_px.astype(np.float32),
+            confidence=people.scores.astype(np.float32),
+            class_id=np.zeros(len(people), dtype=int),
+            data={"place": np.arange(len(people))},  # it answers in another order
+        )
+        answer = self._tracker.update(detections, timestamp=time_s)
+        theirs = np.full(len(people), -1, dtype=np.int64)
+        if len(answer):
+            theirs[answer.data["place"]] = answer.tracker_id
+        self._confirm()
+        numbers = np.array([self._number_of(int(track)) for track in theirs], dtype=np.int64)
+        self._remember_unconfirmed(people, theirs, numbers)
+        return numbers
+
+    def _confirm(self) -> None:
+        """Let tracks that the package has numbered by now keep the numbers they have here."""
+        for track, number in self._unconfirmed:
+            if track.tracker_id != -1:
+                self._numbers[track.tracker_id] = number
+
+    def _number_of(self, track: int) -> int:
+        if track in self._numbers:
+            return self._numbers[track]
+        self._last_number += 1
+        if track != -1:
+            self._numbers[track] = self._last_number
+        return self._last_number
+
+    def _remember_unconfirmed(
+        self, people: People, theirs: NDArray[np.int64], numbers: NDArray[np.int64]
+    ) -> None:
+        """Note which of our numbers each of the package's tracks has that is not numbered there yet."""
+        known = {id(track): (track, number) for track, number in self._unconfirmed}
+        waiting = [track for track in self._tracker.tracks if track.tracker_id == -1]
+        self._unconfirmed = [known[id(track)] for track in waiting if id(track) in known]
+        begun = [track for track in waiting if id(track) not in known]
+        loose = np.flatnonzero(theirs == -1)
+        if not begun or not len(loose):
+            return
+        tracks = np.array([track.get_state_bbox() for track in begun], dtype=np.float64).reshape(-1, 4)
+        alike = overlaps(tracks, people.boxes_xyxy_px[loose])
+        for track, row in zip(begun, alike, strict=True):
+            if row.max() >= _SAME_BOX:
+                self._unconfirmed.append((track, int(numbers[loose[int(row.argmax())]])))
+
+
+def _load() -> Any:
+    """The package. Raises: MissingExtra: it is not here, or not whole."""
+    install = "pip install 'twinpath[trackers]'"
+    try:
+        return importlib.import_module("trackers")
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"this tracker needs {error.name}; install it with: {install}") from error
+    except ImportError as error:
+        reason = str(error).partition("\n")[0]
+        raise MissingExtra(
+            f"the package trackers does not load ({reason}); install it with: {install}"
+        ) from error
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("trackers")

@@ -1,0 +1,147 @@
+"""D-FINE, RT-DETR and other detectors of Hugging Face's `transformers` that know a class "person".
+
+Source: Peng et al., "D-FINE", ICLR 2025; Zhao et al., "DETRs beat YOLOs on real-time object detection"
+(RT-DETR), CVPR 2024. Code in a model's repository is never run, and no pickled weights are read.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from twinpath.engine.torch_engine import choose_device
+from twinpath.errors import DownloadFailed, MissingExtra, UnknownWeightFormat, UsageError
+from twinpath.people.base import People, Picture
+from twinpath.people.boxes import people_in
+
+DEFAULT_MODEL = "ustc-community/dfine-small-coco"
+DEFAULT_MIN_SCORE = 0.5
+
+_PERSON_LABELS = ("person", "people", "human", "pedestrian")
+
+
+class TransformersDetector:
+    """A PersonDetector.
+
+    Args:
+        name_or_path: A model on the Hugging Face Hub, or a folder that `save_pretrained` wrote.
+        device: As for `choose_device`: "auto", "cpu", "cuda" …
+        min_score: What scores less is left out.
+    Raises:
+        MissingExtra: transformers is not installed, or does not load.
+        UsageError: There is no such device, or the model has no class for people.
+        DownloadFailed: Not on this machine, and cannot be fetched.
+        UnknownWeightFormat: A folder that holds no such model.
+    """
+
+    def __init__(
+        self,
+        name_or_path: str = DEFAULT_MODEL,
+        *,
+        device: str = "auto",
+        min_score: float = DEFAULT_MIN_SCORE,
+    ) -> None:
+        transformers = _load_transformers()
+        self._device = choose_device(device)
+        self.min_score = min_score
+        network, self._processor = _load_model(transformers, name_or_path)
+        self._person = _person_of(network.config.id2label, name_or_path)
+        self._network: Any = network.eval().requires_grad_(False).to(self._device)
+        self.name = f"{name_or_path} (transformers {transformers.__version__})"
+        self.batch_pictures = 8 if self._device.type == "cuda" else 1
+
+    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[People]:
+        """See `PersonDetector`; pictures of any size, also of several."""
+        if not pictures:
+            return []
+        sizes = [picture.shape[:2] for picture in pictures]
+        inputs = self._processor(
+            images=[picture.copy() for picture in pictures],  # torch wants none that is read-only
+            input_data_format="channels_last",  # a picture three pixels high would be taken for planes
+            return_tensors="pt",
+        ).to(self._device)
+        with torch.inference_mode():
+            outputs = self._network(**inputs)
+            found = self._processor.post_process_object_detection(
+                outputs, threshold=self.min_score, target_sizes=sizes
+            )
+        return [
+            people_in(
+                answer["boxes"][answer["labels"] == self._person].float().cpu().numpy(),
+                answer["scores"][answer["labels"] == self._person].float().cpu().numpy(),
+                width_px=width,
+                height_px=height,
+                min_score=self.min_score,
+            )
+            for answer, (height, width) in zip(found, sizes, strict=True)
+        ]
+
+
+def _load_transformers() -> Any:
+    """The package. Raises: MissingExtra: not installed, or it does not load."""
+    install = "pip install 'twinpath[dfine]'"
+    try:
+        return importlib.import_module("transformers")
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"--people dfine needs {error.name}; install it with: {install}") from error
+    except (ImportError, RuntimeError, OSError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise MissingExtra(f"transformers does not load ({reason}); install it with: {install}") from error
+
+
+def _load_model(transformers: Any, name_or_path: str) -> tuple[Any, Any]:
+    """Network and picture processor, from a folder or the Hub.
+
+    Raises:
+        DownloadFailed: A name that is neither in the Hub's cache nor to be had from there.
+        UnknownWeightFormat: A folder without such a model.
+    """
+    is_folder = Path(name_or_path).is_dir()
+    options = {"trust_remote_code": False, "local_files_only": is_folder}
+    bars = transformers.utils.logging
+    had_bars = bars.is_progress_bar_enabled()
+    if is_folder:  # nothing is downloaded, and a bar for each step of a second of loading is noise
+        bars.disable_progress_bar()
+    try:
+        processor = transformers.AutoImageProcessor.from_pretrained(name_or_path, **options)
+        network = transformers.AutoModelForObjectDetection.from_pretrained(
+            name_or_path, use_safetensors=True, dtype=torch.float32, **options
+        )
+    except ImportError as error:  # of what a processor or a backbone needs
+        reason = _first_line(error)
+        raise MissingExtra(
+            f"{name_or_path} needs more: {reason}; install it with: pip install 'twinpath[dfine]'"
+        ) from error
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = _first_line(error)
+        if is_folder:
+            raise UnknownWeightFormat(
+                f"{name_or_path} holds no detector of transformers ({reason})"
+            ) from error
+        raise DownloadFailed(
+            f"cannot load {name_or_path} from the Hugging Face Hub ({reason}); fetch "
+            f"https://huggingface.co/{name_or_path} another way and give its folder: --people dfine=FOLDER"
+        ) from error
+    finally:
+        if had_bars:
+            bars.enable_progress_bar()
+    return network, processor
+
+
+def _person_of(labels: Mapping[int, str], name: str) -> int:
+    """The index of the class that is people. Raises: UsageError: there is none."""
+    by_label = {label.casefold(): int(index) for index, label in labels.items()}
+    for label in _PERSON_LABELS:
+        if label in by_label:
+            return by_label[label]
+    shown = ", ".join(list(labels.values())[:5])
+    raise UsageError(f"{name} has no class 'person' among its {len(labels)} ({shown} …)")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

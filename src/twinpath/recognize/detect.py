@@ -1,0 +1,354 @@
+"""Tell who does what, where and when in a video: the Detector.
+
+detect = Detector("slowfast_r50_8x8_det.ptv_ava")
+found = detect("basketball.mp4", people="auto", every_s=1.0)
+for track in found.tracks:
+    for seen in track.seen:
+        seen.time_s, seen.box_xyxy_px, seen.actions
+
+Keyframes lie at 0, `every_s`, 2 * `every_s` … seconds. There, people are found and followed, and the actions
+of each are scored on the clip around it, which is decoded once, ahead of both networks.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinpath.engine.base import EngineWish
+from twinpath.errors import InputError, UsageError
+from twinpath.labels import labels
+from twinpath.people.base import People, PersonDetector, Tracker
+from twinpath.people.choose import make_detector, make_tracker, serves_any_video
+from twinpath.recognize.classify import SYNTHETIC_WARNING
+from twinpath.recognize.detections import Detections, PersonSeen, Track
+from twinpath.recognize.results import Prediction
+from twinpath.recognize.smoothing import smooth_scores
+from twinpath.recognize.timeline import AHEAD_BYTES, LIMITS, check_every
+from twinpath.video.ahead import Ahead
+from twinpath.video.clips import Clip, ClipStream
+from twinpath.video.decode import AtTimes
+from twinpath.video.sampling import Times, keyframe_times
+from twinpath.zoo.create import input_spec, resolve
+
+if TYPE_CHECKING:
+    from twinpath.weights.fetch import Progress
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "slowfast_r50_8x8_det.ptv_ava"
+MIN_SCORE = 0.5
+MIN_PERSON_SCORE = 0.8  # what PySlowFast asks of a detected person before SlowFast looks at it
+SMOOTH_S = 1.5
+Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Keyframe:
+    """One keyframe, looked at.
+
+    Attributes:
+        time_s: Since the video's first picture.
+        people: Who is there.
+        numbers: (N,) of their tracks.
+        scores: (N, C) of their actions.
+    """
+
+    time_s: float
+    people: People
+    numbers: NDArray[np.int64]
+    scores: Scores
+
+
+class Detector:
+    """Tells who does what, where and when. Make one, call it many times.
+
+    Args:
+        model: A detection network or a record (`twinpath models list --dataset ava`).
+        weights: A weight file to use in place of the record's.
+        device: "auto", "cpu", "cuda", "cuda:1", …
+        wish: Which engine, device, precision and threads; in place of `device`.
+        progress: Told the bytes done and expected while weights are downloaded.
+        say: Told, in a sentence, of work that takes seconds and is done once.
+    Raises:
+        UnknownModel: No such name, or it has no published weights and none were given.
+        UsageError: It classifies whole clips; the engine, the device or the precision cannot be had here.
+        WeightsError: The weights cannot be fetched, trusted or do not fit.
+    """
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        weights: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        *,
+        wish: EngineWish | None = None,
+        progress: Progress | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        architecture, record = resolve(model)
+        if not architecture.is_detector:
+            raise UsageError(f"{model} classifies whole clips; to detect, take one such as {DEFAULT_MODEL}")
+        if record is None and weights is None:
+            raise UsageError(f"no weights are published for {model}; give a file with --weights")
+        from twinpath.engine.choose import open_box_engine
+
+        self.model = record.name if record else architecture.name
+        self.spec = input_spec(model)
+        self.dataset = record.dataset if record else "ava2.2"
+        self.labels = labels(record.label_set if record and record.label_set else "ava")
+        self.wish = wish or EngineWish(device=device)
+        self._progress = progress
+        self._finders: dict[tuple[str, float | None], PersonDetector] = {}
+        self.engine = open_box_engine(
+            self.model,
+            None if weights is None else Path(weights),
+            wish=self.wish,
+            progress=progress,
+            say=say or logger.info,
+        )
+        if len(self.labels) != self.engine.num_classes:
+            raise UsageError(
+                f"{self.model} has {self.engine.num_classes} classes and {self.dataset} "
+                f"{len(self.labels)} labels; no action could be named"
+            )
+
+    def __call__(
+        self,
+        video: str | os.PathLike[str],
+        *,
+        people: str | PersonDetector = "auto",
+        tracker: str | Tracker = "iou",
+        every_s: float = 1.0,
+        min_score: float | NDArray[np.floating] = MIN_SCORE,
+        min_person_score: float | None = None,
+        smooth_s: float = SMOOTH_S,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Detections:
+        """Detect in a video file, in memory for a few clips of it.
+
+        Args:
+            video: A path.
+            people: Who finds people: a name of `people.choose.make_detector`, a file with boxes, or your own.
+            tracker: Who follows them: a name of `people.choose.make_tracker`, or your own.
+            every_s: From one keyframe to the next, in seconds.
+            min_score: From which on an action counts, one for all or (C,) one for each.
+            min_person_score: From which on a person counts; None: the person detector's own.
+            smooth_s: An action's scores are averaged along a track, with weights that fall to 0 so many
+                seconds away; 0: not at all.
+            progress: Told how many keyframes are done, of how many.
+        Raises:
+            InputError: The file cannot be used; says why.
+            UsageError: An argument makes no sense, or the person detector cannot be had here.
+            LimitExceeded: The file would cost too much.
+        """
+        check_every(every_s)
+        if not 0 <= smooth_s < np.inf:
+            raise UsageError(f"smoothing over {smooth_s:g} s makes no sense; give seconds from 0")
+        path = Path(video)
+        with ClipStream(path, self._clip_at, span_s=every_s, every_s=every_s, limits=LIMITS) as stream:
+            # The picture's size is known from the first clip on; so is who looks for people in it.
+            seen = _Seen(self, path, every_s, people, tracker, min_person_score)
+            with Ahead(stream, size_bytes=lambda clip: clip.frames.nbytes, most_bytes=AHEAD_BYTES) as ahead:
+                seen.all_of(ahead, len(stream), progress)
+            return seen.detections(os.fspath(video), stream, min_score, smooth_s)
+
+    def finder(
+        self, name: str, video: Path | None, *, width_px: int, height_px: int, min_score: float | None
+    ) -> PersonDetector:
+        """The person detector of that name; one that does not depend on the video is loaded once."""
+        key = (name, min_score)
+        if key in self._finders:
+            return self._finders[key]
+        finder = make_detector(
+            name,
+            video=video,
+            width_px=width_px,
+            height_px=height_px,
+            device=self.wish.device,
+            min_score=min_score,
+            progress=self._progress,
+        )
+        if serves_any_video(name):
+            self._finders[key] = finder
+        return finder
+
+    def _clip_at(self, keyframe_s: float) -> AtTimes:
+        """The clip around a keyframe."""
+        spec = self.spec
+        times_s = keyframe_times(keyframe_s, num_frames=spec.num_frames, sampling_rate=spec.sampling_rate)
+        return AtTimes(tuple(times_s.tolist()))
+
+
+class LiveDetector:
+    """A Detector for the windows of one live source, see `recognize.stream`; scores are not smoothed.
+
+    Args:
+        detector: What scores actions.
+        people: A person detector; one that needs to know the video, a file of boxes, makes no sense here.
+        tracker: Who follows people from window to window.
+        min_score: As for `Detector`.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        people: PersonDetector,
+        tracker: Tracker,
+        *,
+        min_score: float | NDArray[np.floating] = MIN_SCORE,
+    ) -> None:
+        self._detector, self._people, self._tracker, self._min_score = detector, people, tracker, min_score
+
+    def __call__(self, clip_THWC: NDArray[np.uint8], time_s: float) -> tuple[Track, ...]:
+        """The people in the clip's middle picture, at a time in seconds: tracks of one keyframe each."""
+        (found,) = self._people([clip_THWC[len(clip_THWC) // 2]], [time_s])
+        scores = self._detector.engine(clip_THWC, found.boxes_xyxy_px)
+        keyframe = Keyframe(time_s, found, self._tracker.update(found, time_s), scores)
+        return tracks_of([keyframe], self._detector.labels, min_score=self._min_score, smooth_s=0.0)
+
+
+class _Seen:
+    """What was found in one video so far."""
+
+    def __init__(
+        self,
+        owner: Detector,
+        video: Path,
+        every_s: float,
+        people: str | PersonDetector,
+        tracker: str | Tracker,
+        min_person_score: float | None,
+    ) -> None:
+        self._owner, self._video, self._every_s = owner, video, every_s
+        self._people, self._min_person_score = people, min_person_score
+        self._tracker = make_tracker(tracker, every_s=every_s) if isinstance(tracker, str) else tracker
+        self._keyframes: list[Keyframe] = []
+        self._size_px = (0, 0)  # width, height
+        self._people_name = people if isinstance(people, str) else people.name
+        self._took_s = {"people": 0.0, "actions": 0.0}
+
+    def all_of(
+        self,
+        clips: Iterable[Clip],
+        expected: int,
+        progress: Callable[[int, int], None] | None,
+    ) -> None:
+        """Look at every clip, some keyframes at a time."""
+        if progress is not None:
+            progress(0, expected)
+        clips = iter(clips)
+        for first in clips:
+            height, width = first.frames.shape[1:3]
+            finder = self._finder(width, height)
+            for batch in _batches(first, clips, finder.batch_pictures):
+                self._look_at(finder, batch)
+                if progress is not None:
+                    progress(len(self._keyframes), expected)
+
+    def _finder(self, width: int, height: int) -> PersonDetector:
+        self._size_px = (width, height)
+        if not isinstance(self._people, str):
+            return self._people
+        finder = self._owner.finder(
+            self._people, self._video, width_px=width, height_px=height, min_score=self._min_person_score
+        )
+        self._people_name = finder.name
+        return finder
+
+    def _look_at(self, finder: PersonDetector, clips: list[Clip]) -> None:
+        times_s = [clip.start_s for clip in clips]
+        began_s = time.perf_counter()
+        found = finder([clip.frames[len(clip.frames) // 2] for clip in clips], times_s)
+        self._took_s["people"] += time.perf_counter() - began_s
+        for clip, time_s, people in zip(clips, times_s, found, strict=True):
+            began_s = time.perf_counter()
+            scores = self._owner.engine(clip.frames, people.boxes_xyxy_px)
+            self._took_s["actions"] += time.perf_counter() - began_s
+            if not np.isfinite(scores).all():
+                raise InputError(
+                    f"{self._owner.model} gave scores that are not numbers; are its weights sound?"
+                )
+            numbers = self._tracker.update(people, time_s) if people.numbers is None else people.numbers
+            self._keyframes.append(Keyframe(time_s, people, numbers, scores))
+
+    def detections(
+        self, video: str, stream: ClipStream, min_score: float | NDArray[np.floating], smooth_s: float
+    ) -> Detections:
+        owner, (width, height) = self._owner, self._size_px
+        of_model = [SYNTHETIC_WARNING] if owner.dataset == "synthetic" else []
+        tracks = tracks_of(self._keyframes, owner.labels, min_score=min_score, smooth_s=smooth_s)
+        return Detections(
+            video=video,
+            model=owner.model,
+            dataset=owner.dataset,
+            engine=owner.engine.describe(),
+            people=self._people_name,
+            tracker=self._tracker.name,
+            width_px=width,
+            height_px=height,
+            duration_s=round(stream.end_s, 3),
+            every_s=self._every_s,
+            keyframes_s=tuple(round(keyframe.time_s, 3) for keyframe in self._keyframes),
+            tracks=tracks,
+            warnings=(*stream.warnings, *of_model),
+            timing_s={part: round(took_s, 4) for part, took_s in self._took_s.items()},
+        )
+
+
+def _batches(first: Clip, others: Iterator[Clip], size: int) -> Iterator[list[Clip]]:
+    batch = [first, *islice(others, size - 1)]
+    while batch:
+        yield batch
+        batch = list(islice(others, size))
+
+
+def tracks_of(
+    keyframes: Iterable[Keyframe],
+    names: tuple[str, ...],
+    *,
+    min_score: float | NDArray[np.floating] = MIN_SCORE,
+    smooth_s: float = SMOOTH_S,
+) -> tuple[Track, ...]:
+    """Keyframes to tracks with smoothed scores, and of these the actions that count.
+
+    Args:
+        keyframes: In order of time.
+        names: (C,) of the actions.
+        min_score: One for all actions, or (C,).
+        smooth_s: See `Detector`.
+    """
+    rows: dict[int, list[tuple[float, Keyframe, int]]] = {}
+    for keyframe in keyframes:
+        for i, number in enumerate(keyframe.numbers.tolist()):
+            rows.setdefault(number, []).append((keyframe.time_s, keyframe, i))
+    thresholds = np.broadcast_to(np.asarray(min_score, dtype=np.float64), (len(names),))
+    return tuple(_track(number, rows[number], names, thresholds, smooth_s) for number in sorted(rows))
+
+
+def _track(
+    number: int,
+    rows: list[tuple[float, Keyframe, int]],
+    names: tuple[str, ...],
+    thresholds: NDArray[np.float64],
+    smooth_s: float,
+) -> Track:
+    times_s: Times = np.asarray([time_s for time_s, _, _ in rows])
+    scores = smooth_scores(np.stack([k.scores[i] for _, k, i in rows]), times_s, smooth_s=smooth_s)
+    seen = []
+    for (time_s, keyframe, i), row in zip(rows, scores, strict=True):
+        order = [c for c in np.argsort(-row, kind="stable").tolist() if row[c] >= thresholds[c]]
+        x1, y1, x2, y2 = (round(float(side), 2) for side in keyframe.people.boxes_xyxy_px[i])
+        actions = tuple(Prediction(names[c], c, round(float(row[c]), 4)) for c in order)
+        score = round(float(keyframe.people.scores[i]), 4)
+        seen.append(PersonSeen(round(time_s, 3), (x1, y1, x2, y2), score, actions))
+    return Track(number, tuple(seen))

@@ -1,0 +1,96 @@
+"""Engines of detection networks: OpenVINO's scores are torch's, for pictures and boxes of every kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from twinpath.engine.base import EngineWish
+from twinpath.engine.choose import open_box_engine
+from twinpath.engine.openvino_engine import OpenVinoBoxEngine
+from twinpath.engine.torch_engine import TorchBoxEngine
+from twinpath.models.registry import architecture
+from twinpath.video.resample import scaled_boxes
+from twinpath.weights.load import save_weights
+
+TINY = "slowfast_tiny_det"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    network = architecture(TINY).build()
+    network.get_parameter("head.projection.weight").data *= 30  # scores all over 0 to 1
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    save_weights(network, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def compiled(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenVinoBoxEngine:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TWINPATH_HOME", str(tmp_path_factory.mktemp("home")))
+        open_box_engine(TINY, weights)
+        engine = open_box_engine(TINY, weights, wish=EngineWish("openvino", "cpu", "fp32"))  # from the cache
+    assert isinstance(engine, OpenVinoBoxEngine)
+    return engine
+
+
+@pytest.fixture(scope="module")
+def exact(weights: Path) -> TorchBoxEngine:
+    engine = open_box_engine(TINY, weights, wish=EngineWish("torch", "cpu"))
+    assert isinstance(engine, TorchBoxEngine)
+    return engine
+
+
+def clip(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (16, height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(240, 320), (320, 180), (97, 333)])
+def test_pictures_of_any_size_and_boxes_at_the_borders(
+    compiled: OpenVinoBoxEngine, exact: TorchBoxEngine, height: int, width: int
+) -> None:
+    boxes = np.array(
+        [
+            [0, 0, width, height],
+            [-5, -5, 30, 40],
+            [width - 30, height - 40, width + 9, height + 9],
+            [20, 20, 20.5, 20.2],
+            [10, 10, 80, 90],
+        ]
+    )
+    scores = compiled(clip(height, width), boxes)
+    assert scores.shape == (5, compiled.num_classes) == (5, exact.num_classes)
+    assert scores == pytest.approx(exact(clip(height, width), boxes), abs=1e-4)
+    assert scores.std() > 0.05
+
+
+def test_each_box_is_scored_by_itself(compiled: OpenVinoBoxEngine) -> None:
+    boxes = np.random.default_rng(1).uniform(0, 120, (60, 4))
+    boxes[:, 2:] += boxes[:, :2]
+    together = compiled(clip(240, 320), boxes)
+    for i in (0, 17, 59):
+        assert compiled(clip(240, 320), boxes[i : i + 1])[0] == pytest.approx(together[i], abs=1e-5)
+
+
+def test_nobody(compiled: OpenVinoBoxEngine, exact: TorchBoxEngine) -> None:
+    for engine in (compiled, exact):
+        assert engine(clip(96, 128), np.zeros((0, 4))).shape == (0, 12)
+
+
+def test_the_network_is_given_scaled_boxes_and_the_whole_picture(
+    weights: Path, exact: TorchBoxEngine
+) -> None:
+    """By hand: the same as `model.scores(clip, boxes)` of the resized clip."""
+    boxes = np.array([[4.0, 6.0, 100.0, 90.0]])
+    frames = clip(120, 200)
+    preprocessed = exact.preprocess(torch.from_numpy(frames)[None])
+    assert preprocessed.shape == (1, 3, 16, 128, 213)
+    given = np.pad(scaled_boxes(boxes, 120, 200, short_side=128), ((0, 0), (1, 0)))
+    with torch.inference_mode():
+        expected = exact.network.scores(preprocessed, torch.from_numpy(given))  # type: ignore[operator]
+    assert exact(frames, boxes) == pytest.approx(expected.numpy(), abs=1e-6)

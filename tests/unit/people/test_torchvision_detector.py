@@ -1,0 +1,201 @@
+"""torchvision's detectors: weights by our own download, read without running anything in them.
+
+The networks are random, and of a small relative: what they find means nothing, that it is found is the test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sound_people import check_on_strange_pictures, check_people
+
+from twinpath.errors import DamagedWeights, DownloadFailed, UnsafeWeights, UsageError, WeightsMismatch
+from twinpath.people.torchvision_detector import FASTER_RCNN, RETINANET, Published, TorchvisionDetector
+from twinpath.weights.fetch import Patience, cached_path
+
+detection: Any = pytest.importorskip("torchvision.models.detection")
+
+QUICK = Patience(stall_s=5, attempts=2, backoff_s=0.01)
+SMALL = "fasterrcnn_mobilenet_v3_large_320_fpn"
+
+
+@pytest.fixture(scope="module")
+def weights() -> bytes:
+    """A weight file as torchvision publishes them, of a random network that sees people everywhere."""
+    torch.manual_seed(0)
+    network = getattr(detection, SMALL)(weights=None, weights_backbone=None)
+    with torch.no_grad():
+        network.roi_heads.box_predictor.cls_score.bias[1] += 4
+    file = io.BytesIO()
+    torch.save(network.state_dict(), file)
+    return file.getvalue()
+
+
+def published(weights: bytes, url: str = "http://127.0.0.1:9/models") -> Published:
+    """As a record of torchvision: the file's name ends with the start of its hash."""
+    name = f"small_coco-{hashlib.sha256(weights).hexdigest()[:8]}.pth"
+    return replace(FASTER_RCNN, builder=SMALL, url=f"{url}/{name}")
+
+
+@pytest.fixture(scope="module")
+def home(weights: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache where the file was put by hand."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "weights").mkdir()
+    (home / "weights" / published(weights).file_name).write_bytes(weights)
+    return home
+
+
+@pytest.fixture(scope="module")
+def detector(weights: bytes, home: Path) -> TorchvisionDetector:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TWINPATH_HOME", str(home))
+        return TorchvisionDetector(published(weights), device="cpu", min_score=0.05)
+
+
+@pytest.fixture
+def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TWINPATH_HOME", str(tmp_path))
+    monkeypatch.delenv("TWINPATH_MIRROR", raising=False)
+    monkeypatch.setenv("NO_PROXY", "*")
+    return tmp_path
+
+
+@pytest.fixture
+def served(weights: bytes) -> Iterator[str]:
+    """The file on a server of this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(weights)))
+            self.end_headers()
+            self.wfile.write(weights)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield f"http://127.0.0.1:{http.server_port}/models"
+    http.shutdown()
+    http.server_close()
+    thread.join()
+
+
+def test_finds_people_of_the_given_score_only(detector: TorchvisionDetector) -> None:
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (90, 120, 3), dtype=np.uint8), np.zeros((60, 40, 3), np.uint8)]
+    answers = detector(pictures, [0.0, 1.0])
+    for people, picture in zip(answers, pictures, strict=True):
+        check_people(people, picture)
+        assert (people.scores >= np.float32(0.05)).all()
+    assert sum(map(len, answers)) > 0
+
+
+def test_strange_pictures(detector: TorchvisionDetector) -> None:
+    check_on_strange_pictures(detector)
+
+
+def test_a_download(weights: bytes, served: str, empty_home: Path) -> None:
+    seen: list[tuple[int, int | None]] = []
+    record = published(weights, served)
+    TorchvisionDetector(
+        record, device="cpu", progress=lambda done, of: seen.append((done, of)), patience=QUICK
+    )
+    assert seen[-1] == (len(weights), len(weights))
+    assert cached_path(record).read_bytes() == weights
+    assert cached_path(record).parent == empty_home / "weights"
+
+
+def test_a_download_of_other_bytes_is_not_kept(weights: bytes, served: str, empty_home: Path) -> None:
+    record = replace(published(weights), url=f"{served}/small_coco-00000000.pth")
+    with pytest.raises(DownloadFailed, match="its SHA-256 begins with") as caught:
+        TorchvisionDetector(record, device="cpu", patience=QUICK)
+    assert not cached_path(record).exists()
+    assert str(cached_path(record)) in str(caught.value)
+    assert record.url in str(caught.value)
+
+
+def test_no_network_says_what_to_fetch_and_where_to_put_it(weights: bytes, empty_home: Path) -> None:
+    record = published(weights)
+    with pytest.raises(DownloadFailed) as caught:
+        TorchvisionDetector(record, device="cpu", patience=QUICK)
+    assert record.url in str(caught.value)
+    assert str(cached_path(record)) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def put(record: Published, content: object) -> Published:
+    """A file in the cache, by hand; under the name that its hash asks for."""
+    file = io.BytesIO()
+    torch.save(content, file)
+    data = file.getvalue()
+    record = replace(record, url=f"http://127.0.0.1:9/x-{hashlib.sha256(data).hexdigest()[:8]}.pth")
+    cached_path(record).parent.mkdir(exist_ok=True)
+    cached_path(record).write_bytes(data)
+    return record
+
+
+def test_a_file_of_another_hash_by_hand(weights: bytes, empty_home: Path) -> None:
+    record = replace(published(weights), url="http://127.0.0.1:9/x-00000000.pth")
+    cached_path(record).parent.mkdir()
+    cached_path(record).write_bytes(weights)
+    with pytest.raises(DamagedWeights, match="not the file that torchvision published"):
+        TorchvisionDetector(record, device="cpu")
+
+
+def test_weights_of_another_network(weights: bytes, empty_home: Path) -> None:
+    tensors = torch.load(io.BytesIO(weights), weights_only=True)
+    del tensors["rpn.head.cls_logits.weight"]
+    tensors["extra"] = torch.zeros(1)
+    tensors["roi_heads.box_predictor.cls_score.bias"] = torch.zeros(7)
+    with pytest.raises(WeightsMismatch, match="1 names are missing, 1 unexpected and 1 of another") as caught:
+        TorchvisionDetector(put(published(weights), tensors), device="cpu")
+    assert caught.value.missing == ["rpn.head.cls_logits.weight"]
+    assert caught.value.unexpected == ["extra"]
+    assert caught.value.misshapen == [("roi_heads.box_predictor.cls_score.bias", (7,), (91,))]
+
+
+def test_a_pickle_that_runs_code_is_refused(weights: bytes, empty_home: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[Any, tuple[str]]:
+            return exec, ("raise SystemExit('it ran')",)
+
+    with pytest.raises(UnsafeWeights):
+        TorchvisionDetector(put(published(weights), {"a": Evil()}), device="cpu")
+
+
+def test_no_such_device(weights: bytes) -> None:
+    with pytest.raises(UsageError, match="device 'gpu'"):
+        TorchvisionDetector(published(weights), device="gpu")
+
+
+@pytest.mark.parametrize(
+    ("record", "enum"),
+    [(FASTER_RCNN, "FasterRCNN_ResNet50_FPN_V2_Weights"), (RETINANET, "RetinaNet_ResNet50_FPN_V2_Weights")],
+)
+def test_records_agree_with_torchvision(record: Published, enum: str) -> None:
+    assert record.url == getattr(detection, enum).COCO_V1.url
+    assert getattr(detection, enum).COCO_V1.meta["categories"][1] == "person"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("record", [FASTER_RCNN, RETINANET], ids=["fasterrcnn", "retinanet"])
+def test_the_published_networks_take_a_whole_file(record: Published, empty_home: Path) -> None:
+    network = getattr(detection, record.builder)(weights=None, weights_backbone=None)
+    detector = TorchvisionDetector(put(record, network.state_dict()), device="cpu", min_score=0.0)
+    picture = np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+    (people,) = detector([picture], [0.0])
+    check_people(people, picture)

@@ -1,0 +1,154 @@
+"""The Detector on scenes with true boxes and on people of the test's own making, with random weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from twinpath import Detector
+from twinpath.data.synthetic import ACTIONS, people_scene, truth_of, write_clip
+from twinpath.errors import NotAVideo, UsageError
+from twinpath.models.registry import architecture
+from twinpath.people.base import People, Picture
+from twinpath.recognize.detect import Keyframe, tracks_of
+from twinpath.video.writer import VideoWriter
+from twinpath.weights.load import save_weights
+
+MODEL = "slowfast_tiny_det.synthetic"
+
+
+class Given:
+    """People as the test says, at every keyframe."""
+
+    name = "given"
+    batch_pictures = 2
+
+    def __init__(self, boxes: Sequence[Sequence[float]]) -> None:
+        self.boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
+        self.times_s: list[float] = []
+        self.levels: list[float] = []
+
+    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[People]:
+        self.times_s += times_s
+        self.levels += [float(picture.mean()) for picture in pictures]
+        return [People(self.boxes, np.full(len(self.boxes), 0.9, dtype=np.float32)) for _ in pictures]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    network = architecture("slowfast_tiny_det").build()
+    network.get_parameter("head.projection.weight").data *= 30
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    save_weights(network, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def detect(weights: Path) -> Detector:
+    return Detector(MODEL, weights, "cpu")
+
+
+@pytest.fixture(scope="module")
+def brighter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """2.4 s that grow brighter: frame k has the level 3 k."""
+    path = tmp_path_factory.mktemp("video") / "brighter.mp4"
+    with VideoWriter(path, width=128, height=96, fps=30) as writer:
+        for k in range(72):
+            writer.write(np.full((96, 128, 3), 3 * k, dtype=np.uint8))
+    return path
+
+
+def test_keyframes_lie_at_every_second(detect: Detector, brighter: Path) -> None:
+    people = Given([[10, 10, 60, 90], [70, 5, 120, 95]])
+    progress: list[tuple[int, int]] = []
+    found = detect(brighter, people=people, min_score=0.0, progress=lambda *done: progress.append(done))
+    assert found.keyframes_s == (0.0, 1.0, 2.0)
+    assert people.levels == pytest.approx([0, 3 * 30, 3 * 60], abs=3)  # the picture of that very time
+    assert progress == [(0, 3), (2, 3), (3, 3)]
+    assert (found.width_px, found.height_px) == (128, 96)
+    assert found.duration_s == pytest.approx(2.4)
+    assert [track.number for track in found.tracks] == [1, 2]
+    for track in found.tracks:
+        assert [seen.time_s for seen in track.seen] == list(found.keyframes_s)
+        for seen in track.seen:
+            assert len(seen.actions) == len(ACTIONS)
+            scores = [action.score for action in seen.actions]
+            assert scores == sorted(scores, reverse=True)
+    values = found.to_dict()
+    assert json.loads(json.dumps(values)) == json.loads(json.dumps(values))
+    assert values["tracks"][0]["seen"][0]["box_xyxy"] == pytest.approx(
+        [10 / 128, 10 / 96, 60 / 128, 90 / 96], abs=1e-4
+    )
+
+
+def test_thresholds_and_smoothing(detect: Detector, brighter: Path) -> None:
+    people = Given([[10, 10, 60, 90]])
+    alone = detect(brighter, people=people, min_score=0.0, smooth_s=0).tracks[0].seen
+    smooth = detect(brighter, people=people, min_score=0.0, smooth_s=2.0).tracks[0].seen
+
+    def of(seen: object, label: int) -> list[float]:
+        return [next(a.score for a in s.actions if a.index == label) for s in seen]  # type: ignore[attr-defined]
+
+    label = max(range(12), key=lambda i: np.ptp(of(alone, i)))
+    assert np.ptp(of(smooth, label)) < np.ptp(of(alone, label))
+    only = np.full(12, 2.0)
+    only[3] = 0.0
+    seen = detect(brighter, people=people, min_score=only).tracks[0].seen
+    assert all([action.label for action in s.actions] == [ACTIONS[3]] for s in seen)
+
+
+def test_nobody_there(detect: Detector, brighter: Path) -> None:
+    found = detect(brighter, people=Given([]))
+    assert found.tracks == ()
+    assert len(found.keyframes_s) == 3
+
+
+def test_sixty_people(detect: Detector, brighter: Path) -> None:
+    boxes = [[2 * i, i % 7, 2 * i + 8, 40 + i % 9] for i in range(60)]
+    found = detect(brighter, people=Given(boxes), min_score=0.0)
+    assert len(found.tracks) >= 60
+    assert sum(len(track.seen) for track in found.tracks) == 180
+
+
+def test_true_boxes_of_a_scene(detect: Detector, tmp_path: Path) -> None:
+    scene = people_scene(2_000_000_005)
+    write_clip(tmp_path / "scene.mp4", scene, height_px=120)
+    truth = {"video": "scene.mp4", **truth_of(scene, height_px=120, keyframes_s=[0, 0.5, 1, 1.5, 2])}
+    boxes = tmp_path / "annotations.jsonl"
+    boxes.write_text(json.dumps(truth) + "\n")
+    found = detect(tmp_path / "scene.mp4", people=str(boxes), every_s=0.5)
+    assert len(found.tracks) == len(scene.people)
+    for track, person in zip(found.tracks, truth["people"], strict=True):
+        for seen, true in zip(track.seen, person["boxes"], strict=False):
+            assert seen.box_xyxy_px == pytest.approx(true["box_xyxy_px"], abs=1.5)
+
+
+def test_what_makes_no_sense(detect: Detector, weights: Path, brighter: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="classifies whole clips"):
+        Detector("slowfast_tiny.synthetic")
+    with pytest.raises(UsageError, match="every 0 s makes no sense"):
+        detect(brighter, people="whole", every_s=0)
+    with pytest.raises(UsageError, match="smoothing over -1 s"):
+        detect(brighter, people="whole", smooth_s=-1)
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("no video")
+    with pytest.raises(NotAVideo):
+        detect(bad, people="whole")
+
+
+def test_tracks_hold_each_person_once_a_keyframe() -> None:
+    def keyframe(time_s: float, numbers: list[int]) -> Keyframe:
+        n = len(numbers)
+        people = People(np.tile([0, 0, 9, 9], (n, 1)).astype(np.float32), np.ones(n, dtype=np.float32))
+        scores = np.tile([0.2, 0.9], (n, 1)).astype(np.float32)
+        return Keyframe(time_s, people, np.asarray(numbers), scores)
+
+    tracks = tracks_of([keyframe(0.5, [2, 1]), keyframe(1.5, []), keyframe(2.5, [1])], ("sit", "stand"))
+    assert [(t.number, [s.time_s for s in t.seen]) for t in tracks] == [(1, [0.5, 2.5]), (2, [0.5])]
+    assert [a.label for a in tracks[0].seen[0].actions] == ["stand"]
