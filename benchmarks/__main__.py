@@ -39,6 +39,7 @@ GROUPS: dict[str, Callable[[Bench], list[Figure]]] = {
     "long": warm.long,
     "memory": commands.memory,
     "agreement": warm.agreement,
+    "detection": warm.detection,
     "gpu": warm.gpu,
 }
 QUICK_GROUPS = ("cold", "network", "clip", "decode")

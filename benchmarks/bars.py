@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from benchmarks.commands import MEMORY_MINUTES, TUTORIAL
 from benchmarks.figures import Figure, Subject, find
-from benchmarks.networks import EMBEDDED, MAIN, NETWORKS, Network
+from benchmarks.networks import DETECTION, EMBEDDED, MAIN, NETWORKS, Network
+from benchmarks.warm import PEOPLE, people_in_words
 
 COMMAND_BAR, COMMAND_AIM = 4.0, 5.5
 EMBEDDED_BAR_S = 1.2
@@ -18,6 +19,7 @@ VIEWS_BAR = 4.0
 LONG_BAR = 0.9
 MEMORY_BAR = 1.1
 SCORES_BAR = 0.01
+PEOPLE_BAR = 1.15
 GPU_BAR = 3.0
 
 
@@ -51,6 +53,7 @@ def judge(figures: Sequence[Figure]) -> list[Verdict]:
         *_long(figures),
         _memory(figures),
         *_agreement(figures),
+        _people(figures),
         _gpu(figures),
     ]
 
@@ -175,6 +178,17 @@ def _agreement(figures: Sequence[Figure]) -> list[Verdict]:
             what = f"agreement with fp32, {figure.what}"
             verdicts.append(Verdict(what, bar, f"{same} of {clips}, within {off:.5f}", holds))
     return verdicts or [Verdict("agreement with fp32", bar, "", None)]
+
+
+def _people(figures: Sequence[Figure]) -> Verdict:
+    """Boxes share the network's maps; only what is cut out of them is work of their own."""
+    what, bar = f"actions of 5 people against 1, {DETECTION}", f"≤ +{PEOPLE_BAR - 1:.0%}"
+    one, five = (find(figures, "detection", people_in_words(n), "twinpath") for n in PEOPLE)
+    if one is None or five is None:
+        return Verdict(what, bar, "", None)
+    growth = five.median / one.median
+    limit = "" if growth <= PEOPLE_BAR else f"{_ms(one.median)} became {_ms(five.median)}"
+    return Verdict(what, bar, f"{growth - 1:+.1%}", growth <= PEOPLE_BAR, limit)
 
 
 def _gpu(figures: Sequence[Figure]) -> Verdict:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.networks import EMBEDDED, MAIN, NETWORKS, Network
+from benchmarks.networks import DETECTION, DETECTION_GOLDEN, EMBEDDED, MAIN, NETWORKS, Network
 from benchmarks.worker import Worker
 
 
@@ -58,7 +58,10 @@ class Bench:
             made = ours(
                 "prepare",
                 folder=str(self.folder),
-                networks=[[network.record, network.golden] for network in networks],
+                networks=[
+                    *([network.record, network.golden] for network in networks),
+                    [DETECTION, DETECTION_GOLDEN],
+                ],
                 real_clip=real_clip,
             )
         self.clips, self.clip_is_real, self.weights = made["clips"], made["is_real"], made["weights"]

@@ -49,6 +49,8 @@ NETWORKS = {
     )
 }
 MAIN = "slowfast_r50_8x8"
+DETECTION = "slowfast_r50_8x8_det.ptv_ava"
+DETECTION_GOLDEN = "ptv_slowfast_r50_detection"
 QUICK = (MAIN, "x3d_s")
 EMBEDDED = "slowfast_tiny.synthetic"
 FRAMES_PER_SECOND = 30  # of the tutorials: a clip is num_frames * sampling_rate / 30 seconds long

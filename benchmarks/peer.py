@@ -28,7 +28,9 @@ def build(network: Network, weights: str | None) -> nn.Module:
     """The network, with random weights or those of a file."""
     model: nn.Module = getattr(hub, network.peer)(pretrained=False)
     if weights is not None:
-        model.load_state_dict(torch.load(weights, map_location="cpu")["model_state"])
+        state = torch.load(weights, map_location="cpu")["model_state"]
+        # Newer files name the pooling of MViT twice; this release knows one of the names.
+        model.load_state_dict({name: t for name, t in state.items() if "._attention_pool_" not in name})
     return model.eval()
 
 

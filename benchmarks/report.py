@@ -37,6 +37,11 @@ SECTIONS = {
         "Largest difference of a probability, golden weights: the engine as it is used against torch in "
         "float32 on the same frames, and against PyTorchVideo, which decodes and prepares by itself.",
     ),
+    "detection": (
+        "Detection",
+        "Who does what, golden weights, a keyframe every second, in a warm process. By `whole` one box has "
+        "all of the picture, so that nobody need be looked for; `hog` is OpenCV's detector of people.",
+    ),
     "gpu": ("On a GPU", "Eight clips at once through the torch engine."),
     "peak": ("Matrix products", "2048 x 2048, all cores."),
 }
@@ -175,7 +180,24 @@ def _agreement(figures: Sequence[Figure]) -> str:
     return _table(("", "against", "largest difference", "same top 1"), rows)
 
 
-_TABLES = {"cold": _cold, "views": _views, "long": _long, "memory": _memory, "agreement": _agreement}
+def _detection(figures: Sequence[Figure]) -> str:
+    rows = []
+    for figure in figures:
+        by_stage = figure.facts.get("by_stage", {})
+        speed = f"{figure.facts['video_s_per_s']:.2f}" if by_stage else ""
+        stages = ", ".join(f"{stage} {value:.1f}" for stage, value in by_stage.items())
+        rows.append((figure.what, _value(figure), speed, stages))
+    return _table(("", "ms", "seconds of video a second", "of them by stage"), rows)
+
+
+_TABLES = {
+    "cold": _cold,
+    "views": _views,
+    "long": _long,
+    "memory": _memory,
+    "agreement": _agreement,
+    "detection": _detection,
+}
 
 
 def _unit(figures: Sequence[Figure]) -> str:

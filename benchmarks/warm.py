@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure, Stages, Subject, figure_of, in_turn
-from benchmarks.networks import MAIN, NETWORKS, QUICK, Network
+from benchmarks.networks import DETECTION, MAIN, NETWORKS, QUICK, Network
 from benchmarks.worker import Worker
 
 PRODUCTS = ("numpy fp32", "torch fp32", "openvino fp32", "torch bf16", "openvino bf16")
@@ -20,6 +20,7 @@ LONG_S = 60
 EVERY_S = 1.0
 LARGE = (1280, 720)
 GPU_CLIPS = 8
+PEOPLE = (1, 5)
 
 
 def network(bench: Bench) -> list[Figure]:
@@ -188,6 +189,43 @@ def agreement(bench: Bench) -> list[Figure]:
     return figures
 
 
+def detection(bench: Bench) -> list[Figure]:
+    """Who does what: the actions of one person and of five, and a whole video by stage."""
+    bench.say(f"detection: {DETECTION}")
+    order = {"record": DETECTION, "weights": bench.weights[DETECTION]}
+    with bench.ours() as compiling:  # in another process: compiling imports torch
+        compiling("open_detector", **order)
+    figures = []
+    with bench.ours() as ours:
+        ours("open_detector", **order)
+        height, width = ours("size", video=bench.clip)
+        calls = {
+            people_in_words(n): partial(ours, "score_people", height=height, width=width, people=n)
+            for n in PEOPLE
+        }
+        figures += _figures_by_what("detection", in_turn(calls, runs=bench.runs))
+        seconds = ours("duration", video=bench.clip)
+        finders = ["whole", *(["hog"] if ours("has_hog") else [])]
+        to = str(bench.folder / "annotated.mp4")
+        calls = {
+            f"video of {width}x{height}, people by {finder}": partial(
+                ours, "detect", video=bench.clip, people=finder, to=to
+            )
+            for finder in finders
+        }
+        for figure in _figures_by_what("detection", in_turn(calls, runs=max(1, bench.runs // 2))):
+            speeds = {stage: seconds / max(took_s, 1e-9) for stage, took_s in figure.stages_s.items()}
+            figures.append(
+                figure.with_facts(video_s=seconds, video_s_per_s=seconds / figure.median, by_stage=speeds)
+            )
+    return figures
+
+
+def people_in_words(count: int) -> str:
+    """For example "actions of 5 people in a clip"."""
+    return f"actions of {count} {'person' if count == 1 else 'people'} in a clip"
+
+
 def gpu(bench: Bench) -> list[Figure]:
     """On a GPU: bf16 and compiled against eager float32, several clips at once."""
     with bench.ours() as ours:
@@ -232,6 +270,10 @@ def _add_peer(
 
 def _figures(group: str, what: str, runs: Mapping[str, list[Stages]]) -> list[Figure]:
     return [figure_of(group, what, _subject(subject), found) for subject, found in runs.items()]
+
+
+def _figures_by_what(group: str, runs: Mapping[str, list[Stages]]) -> list[Figure]:
+    return [figure_of(group, what, "twinpath", found) for what, found in runs.items()]
 
 
 def _subject(name: str) -> Subject:

@@ -80,6 +80,7 @@ def serve(subject: object) -> None:
         try:
             answer = {"result": getattr(subject, order["call"])(**order["arguments"])}
         except Exception as error:  # noqa: BLE001 - whatever it is, the other side is told
-            answer = {"error": f"{type(error).__name__}: {error}"}
+            first = (str(error).strip().splitlines() or [""])[0]
+            answer = {"error": f"{type(error).__name__}: {first[:200]}"}
         answers.write(json.dumps(answer) + "\n")
         answers.flush()

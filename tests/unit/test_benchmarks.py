@@ -19,6 +19,7 @@ from benchmarks.machine import describe  # noqa: E402
 from benchmarks.networks import EMBEDDED, NETWORKS  # noqa: E402
 from benchmarks.processes import Bystanders, CommandFailed, run  # noqa: E402
 from benchmarks.report import as_json, as_markdown  # noqa: E402
+from benchmarks.warm import PEOPLE, people_in_words  # noqa: E402
 from benchmarks.worker import Worker, WorkerFailed  # noqa: E402
 
 from twinpath.zoo.create import input_spec  # noqa: E402
@@ -42,6 +43,13 @@ def clip_figures(ours_s: float, peer_s: float) -> list[Figure]:
         figure_of("clip", MAIN, "twinpath", [{"total": ours_s, **stages}] * 3),
         figure_of("clip", MAIN, "pytorchvideo", [{"total": peer_s}] * 3),
         Figure("network", MAIN, "twinpath", (0.9 * ours_s,), facts={"share": 0.93}),
+    ]
+
+
+def people_figures(*totals_s: float) -> list[Figure]:
+    return [
+        Figure("detection", people_in_words(n), "twinpath", (s,))
+        for n, s in zip(PEOPLE, totals_s, strict=True)
     ]
 
 
@@ -75,6 +83,8 @@ def test_without_a_peer_no_ratio_is_claimed() -> None:
         ([Figure("cold", EMBEDDED, "twinpath", (1.1, 1.3, 1.25))], "new process, `classify`, slow", False),
         ([Figure("memory", f"{m} minutes", "twinpath", (100.0 + m,)) for m in (3, 30)], "memory", False),
         ([Figure("memory", f"{m} minutes", "twinpath", (1000.0 + m,)) for m in (3, 30)], "memory", True),
+        (people_figures(1.0, 1.1), "actions of 5 people", True),
+        (people_figures(1.0, 1.2), "actions of 5 people", False),
     ],
 )
 def test_bars_that_need_no_peer(figures: list[Figure], beginning: str, holds: bool) -> None:
