@@ -68,7 +68,7 @@ def test_a_table_for_people(scene: Path, tmp_path: Path) -> None:
         "detect", scene / "scene.mp4", *TINY, "--people", "whole", "--formats", "json", "--out", tmp_path
     )
     title, head, row = done.out.splitlines()
-    assert title == f"{scene / 'scene.mp4'}  0:02, 3 keyframes"
+    assert title == f"{scene / 'scene.mp4'}  0:02.4, 3 keyframes"
     assert head.split() == ["person", "start", "end", "actions"]
     assert row.split()[0] == "1"
     assert "synthetic world only" in done.err

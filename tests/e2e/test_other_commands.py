@@ -219,7 +219,7 @@ def test_test_measures_detection_with_true_boxes() -> None:
     wanted = ("test", "slowfast_tiny_det.synthetic", "--clips", "4")
     measured = twinpath(*wanted, "--json").object
     assert measured == measured | {"model": "slowfast_tiny_det.synthetic", "scenes": 4, "seed": 0}
-    assert 8 <= measured["people"] <= 32  # two to four, at two keyframes
+    assert 24 <= measured["people"] <= 48  # three or four, at three keyframes; some walk out of the picture
     assert set(measured["by_action"]) <= set(ACTIONS)
     assert sum(measured["by_action"].values()) / len(measured["by_action"]) == pytest.approx(
         measured["frame_map"]

@@ -29,7 +29,7 @@ def demo(
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Draw a clip and classify it; draw people and tell what each does; show both answers."""
+    """Draw two clips; tell what happens in one, and who does what in the other."""
     from twinpath.cli.console import print_json, print_predictions, say
     from twinpath.data.synthetic import ACTIONS, TEST_SEED, make_scene, write_clip
     from twinpath.errors import UsageError

@@ -130,14 +130,10 @@ def detect(
     check_folder(out)
     thresholds = _thresholds(model, min_score)
     paths = find_videos(videos)
-    if len(paths) == 1:  # a bad file should not wait for a network to load
-        from twinpath.video.source import open_video
-
-        open_video(paths[0]).close()
     bases = {path: out / name for path, name in zip(paths, output_names(paths), strict=True)}
     _keep_sources(bases, kinds)
     job = _Job(people, tracker, every, thresholds, min_person_score, smooth, kinds, labels, hud)
-    _check_finders(job)
+    _check_finders(job, paths)
     detector = _load(model, weights, wish)
     failed = _run(job, detector, bases, json=json)
     if failed:
@@ -175,12 +171,22 @@ def _keep_sources(bases: dict[Path, Path], kinds: tuple[str, ...]) -> None:
                 )
 
 
-def _check_finders(job: _Job) -> None:
-    """Raises: UsageError, MissingExtra: nobody of that name can be had, said before a network is loaded."""
-    from twinpath.people.choose import check_detector, make_tracker
+def _check_finders(job: _Job, paths: list[Path]) -> None:
+    """Before a network is loaded.
+
+    Raises:
+        UsageError, MissingExtra: Nobody of that name can be had.
+        InputError: The only video, or its file of boxes, cannot be used.
+    """
+    from twinpath.people.choose import DETECTORS, check_detector, make_detector, make_tracker
+    from twinpath.video.probe import probe
 
     check_detector(job.people)
     make_tracker(job.tracker, every_s=job.every_s)
+    if len(paths) == 1:
+        info = probe(paths[0])
+        if job.people not in DETECTORS and Path(job.people).is_file():
+            make_detector(job.people, video=paths[0], width_px=info.width, height_px=info.height)
 
 
 def _load(model: str, weights: Path | None, wish: EngineWish) -> Detector:

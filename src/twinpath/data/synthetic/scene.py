@@ -234,9 +234,9 @@ def make_scene(
             place = (side * rng.uniform(0.8, 1.9), rng.uniform(0.8, 3.0))
             people.append(_person(rng, track, label if rng.random() < 0.4 else None, place))
     else:
-        count = num_people or int(rng.integers(2, 5))
-        fill = rng.uniform(0.4, 0.55)
-        gap = rng.uniform(1.15, 1.5)
+        count = num_people or int(rng.integers(3, 5))
+        fill = rng.uniform(0.48, 0.62)
+        gap = rng.uniform(1.1, 1.4)
         people = []
         for track in range(count):
             x = (track - (count - 1) / 2) * gap + rng.uniform(-0.1, 0.1)
