@@ -12,6 +12,7 @@ import twinpath
 def test_the_public_names_are_these() -> None:
     assert twinpath.__all__ == [
         "Classifier",
+        "Detector",
         "FeatureExtractor",
         "__version__",
         "create_model",
