@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MODEL = "slowfast_tiny.synthetic"
 DETECTION_MODEL = "slowfast_tiny_det.synthetic"
-EVERY_S = 0.5
+EVERY_S, MIN_SCORE = 0.5, 0.2
 
 
 def demo(
@@ -79,7 +79,7 @@ def _detect(out: Path, seed: int) -> tuple[Detections, dict[int, str]]:
     truth = truth_of(scene, height_px=360, keyframes_s=[i / 10 for i in range(24)])
     with atomic_path(boxes) as temporary:
         temporary.write_text(json.dumps({"video": video.name, **truth}) + "\n", "utf-8")
-    found = Detector(DETECTION_MODEL)(video, people=str(boxes), every_s=EVERY_S)
+    found = Detector(DETECTION_MODEL)(video, people=str(boxes), every_s=EVERY_S, min_score=MIN_SCORE)
     annotate_video(video, found, out / "people-answer.mp4")
     contact_sheet(video, found, out / "people-answer.png")
     return found, {person["track"]: person["action"] for person in truth["people"]}
