@@ -29,7 +29,7 @@ def demo(
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Draw two clips; tell what happens in one, and who does what in the other."""
+    """Make two videos; tell what happens, and who does what."""
     from twinpath.cli.console import print_json, print_predictions, say
     from twinpath.data.synthetic import ACTIONS, TEST_SEED, make_scene, write_clip
     from twinpath.errors import UsageError
@@ -57,7 +57,8 @@ def demo(
     print(f"{out / 'people.mp4'} shows {len(truth)} people, in boxes that come with it.")
     print(f"{DETECTION_MODEL} says:")
     _print_people(found, truth)
-    print(f"Look at {out / 'answer.mp4'} and {out / 'people-answer.mp4'}, or at the pictures beside them.")
+    print(f"Look at {out / 'answer.mp4'} and {out / 'people-answer.mp4'},")
+    print(f"or at the pictures {out / 'answer.png'} and {out / 'people-answer.png'}.")
     print(
         "These models know the synthetic world only. "
         "For real video: twinpath classify VIDEO, twinpath detect VIDEO"

@@ -117,7 +117,10 @@ def detect(
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Find the people in videos and tell what each of them does: annotated videos, and files for programs."""
+    """Tell who does what, where and when in videos.
+
+    Writes annotated videos, and files for programs and for correction by hand.
+    """
     from twinpath.cli.outputs import check_folder, checked_kinds, output_names
     from twinpath.engine.base import EngineWish
     from twinpath.errors import PartialFailure
