@@ -243,3 +243,30 @@ def test_a_wrong_argument(
     assert words in done.err.splitlines()[-1]
     assert "s3cret" not in done.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "hidden"]
+
+
+def test_people_of_a_live_source(clips: Path, tmp_path: Path) -> None:
+    """With a detection model each answer is about people; a file of boxes makes no sense."""
+    wanted = ("stream", clips / "a.mp4", "--model", "slowfast_tiny_det.synthetic", "--min-score", "0")
+    *windows, end = twinpath(
+        *wanted,
+        "--people",
+        "whole",
+        "--no-realtime",
+        "--top-k",
+        "2",
+        "--json",
+        "--annotate",
+        tmp_path / "out.mp4",
+    ).objects
+    assert windows
+    for window in windows:
+        assert "predictions" not in window
+        (track,) = window["people"]
+        (seen,) = track["seen"]
+        assert len(seen["actions"]) == 2
+        assert window["start_s"] < seen["time_s"] < window["end_s"]
+    assert end["frames_written"] == 72
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("a,0001,0.1,0.1,0.4,0.9\n")
+    assert "live" in twinpath(*wanted, "--people", boxes, code=2).error
