@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
+import shutil
 import signal
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -110,6 +113,57 @@ def test_a_batch_with_a_bad_file_gives_the_others(scene: Path, tmp_path: Path) -
     assert done.err.splitlines()[-1] == "twinpath: 1 of 2 videos could not be used; each is named above"
 
 
+def test_a_later_run_does_what_is_missing(scene: Path, tmp_path: Path) -> None:
+    """New videos, changed ones, those without all files, and all where something else is asked."""
+    one, two = tmp_path / "one.mp4", tmp_path / "two.mp4"
+    shutil.copy(scene / "scene.mp4", one)
+    shutil.copy(scene / "scene.mp4", two)
+    out = tmp_path / "out"
+
+    def run(*options: str) -> tuple[list[str], str]:
+        """Which videos were looked at, and the answer."""
+        before = {path: path.stat().st_mtime_ns for path in out.glob("*.json")}
+        done = twinpath(
+            *("detect", one, two, *TINY, "--people", "whole", "--formats", "json,csv"),
+            *("--out", out, "--resume", "--json", *options),
+        )
+        assert [Path(answer["video"]) for answer in done.objects] == [one, two]
+        anew = [path.stem for path in out.glob("*.json") if path.stat().st_mtime_ns != before.get(path)]
+        assert ("loaded in" in done.err) == bool(anew), "no model where nothing is to be done"
+        return sorted(anew), done.out
+
+    both, first = run()
+    assert both == ["one", "two"]
+    assert run() == ([], first)
+    os.utime(two, (1, 1))
+    assert run()[0] == ["two"]
+    (out / "one.ava.csv").unlink()
+    assert run()[0] == ["one"]
+    assert run("--smooth", "0")[0] == ["one", "two"]
+    with (out / "one.json").open("r+") as file:
+        file.truncate(100)
+    assert run("--smooth", "0")[0] == ["one"]
+
+
+def test_a_later_run_goes_by_the_json(scene: Path) -> None:
+    wanted = ("detect", scene / "scene.mp4", *TINY, "--people", "whole", "--formats", "csv", "--resume")
+    assert "name json among the --formats" in twinpath(*wanted, code=2).error
+
+
+def test_ctrl_c_in_a_batch_says_how_to_go_on(scene: Path, tmp_path: Path) -> None:
+    videos = [shutil.copy(scene / "scene.mp4", tmp_path / f"{number}.mp4") for number in range(40)]
+    wanted = ("detect", *videos, *TINY, "--people", "whole", "--formats", "json", "--out", tmp_path / "out")
+    running = start(*wanted)
+    assert running.stdout is not None
+    running.stdout.readline()  # the first is done
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    assert re.search(r"stopped with \d+ of 40 videos finished; the same command with --resume", err)
+    for path in (tmp_path / "out").iterdir():
+        read_detections(path)
+
+
 def test_bad_boxes_are_told_by_file_and_line(scene: Path, tmp_path: Path) -> None:
     boxes = tmp_path / "boxes.csv"
     boxes.write_text("scene,0001,0.1,0.1,0.4,0.9\nscene,0002,0.5,0.1,0.2,0.9\n")
@@ -166,6 +220,7 @@ def test_ctrl_c_leaves_no_half_file(scene: Path, tmp_path: Path) -> None:
     running.send_signal(signal.SIGINT)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130, err
+    assert err in {"", "twinpath: stopped before the video was done; a file that was begun is not there\n"}
     left = [file.name for file in (tmp_path / "out").iterdir()] if (tmp_path / "out").exists() else []
     assert all(name.endswith(KINDS) and not name.startswith(".") for name in left)
 

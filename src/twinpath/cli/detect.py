@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from twinpath.engine.base import EngineWish
+    from twinpath.errors import TwinpathError
     from twinpath.recognize.detect import Detector
     from twinpath.recognize.detections import Detections
 
@@ -34,7 +35,11 @@ MOST_ROWS = 50  # of a table on a terminal
 
 @dataclass(frozen=True)
 class _Job:
-    """What is wanted of every video."""
+    """What is wanted of every video.
+
+    Attributes:
+        asked: All that decides what comes out, as plain values.
+    """
 
     people: str
     tracker: str
@@ -45,6 +50,7 @@ class _Job:
     kinds: tuple[str, ...]
     labels: int
     hud: bool
+    asked: dict[str, Any]
 
 
 @dataclass
@@ -56,6 +62,7 @@ class _Done:
     files: dict[str, Path] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     took_s: float = 0.0
+    was_there: bool = False
     error: Exception | None = None
 
 
@@ -109,6 +116,12 @@ def detect(
     formats: Annotated[
         str, typer.Option(metavar="A,B", help="Which files to write; png is a sheet of keyframes.")
     ] = "json,csv,xml,mp4",
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Leave videos whose files an earlier run made, asked for the same; do the rest."
+        ),
+    ] = False,
     device: Device = "auto",
     engine: EngineOption = "auto",
     precision: PrecisionOption = "auto",
@@ -119,11 +132,12 @@ def detect(
 ) -> None:
     """Tell who does what, where and when in videos.
 
-    Writes annotated videos, and files for programs and for correction by hand.
+    Writes annotated videos, and files for programs and for correction by hand. In a batch that was stopped,
+    --resume does what is missing.
     """
     from twinpath.cli.outputs import check_folder, checked_kinds, output_names
     from twinpath.engine.base import EngineWish
-    from twinpath.errors import PartialFailure
+    from twinpath.errors import PartialFailure, UsageError
     from twinpath.recognize.timeline import check_every
     from twinpath.video.find import find_videos
 
@@ -131,16 +145,53 @@ def detect(
     check_every(every)
     kinds = checked_kinds(formats, tuple(ENDINGS))
     check_folder(out)
+    if resume and "json" not in kinds:
+        raise UsageError("--resume goes by the JSON files; name json among the --formats")
     thresholds = _thresholds(model, min_score)
     paths = find_videos(videos)
     bases = {path: out / name for path, name in zip(paths, output_names(paths), strict=True)}
     _keep_sources(bases, kinds)
-    job = _Job(people, tracker, every, thresholds, min_person_score, smooth, kinds, labels, hud)
+    asked = _asked(model, weights, people, thresholds, tracker=tracker, every_s=every, smooth_s=smooth)
+    asked |= {"min_person_score": min_person_score, "labels": labels, "hud": hud}
+    job = _Job(people, tracker, every, thresholds, min_person_score, smooth, kinds, labels, hud, asked)
     _check_finders(job, paths)
-    detector = _load(model, weights, wish)
-    failed = _run(job, detector, bases, json=json)
+    kept = frozenset(path for path, base in bases.items() if resume and _is_done(job, path, base))
+    detector = None if len(kept) == len(bases) else _load(model, weights, wish)
+    failed = _run(job, detector, bases, kept, json=json)
     if failed:
         raise PartialFailure(f"{failed} of {len(paths)} videos could not be used; each is named above")
+
+
+def _asked(
+    model: str, weights: Path | None, people: str, min_score: NDArray[np.float64], **others: Any
+) -> dict[str, Any]:
+    """What decides the answers, with the contents of the files that were named."""
+    from twinpath.cli.loading import full_name, sha256_of
+    from twinpath.weights.hashes import file_sha256
+
+    one_score = bool((min_score == min_score[0]).all())
+    return {
+        "model": full_name(model),
+        "weights_sha256": sha256_of(weights),
+        "people": people,
+        "people_sha256": file_sha256(Path(people)) if Path(people).is_file() else None,
+        "min_score": float(min_score[0]) if one_score else min_score.tolist(),
+        **others,
+    }
+
+
+def _is_done(job: _Job, path: Path, base: Path) -> bool:
+    """Whether an earlier run made all files, of this same video, asked for the same: the JSON comes last."""
+    from twinpath.cli.outputs import file_of
+    from twinpath.recognize.detection_files import origin_in, origin_of
+
+    if not all(file_of(base, ENDINGS[kind]).is_file() for kind in job.kinds):
+        return False
+    try:
+        now = origin_of(path, job.asked)
+    except OSError:
+        return False  # it is told in its turn
+    return origin_in(file_of(base, ENDINGS["json"])) == now
 
 
 def _thresholds(model: str, text: str) -> NDArray[np.float64]:
@@ -203,21 +254,27 @@ def _load(model: str, weights: Path | None, wish: EngineWish) -> Detector:
     return detector
 
 
-def _run(job: _Job, detector: Detector, bases: dict[Path, Path], *, json: bool) -> int:
-    """Work on each video and print it as soon as it is done; returns how many failed."""
-    from twinpath.cli.console import Part, count_progress, print_json, say, with_progress
+def _run(
+    job: _Job, detector: Detector | None, bases: dict[Path, Path], kept: frozenset[Path], *, json: bool
+) -> int:
+    """Work on each video and print it as soon as it is done; returns how many failed.
 
-    failed = 0
-    part = Part()
-    if len(bases) == 1:  # a bar over its keyframes; a batch has one over its files
-        with count_progress("detecting") as progress:
-            answers: Iterator[_Done] = iter(
-                [_one(job, detector, path, base, progress) for path, base in bases.items()]
-            )
-    else:
-        answers = (_one(job, detector, path, base, part) for path, base in bases.items())
-    for done in with_progress(answers, total=len(bases), title="detecting", part=part):
-        if done.error is not None:
+    Args:
+        job: What is wanted.
+        detector: None where all are kept.
+        bases: The files of each video, without their endings.
+        kept: What an earlier run did.
+        json: How to print.
+    """
+    from twinpath.cli.console import print_json, say
+
+    failed = finished = 0
+    try:
+        for done in _answers(job, detector, bases, kept):
+            if done.error is None:
+                finished += 1
+                _tell(done, is_first=finished == 1, json=json)
+                continue
             if len(bases) == 1:
                 raise done.error
             failed += 1
@@ -225,12 +282,54 @@ def _run(job: _Job, detector: Detector, bases: dict[Path, Path], *, json: bool) 
             if json:
                 error = {"type": type(done.error).__name__, "message": str(done.error)}
                 print_json({"video": str(done.path), "error": error})
-        elif done.found is not None and json:
-            files = {kind: str(path) for kind, path in done.files.items()}
-            print_json({**done.found.to_dict(), "warnings": list(done.warnings), "files": files})
-        else:
-            _print(done)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        raise _stopped(job, stop, finished=finished, total=len(bases)) from stop
     return failed
+
+
+def _answers(
+    job: _Job, detector: Detector | None, bases: dict[Path, Path], kept: frozenset[Path]
+) -> Iterator[_Done]:
+    """Each video in its turn, with a bar over keyframes; a batch has one over its files."""
+    from twinpath.cli.console import Part, count_progress, with_progress
+
+    def answer(path: Path, progress: Callable[[int, int], None]) -> _Done:
+        if detector is None or path in kept:
+            return _as_before(job, path, bases[path])
+        return _one(job, detector, path, bases[path], progress)
+
+    if len(bases) == 1:
+        with count_progress("detecting") as progress:
+            answers = [answer(path, progress) for path in bases]
+        return iter(answers)
+    part = Part()
+    return with_progress(
+        (answer(path, part) for path in bases), total=len(bases), title="detecting", part=part
+    )
+
+
+def _tell(done: _Done, *, is_first: bool, json: bool) -> None:
+    from twinpath.cli.console import print_json
+
+    assert done.found is not None
+    if json:
+        files = {kind: str(path) for kind, path in done.files.items()}
+        print_json({**done.found.to_dict(), "warnings": list(done.warnings), "files": files})
+    else:
+        _print(done, is_first=is_first)
+
+
+def _stopped(job: _Job, stop: BaseException, *, finished: int, total: int) -> TwinpathError:
+    """Ctrl-C or SIGTERM, and what is there."""
+    from twinpath.errors import Interrupted, Terminated
+
+    kind, verb = (
+        (Interrupted, "stopped") if isinstance(stop, KeyboardInterrupt) else (Terminated, "terminated")
+    )
+    if total == 1:
+        return kind(f"{verb} before the video was done; a file that was begun is not there")
+    rest = "; the same command with --resume does the rest" if "json" in job.kinds else ""
+    return kind(f"{verb} with {finished} of {total} videos finished{rest}")
 
 
 def _one(
@@ -259,11 +358,27 @@ def _one(
     return done
 
 
+def _as_before(job: _Job, path: Path, base: Path) -> _Done:
+    """What an earlier run found; or why it cannot be read."""
+    from twinpath.cli.outputs import file_of
+    from twinpath.errors import InputError
+    from twinpath.recognize.detection_files import read_detections
+
+    done = _Done(path, files={kind: file_of(base, ENDINGS[kind]) for kind in job.kinds}, was_there=True)
+    try:
+        done.found = read_detections(done.files["json"])
+    except (InputError, OSError) as error:
+        done.error = error
+    else:
+        done.warnings = done.found.warnings
+    return done
+
+
 def _write(job: _Job, done: _Done, base: Path) -> list[str]:
-    """Write the files; returns what there is to say of them."""
+    """Write the files, the JSON last, since it tells that all are there; returns what there is to say."""
     from twinpath.cli.console import count_progress
     from twinpath.cli.outputs import file_of
-    from twinpath.recognize.detection_files import DETECTION_KINDS, write_detection_file
+    from twinpath.recognize.detection_files import DETECTION_KINDS, origin_of, write_detection_file
     from twinpath.render.annotate import annotate_video, contact_sheet
     from twinpath.video.probe import frame_times
 
@@ -271,10 +386,11 @@ def _write(job: _Job, done: _Done, base: Path) -> list[str]:
     warnings: list[str] = []
     base.parent.mkdir(parents=True, exist_ok=True)
     times_s = frame_times(done.path) if "xml" in job.kinds else None
-    for kind in job.kinds:
+    origin = origin_of(done.path, job.asked)
+    for kind in sorted(job.kinds, key="json".__eq__):
         place = file_of(base, ENDINGS[kind])
         if kind in DETECTION_KINDS:
-            write_detection_file(done.found, place, kind, frame_times_s=times_s)
+            write_detection_file(done.found, place, kind, frame_times_s=times_s, origin=origin)
         elif kind == "png":
             contact_sheet(done.path, done.found, place)
         else:
@@ -282,13 +398,14 @@ def _write(job: _Job, done: _Done, base: Path) -> list[str]:
                 warnings += annotate_video(
                     done.path, done.found, place, labels=job.labels, hud=job.hud, progress=progress
                 )
-        done.files[kind] = place
+    done.files = {kind: file_of(base, ENDINGS[kind]) for kind in job.kinds}
     return warnings
 
 
-def _print(done: _Done) -> None:
-    """The people on stdout; on stderr what is worth a remark."""
+def _print(done: _Done, *, is_first: bool) -> None:
+    """The people on stdout; on stderr what is worth a remark, once where it holds for every video."""
     from twinpath.cli.console import say
+    from twinpath.recognize.detect import SYNTHETIC_WARNING
     from twinpath.recognize.segments import clock
     from twinpath.video.source import show
 
@@ -298,9 +415,15 @@ def _print(done: _Done) -> None:
     print(f"{video}  {clock(found.duration_s)}, {len(found.keyframes_s)} keyframes", flush=True)
     _print_tracks(found)
     for warning in done.warnings:
-        say(f"warning: {video}: {warning}")
-    timing = ", ".join(f"{part} {took_s:.1f} s" for part, took_s in found.timing_s.items())
-    say(f"{found.people}; {done.took_s:.1f} s in all, of these {timing}")
+        if warning != SYNTHETIC_WARNING:
+            say(f"warning: {video}: {warning}")
+        elif is_first:
+            say(f"warning: {warning}")
+    if done.was_there:
+        say(f"{found.people}; found by an earlier run")
+    else:
+        timing = ", ".join(f"{part} {took_s:.1f} s" for part, took_s in found.timing_s.items())
+        say(f"{found.people}; {done.took_s:.1f} s in all, of these {timing}")
     say(f"files: {' '.join(show(place) for place in done.files.values())}")
 
 

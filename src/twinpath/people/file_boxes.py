@@ -42,6 +42,8 @@ class FileBoxes:
         video: Whose boxes to take from it.
         width_px, height_px: Of the video as displayed.
         min_score: What scores less is left out.
+    Attributes:
+        span_s: The first and the last time in the file; None where it has no boxes of the video.
     Raises:
         InputError: The file cannot be used; names the line or entry.
     """
@@ -55,6 +57,8 @@ class FileBoxes:
         self.min_score = min_score
         content = read_boxes(path, video=video, width_px=width_px, height_px=height_px)
         self._times_s = np.array(content.times_s)
+        at_s = [sighting.time_s for sighting in content.sightings]
+        self.span_s = (min(at_s), max(at_s)) if at_s else None
         self._loose: dict[float, list[Sighting]] = {}
         tracks: dict[int | str, list[Sighting]] = {}
         for sighting in content.sightings:

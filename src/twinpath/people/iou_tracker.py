@@ -2,6 +2,8 @@
 
 Made for keyframes about a second apart: in that time somebody who walks leaves his box, which is half as wide
 as he is tall. So who overlaps nobody's last box is looked for nearby, among boxes of about the same size.
+Only those seen at the keyframe before are: who was out of sight longer may be anywhere, and a stranger, or
+what a detector took for one, would go on in his name.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ class TrackRules:
 
     Attributes:
         min_overlap: Intersection over union from which boxes are matched at once, the greatest first.
-        reach_per_s: How far a centre may get in a second, in longer sides of the box. Walking is 0.8 body
-            lengths a second, running 2 or more; the larger, the more are taken for one another in a crowd.
-        max_reach: Limit to that after a long gap.
+        reach_per_s: How far a centre may get in a second between two keyframes, in longer sides of the box.
+            Walking is 0.8 body lengths a second, running 2 or more; the larger, the more are taken for one
+            another in a crowd.
+        max_reach: Limit to that where keyframes are far apart.
         max_growth: By which factor an area may change between two boxes that do not overlap.
-        lost_s: How long one who is not seen is waited for.
+        lost_s: How long one who is not seen is waited for, at the place where he was.
     """
 
     min_overlap: float = 0.2
@@ -55,6 +58,7 @@ class IouTracker:
         self.rules = rules or TrackRules()
         self._followed: list[_Followed] = []
         self._last_number = 0
+        self._last_time_s = 0.0
 
     def update(self, people: People, time_s: float) -> NDArray[np.int64]:
         """See `Tracker.update`."""
@@ -63,27 +67,32 @@ class IouTracker:
         numbers = np.zeros(len(people), dtype=np.int64)
         if self._followed and len(people):
             last = np.stack([f.box for f in self._followed])
-            gaps_s = np.array([max(time_s - f.time_s, 0.0) for f in self._followed])
-            for track, person in self._pairs(last, boxes, gaps_s):
+            was_seen = np.array([f.time_s == self._last_time_s for f in self._followed])
+            for track, person in self._pairs(last, boxes, was_seen, time_s - self._last_time_s):
                 numbers[person] = self._followed[track].number
                 self._followed[track] = _Followed(int(numbers[person]), boxes[person], time_s)
         for person in np.flatnonzero(numbers == 0).tolist():
             self._last_number += 1
             numbers[person] = self._last_number
             self._followed.append(_Followed(self._last_number, boxes[person], time_s))
+        self._last_time_s = time_s
         return numbers
 
     def _pairs(
-        self, last: NDArray[np.float32], boxes: NDArray[np.float32], gaps_s: NDArray[np.float64]
+        self,
+        last: NDArray[np.float32],
+        boxes: NDArray[np.float32],
+        was_seen: NDArray[np.bool_],
+        step_s: float,
     ) -> list[tuple[int, int]]:
-        """Which track goes on in which box."""
+        """Which track goes on in which box, a step after the last one."""
         rules = self.rules
         overlap = overlaps(last, boxes)
         pairs = _best_first(overlap, overlap >= rules.min_overlap)
         distance = _distances(last, boxes)
         growth = areas(boxes)[None, :] / areas(last)[:, None]
-        reach = np.minimum(rules.reach_per_s * gaps_s, rules.max_reach)[:, None]
-        near = (distance <= reach) & (np.maximum(growth, 1 / growth) <= rules.max_growth)
+        reach = min(rules.reach_per_s * max(step_s, 0.0), rules.max_reach)
+        near = was_seen[:, None] & (distance <= reach) & (np.maximum(growth, 1 / growth) <= rules.max_growth)
         near[[track for track, _ in pairs], :] = False
         near[:, [person for _, person in pairs]] = False
         return pairs + _best_first(-distance, near)

@@ -29,7 +29,7 @@ from twinpath.errors import InputError, UsageError
 from twinpath.labels import labels
 from twinpath.people.base import People, PersonDetector, Tracker
 from twinpath.people.choose import make_detector, make_tracker, serves_any_video
-from twinpath.recognize.classify import SYNTHETIC_WARNING
+from twinpath.people.file_boxes import NEAREST_S, FileBoxes
 from twinpath.recognize.detections import Detections, PersonSeen, Track
 from twinpath.recognize.results import Prediction
 from twinpath.recognize.smoothing import smooth_scores
@@ -46,6 +46,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "slowfast_r50_8x8_det.ptv_ava"
+SYNTHETIC_WARNING = (
+    "this model knows Twinpath's synthetic world only; its answer on a real video means nothing. "
+    f"Use --model {DEFAULT_MODEL} for real video"
+)
 MIN_SCORE = 0.5
 MIN_PERSON_SCORE = 0.8  # what PySlowFast asks of a detected person before SlowFast looks at it
 SMOOTH_S = 1.5
@@ -235,6 +239,7 @@ class _Seen:
         self._keyframes: list[Keyframe] = []
         self._size_px = (0, 0)  # width, height
         self._people_name = people if isinstance(people, str) else people.name
+        self._found_by: PersonDetector | None = None
         self._took_s = {"people": 0.0, "actions": 0.0}
 
     def all_of(
@@ -249,7 +254,7 @@ class _Seen:
         clips = iter(clips)
         for first in clips:
             height, width = first.frames.shape[1:3]
-            finder = self._finder(width, height)
+            finder = self._found_by = self._finder(width, height)
             for batch in _batches(first, clips, finder.batch_pictures):
                 self._look_at(finder, batch)
                 if progress is not None:
@@ -300,9 +305,21 @@ class _Seen:
             every_s=self._every_s,
             keyframes_s=tuple(round(keyframe.time_s, 3) for keyframe in self._keyframes),
             tracks=tracks,
-            warnings=(*stream.warnings, *of_model),
+            warnings=(*stream.warnings, *of_model, *self._of_boxes()),
             timing_s={part: round(took_s, 4) for part, took_s in self._took_s.items()},
         )
+
+    def _of_boxes(self) -> list[str]:
+        """A word where a file's boxes all lie outside the video: their clock may be another one."""
+        if not isinstance(self._found_by, FileBoxes) or self._found_by.span_s is None:
+            return []
+        first_s, last_s = self._found_by.span_s
+        if any(first_s - NEAREST_S <= k.time_s <= last_s + NEAREST_S for k in self._keyframes):
+            return []
+        return [
+            f"no keyframe is near the {self._found_by.name}, which are of {first_s:g} to {last_s:g} s; "
+            "are these seconds since the video's first picture?"
+        ]
 
 
 def _batches(first: Clip, others: Iterator[Clip], size: int) -> Iterator[list[Clip]]:

@@ -4,6 +4,11 @@ write_detection_file(found, Path("match.json"), "json")
 write_detection_file(found, Path("match.ava.csv"), "csv")
 write_detection_file(found, Path("match.cvat.xml"), "xml", frame_times_s=frame_times_s)
 read_detections(Path("match.json")) == found
+
+A JSON file may also tell what was asked and of which file, so that a later run knows that it is the answer:
+
+write_detection_file(found, Path("match.json"), "json", origin=origin_of(Path("match.mp4"), asked))
+origin_in(Path("match.json")) == origin_of(Path("match.mp4"), asked)
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ import json
 import re
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,12 +30,14 @@ from twinpath.errors import InputError
 from twinpath.recognize.detections import BoxPx, Detections, PersonSeen, Track
 from twinpath.recognize.results import Prediction
 from twinpath.recognize.timeline import versions
+from twinpath.recognize.window_scores import file_facts
 from twinpath.video.sampling import TIME_TOLERANCE_S, Times, on_screen_indices
 from twinpath.video.source import show
 
 #: File formats that this module writes.
 DETECTION_KINDS = ("json", "csv", "xml")
 
+_ORIGIN = "origin"
 _PERSON = "person"
 _CHECKBOX = {"input_type": "checkbox", "default_value": "false"}
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -38,7 +45,12 @@ _LARGEST = sys.float_info.max
 
 
 def write_detection_file(
-    found: Detections, path: Path, kind: str, *, frame_times_s: Times | None = None
+    found: Detections,
+    path: Path,
+    kind: str,
+    *,
+    frame_times_s: Times | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> None:
     """Write one file, whole or not at all.
 
@@ -48,6 +60,7 @@ def write_detection_file(
         kind: One of `DETECTION_KINDS`.
         frame_times_s: (N,) of all the video's frames, in seconds since the first, increasing. Needed for
             "xml", since CVAT counts frames.
+        origin: For "json": of what the detections are, see `origin_of`.
     Raises:
         OSError: The disk is full or refuses; the old file is kept.
     """
@@ -58,7 +71,7 @@ def write_detection_file(
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         if kind == "json":
-            write_json(found, file)
+            write_json(found, file, origin)
         elif kind == "csv":
             write_ava(found, file)
         elif frame_times_s is None:
@@ -67,9 +80,9 @@ def write_detection_file(
             write_cvat(found, file, frame_times_s)
 
 
-def write_json(found: Detections, file: IO[str]) -> None:
+def write_json(found: Detections, file: IO[str], origin: Mapping[str, Any] | None = None) -> None:
     """Everything, a person at a keyframe a line."""
-    values = {**found.to_dict(), "versions": versions()}
+    values = {**found.to_dict(), "versions": versions(), **({_ORIGIN: origin} if origin else {})}
     keyframes_s, tracks = values.pop("keyframes_s"), values.pop("tracks")
     head = json.dumps(values, indent=2, allow_nan=False).removesuffix("\n}")
     file.write(f'{head},\n  "keyframes_s": {json.dumps(keyframes_s, allow_nan=False)},\n  "tracks": [')
@@ -200,6 +213,27 @@ def _lines(element: ET.Element, *, level: int) -> str:
 def _xml_text(text: str) -> str:
     """Text that XML can hold: no control characters, no bytes that are no text."""
     return _NOT_XML.sub("?", text.encode("utf-8", "backslashreplace").decode())
+
+
+def origin_of(video: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what detections are: a file as it is now, and what was asked of it.
+
+    Args:
+        video: The file.
+        asked: All that decides the answer, as plain values.
+    """
+    size_bytes, modified_s = file_facts(video)
+    return {"file": {"size_bytes": size_bytes, "modified_s": modified_s}, "asked": dict(asked)}
+
+
+def origin_in(path: Path) -> dict[str, Any] | None:
+    """What a JSON file says of its origin; None where it says nothing, is damaged or not there."""
+    try:
+        values = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    origin = values.get(_ORIGIN) if isinstance(values, dict) else None
+    return origin if isinstance(origin, dict) else None
 
 
 def read_detections(path: Path) -> Detections:

@@ -118,6 +118,15 @@ def test_too_far_is_somebody_else(iou: Tracker) -> None:
     assert iou.update(people(standing(500)), 1.0)[0] != first[0]
 
 
+def test_who_was_out_of_sight_is_waited_for_at_his_place_only(iou: Tracker) -> None:
+    """A false box of a detector, off for a keyframe, is not a player who then comes along beside it."""
+    first = iou.update(people(standing(100), standing(600)), 0.0)
+    iou.update(people(standing(600)), 1.0)
+    numbers = iou.update(people(standing(170), standing(600)), 2.0)
+    assert numbers[0] not in first
+    assert numbers[1] == first[1]
+
+
 def test_overlap_goes_before_nearness(iou: Tracker) -> None:
     first = iou.update(people(standing(100)), 0.0)
     numbers = iou.update(people(standing(150), standing(110)), 1.0)

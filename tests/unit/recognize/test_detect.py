@@ -109,6 +109,19 @@ def test_nobody_there(detect: Detector, brighter: Path) -> None:
     assert len(found.keyframes_s) == 3
 
 
+@pytest.mark.parametrize(("second", "is_told"), [(902, True), (3, True), (2, False)])
+def test_boxes_with_another_clock_are_told(
+    detect: Detector, brighter: Path, tmp_path: Path, second: int, is_told: bool
+) -> None:
+    """AVA counts from the start of the film, and a cut from it begins at 0."""
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text(f"brighter,{second:04d},0.1,0.1,0.5,0.9,,0.9\n")
+    found = detect(brighter, people=str(boxes))
+    clock = [w for w in found.warnings if f"are of {second} to {second} s" in w]
+    assert len(clock) == int(is_told)
+    assert bool(found.tracks) != is_told
+
+
 def test_sixty_people(detect: Detector, brighter: Path) -> None:
     boxes = [[2 * i, i % 7, 2 * i + 8, 40 + i % 9] for i in range(60)]
     found = detect(brighter, people=Given(boxes), min_score=0.0)
