@@ -127,7 +127,7 @@ def test_an_mjpeg_camera_over_http(clips: Path) -> None:
     answer = servers.multipart(pictures * 3, every_s=1 / 30)
     with servers.http_server({"/cam": answer}) as server:
         url = server.url("/cam", user="joe:s3cret@")
-        done = twinpath("stream", url, *TINY, "--for", "3", "--min-score", "0.3")
+        done = twinpath("stream", url, *TINY, "--for", "6", "--min-score", "0.3")
     end = check(done.objects)
     assert end["reason"] == "stopped as asked"
     assert end["windows"] >= 1

@@ -16,8 +16,11 @@ from twinpath.cli.options import (
     Debug,
     Device,
     EngineOption,
+    ModelOption,
     PrecisionOption,
     ThreadsOption,
+    Videos,
+    WeightsOption,
 )
 
 if TYPE_CHECKING:
@@ -27,20 +30,9 @@ if TYPE_CHECKING:
 
 
 def classify(
-    videos: Annotated[
-        list[str],
-        typer.Argument(metavar="VIDEO", help="Files, folders or patterns such as 'clips/*.mp4'."),
-    ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="A name of `twinpath models list`.  [default: the best Kinetics weights on this machine]",
-        ),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A weight file to use with the model.")
-    ] = None,
+    videos: Videos,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
     start: Annotated[
         float, typer.Option(min=0, metavar="S", help="Where to begin in each video, in seconds.")
     ] = 0.0,
@@ -70,15 +62,15 @@ def classify(
     debug: Debug = False,
 ) -> None:
     """Tell which activity each video shows."""
+    from twinpath.cli.loading import check_weights_option
     from twinpath.engine.base import EngineWish
-    from twinpath.errors import PartialFailure, UsageError
+    from twinpath.errors import PartialFailure
     from twinpath.recognize.views import Views
     from twinpath.video.find import find_videos
 
     Views.parse(views)
     wish = EngineWish.parse(engine, device, precision, threads, compile=compile)
-    if model is None and weights is not None:
-        raise UsageError("--weights needs --model: the name of the network that the file is for")
+    check_weights_option(model, weights)
     paths = find_videos(videos)
     if len(paths) == 1:  # a bad file should not wait for a network to load
         _check(paths[0], isolate=isolate)

@@ -18,6 +18,8 @@ from twinpath.cli.options import (
     EngineOption,
     PrecisionOption,
     ThreadsOption,
+    Videos,
+    WeightsOption,
 )
 
 if TYPE_CHECKING:
@@ -67,16 +69,11 @@ class _Done:
 
 
 def detect(
-    videos: Annotated[
-        list[str],
-        typer.Argument(metavar="VIDEO", help="Files, folders or patterns such as 'clips/*.mp4'."),
-    ],
+    videos: Videos,
     model: Annotated[
         str, typer.Option(metavar="NAME", help="A name of `twinpath models list --dataset ava`.")
     ] = "slowfast_r50_8x8_det.ptv_ava",
-    weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A weight file to use with the model.")
-    ] = None,
+    weights: WeightsOption = None,
     people: Annotated[
         str,
         typer.Option(

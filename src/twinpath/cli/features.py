@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from twinpath.cli.options import AsJson, Debug, Device
+from twinpath.cli.options import AsJson, Debug, Device, Videos, WeightsOption
 
 if TYPE_CHECKING:
     from twinpath.recognize.feature_files import Dtype, FeatureTable
@@ -28,17 +28,12 @@ class _Done:
 
 
 def features(
-    videos: Annotated[
-        list[str],
-        typer.Argument(metavar="VIDEO", help="Files, folders or patterns such as 'clips/*.mp4'."),
-    ],
+    videos: Videos,
     model: Annotated[str, typer.Option(metavar="NAME", help="A name of `twinpath models list`.")],
     out: Annotated[
         Path, typer.Option(metavar="FILE", help="Where to: FILE.npz for NumPy or FILE.parquet for tables.")
     ],
-    weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A weight file to use with the model.")
-    ] = None,
+    weights: WeightsOption = None,
     every: Annotated[
         float | None,
         typer.Option(

@@ -51,6 +51,14 @@ def full_name(model: str | None) -> str:
     return record.name if record else architecture.name
 
 
+def check_weights_option(model: str | None, weights: Path | None) -> None:
+    """Raises: UsageError: a weight file is given and no network that it is for."""
+    from twinpath.errors import UsageError
+
+    if model is None and weights is not None:
+        raise UsageError("--weights needs --model: the name of the network that the file is for")
+
+
 def sha256_of(weights: Path | None) -> str | None:
     """Of a weight file that the user gave in place of the record's.
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -18,24 +16,64 @@ from twinpath.cli.options import (
     Debug,
     Device,
     EngineOption,
+    ModelOption,
     PrecisionOption,
     ThreadsOption,
+    WeightsOption,
 )
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from rich.console import RenderableType
 
+    from twinpath.cli.stream_screens import Screen, Tally
     from twinpath.engine.base import EngineWish
-    from twinpath.recognize.classify import Classifier
     from twinpath.recognize.detections import Track
-    from twinpath.recognize.stream import Counters, LiveRecognition, Looked, StreamAnswer
+    from twinpath.recognize.stream import LiveRecognition, Looked, StreamAnswer
     from twinpath.render.live import AnnotatedFile, LiveWindow
     from twinpath.video.live import LiveFrame, LiveReader, Network, Retry
     from twinpath.zoo.records import InputSpec
 
 TICK_S = 0.1  # between two looks at the clock and the counters
+
+# Options that tell what is looked for in a window.
+MinScore = Annotated[
+    float | None,
+    typer.Option(
+        min=0, max=1, metavar="P", help="Leave out labels with a lower score.  [default: 0; of people 0.5]"
+    ),
+]
+People = Annotated[
+    str,
+    typer.Option(
+        metavar="WHO", help="With a detection model: who finds people, see `twinpath detect --help`."
+    ),
+]
+Tracker = Annotated[str, typer.Option(metavar="WHO", help="With a detection model: who follows people.")]
+
+# Options that tell how a source is read, and when to give it up.
+Realtime = Annotated[
+    bool | None,
+    typer.Option(
+        "--realtime/--no-realtime", help="Play at its own speed, not as fast as it comes.  [default: files]"
+    ),
+]
+MaxRetries = Annotated[
+    int | None, typer.Option(min=0, metavar="N", help="Give up after so many failed tries.  [default: 8]")
+]
+RetryFor = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="S", help="Give up so long after the last picture; inf: never."),
+]
+Timeout = Annotated[
+    float, typer.Option(min=0.1, metavar="S", help="To wait for a server's answer or next data.")
+]
+RtspTransport = Annotated[
+    str, typer.Option("--rtsp-transport", metavar="NAME", help="tcp, or udp, which waits for nothing.")
+]
+Insecure = Annotated[
+    bool, typer.Option("--insecure", help="Accept any certificate of an rtsps:// or https:// server.")
+]
 
 
 def stream(
@@ -45,67 +83,26 @@ def stream(
             metavar="SOURCE", help="A camera (0, /dev/video0), an rtsp:// or http:// URL, a file."
         ),
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="A name of `twinpath models list`.  [default: the best Kinetics weights on this machine]",
-        ),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A weight file to use with the model.")
-    ] = None,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
     every: Annotated[float, typer.Option(metavar="S", help="From one answer to the next, in seconds.")] = 1.0,
     top_k: Annotated[int, typer.Option("--top-k", min=1, metavar="K", help="How many labels to show.")] = 5,
-    min_score: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            metavar="P",
-            help="Leave out labels with a lower score.  [default: 0; of people 0.5]",
-        ),
-    ] = None,
-    people: Annotated[
-        str,
-        typer.Option(
-            metavar="WHO", help="With a detection model: who finds people, see `twinpath detect --help`."
-        ),
-    ] = "auto",
-    tracker: Annotated[
-        str, typer.Option(metavar="WHO", help="With a detection model: who follows people.")
-    ] = "iou",
+    min_score: MinScore = None,
+    people: People = "auto",
+    tracker: Tracker = "iou",
     stop_after: Annotated[
         float | None, typer.Option("--for", min=0, metavar="S", help="Stop so long after the first picture.")
     ] = None,
-    realtime: Annotated[
-        bool | None,
-        typer.Option(
-            "--realtime/--no-realtime",
-            help="Play at its own speed, not as fast as it comes.  [default: files]",
-        ),
-    ] = None,
+    realtime: Realtime = None,
     annotate: Annotated[
         Path | None, typer.Option(metavar="FILE.mp4", help="Write the pictures with the answers on them.")
     ] = None,
     window: Annotated[bool, typer.Option("--window", help="Show the pictures; q closes.")] = False,
-    max_retries: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="N", help="Give up after so many failed tries.  [default: 8]"),
-    ] = None,
-    retry_for: Annotated[
-        float | None,
-        typer.Option(min=0, metavar="S", help="Give up so long after the last picture; inf: never."),
-    ] = None,
-    timeout: Annotated[
-        float, typer.Option(min=0.1, metavar="S", help="To wait for a server's answer or next data.")
-    ] = 10.0,
-    transport: Annotated[
-        str, typer.Option("--rtsp-transport", metavar="NAME", help="tcp, or udp, which waits for nothing.")
-    ] = "tcp",
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Accept any certificate of an rtsps:// or https:// server.")
-    ] = False,
+    max_retries: MaxRetries = None,
+    retry_for: RetryFor = None,
+    timeout: Timeout = 10.0,
+    transport: RtspTransport = "tcp",
+    insecure: Insecure = False,
     device: Device = "auto",
     engine: EngineOption = "auto",
     precision: PrecisionOption = "auto",
@@ -123,15 +120,14 @@ def stream(
     classified is skipped and counted. A source that breaks off is opened again, after ever longer waits.
     """
     from twinpath.cli.console import say
-    from twinpath.cli.loading import best_cached_or_offered, load_classifier
+    from twinpath.cli.loading import best_cached_or_offered, check_weights_option
+    from twinpath.cli.stream_screens import Tally, open_screen
     from twinpath.engine.base import EngineWish
-    from twinpath.errors import UsageError
     from twinpath.recognize.stream import check_every
     from twinpath.video.live import LiveReader, parse_source
     from twinpath.zoo.create import resolve
 
-    if model is None and weights is not None:
-        raise UsageError("--weights needs --model: the name of the network that the file is for")
+    check_weights_option(model, weights)
     check_every(every)
     wish = EngineWish.parse(engine, device, precision, threads, compile=compile)
     stop = threading.Event()
@@ -149,11 +145,11 @@ def stream(
     if resolve(name)[0].is_detector:
         watch = _people_watch(name, weights, wish, people, tracker, top_k, min_score)
     else:
-        watch = _whole_watch(load_classifier(name, weights, wish), top_k, min_score or 0.0)
+        watch = _whole_watch(name, weights, wish, top_k, min_score)
     say(f"{watch.model} on {watch.engine}; reading {reader.source.shown}")
     live = _live(watch, reader, stop, views, every_s=every)
-    as_json = not sys.stdout.isatty() if json is None else json
-    _go(live, views, _screen(watch.model, reader, live, as_json=as_json), _Tally(reader, views), stop_after)
+    screen = open_screen(watch.model, reader, live, as_json=json)
+    _go(live, views, screen, Tally(reader, views.file), stop_after)
 
 
 def _network(timeout_s: float, transport: str, *, insecure: bool) -> Network:
@@ -255,11 +251,16 @@ class _Watch:
     warm_up: Callable[[int, int], None] | None
 
 
-def _whole_watch(classifier: Classifier, top_k: int, min_score: float) -> _Watch:
+def _whole_watch(
+    name: str, weights: Path | None, wish: EngineWish, top_k: int, min_score: float | None
+) -> _Watch:
     """What happens in a window as a whole."""
     from twinpath.cli.console import say
+    from twinpath.cli.loading import load_classifier
     from twinpath.recognize.stream import Looked
 
+    classifier = load_classifier(name, weights, wish)
+    least = min_score or 0.0
     told: set[str] = set()
 
     def look(clip: NDArray[np.uint8], middle_s: float) -> Looked:
@@ -267,7 +268,7 @@ def _whole_watch(classifier: Classifier, top_k: int, min_score: float) -> _Watch
         for warning in set(answer.warnings) - told:
             told.add(warning)
             say(f"warning: {warning}")
-        return Looked(tuple(p for p in answer.predictions if p.score >= min_score))
+        return Looked(tuple(p for p in answer.predictions if p.score >= least))
 
     engine = classifier.engine(1)
     return _Watch(classifier.model, engine.describe(), classifier.spec, look, engine.warm_up)
@@ -330,7 +331,7 @@ def _live(
 
 
 def _go(
-    live: LiveRecognition, views: _Views, screen: _Screen, tally: _Tally, stop_after_s: float | None
+    live: LiveRecognition, views: _Views, screen: Screen, tally: Tally, stop_after_s: float | None
 ) -> None:
     """Show answers until the source ends or something stops it; then finish the file and sum up."""
     stopped: BaseException | None = None
@@ -354,7 +355,7 @@ def _go(
     _tell(screen, tally, stopped)
 
 
-def _tell(screen: _Screen, tally: _Tally, stopped: BaseException | None) -> None:
+def _tell(screen: Screen, tally: Tally, stopped: BaseException | None) -> None:
     """Sum up; where something stopped the work, raise that."""
     from twinpath.cli.console import say
     from twinpath.errors import Interrupted, Terminated
@@ -373,180 +374,3 @@ def _tell(screen: _Screen, tally: _Tally, stopped: BaseException | None) -> None
     screen.end(tally)
     if stopped is not None:
         raise stopped
-
-
-class _Tally:
-    """What there is to say at the end.
-
-    Attributes:
-        reason: Why it ended.
-        counters: The last ones.
-    """
-
-    def __init__(self, reader: LiveReader, views: _Views) -> None:
-        self.reason = "end of the source"
-        self.counters: Counters | None = None
-        self._reader = reader
-        self._views = views
-        self._latencies_s = (0.0, 0.0)  # sum, maximum
-        self._answers = 0
-
-    def add(self, answer: StreamAnswer) -> None:
-        self._answers += 1
-        total_s, most_s = self._latencies_s
-        self._latencies_s = (total_s + answer.latency_s, max(most_s, answer.latency_s))
-
-    @property
-    def mean_latency_s(self) -> float:
-        return self._latencies_s[0] / max(self._answers, 1)
-
-    def to_dict(self) -> dict[str, Any]:
-        assert self.counters is not None
-        file = self._views.file
-        written = (
-            {"frames_written": file.frames_written, "frames_left_out": file.frames_left_out} if file else {}
-        )
-        return {
-            "reason": self.reason,
-            **asdict(self.counters),
-            "latency_mean_s": round(self.mean_latency_s, 3),
-            "latency_max_s": round(self._latencies_s[1], 3),
-            "reconnects": self._reader.reconnects,
-            "packets_damaged": self._reader.damaged,
-            **written,
-        }
-
-    def __str__(self) -> str:
-        counters, file = self.counters, self._views.file
-        assert counters is not None
-        parts = [
-            f"{counters.windows} windows answered, {counters.windows_skipped} skipped",
-            f"{counters.frames_read} frames read, {counters.frames_used} used, "
-            f"{counters.frames_dropped} dropped",
-        ]
-        if self._answers:
-            parts.append(f"latency {self.mean_latency_s:.2f} s, at most {self._latencies_s[1]:.2f} s")
-        if self._reader.reconnects:
-            parts.append(f"reconnections: {self._reader.reconnects}")
-        if self._reader.damaged:
-            parts.append(f"damaged packets: {self._reader.damaged}")
-        if file is not None and file.frames_written:
-            left_out = f", {file.frames_left_out} left out" if file.frames_left_out else ""
-            parts.append(f"wrote {file.path} ({file.frames_written} frames{left_out})")
-        return "; ".join(parts)
-
-
-class _Screen(AbstractContextManager[None], Protocol):
-    """Where answers go, on stdout."""
-
-    def show(self, answer: StreamAnswer | None) -> None:
-        """A new answer; None: some time has passed."""
-
-    def end(self, tally: _Tally) -> None: ...
-
-
-def _screen(model: str, reader: LiveReader, live: LiveRecognition, *, as_json: bool) -> _Screen:
-    if as_json:
-        return _JsonLines(model, reader.source.shown)
-    if sys.stdout.isatty():
-        return _LiveTable(reader.source.shown, live)
-    return _Lines()
-
-
-def _in_words(answer: StreamAnswer) -> str:
-    if answer.people is None:
-        return ", ".join(f"{p.label} {100 * p.score:.1f} %" for p in answer.predictions)
-    return "; ".join(f"person {track.number}: {_actions_in_words(track)}" for track in answer.people)
-
-
-def _actions_in_words(track: Track) -> str:
-    return ", ".join(f"{a.label} {100 * a.score:.1f} %" for seen in track.seen for a in seen.actions) or "-"
-
-
-class _Lines:
-    """One line of text for each answer."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def show(self, answer: StreamAnswer | None) -> None:
-        if answer is not None:
-            said = _in_words(answer) or "-"
-            print(f"{answer.start_s:.1f}-{answer.end_s:.1f} s  {said}", flush=True)
-
-    def end(self, tally: _Tally) -> None:
-        pass
-
-
-class _JsonLines(_Lines):
-    """One object for each answer, and one at the end."""
-
-    def __init__(self, model: str, source: str) -> None:
-        self._who = {"source": source, "model": model}
-
-    def show(self, answer: StreamAnswer | None) -> None:
-        from twinpath.cli.console import print_json
-
-        if answer is not None:
-            print_json({"event": "window", **self._who, **answer.to_dict()})
-
-    def end(self, tally: _Tally) -> None:
-        from twinpath.cli.console import print_json
-
-        print_json({"event": "end", **self._who, **tally.to_dict()})
-
-
-class _LiveTable(_Lines):
-    """One table that changes, on a terminal. Notes on stderr scroll above it."""
-
-    def __init__(self, source: str, live: LiveRecognition) -> None:
-        from rich.live import Live
-
-        from twinpath.cli.console import stdout_console
-
-        self._source = source
-        self._live = live
-        self._answer: StreamAnswer | None = None
-        self._table = Live(
-            console=stdout_console(),
-            auto_refresh=False,
-            redirect_stdout=False,
-            redirect_stderr=sys.stderr.isatty(),
-        )
-
-    def __enter__(self) -> None:
-        self._table.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._table.stop()
-
-    def show(self, answer: StreamAnswer | None) -> None:
-        self._answer = answer or self._answer
-        self._table.update(self._draw(), refresh=True)
-
-    def _draw(self) -> RenderableType:
-        from rich.console import Group
-        from rich.table import Table
-        from rich.text import Text
-
-        from twinpath.cli.console import bar
-
-        counters, answer = self._live.counters, self._answer
-        table = Table.grid(padding=(0, 2))
-        when = "waiting for pictures"
-        if answer is not None:
-            when = f"{answer.start_s:.1f} to {answer.end_s:.1f} s, answered {answer.latency_s:.2f} s later"
-            for p in answer.predictions:
-                table.add_row(Text(p.label), Text(bar(p.score), style="cyan"), f"{100 * p.score:.1f} %")
-            for track in answer.people or ():
-                table.add_row(Text(f"person {track.number}"), Text(_actions_in_words(track)))
-        elif counters.frames_read:
-            when = "filling the first window"
-        footer = (
-            f"{counters.frames_read} frames, {counters.frames_dropped} dropped; "
-            f"{counters.windows} windows, {counters.windows_skipped} skipped"
-        )
-        return Group(Text(f"{self._source}  {when}", style="bold"), table, Text(footer, style="dim"))

@@ -3,11 +3,70 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from twinpath.cli.options import AsJson, Debug, Device
+from twinpath.cli.options import AsJson, Debug, Device, WeightsOption
+
+if TYPE_CHECKING:
+    from twinpath.cli.ava import AvaOptions
+    from twinpath.evaluate.synthetic import Summary
+
+# Options for the synthetic world.
+Clips = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="How many fresh clips, or scenes of people, to make.  [default: 1000]"
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="Which clips; training sees none of these.  [default: 0]"),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Processes that make clips.  [default: 1]")
+]
+
+# Options for AVA: its own files, whom to score in which pictures, and results.
+Annotations = Annotated[Path | None, typer.Option(metavar="FILE", help="The ground truth: ava_val_v2.2.csv.")]
+Exclude = Annotated[Path | None, typer.Option(metavar="FILE", help="Rows video,second that do not count.")]
+LabelMapFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Actions that count, .pbtxt or .csv.  [default: AVA's 60]"),
+]
+People = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Boxes of a person detector to score.  [default: the true boxes]"),
+]
+PeopleScore = Annotated[
+    float | None,
+    typer.Option(metavar="S", help="Leave out people below it.  [default: 0.8; for slow networks 0.9]"),
+]
+VideoFolder = Annotated[Path | None, typer.Option(metavar="DIR", help="Videos, whole or cut at 900 s.")]
+FrameFolders = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="A folder of frames for each video, 30 a second.")
+]
+FrameList = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="PySlowFast's list of the frames in --frames.")
+]
+BeginsAt = Annotated[
+    int | None,
+    typer.Option(
+        min=0, metavar="S", help="The second at which videos or frames begin.  [default: 900 if cut, else 0]"
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write AVA's results file; a run that was broken off goes on."),
+]
+Results = Annotated[Path | None, typer.Option(metavar="FILE", help="Measure a results file; run nothing.")]
+AtMost = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="Of each second count the N best results only; AVA's competition: 50."
+    ),
+]
 
 
 def test(
@@ -19,76 +78,22 @@ def test(
         str, typer.Option(metavar="NAME", help="synthetic, or ava: who does what, from AVA's own files.")
     ] = "synthetic",
     named: Annotated[str | None, typer.Option("--model", metavar="NAME", help="The same as NAME.")] = None,
-    weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A weight file to use with the model.")
-    ] = None,
-    clips: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="How many fresh clips, or scenes of people, to make.  [default: 1000]"
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(min=0, metavar="N", help="Which clips; training sees none of these.  [default: 0]"),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Processes that make clips.  [default: 1]")
-    ] = None,
-    annotations: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The ground truth: ava_val_v2.2.csv."),
-    ] = None,
-    exclude: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Rows video,second that do not count."),
-    ] = None,
-    label_map: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Actions that count, .pbtxt or .csv.  [default: AVA's 60]"),
-    ] = None,
-    people: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Boxes of a person detector to score.  [default: the true boxes]"),
-    ] = None,
-    people_score: Annotated[
-        float | None,
-        typer.Option(metavar="S", help="Leave out people below it.  [default: 0.8; for slow networks 0.9]"),
-    ] = None,
-    videos: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Videos, whole or cut at 900 s."),
-    ] = None,
-    frames: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="A folder of frames for each video, 30 a second."),
-    ] = None,
-    frame_list: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="PySlowFast's list of the frames in --frames."),
-    ] = None,
-    begins_at: Annotated[
-        int | None,
-        typer.Option(
-            min=0,
-            metavar="S",
-            help="The second at which videos or frames begin.  [default: 900 if cut, else 0]",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write AVA's results file; a run that was broken off goes on."),
-    ] = None,
-    results: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Measure a results file; run nothing."),
-    ] = None,
-    at_most: Annotated[
-        int | None,
-        typer.Option(
-            min=1, metavar="N", help="Of each second count the N best results only; AVA's competition: 50."
-        ),
-    ] = None,
+    weights: WeightsOption = None,
+    clips: Clips = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    annotations: Annotations = None,
+    exclude: Exclude = None,
+    label_map: LabelMapFile = None,
+    people: People = None,
+    people_score: PeopleScore = None,
+    videos: VideoFolder = None,
+    frames: FrameFolders = None,
+    frame_list: FrameList = None,
+    begins_at: BeginsAt = None,
+    out: Out = None,
+    results: Results = None,
+    at_most: AtMost = None,
     device: Device = "auto",
     json: AsJson = False,
     debug: Debug = False,
@@ -130,12 +135,7 @@ def test(
             )
         test_on_ava(ava)
     elif dataset == "synthetic":
-        other = ava.given(
-            *("annotations", "exclude", "label_map", "people", "min_person_score", "videos", "frames"),
-            *("frame_list", "begins_at_s", "results", "at_most", "out"),
-        )
-        if other:
-            raise UsageError(f"{other} is for --dataset ava")
+        _refuse_ava_options(ava)
         _test_on_synthetic(
             model or "slowfast_tiny.synthetic", weights, clips or 1000, seed or 0, workers or 1, device, json
         )
@@ -143,10 +143,22 @@ def test(
         raise UsageError(f"--dataset {dataset!r}: choose synthetic or ava")
 
 
+def _refuse_ava_options(ava: AvaOptions) -> None:
+    """Raises: UsageError: one of them is given, which the synthetic world has no use for."""
+    from twinpath.errors import UsageError
+
+    other = ava.given(
+        *("annotations", "exclude", "label_map", "people", "min_person_score", "videos", "frames"),
+        *("frame_list", "begins_at_s", "results", "at_most", "out"),
+    )
+    if other:
+        raise UsageError(f"{other} is for --dataset ava")
+
+
 def _test_on_synthetic(
     model: str, weights: Path | None, clips: int, seed: int, workers: int, device: str, json: bool
 ) -> None:
-    from twinpath.cli.console import bar, print_json, with_progress
+    from twinpath.cli.console import print_json, with_progress
     from twinpath.engine.torch_engine import leave_cores_to
     from twinpath.errors import UsageError
     from twinpath.evaluate.synthetic import answers_on_fresh_clips, summarise
@@ -169,7 +181,14 @@ def _test_on_synthetic(
     summary = summarise(list(with_progress(answers, total=clips, title="testing")))
     if json:
         print_json({"model": classifier.model, "clips": clips, "seed": seed, **summary.to_dict()})
-        return
+    else:
+        _print(summary, clips)
+
+
+def _print(summary: Summary, clips: int) -> None:
+    """A bar for each action, the share of right answers, and what was taken for what."""
+    from twinpath.cli.console import bar
+
     for action, share in summary.by_action.items():
         print(f"{action:<10} {bar(share)} {100 * share:5.1f} %")
     low, high = summary.interval

@@ -18,8 +18,11 @@ from twinpath.cli.options import (
     Debug,
     Device,
     EngineOption,
+    ModelOption,
     PrecisionOption,
     ThreadsOption,
+    Videos,
+    WeightsOption,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +35,18 @@ if TYPE_CHECKING:
 KINDS = ("json", "csv", "srt", "vtt", "eaf", "html", "png")  # in the order in which they are told
 SCORES = "scores.npz"
 MOST_ROWS = 50  # of a table on a terminal
+
+# Options that make segments of scores, by `recognize.segments.SegmentRules`.
+MinScore = Annotated[
+    float,
+    typer.Option(metavar="X", help="Score at which a segment is seen, 0 to 1; it lasts down to half of it."),
+]
+Merge = Annotated[
+    float, typer.Option(metavar="S", help="Join segments of one label across gaps up to this, in seconds.")
+]
+Smooth = Annotated[
+    float, typer.Option(metavar="S", help="Average scores so far to both sides, in seconds; 0: not at all.")
+]
 
 
 @dataclass(frozen=True)
@@ -62,37 +77,15 @@ class _Done:
 
 
 def timeline(
-    videos: Annotated[
-        list[str],
-        typer.Argument(metavar="VIDEO", help="Files, folders or patterns such as 'clips/*.mp4'."),
-    ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="A name of `twinpath models list`.  [default: the best Kinetics weights on this machine]",
-        ),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A weight file to use with the model.")
-    ] = None,
+    videos: Videos,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
     every: Annotated[
         float, typer.Option(metavar="S", help="From the start of a window to that of the next, in seconds.")
     ] = 1.0,
-    min_score: Annotated[
-        float,
-        typer.Option(
-            metavar="X", help="Score at which a segment is seen, 0 to 1; it lasts down to half of it."
-        ),
-    ] = 0.3,
-    merge: Annotated[
-        float,
-        typer.Option(metavar="S", help="Join segments of one label across gaps up to this, in seconds."),
-    ] = 2.0,
-    smooth: Annotated[
-        float,
-        typer.Option(metavar="S", help="Average scores so far to both sides, in seconds; 0: not at all."),
-    ] = 2.0,
+    min_score: MinScore = 0.3,
+    merge: Merge = 2.0,
+    smooth: Smooth = 2.0,
     top_k: Annotated[int, typer.Option(metavar="K", help="Labels of each window in the JSON file.")] = 5,
     labels: Annotated[
         str | None, typer.Option(metavar="A,B", help="Look for these labels only (`twinpath labels`).")
@@ -122,48 +115,44 @@ def timeline(
     Ctrl-C keeps what is done; --resume goes on from there. With other thresholds, labels or formats it works
     on the scores that are already there.
     """
-    from twinpath.cli.loading import full_name, sha256_of
+    from twinpath.cli.loading import check_weights_option, full_name, sha256_of
     from twinpath.cli.outputs import check_folder, checked_kinds, output_names
     from twinpath.engine.base import EngineWish
     from twinpath.errors import PartialFailure, UsageError
     from twinpath.recognize.segments import SegmentRules
     from twinpath.recognize.timeline import check_every
     from twinpath.video.find import find_videos
+    from twinpath.video.source import open_video
 
     wish = EngineWish.parse(engine, device, precision, threads, compile=compile)
     rules = SegmentRules(min_score=min_score, merge_s=merge, smooth_s=smooth)
     check_every(every)
     if top_k < 1:
         raise UsageError(f"--top-k {top_k}: give a number from 1")
-    if model is None and weights is not None:
-        raise UsageError("--weights needs --model: the name of the network that the file is for")
+    check_weights_option(model, weights)
     kinds = checked_kinds(formats, KINDS)
     check_folder(out)
     paths = find_videos(videos)
     if len(paths) == 1:  # a bad file should not wait for a network to load
-        from twinpath.video.source import open_video
-
         open_video(paths[0]).close()
-    name = full_name(model)
-    job = _Job(name, sha256_of(weights), every, rules, labels, top_k, kinds, resume)
+    job = _Job(full_name(model), sha256_of(weights), every, rules, labels, top_k, kinds, resume)
     bases = {path: out / place for path, place in zip(paths, output_names(paths), strict=True)}
-    classifier = None
-    if not _all_scored(job, bases):
-        classifier = _load(name, weights, wish)
-        _check_labels(job, classifier.labels)
+    classifier = None if _all_scored(job, bases) else _load(job, weights, wish)
     failed = _run(job, classifier, bases, json=json)
     if failed:
         raise PartialFailure(f"{failed} of {len(paths)} videos could not be used; each is named above")
 
 
-def _load(model: str, weights: Path | None, wish: EngineWish) -> Classifier:
+def _load(job: _Job, weights: Path | None, wish: EngineWish) -> Classifier:
+    """Raises: UsageError: the model does not know a label that is looked for."""
     from twinpath.cli.console import say
-    from twinpath.cli.loading import load_classifier as load
+    from twinpath.cli.loading import load_classifier
 
     began_s = time.perf_counter()
-    classifier = load(model, weights, wish)
+    classifier = load_classifier(job.model, weights, wish)
     took_s = time.perf_counter() - began_s
     say(f"{classifier.model} on {classifier.engine(1).describe()}, loaded in {took_s:.1f} s")
+    _check_labels(job, classifier.labels)
     return classifier
 
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,7 @@ from twinpath.recognize.detections import Detections, PersonSeen, Track
 from twinpath.recognize.results import Prediction
 from twinpath.recognize.smoothing import smooth_scores
 from twinpath.recognize.timeline import AHEAD_BYTES, LIMITS, check_every
-from twinpath.video.ahead import Ahead
+from twinpath.video.ahead import Ahead, batches
 from twinpath.video.clips import Clip, ClipStream
 from twinpath.video.decode import AtTimes
 from twinpath.video.sampling import Times, keyframe_times
@@ -255,7 +255,7 @@ class _Seen:
         for first in clips:
             height, width = first.frames.shape[1:3]
             finder = self._found_by = self._finder(width, height)
-            for batch in _batches(first, clips, finder.batch_pictures):
+            for batch in batches(chain([first], clips), finder.batch_pictures):
                 self._look_at(finder, batch)
                 if progress is not None:
                     progress(len(self._keyframes), expected)
@@ -320,13 +320,6 @@ class _Seen:
             f"no keyframe is near the {self._found_by.name}, which are of {first_s:g} to {last_s:g} s; "
             "are these seconds since the video's first picture?"
         ]
-
-
-def _batches(first: Clip, others: Iterator[Clip], size: int) -> Iterator[list[Clip]]:
-    batch = [first, *islice(others, size - 1)]
-    while batch:
-        yield batch
-        batch = list(islice(others, size))
 
 
 def tracks_of(

@@ -16,7 +16,6 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-import re
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +30,7 @@ from twinpath.recognize.detections import BoxPx, Detections, PersonSeen, Track
 from twinpath.recognize.results import Prediction
 from twinpath.recognize.timeline import versions
 from twinpath.recognize.window_scores import file_facts
+from twinpath.recognize.xml_text import xml_text
 from twinpath.video.sampling import TIME_TOLERANCE_S, Times, on_screen_indices
 from twinpath.video.source import show
 
@@ -40,7 +40,6 @@ DETECTION_KINDS = ("json", "csv", "xml")
 _ORIGIN = "origin"
 _PERSON = "person"
 _CHECKBOX = {"input_type": "checkbox", "default_value": "false"}
-_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _LARGEST = sys.float_info.max
 
 
@@ -124,7 +123,7 @@ def write_cvat(found: Detections, file: IO[str], frame_times_s: Times) -> None:
     Source: CVAT's format "CVAT for video 1.1" and what its importer (`load_anno`) reads.
     """
     actions = {action.index: action.label for t in found.tracks for seen in t.seen for action in seen.actions}
-    names = {index: _xml_text(actions[index]) for index in sorted(actions)}
+    names = {index: xml_text(actions[index]) for index in sorted(actions)}
     file.write('<?xml version="1.0" encoding="utf-8"?>\n')
     file.write(f"<!-- Labels for the task, to paste into CVAT's Raw editor:\n{_raw_labels(names)}\n-->\n")
     file.write("<annotations>\n  <version>1.1</version>\n")
@@ -202,17 +201,12 @@ def _box(frame: int, seen: PersonSeen, names: dict[int, str], *, is_gone: bool) 
 
 def _add_texts(parent: ET.Element, texts: dict[str, Any]) -> None:
     for name, text in texts.items():
-        ET.SubElement(parent, name).text = _xml_text(str(text))
+        ET.SubElement(parent, name).text = xml_text(str(text))
 
 
 def _lines(element: ET.Element, *, level: int) -> str:
     ET.indent(element, "  ", level=level)
     return "  " * level + ET.tostring(element, encoding="unicode") + "\n"
-
-
-def _xml_text(text: str) -> str:
-    """Text that XML can hold: no control characters, no bytes that are no text."""
-    return _NOT_XML.sub("?", text.encode("utf-8", "backslashreplace").decode())
 
 
 def origin_of(video: Path, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from twinpath.engine.base import EngineWish
 from twinpath.errors import InputError, UsageError
 from twinpath.recognize.views import clip_at
-from twinpath.video.clips import Clip, ClipStream
+from twinpath.video.ahead import batches
+from twinpath.video.clips import ClipStream
 from twinpath.video.sampling import clip_span_s
 from twinpath.zoo.create import input_spec, resolve
 
@@ -125,7 +126,7 @@ class FeatureExtractor:
         select = partial(clip_at, self.spec)
         done = 0
         with ClipStream(Path(video), select, span_s=self.span_s, every_s=self.every_s) as stream:
-            for batch in _batches(stream, self.engine.batch_clips):
+            for batch in batches(stream, self.engine.batch_clips):
                 embeddings = self.engine([clip.frames for clip in batch])
                 if not np.isfinite(embeddings).all():
                     raise InputError(
@@ -138,14 +139,3 @@ class FeatureExtractor:
                     progress(done, len(stream))
             for warning in stream.warnings:
                 warn(warning)
-
-
-def _batches(clips: Iterator[Clip] | ClipStream, size: int) -> Iterator[list[Clip]]:
-    batch: list[Clip] = []
-    for clip in clips:
-        batch.append(clip)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

@@ -156,6 +156,7 @@ class FrameRing:
         self._segment: int | None = None
         self._segment_start_s = 0.0
         self._answered = -1  # number of the newest window of this segment that was taken
+        self._gave_one = False
         self._closed = False
         self._counters = Counters()
         self._changed = threading.Condition()
@@ -210,8 +211,9 @@ class FrameRing:
                 self._changed.wait(timeout=_TICK_S)
             if stop.is_set() or not self._held:
                 return None
-            if self._due() <= self._answered and self._counters.windows:
+            if self._due() <= self._answered and self._gave_one:
                 return None
+            self._gave_one = True
             return self._take(max(self._due(), 0))
 
     def first_picture(self, *, stop: threading.Event) -> VideoFrame | None:
@@ -222,7 +224,7 @@ class FrameRing:
             return self._held[0].frame.picture if self._held else None
 
     def answered(self) -> Counters:
-        """Count an answer, and say how things stand."""
+        """Count an answer that was given on, and say how things stand."""
         with self._changed:
             self._count(windows=1)
         return self.counters
@@ -354,7 +356,7 @@ class LiveRecognition:
                 return
             if isinstance(answer, BaseException):
                 raise answer
-            yield answer
+            yield replace(answer, counters=self._ring.answered())
 
     def _read(self) -> None:
         try:
@@ -386,10 +388,8 @@ class LiveRecognition:
     def _answer(self, window: Window, looked: Looked) -> StreamAnswer:
         latency_s = max(time.monotonic() - window.due_s, 0.0)
         utc = datetime.now(UTC) - timedelta(seconds=latency_s)
-        counters = self._ring.answered()
-        return StreamAnswer(
-            window.start_s, window.end_s, utc, looked.predictions, looked.people, latency_s, counters
-        )
+        seen = (looked.predictions, looked.people)
+        return StreamAnswer(window.start_s, window.end_s, utc, *seen, latency_s, self._ring.counters)
 
     def _put(self, answer: StreamAnswer | BaseException | None) -> None:
         """Hand over; whoever does not take answers makes windows be skipped, like a slow model."""

@@ -13,7 +13,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,7 @@ from twinpath.recognize.results import Prediction
 from twinpath.recognize.segments import DEFAULT_RULES, Segment, SegmentRules, find_segments
 from twinpath.recognize.views import clip_at
 from twinpath.recognize.window_scores import Origin, WindowScores, file_facts
-from twinpath.video.ahead import Ahead
+from twinpath.video.ahead import Ahead, batches
 from twinpath.video.clips import Clip, ClipStream
 from twinpath.video.sampling import clip_span_s
 from twinpath.video.source import Limits
@@ -89,7 +89,7 @@ def score_windows(
         kept = _Keeper(keep, gathered)
         with Ahead(stream, size_bytes=lambda clip: clip.frames.nbytes, most_bytes=AHEAD_BYTES) as ahead:
             try:
-                for batch in _batches(ahead, engine.batch_clips):
+                for batch in batches(ahead, engine.batch_clips):
                     gathered.add(batch, engine([clip.frames for clip in batch]))
                     if progress is not None:
                         progress(gathered.done, gathered.expected)
@@ -192,17 +192,6 @@ class _Keeper:
         if self._keep is not None and self._gathered.done > self._kept:
             self._keep(self._gathered.so_far(complete=False))
             self._kept = self._gathered.done
-
-
-def _batches(clips: Iterable[Clip], size: int) -> Iterator[list[Clip]]:
-    batch: list[Clip] = []
-    for clip in clips:
-        batch.append(clip)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 @dataclass(frozen=True, eq=False)

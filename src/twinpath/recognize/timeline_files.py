@@ -9,7 +9,6 @@ import csv
 import itertools
 import json
 import os
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 from twinpath import __version__
 from twinpath.atomic import atomic_path
 from twinpath.recognize.segments import Segment
+from twinpath.recognize.xml_text import xml_text
 
 if TYPE_CHECKING:
     from twinpath.recognize.timeline import Timeline
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _EAF_SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _TIER_TYPE = "activity"
-_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _MIME_TYPES = {
     ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".avi": "video/x-msvideo",
     ".mkv": "video/x-matroska", ".webm": "video/webm", ".mpg": "video/mpeg", ".ts": "video/mp2t",
@@ -157,7 +156,7 @@ def _add_header(document: ET.Element, timeline: Timeline, folder: Path) -> None:
         media["RELATIVE_MEDIA_URL"] = relative if relative.startswith("../") else f"./{relative}"
     except ValueError:  # on another drive of Windows there is none
         pass
-    ET.SubElement(header, "MEDIA_DESCRIPTOR", {key: _xml_text(value) for key, value in media.items()})
+    ET.SubElement(header, "MEDIA_DESCRIPTOR", {key: xml_text(value) for key, value in media.items()})
     facts = {
         "lastUsedAnnotationId": str(len(timeline.segments)),
         "twinpath.version": __version__,
@@ -165,7 +164,7 @@ def _add_header(document: ET.Element, timeline: Timeline, folder: Path) -> None:
         "twinpath.complete": str(timeline.windows.complete).lower(),
     }
     for name, value in facts.items():
-        ET.SubElement(header, "PROPERTY", {"NAME": name}).text = _xml_text(value)
+        ET.SubElement(header, "PROPERTY", {"NAME": name}).text = xml_text(value)
 
 
 def _add_tiers(document: ET.Element, timeline: Timeline) -> None:
@@ -178,7 +177,7 @@ def _add_tiers(document: ET.Element, timeline: Timeline) -> None:
         ET.SubElement(order, "TIME_SLOT", {"TIME_SLOT_ID": f"ts{number}", "TIME_VALUE": str(time_ms)})
     tiers: dict[str, ET.Element] = {}
     for n, segment in enumerate(timeline.segments):
-        label = _xml_text(segment.label)
+        label = xml_text(segment.label)
         if label not in tiers:
             tiers[label] = _add_tier(document, label, timeline.windows.origin.model)
         annotation = ET.SubElement(
@@ -198,11 +197,6 @@ def _add_tiers(document: ET.Element, timeline: Timeline) -> None:
 def _add_tier(document: ET.Element, name: str, model: str) -> ET.Element:
     attributes = {"TIER_ID": name, "LINGUISTIC_TYPE_REF": _TIER_TYPE, "ANNOTATOR": f"twinpath {model}"}
     return ET.SubElement(document, "TIER", attributes)
-
-
-def _xml_text(text: str) -> str:
-    """Text that XML can hold: no control characters, no bytes that are no text."""
-    return _NOT_XML.sub("?", text.encode("utf-8", "backslashreplace").decode())
 
 
 #: File formats that this module writes.

@@ -1,10 +1,16 @@
-"""Work that goes on in the background: items are made ahead of who takes them, so that he never waits."""
+"""Items on their way to a network: made ahead of who takes them, so that he never waits, and in batches.
+
+with Ahead(clips, size_bytes=lambda clip: clip.frames.nbytes, most_bytes=1 << 29) as ahead:
+    for batch in batches(ahead, 8):
+        ...
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -102,3 +108,19 @@ class Ahead(Generic[Item]):
         if not self._waiting:
             return True
         return self._bytes + size_bytes <= self._most_bytes and len(self._waiting) < self._most_items
+
+
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Cut what comes one by one into lists, each given on as soon as it is full.
+
+    Args:
+        items: Of any number; no more are taken than the list at hand needs.
+        size: Of each list, from 1. The last one holds what is left.
+    Raises:
+        ValueError: `size` is less than 1. Raised when the first list is asked for.
+    """
+    if size < 1:
+        raise ValueError(f"a batch holds at least one item, not {size}")
+    left = iter(items)
+    while batch := list(islice(left, size)):
+        yield batch

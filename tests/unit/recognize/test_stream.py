@@ -302,6 +302,7 @@ def test_the_model_is_warmed_up_while_the_first_window_fills(video: Path) -> Non
 
 def test_nobody_who_takes_the_answers_makes_a_queue() -> None:
     made = []
+    ended = threading.Event()
 
     def count(clip: Clip, middle_s: float) -> Looked:
         made.append(1)
@@ -311,11 +312,12 @@ def test_nobody_who_takes_the_answers_makes_a_queue() -> None:
         for number in range(100):
             time.sleep(0.005)
             yield frame(number)
+        ended.set()
 
     with LiveRecognition(
         paced(), count, stop=threading.Event(), select=even, span_s=SPAN_S, every_s=0.04
     ) as live:
-        time.sleep(0.8)
+        assert ended.wait(timeout=30)
         answers = [answer for answer in live.answers() if answer is not None]
     assert len(made) == len(answers) <= 4
     assert answers[-1].counters.windows_skipped > 50

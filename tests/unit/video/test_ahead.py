@@ -1,4 +1,4 @@
-"""Items made in the background: bounded, in order, over when the block is left."""
+"""Items made in the background: bounded, in order, over when the block is left; and items in batches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from twinpath.video.ahead import Ahead
+from twinpath.video.ahead import Ahead, batches
 
 
 class Source:
@@ -70,3 +70,35 @@ def test_leaving_early_ends_the_thread() -> None:
         assert next(iter(ahead)) == 0
     assert is_over()
     assert source.made < 20
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [(1, [[0], [1], [2], [3]]), (2, [[0, 1], [2, 3]]), (3, [[0, 1, 2], [3]]), (9, [[0, 1, 2, 3]])],
+)
+def test_batches_are_full_but_for_the_last(size: int, expected: list[list[int]]) -> None:
+    assert list(batches(Source(4), size)) == expected
+
+
+def test_nothing_makes_no_batch() -> None:
+    assert list(batches(Source(0), 3)) == []
+
+
+def test_a_batch_takes_no_more_than_it_needs() -> None:
+    source = Source(10_000)
+    found = batches(source, 3)
+    assert source.made == 0
+    assert next(found) == [0, 1, 2]
+    assert source.made == 3
+
+
+def test_an_error_comes_after_the_full_batches_before_it() -> None:
+    found = batches(Source(9, fail_at=5), 2)
+    assert [next(found), next(found)] == [[0, 1], [2, 3]]
+    with pytest.raises(ValueError, match="no more"):
+        next(found)
+
+
+def test_a_batch_of_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one item, not 0"):
+        next(batches([1, 2], 0))

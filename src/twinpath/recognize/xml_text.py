@@ -1,0 +1,17 @@
+"""Text for the XML that other programs read: a file's name and a label may hold what XML cannot."""
+
+from __future__ import annotations
+
+import re
+
+_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+
+
+def xml_text(text: str) -> str:
+    """Text that XML can hold: no control characters, no bytes that are no text.
+
+    Markup stays as it is: `xml.etree` escapes it when it writes.
+
+    Source: XML 1.0, production 2, Char.
+    """
+    return _NOT_XML.sub("?", text.encode("utf-8", "backslashreplace").decode())
