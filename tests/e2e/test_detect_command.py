@@ -178,8 +178,9 @@ def test_bad_boxes_are_told_by_file_and_line(scene: Path, tmp_path: Path) -> Non
         (("--people", "hgo"), "hog"),
         (("--tracker", "sort"), "ocsort"),
         (("--people", "whole", "--min-score", "wve=0.5"), "wave"),
+        (("--people", ""), "--people '': no such detector"),
         (("--people", "whole", "--formats", "avi"), "there is no 'avi'"),
-        (("--people", "whole", "--every", "0"), "every 0 s makes no sense"),
+        (("--people", "whole", "--every", "0"), "a keyframe every 0 s makes no sense"),
     ],
 )
 def test_what_makes_no_sense_is_said_before_any_work(

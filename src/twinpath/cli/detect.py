@@ -139,7 +139,7 @@ def detect(
     from twinpath.video.find import find_videos
 
     wish = EngineWish.parse(engine, device, precision, threads, compile=compile)
-    check_every(every)
+    check_every(every, what="a keyframe")
     kinds = checked_kinds(formats, tuple(ENDINGS))
     check_folder(out)
     if resume and "json" not in kinds:
@@ -348,11 +348,19 @@ def _one(
             smooth_s=job.smooth_s,
             progress=progress,
         )
-        done.warnings = tuple(dict.fromkeys([*done.found.warnings, *_write(job, done, base)]))
+        done.warnings = _once([*done.found.warnings, *_write(job, done, base)])
     except (InputError, LimitExceeded, OSError) as error:
         done.error = error
     done.took_s = time.perf_counter() - began_s
     return done
+
+
+def _once(warnings: list[str]) -> tuple[str, ...]:
+    """Drawing reads the video again, and may count the same damage a little differently."""
+    first: dict[str, str] = {}
+    for warning in warnings:
+        first.setdefault("".join(c for c in warning if not c.isdigit()), warning)
+    return tuple(first.values())
 
 
 def _as_before(job: _Job, path: Path, base: Path) -> _Done:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from functools import cache
 from typing import Any, Literal, Self
 
@@ -20,7 +21,7 @@ HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
 class _Compiled:
-    """A compiled network: clips of any frame size, one at a time, on all cores.
+    """A compiled network: clips of any frame size, one at a time, on all cores; threads wait for each other.
 
     Args:
         compiled: Takes frames (1, T, H, W, 3), other things perhaps, and the six arrays of a `CropPlan` of
@@ -46,6 +47,7 @@ class _Compiled:
         self.precision = precision
         self._compiled = compiled
         self._request = compiled.create_infer_request()
+        self._one_at_a_time = threading.Lock()
 
     @classmethod
     def from_entry(cls, entry: Entry, spec: InputSpec, *, wish: EngineWish) -> Self:
@@ -69,8 +71,9 @@ class _Compiled:
         return f"openvino {version()}, cpu with {threads} threads, {self.precision}"
 
     def _infer(self, *given: NDArray[Any]) -> NDArray[np.float32]:
-        result = self._request.infer(list(given))
-        return np.array(result[0], dtype=np.float32)  # a copy: the next call overwrites the result
+        with self._one_at_a_time:
+            result = self._request.infer(list(given))
+            return np.array(result[0], dtype=np.float32)  # a copy: the next call overwrites the result
 
 
 class OpenVinoEngine(_Compiled):

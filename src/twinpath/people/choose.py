@@ -53,8 +53,9 @@ def check_detector(spec: str, *, live: bool = False) -> None:
     elif name not in DETECTORS:
         path = Path(spec)
         if not spec or not _exists(path):
+            given = show(path) if spec else "''"
             raise UsageError(
-                f"--people {show(path)}: no such detector, and no such file; {_nearest(spec, DETECTORS)}"
+                f"--people {given}: no such detector, and no such file; {_nearest(spec, DETECTORS)}"
                 f"choose one of {', '.join(DETECTORS)}, dfine=MODEL or a file of boxes"
             )
         if live:

@@ -6,11 +6,14 @@ Source: Peng et al., "D-FINE", ICLR 2025; Zhao et al., "DETRs beat YOLOs on real
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import torch
 
 from twinpath.engine.torch_engine import choose_device
@@ -21,6 +24,7 @@ from twinpath.people.boxes import people_in
 DEFAULT_MODEL = "ustc-community/dfine-small-coco"
 DEFAULT_MIN_SCORE = 0.5
 
+_FAILURES = (OSError, ValueError, KeyError, RuntimeError)  # of transformers, where it cannot load
 _PERSON_LABELS = ("person", "people", "human", "pedestrian")
 
 
@@ -94,18 +98,32 @@ def _load_transformers() -> Any:
 
 
 def _load_model(transformers: Any, name_or_path: str) -> tuple[Any, Any]:
-    """Network and picture processor, from a folder or the Hub.
+    """Network and picture processor, from a folder, what was downloaded before, or the Hub.
 
     Raises:
         DownloadFailed: A name that is neither in the Hub's cache nor to be had from there.
         UnknownWeightFormat: A folder without such a model.
     """
-    is_folder = Path(name_or_path).is_dir()
-    options = {"trust_remote_code": False, "local_files_only": is_folder}
-    bars = transformers.utils.logging
-    had_bars = bars.is_progress_bar_enabled()
-    if is_folder:  # nothing is downloaded, and a bar for each step of a second of loading is noise
-        bars.disable_progress_bar()
+    if Path(name_or_path).is_dir():
+        with _without_bars(transformers):  # nothing is downloaded; a bar for each step of loading is noise
+            try:
+                return _parts_of(transformers, name_or_path, local_files_only=True)
+            except _FAILURES as error:
+                raise UnknownWeightFormat(
+                    f"{name_or_path} holds no detector of transformers ({_first_line(error)})"
+                ) from error
+    with contextlib.suppress(*_FAILURES), _without_bars(transformers):
+        return _parts_of(transformers, name_or_path, local_files_only=True)
+    _check_is_there(name_or_path)
+    try:
+        return _parts_of(transformers, name_or_path, local_files_only=False)
+    except _FAILURES as error:
+        raise _not_to_be_had(name_or_path, _first_line(error)) from error
+
+
+def _parts_of(transformers: Any, name_or_path: str, *, local_files_only: bool) -> tuple[Any, Any]:
+    """Network and picture processor. Raises: MissingExtra, and _FAILURES where they cannot be loaded."""
+    options = {"trust_remote_code": False, "local_files_only": local_files_only}
     try:
         processor = transformers.AutoImageProcessor.from_pretrained(name_or_path, **options)
         network = transformers.AutoModelForObjectDetection.from_pretrained(
@@ -116,20 +134,40 @@ def _load_model(transformers: Any, name_or_path: str) -> tuple[Any, Any]:
         raise MissingExtra(
             f"{name_or_path} needs more: {reason}; install it with: pip install 'twinpath[dfine]'"
         ) from error
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = _first_line(error)
-        if is_folder:
-            raise UnknownWeightFormat(
-                f"{name_or_path} holds no detector of transformers ({reason})"
-            ) from error
-        raise DownloadFailed(
-            f"cannot load {name_or_path} from the Hugging Face Hub ({reason}); fetch "
-            f"https://huggingface.co/{name_or_path} another way and give its folder: --people dfine=FOLDER"
-        ) from error
+    return network, processor
+
+
+def _check_is_there(name: str) -> None:
+    """Ask once: the Hub's own library tries for minutes where there is no network.
+
+    Raises: DownloadFailed: the Hub cannot be reached, or has no such model.
+    """
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    try:
+        answer = httpx.head(f"{endpoint}/{name}/resolve/main/config.json", timeout=10, follow_redirects=True)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise _not_to_be_had(name, _first_line(error)) from error
+    if answer.status_code in {401, 403, 404}:
+        raise _not_to_be_had(name, f"it has no such model, or not for everybody: HTTP {answer.status_code}")
+
+
+def _not_to_be_had(name: str, reason: str) -> DownloadFailed:
+    return DownloadFailed(
+        f"cannot load {name} from the Hugging Face Hub ({reason}); fetch "
+        f"https://huggingface.co/{name} another way and give its folder: --people dfine=FOLDER"
+    )
+
+
+@contextlib.contextmanager
+def _without_bars(transformers: Any) -> Iterator[None]:
+    bars = transformers.utils.logging
+    had_bars = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
     finally:
         if had_bars:
             bars.enable_progress_bar()
-    return network, processor
 
 
 def _person_of(labels: Mapping[int, str], name: str) -> int:

@@ -17,6 +17,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,12 +33,12 @@ from twinpath.people.choose import make_detector, make_tracker, serves_any_video
 from twinpath.people.file_boxes import NEAREST_S, FileBoxes
 from twinpath.recognize.detections import Detections, PersonSeen, Track
 from twinpath.recognize.results import Prediction
-from twinpath.recognize.smoothing import smooth_scores
+from twinpath.recognize.smoothing import checked_thresholds, smooth_scores
 from twinpath.recognize.timeline import AHEAD_BYTES, LIMITS, check_every
 from twinpath.video.ahead import Ahead, batches
 from twinpath.video.clips import Clip, ClipStream
 from twinpath.video.decode import AtTimes
-from twinpath.video.sampling import Times, keyframe_times
+from twinpath.video.sampling import Times, keyframe_grid, keyframe_times
 from twinpath.zoo.create import input_spec, resolve
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ class Detector:
         self,
         video: str | os.PathLike[str],
         *,
-        people: str | PersonDetector = "auto",
+        people: str | os.PathLike[str] | PersonDetector = "auto",
         tracker: str | Tracker = "iou",
         every_s: float = 1.0,
         min_score: float | NDArray[np.floating] = MIN_SCORE,
@@ -143,8 +144,9 @@ class Detector:
         Args:
             video: A path.
             people: Who finds people: a name of `people.choose.make_detector`, a file with boxes, or your own.
-            tracker: Who follows them: a name of `people.choose.make_tracker`, or your own.
-            every_s: From one keyframe to the next, in seconds.
+            tracker: Who follows them: a name of `people.choose.make_tracker`, or your own, which remembers
+                who it saw: make one for each video.
+            every_s: From one keyframe to the next, in seconds. Where pictures come slower, each is one.
             min_score: From which on an action counts, one for all or (C,) one for each.
             min_person_score: From which on a person counts; None: the person detector's own.
             smooth_s: An action's scores are averaged along a track, with weights that fall to 0 so many
@@ -155,16 +157,19 @@ class Detector:
             UsageError: An argument makes no sense, or the person detector cannot be had here.
             LimitExceeded: The file would cost too much.
         """
-        check_every(every_s)
+        check_every(every_s, what="a keyframe")
+        thresholds = checked_thresholds(min_score, self.labels)
         if not 0 <= smooth_s < np.inf:
             raise UsageError(f"smoothing over {smooth_s:g} s makes no sense; give seconds from 0")
         path = Path(video)
-        with ClipStream(path, self._clip_at, span_s=every_s, every_s=every_s, limits=LIMITS) as stream:
+        starts = partial(keyframe_grid, every_s=every_s)
+        with ClipStream(path, self._clip_at, span_s=every_s, starts=starts, limits=LIMITS) as stream:
             # The picture's size is known from the first clip on; so is who looks for people in it.
-            seen = _Seen(self, path, every_s, people, tracker, min_person_score)
+            found_by = os.fspath(people) if isinstance(people, os.PathLike) else people
+            seen = _Seen(self, path, every_s, found_by, tracker, min_person_score)
             with Ahead(stream, size_bytes=lambda clip: clip.frames.nbytes, most_bytes=AHEAD_BYTES) as ahead:
                 seen.all_of(ahead, len(stream), progress)
-            return seen.detections(os.fspath(video), stream, min_score, smooth_s)
+            return seen.detections(os.fspath(video), stream, thresholds, smooth_s)
 
     def finder(
         self, name: str, video: Path | None, *, width_px: int, height_px: int, min_score: float | None
@@ -211,7 +216,8 @@ class LiveDetector:
         *,
         min_score: float | NDArray[np.floating] = MIN_SCORE,
     ) -> None:
-        self._detector, self._people, self._tracker, self._min_score = detector, people, tracker, min_score
+        self._detector, self._people, self._tracker = detector, people, tracker
+        self._min_score = checked_thresholds(min_score, detector.labels)
 
     def __call__(self, clip_THWC: NDArray[np.uint8], time_s: float) -> tuple[Track, ...]:
         """The people in the clip's middle picture, at a time in seconds: tracks of one keyframe each."""
@@ -287,7 +293,7 @@ class _Seen:
             self._keyframes.append(Keyframe(time_s, people, numbers, scores))
 
     def detections(
-        self, video: str, stream: ClipStream, min_score: float | NDArray[np.floating], smooth_s: float
+        self, video: str, stream: ClipStream, min_score: NDArray[np.float64], smooth_s: float
     ) -> Detections:
         owner, (width, height) = self._owner, self._size_px
         of_model = [SYNTHETIC_WARNING] if owner.dataset == "synthetic" else []

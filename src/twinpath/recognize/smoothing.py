@@ -47,6 +47,28 @@ def smooth_scores(
     return smoothed
 
 
+def checked_thresholds(
+    min_score: float | Sequence[float] | NDArray[np.floating], labels: Sequence[str]
+) -> NDArray[np.float64]:
+    """The lowest score at which each label counts, as a program gave it.
+
+    Args:
+        min_score: A score from 0 to 1 for all labels, or (C,) one for each; there more than 1 means never.
+        labels: C names.
+    Returns:
+        (C,).
+    Raises:
+        UsageError: No numbers from 0 to 1, or not as many as labels.
+    """
+    given = np.asarray(min_score)
+    most = np.inf if given.ndim else 1
+    if given.dtype.kind not in "iuf" or not ((given >= 0) & (given <= most)).all():  # NaN compares as False
+        raise UsageError(f"min_score {min_score!r} makes no sense; give a number from 0 to 1, or one a label")
+    if given.shape not in ((), (len(labels),)):
+        raise UsageError(f"min_score has the shape {given.shape}; give one number, or {len(labels)}")
+    return np.array(np.broadcast_to(given, (len(labels),)), dtype=np.float64)
+
+
 def parse_thresholds(text: str, labels: Sequence[str], *, default: float) -> NDArray[np.float64]:
     """The lowest score at which each label counts, as a user wrote it.
 
@@ -106,6 +128,8 @@ def read_thresholds(path: Path, labels: Sequence[str], *, default: float) -> NDA
             _add(for_label, index, row[1], labels)
         except UsageError as error:
             raise ConfigError(f"{show(path)}:{line}: {error}") from error
+    if not for_label:
+        raise ConfigError(f"{show(path)}: no label has a score in it; a line is: label,score")
     return _thresholds(for_label, labels, default=default)
 
 

@@ -100,10 +100,10 @@ def score_windows(
         return gathered.so_far(complete=True)
 
 
-def check_every(every_s: float) -> None:
-    """Raises: UsageError: no distance for windows to lie apart."""
+def check_every(every_s: float, *, what: str = "a window") -> None:
+    """Raises: UsageError: no distance for windows, or whatever else, to lie apart."""
     if not MIN_EVERY_S <= every_s < math.inf:
-        raise UsageError(f"a window every {every_s:g} s makes no sense; give at least {MIN_EVERY_S} s")
+        raise UsageError(f"{what} every {every_s:g} s makes no sense; give at least {MIN_EVERY_S} s")
 
 
 class _Gathered:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from PIL import Image
 
 from twinpath.atomic import atomic_path
 from twinpath.errors import UsageError
-from twinpath.recognize.detections import BoxPx, Detections, PersonSeen, Track
+from twinpath.recognize.detections import BoxPx, Detections, PersonSeen
 from twinpath.render.people import Hud, PeoplePainter, ShownPerson
 from twinpath.video.ahead import Ahead
 from twinpath.video.decode import AtTimes, FrameStream, read_frames
@@ -36,8 +36,8 @@ _SHEET_MOST = 9
 _SHEET_WIDTH_PX = 480  # of one picture
 _SHEET_GAP_PX = 6
 
-_MOST_GAP = 2.1  # keyframe distances between which a person moves evenly: two, and a little for rounding
-_HOLD = 0.5  # keyframe distances that a person stays before the first and after the last sight
+_MOST_GAP = 2  # keyframes between two sights over which a person moves evenly
+_HOLD = 0.5  # keyframe distances that a person stays before the first and after the last keyframe
 _WAITING_BYTES = 1 << 26  # of pictures decoded ahead
 _LEAST_STEP_S = 1e-4  # damaged files give pictures of one time; the container wants increasing ones
 _CRF, _PRESET = 20, "veryfast"
@@ -137,27 +137,32 @@ class PeopleOverTime:
     def __init__(self, detections: Detections, *, size_px: tuple[int, int]) -> None:
         self._tracks = [track for track in detections.tracks if track.seen]
         self._times_s = [[seen.time_s for seen in track.seen] for track in self._tracks]
-        self._most_gap_s = _MOST_GAP * detections.every_s
-        self._hold_s = _HOLD * detections.every_s
-        self._begins_s = np.array([times_s[0] - self._hold_s for times_s in self._times_s])
-        self._ends_s = np.array([times_s[-1] + self._hold_s for times_s in self._times_s])
+        keyframes_s = np.unique(np.concatenate([detections.keyframes_s, *self._times_s]))
+        self._keyframes = [np.searchsorted(keyframes_s, times_s) for times_s in self._times_s]
+        halfway_s = (keyframes_s[1:] + keyframes_s[:-1]) / 2
+        hold_s = _HOLD * detections.every_s
+        self._from_s = np.concatenate([keyframes_s[:1] - hold_s, halfway_s])
+        self._until_s = np.concatenate([halfway_s, keyframes_s[-1:] + hold_s])
+        self._begins_s = np.array([self._from_s[numbers[0]] for numbers in self._keyframes])
+        self._ends_s = np.array([self._until_s[numbers[-1]] for numbers in self._keyframes])
         self._scale = (size_px[1] / detections.width_px, size_px[0] / detections.height_px) * 2
 
     def at(self, time_s: float) -> list[ShownPerson]:
         """The people at a time in seconds since the first picture, by track."""
         candidates = np.flatnonzero((self._begins_s <= time_s) & (time_s <= self._ends_s))
-        people = (self._person(self._tracks[i], self._times_s[i], time_s) for i in candidates)
+        people = (self._person(i, time_s) for i in candidates.tolist())
         return [person for person in people if person is not None]
 
-    def _person(self, track: Track, times_s: Sequence[float], time_s: float) -> ShownPerson | None:
+    def _person(self, index: int, time_s: float) -> ShownPerson | None:
         """None: in a gap too long to guess where the person was."""
+        track, times_s, keyframes = self._tracks[index], self._times_s[index], self._keyframes[index]
         following = bisect.bisect_right(times_s, time_s)
-        before = track.seen[max(following - 1, 0)]
-        after = track.seen[min(following, len(times_s) - 1)]
-        nearest = min(before, after, key=lambda seen: abs(seen.time_s - time_s))
-        if after.time_s - before.time_s <= self._most_gap_s:
-            box = _between(before, after, time_s)
-        elif abs(nearest.time_s - time_s) <= self._hold_s:
+        before, after = max(following - 1, 0), min(following, len(times_s) - 1)
+        near = min(before, after, key=lambda i: abs(times_s[i] - time_s))
+        nearest = track.seen[near]
+        if keyframes[after] - keyframes[before] <= _MOST_GAP:
+            box = _between(track.seen[before], track.seen[after], time_s)
+        elif self._from_s[keyframes[near]] <= time_s <= self._until_s[keyframes[near]]:
             box = nearest.box_xyxy_px
         else:
             return None

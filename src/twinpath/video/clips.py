@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -60,6 +61,7 @@ class ClipStream:
         *,
         span_s: float,
         every_s: float | None = None,
+        starts: Callable[[Times, float], Times] | None = None,
         start_s: float = 0.0,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
@@ -70,6 +72,8 @@ class ClipStream:
             select: The frames of the clip that begins at some time.
             span_s: Length of a clip in seconds.
             every_s: From the start of one clip to that of the next; None: `span_s`.
+            starts: In place of `every_s`: from the times of all frames and the video's end to where clips
+                start, increasing.
             start_s: Leave out the clips that begin before it. The others are those of the whole video;
                 decoding begins at the keyframe before the first of them.
             limits: What it may cost; `max_seconds` includes what the caller does between two clips.
@@ -98,8 +102,9 @@ class ClipStream:
         self.end_s = self._plan.end_s
         if self.end_s <= self._plan.times_s[-1]:  # the file does not say how long its frames last
             self.end_s = float(self._plan.times_s[-1]) + self._frame_s
-        all_starts_s = _starts_s(self._plan.times_s, self.end_s, span_s=span_s, every_s=every_s)
-        self._starts_s = [s for s in all_starts_s if s >= start_s]
+        if starts is None:
+            starts = partial(_starts_s, span_s=span_s, every_s=every_s)
+        self._starts_s = [s for s in starts(self._plan.times_s, self.end_s).tolist() if s >= start_s]
         self._picks = [select(s).pick(self._plan.times_s) for s in self._starts_s]
         self._decoding = DecodePass(self._source, plan=self._plan, budget=self._budget, strict=False)
         self._convert = RgbConverter()
@@ -180,7 +185,7 @@ class ClipStream:
         return Clip(start_s, end_s, np.stack([held[i][1] for i in picks.tolist()]))
 
 
-def _starts_s(times_s: Times, end_s: float, *, span_s: float, every_s: float) -> list[float]:
+def _starts_s(times_s: Times, end_s: float, *, span_s: float, every_s: float) -> Times:
     """Starts of the clips that hold a frame; counted from the frames, since a file may claim any length."""
     last = max(math.ceil((end_s - TIME_TOLERANCE_S - span_s) / every_s), 0)
     newest = np.floor((times_s + TIME_TOLERANCE_S) / every_s)  # of the clips that begin before a frame
@@ -190,5 +195,5 @@ def _starts_s(times_s: Times, end_s: float, *, span_s: float, every_s: float) ->
     ends_s = starts_s + span_s
     frames = np.searchsorted(times_s, ends_s - TIME_TOLERANCE_S)
     frames -= np.searchsorted(times_s, starts_s - TIME_TOLERANCE_S)
-    found: list[float] = starts_s[frames > 0].tolist()
-    return found or [0.0]
+    found: Times = starts_s[frames > 0]
+    return found if len(found) else np.zeros(1)

@@ -112,6 +112,27 @@ def keyframe_times(keyframe_s: float, *, num_frames: int, sampling_rate: float) 
     return np.asarray(keyframe_s + steps / TARGET_FPS, dtype=np.float64)
 
 
+def keyframe_grid(pts_s: npt.ArrayLike, end_s: float, *, every_s: float) -> Times:
+    """Where to look at a video: at 0, `every_s`, 2 * `every_s` …, and no picture twice.
+
+    A picture that comes `every_s` or more after the one before is looked at in any case, at its own time.
+
+    Args:
+        pts_s: (N,) presentation times in seconds, increasing.
+        end_s: When the video ends.
+        every_s: From one time to the next.
+    Returns:
+        (K,) seconds, increasing, all before `end_s`.
+    """
+    times_s = np.asarray(pts_s, dtype=np.float64)
+    numbers = np.ceil((times_s - TIME_TOLERANCE_S) / every_s)  # of the first grid time that shows a picture
+    numbers, first = np.unique(np.maximum(numbers, 0), return_index=True)
+    waited_s = np.diff(times_s, prepend=times_s[:1])[first]
+    found_s = np.where(waited_s >= every_s - TIME_TOLERANCE_S, times_s[first], numbers * every_s)
+    grid_s: Times = found_s[found_s < end_s - TIME_TOLERANCE_S]
+    return grid_s
+
+
 def temporal_view_indices(
     *,
     video_frames: int,

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import torch
@@ -129,3 +130,23 @@ def test_a_name_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         TransformersDetector("nobody/no-such-detector")
     assert "https://huggingface.co/nobody/no-such-detector" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [404, None])
+def test_a_name_that_cannot_be_had_is_asked_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], status: int | None
+) -> None:
+    """No minutes of retries and no lines of another library: one error, at once."""
+    asked = []
+
+    def head(url: str, **_: object) -> httpx.Response:
+        asked.append(url)
+        if status is None:
+            raise httpx.ConnectError("nobody there")
+        return httpx.Response(status)
+
+    monkeypatch.setattr(httpx, "head", head)
+    with pytest.raises(DownloadFailed, match="nobody there" if status is None else "HTTP 404"):
+        TransformersDetector("nobody/no-such-detector")
+    assert asked == ["https://huggingface.co/nobody/no-such-detector/resolve/main/config.json"]
+    assert capfd.readouterr().err == ""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from twinpath.errors import NotAVideo, UsageError
 from twinpath.models.registry import architecture
 from twinpath.people.base import People, Picture
 from twinpath.recognize.detect import Keyframe, tracks_of
+from twinpath.render.annotate import PeopleOverTime
+from twinpath.video.probe import frame_times
 from twinpath.video.writer import VideoWriter
 from twinpath.weights.load import save_weights
 
@@ -109,6 +113,20 @@ def test_nobody_there(detect: Detector, brighter: Path) -> None:
     assert len(found.keyframes_s) == 3
 
 
+def test_every_picture_of_a_slow_video_is_looked_at(detect: Detector, tmp_path: Path) -> None:
+    """A time-lapse with less than a picture a second: each is looked at once, at its own time."""
+    with VideoWriter(tmp_path / "slow.mp4", width=64, height=48, fps=30) as writer:
+        for k in range(6):
+            writer.write(np.full((48, 64, 3), 40 * k, dtype=np.uint8), time_s=3.4 * k)
+    given = Given([[10, 10, 30, 40]])
+    found = detect(tmp_path / "slow.mp4", people=given, min_score=0.0)
+    assert given.times_s == pytest.approx([0, 3.4, 6.8, 10.2, 13.6, 17.0], abs=0.01)
+    assert given.levels == pytest.approx([0, 40, 80, 120, 160, 200], abs=4)
+    assert sum(len(track.seen) for track in found.tracks) == 6
+    shown = PeopleOverTime(found, size_px=(48, 64))
+    assert all(len(shown.at(time_s)) == 1 for time_s in frame_times(tmp_path / "slow.mp4"))
+
+
 @pytest.mark.parametrize(("second", "is_told"), [(902, True), (3, True), (2, False)])
 def test_boxes_with_another_clock_are_told(
     detect: Detector, brighter: Path, tmp_path: Path, second: int, is_told: bool
@@ -142,10 +160,37 @@ def test_true_boxes_of_a_scene(detect: Detector, tmp_path: Path) -> None:
             assert seen.box_xyxy_px == pytest.approx(true["box_xyxy_px"], abs=1.5)
 
 
+def test_several_threads_may_share_a_detector(detect: Detector, brighter: Path) -> None:
+    """As a server's: nothing of one call is lost or swapped for another's."""
+    boxes = [[[10 * i, 5, 10 * i + 40, 80]] for i in range(4)]
+    alone = [detect(brighter, people=Given(box), every_s=0.2, min_score=0.0).tracks for box in boxes]
+    with ThreadPoolExecutor(4) as pool:
+        answers = pool.map(
+            lambda box: detect(brighter, people=Given(box), every_s=0.2, min_score=0.0).tracks, boxes
+        )
+        assert list(answers) == alone
+
+
+def test_boxes_may_be_a_path(detect: Detector, brighter: Path, tmp_path: Path) -> None:
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("brighter,0001,0.1,0.1,0.5,0.9,,0.9\n")
+    assert detect(brighter, people=boxes).tracks == detect(brighter, people=str(boxes)).tracks
+
+
+@pytest.mark.parametrize("min_score", [np.zeros(3), float("nan"), 2, "0.5", [[0.5]], None])
+def test_scores_that_make_no_sense_are_said_before_any_work(
+    detect: Detector, brighter: Path, min_score: Any
+) -> None:
+    given = Given([[10, 10, 30, 40]])
+    with pytest.raises(UsageError, match="min_score"):
+        detect(brighter, people=given, min_score=min_score)
+    assert given.times_s == []
+
+
 def test_what_makes_no_sense(detect: Detector, weights: Path, brighter: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="classifies whole clips"):
         Detector("slowfast_tiny.synthetic")
-    with pytest.raises(UsageError, match="every 0 s makes no sense"):
+    with pytest.raises(UsageError, match="a keyframe every 0 s makes no sense"):
         detect(brighter, people="whole", every_s=0)
     with pytest.raises(UsageError, match="smoothing over -1 s"):
         detect(brighter, people="whole", smooth_s=-1)

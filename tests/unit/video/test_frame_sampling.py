@@ -10,6 +10,7 @@ from twinpath.errors import NoFrames
 from twinpath.video.sampling import (
     clip_span_s,
     frame_indices,
+    keyframe_grid,
     linspace_indices,
     on_screen_indices,
     spatial_crops,
@@ -116,3 +117,21 @@ def test_views_cover_the_video():
     assert [start for start, _ in view_spans(10.0, span_s=2.0, num_views=4)] == [0, 2, 4, 6]
     assert view_spans(10.0, span_s=2.0, num_views=1, use_offset=True) == [(4.0, 2.0)]
     assert view_spans(1.0, span_s=2.0, num_views=2) == [(0.0, 2.0), (0.0, 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("pts_s", "end_s", "every_s", "expected"),
+    [
+        (np.arange(72) / 30, 2.4, 1.0, [0, 1, 2]),
+        (np.arange(60) / 30, 2.0, 0.5, [0, 0.5, 1, 1.5]),
+        (np.arange(6) * 3.4, 20.0, 1.0, [0, 3.4, 6.8, 10.2, 13.6, 17.0]),  # a time-lapse: each picture
+        (np.arange(10) / 30, 10 / 30, 0.013, np.arange(10) / 30),  # nearer than frames: each once
+        ([0, 0.1, 0.2, 0.3, 3.7, 3.8, 6.4, 6.5, 9.9], 10.0, 1.0, [0, 1, 3.7, 6.4, 9.9]),
+        ([0.0], 0.04, 1.0, [0]),
+    ],
+)
+def test_keyframes_lie_where_there_are_new_pictures(pts_s, end_s, every_s, expected):
+    times_s = keyframe_grid(pts_s, end_s, every_s=every_s)
+    assert times_s == pytest.approx(np.asarray(expected, dtype=float))
+    shown = on_screen_indices(pts_s, times_s)
+    assert len(set(shown.tolist())) == len(shown), "no picture twice"
