@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from twinpath.engine.base import EngineWish
     from twinpath.errors import TwinpathError
-    from twinpath.recognize.detect import Detector
+    from twinpath.recognize.detect import Detector, Keyframe
     from twinpath.recognize.detections import Detections
 
 ENDINGS = {"json": "json", "csv": "ava.csv", "xml": "cvat.xml", "mp4": "mp4", "png": "png"}
@@ -40,6 +40,7 @@ class _Job:
     """What is wanted of every video.
 
     Attributes:
+        resume: Go on from what earlier runs left.
         asked: All that decides what comes out, as plain values.
     """
 
@@ -52,7 +53,13 @@ class _Job:
     kinds: tuple[str, ...]
     labels: int
     hud: bool
+    resume: bool
     asked: dict[str, Any]
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether a later run may go on in the middle of a video."""
+        return "json" in self.kinds and self.people != "motion"  # which has seen the pictures before
 
 
 @dataclass
@@ -116,7 +123,7 @@ def detect(
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Leave videos whose files an earlier run made, asked for the same; do the rest."
+            "--resume", help="Go on where an earlier run stopped; leave finished videos as they are."
         ),
     ] = False,
     device: Device = "auto",
@@ -129,8 +136,7 @@ def detect(
 ) -> None:
     """Tell who does what, where and when in videos.
 
-    Writes annotated videos, and files for programs and for correction by hand. In a batch that was stopped,
-    --resume does what is missing.
+    Writes annotated videos, and files for programs and for correction by hand. After Ctrl-C --resume goes on.
     """
     from twinpath.cli.outputs import check_folder, checked_kinds, output_names
     from twinpath.engine.base import EngineWish
@@ -150,7 +156,9 @@ def detect(
     _keep_sources(bases, kinds)
     asked = _asked(model, weights, people, thresholds, tracker=tracker, every_s=every, smooth_s=smooth)
     asked |= {"min_person_score": min_person_score, "labels": labels, "hud": hud}
-    job = _Job(people, tracker, every, thresholds, min_person_score, smooth, kinds, labels, hud, asked)
+    job = _Job(
+        people, tracker, every, thresholds, min_person_score, smooth, kinds, labels, hud, resume, asked
+    )
     _check_finders(job, paths)
     kept = frozenset(path for path, base in bases.items() if resume and _is_done(job, path, base))
     detector = None if len(kept) == len(bases) else _load(model, weights, wish)
@@ -323,9 +331,7 @@ def _stopped(job: _Job, stop: BaseException, *, finished: int, total: int) -> Tw
     kind, verb = (
         (Interrupted, "stopped") if isinstance(stop, KeyboardInterrupt) else (Terminated, "terminated")
     )
-    if total == 1:
-        return kind(f"{verb} before the video was done; a file that was begun is not there")
-    rest = "; the same command with --resume does the rest" if "json" in job.kinds else ""
+    rest = "; the same command with --resume goes on" if "json" in job.kinds else ""
     return kind(f"{verb} with {finished} of {total} videos finished{rest}")
 
 
@@ -338,21 +344,50 @@ def _one(
     began_s = time.perf_counter()
     done = _Done(path)
     try:
-        done.found = detector(
-            path,
-            people=job.people,
-            tracker=job.tracker,
-            every_s=job.every_s,
-            min_score=job.min_score,
-            min_person_score=job.min_person_score,
-            smooth_s=job.smooth_s,
-            progress=progress,
-        )
+        done.found = _detect(job, detector, path, base, progress)
         done.warnings = _once([*done.found.warnings, *_write(job, done, base)])
-    except (InputError, LimitExceeded, OSError) as error:
+    except OSError as error:
         done.error = error
+    except (InputError, LimitExceeded) as error:
+        done.error = error
+        _unfinished(base).unlink(missing_ok=True)
+    else:
+        _unfinished(base).unlink(missing_ok=True)
     done.took_s = time.perf_counter() - began_s
     return done
+
+
+def _unfinished(base: Path) -> Path:
+    from twinpath.cli.outputs import file_of
+
+    return file_of(base, "unfinished.npz")
+
+
+def _detect(
+    job: _Job, detector: Detector, path: Path, base: Path, progress: Callable[[int, int], None]
+) -> Detections:
+    """Look at a video, from where an earlier run was stopped; leave what a later one may go on from."""
+    from twinpath.recognize.detection_files import origin_of
+    from twinpath.recognize.unfinished import load_unfinished, save_unfinished
+
+    origin, place = origin_of(path, job.asked), _unfinished(base)
+
+    def keep(keyframes: Sequence[Keyframe]) -> None:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        save_unfinished(keyframes, place, origin)
+
+    return detector(
+        path,
+        people=job.people,
+        tracker=job.tracker,
+        every_s=job.every_s,
+        min_score=job.min_score,
+        min_person_score=job.min_person_score,
+        smooth_s=job.smooth_s,
+        before=load_unfinished(place, origin) if job.resume and job.can_go_on else (),
+        keep=keep if job.can_go_on else None,
+        progress=progress,
+    )
 
 
 def _once(warnings: list[str]) -> tuple[str, ...]:

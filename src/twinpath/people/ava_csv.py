@@ -3,13 +3,15 @@
     1j20qq1JyX4,0902,0.002,0.118,0.714,0.977,12,1           annotations: an action from 1, and who does it
     1j20qq1JyX4,0902,0.002,0.118,0.714,0.977,,0.996382      predicted boxes: no action, and a score
 
-A person with several actions has a row for each. Source: https://research.google.com/ava/download.html
+A person with several actions has a row for each; any number from 1 will do for an action.
+Source: https://research.google.com/ava/download.html
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,10 @@ from twinpath.people.sightings import (
 )
 
 _SHARE_TOLERANCE = 1e-6
+_ACTION = re.compile(r"0*[1-9][0-9]*")
+_PERSON_NUMBER = re.compile(r"[0-9]{1,18}")
+_NUMBERS = ("second", "x1", "y1", "x2", "y2")
+_NO_HEADER = "; AVA files have no header"
 
 
 @dataclass(frozen=True)
@@ -43,12 +49,16 @@ def read_ava(text: str, where: str, *, video: Path) -> BoxFile:
     reader = csv.reader(io.StringIO(text, newline=""))
     try:
         for columns in reader:
-            if any(columns):
+            if any(column.strip() for column in columns):
                 lines.setdefault(columns[0].strip(), []).append((reader.line_num, columns))
     except csv.Error as error:
         raise InputError(f"{where}:{reader.line_num}: {error}") from error
+    for (number, columns), *_ in lines.values():
+        if _is_header(columns):  # which would pass for a row of another video
+            raise InputError(f"{where}:{number}: {_no_number('second', columns[1])}{_NO_HEADER}")
     # Rows of other videos are not looked at: AVA's own files have a million of them.
-    rows = [_ava_row(c, n, f"{where}:{n}") for n, c in lines[chosen_video(lines, video, where)]]
+    name = chosen_video(lines, video, where)
+    rows = [_ava_row(c, n, f"{where}:{n}") for n, c in lines[name]]
     first_at: dict[tuple[object, ...], int] = {}
     for row in rows:
         first = first_at.setdefault((row.time_s, row.box, row.action, row.last), row.line)
@@ -59,18 +69,19 @@ def read_ava(text: str, where: str, *, video: Path) -> BoxFile:
     for row, (track, score) in zip(rows, people, strict=True):  # a row for each action, the box repeated
         key = (row.time_s, row.box, track)
         best[key] = max(score, best.get(key, 0.0))
-    return gathered([Sighting(time_s, box, score, track) for (time_s, box, track), score in best.items()])
+    sightings = [Sighting(time_s, box, score, track) for (time_s, box, track), score in best.items()]
+    return gathered(sightings, video=name)
 
 
 def _ava_row(columns: list[str], line: int, where: str) -> _AvaRow:
     if not 6 <= len(columns) <= 8:
         raise InputError(f"{where}: {len(columns)} columns, not the 6 to 8 of video,second,x1,y1,x2,y2,…")
     numbers = []
-    for name, column in zip(("second", "x1", "y1", "x2", "y2"), columns[1:6], strict=True):
+    for name, column in zip(_NUMBERS, columns[1:6], strict=True):
         number = _float_or_none(column)
         if number is None:
-            hint = "; AVA files have no header" if line == 1 and name == "second" else ""
-            raise InputError(f"{where}: {name} is {column!r}, not a number{hint}")
+            hint = _NO_HEADER if _is_header(columns) else ""
+            raise InputError(f"{where}: {_no_number(name, column)}{hint}")
         numbers.append(number)
     time_s, box = numbers[0], (numbers[1], numbers[2], numbers[3], numbers[4])
     if time_s < 0:
@@ -81,17 +92,30 @@ def _ava_row(columns: list[str], line: int, where: str) -> _AvaRow:
     if problem:
         raise InputError(f"{where}: {problem}")
     action, last = (*(column.strip() for column in columns[6:]), "", "")[:2]
+    if action and not _ACTION.fullmatch(action):
+        raise InputError(f"{where}: action is {action!r}, not a whole number from 1")
     return _AvaRow(line, round(time_s, TIME_DIGITS), box, action, last)
+
+
+def _is_header(columns: list[str]) -> bool:
+    """Whether a row names what other rows hold."""
+    words = [column for column in columns[1:6] if column.strip() and _float_or_none(column) is None]
+    return len(words) == len(_NUMBERS)
+
+
+def _no_number(name: str, column: str) -> str:
+    return f"{name} is {column!r}, not a number"
 
 
 def _people_of_rows(rows: Sequence[_AvaRow], where: str) -> list[tuple[int | None, float]]:
     """Who each row's person is, and the score: what the last column means is told by all of its values."""
     given = {row.last for row in rows if row.last}
     clash = _clash(rows)
-    if not any(text.isdecimal() and int(text) > 1 for text in given) and (clash or not given <= {"0", "1"}):
+    is_numbered = any(_PERSON_NUMBER.fullmatch(text) and int(text) > 1 for text in given)
+    if not is_numbered and (clash or not given <= {"0", "1"}):
         return [(None, _score_of(row, where)) for row in rows]
     for row in rows:
-        if row.last and not row.last.isdecimal():
+        if row.last and not _PERSON_NUMBER.fullmatch(row.last):
             raise InputError(f"{where}:{row.line}: {row.last!r} is no person's number, as other rows have")
     if clash:
         line, first = clash
@@ -117,7 +141,9 @@ def _clash(rows: Sequence[_AvaRow]) -> tuple[int, int] | None:
 
 
 def _float_or_none(text: str) -> float | None:
-    """A finite number, or None."""
+    """A finite number, or None; Python's own 1_000 is none."""
+    if "_" in text:
+        return None
     try:
         number = float(text)
     except ValueError:

@@ -6,7 +6,8 @@ COCO results       [{"image_id" or "time_s", "bbox", "score"}]             see `
 Twinpath           {"tracks": [{"seen": [{"time_s", "box_xyxy_px"}]}]}     what `twinpath detect` writes
 synthetic world    {"people": [{"boxes": [{"time_s", "box_xyxy_px"}]}]}    a line for each video
 
-The last two may hold several videos, as lines or as a list; the video is chosen by its name without suffix.
+The last two may hold several videos, as lines or as a list. Whose boxes are taken from a file of several, of
+any format: see `chosen_video`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from twinpath.people.sightings import (
     Sighting,
     chosen_video,
     gathered,
+    other_shape,
     shares_of,
     size_of,
 )
@@ -38,8 +40,11 @@ def read_boxes(path: Path, *, video: Path, width_px: int, height_px: int) -> Box
 
     Args:
         path: AVA CSV, COCO JSON, or what Twinpath writes; UTF-8, with any line ends, with or without BOM.
-        video: Whose boxes: found by its name without suffix; a file of a single video is taken as it is.
+        video: Whose boxes: found by its path, see `chosen_video`. A file of a single video is taken as it is,
+            whatever that is called: `BoxFile.video`.
         width_px, height_px: Of its pictures as displayed, for boxes in pixels where the file gives no size.
+            A size in the file may be another one, which is scaled; if it is of another shape the boxes are
+            stretched, see `BoxFile.other_shape_px`.
     Raises:
         NotAFile: Missing, or a folder, a pipe, a device.
         InputError: One line that says the file, the line or entry, and what is wrong there.
@@ -76,8 +81,10 @@ def _read_json(text: str, where: str, *, video: Path, size_px: tuple[float, floa
     is_list = isinstance(root.value, list)
     if not is_list and root.find("annotations"):
         return read_coco(root, where, video=video, size_px=size_px)
-    entries = root.each() if is_list else [root]
-    if entries and all(entry.find("tracks") or entry.find("people") for entry in entries):
+    entries = [entry for entry in root.each() if not _is_failure(entry)] if is_list else [root]
+    if root.value and not entries:
+        raise InputError(f"{where} tells of no video, only that some could not be used")
+    if entries and all(entry.has("tracks") or entry.has("people") for entry in entries):
         return _read_twinpath(entries, where, video=video, size_px=size_px)
     if is_list:
         return read_results(entries, where, video=video, size_px=size_px)
@@ -85,6 +92,11 @@ def _read_json(text: str, where: str, *, video: Path, size_px: tuple[float, floa
     raise root.error(
         f"an object with {keys}, but neither 'annotations' (COCO) nor 'tracks' (twinpath detect)"
     )
+
+
+def _is_failure(entry: Node) -> bool:
+    """A line of `twinpath detect --json` for a video that could not be used."""
+    return isinstance(entry.value, dict) and entry.has("video") and entry.has("error")
 
 
 def _parsed(text: str, where: str) -> Node:
@@ -111,15 +123,18 @@ def _read_twinpath(
     entries: Sequence[Node], where: str, *, video: Path, size_px: tuple[float, float]
 ) -> BoxFile:
     """What `twinpath detect` writes, and the truth of synthetic clips."""
-    names = [entry["video"].text() if entry.find("video") else "" for entry in entries]
-    entry = entries[names.index(chosen_video(names, video, where))]
-    size_px = size_of(entry, size_px)
-    tracks_key, number_key, seen_key = (
-        ("tracks", "number", "seen") if entry.find("tracks") else ("people", "track", "boxes")
-    )
+    by_name = _by_video(entries)
+    name = chosen_video(by_name, video, where)
+    entry = by_name[name]
+    measured_px = size_of(entry, size_px)
+    tracks_key, number_key, seen_key = _keys_of(entry)
     sightings = []
+    numbers: set[int | str] = set()
     for track in entry[tracks_key].each():
         number = track[number_key].name_or_number()
+        if number in numbers:
+            raise track.error(f"track {number} is there twice")
+        numbers.add(number)
         known: set[float] = set()
         for seen in track[seen_key].each():
             time_s = round(seen["time_s"].number(at_least=0), TIME_DIGITS)
@@ -130,10 +145,39 @@ def _read_twinpath(
             sightings.append(
                 Sighting(
                     time_s,
-                    shares_of(seen["box_xyxy_px"], seen["box_xyxy_px"].numbers(4), size_px),
+                    shares_of(seen["box_xyxy_px"], seen["box_xyxy_px"].numbers(4), measured_px),
                     score.number(at_least=0, at_most=1) if score else 1.0,
                     number,
                 )
             )
     keyframes = entry.find("keyframes_s")
-    return gathered(sightings, [k.number(at_least=0) for k in keyframes.each()] if keyframes else ())
+    return gathered(
+        sightings,
+        [k.number(at_least=0) for k in keyframes.each()] if keyframes else (),
+        video=name,
+        other_shape_px=other_shape(measured_px, size_px) if sightings else None,
+    )
+
+
+def _by_video(entries: Sequence[Node]) -> dict[str, Node]:
+    """Entries by the name of their video; a single one need not have a name."""
+    if len(entries) == 1 and not entries[0].find("video"):
+        return {"": entries[0]}
+    by_name: dict[str, Node] = {}
+    for entry in entries:
+        name = entry["video"].text()
+        if name in by_name:
+            raise entry.error(f"video {name!r} is there twice")
+        by_name[name] = entry
+    return by_name
+
+
+def _keys_of(entry: Node) -> tuple[str, str, str]:
+    """What an entry calls its list of tracks, and in each the number and the boxes."""
+    people = entry.find("people")
+    # What `twinpath detect` writes has "people" too: the name of what found them.
+    is_truth = not entry.has("tracks") and not (people and isinstance(people.value, str))
+    keys = ("people", "track", "boxes") if is_truth else ("tracks", "number", "seen")
+    if entry.has(keys[0]) and not entry.find(keys[0]):
+        raise entry.error(f"{keys[0]!r} is null; it must be a list of tracks")
+    return keys

@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from twinpath.people.base import People
 
 MAX_PEOPLE = 300  # in one picture; a network that scores each box would be busy for minutes with more
+# Nobody can be recognised in less. And our files round boxes, to 0.01 px or 0.00001 of the picture (0.08 px
+# of 8K): each must keep a width and a height, since an answer is read again with `--people`.
+MIN_SIDE_PX = 0.5
 
 Boxes = NDArray[np.floating[Any]]  # (N, 4) x1, y1, x2, y2
 
@@ -32,13 +35,14 @@ def people_in(
         min_score: What scores less is left out.
         numbers: (N,) who each is, where the detector knows.
     Returns:
-        Boxes with x2 > x1 and y2 > y1; those that are empty inside the picture, or no numbers, are left out.
+        Boxes at least `MIN_SIDE_PX` wide and high; those of which less lies inside the picture, or that are
+        no numbers, are left out.
     """
     boxes = np.asarray(boxes_xyxy_px, dtype=np.float32).reshape(-1, 4)
     sure = np.asarray(scores, dtype=np.float32).reshape(-1)
     boxes = np.clip(boxes, 0, np.array([width_px, height_px] * 2, dtype=np.float32))
     # A NaN compares as False, so it goes too.
-    kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]) & (sure >= np.float32(min_score))
+    kept = (boxes[:, 2:] - boxes[:, :2] >= MIN_SIDE_PX).all(axis=1) & (sure >= np.float32(min_score))
     order = np.flatnonzero(kept)[np.argsort(-sure[kept], kind="stable")[:MAX_PEOPLE]]
     known = None if numbers is None else np.asarray(numbers, dtype=np.int64)[order]
     return People(boxes[order], np.clip(sure[order], 0, 1), known)

@@ -2,12 +2,13 @@
 
 When a picture was is told by its `time_s`, else by `frame_index` or `frame_id`, which count from 0, else by
 the last digits of its `file_name`, which count from 1 as FFmpeg writes them, unless there is a frame 0.
+People are the category called "person"; where no categories are listed and there are several, number 1.
 Source: https://cocodataset.org/#format-data and #format-results
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from twinpath.errors import InputError
@@ -19,6 +20,7 @@ from twinpath.people.sightings import (
     Sighting,
     chosen_video,
     gathered,
+    other_shape,
     shares_of,
     size_of,
 )
@@ -28,36 +30,40 @@ _COCO_PERSON = 1  # COCO's own number, for lists that do not say what their cate
 
 
 def read_coco(root: Node, where: str, *, video: Path, size_px: tuple[float, float]) -> BoxFile:
-    person = _person_category(root.find("categories"))
-    images = _images_of_video(root, where, video)
+    annotations = root["annotations"].each()
+    people = _people_among(annotations, root.find("categories"), where)
+    name, images = _images_of_video(root, where, video)
     clock = FrameClock(video)
     times_s = dict(zip(images, _times_of(list(images.values()), clock), strict=True))
     known = {image["id"].name_or_number() for image in root["images"].each()}
     found = []
-    for entry in root["annotations"].each():
+    shape = None
+    for entry, is_person in zip(annotations, people, strict=True):
         image_id = entry["image_id"].name_or_number()
         if image_id not in known:
             raise entry["image_id"].error(f"there is no image {image_id!r}")
-        crowd, category = entry.find("iscrowd"), entry.find("category_id")
-        is_person = person is None or category is None or category.name_or_number() == person
+        crowd = entry.find("iscrowd")
         if image_id in images and is_person and not (crowd and crowd.value):
-            size = size_of(images[image_id], size_px)
-            found.append((entry, _coco_sighting(entry, times_s[image_id], size)))
-    return gathered(_once_each(found), times_s.values())
+            measured_px = size_of(images[image_id], size_px)
+            shape = shape or other_shape(measured_px, size_px)
+            found.append((entry, _coco_sighting(entry, times_s[image_id], measured_px)))
+    return gathered(_once_each(found), times_s.values(), video=name, other_shape_px=shape)
 
 
 def read_results(
     entries: Sequence[Node], where: str, *, video: Path, size_px: tuple[float, float]
 ) -> BoxFile:
     """A list of detections as COCO's evaluation takes them, without a list of images."""
-    categories = {c.name_or_number() for c in (entry.find("category_id") for entry in entries) if c}
-    if len(categories) > 1 and _COCO_PERSON not in categories:
-        raise InputError(f"{where}: several category_id, and none is {_COCO_PERSON}, COCO's for a person")
-    if len(categories) > 1:
-        entries = [entry for entry in entries if entry["category_id"].value == _COCO_PERSON]
+    people = _people_among(entries, None, where)
+    by_folder: dict[str, list[Node]] = {}
+    for entry, is_person in zip(entries, people, strict=True):
+        if is_person:
+            by_folder.setdefault(folder_of(entry), []).append(entry)
+    folder = chosen_video(by_folder, video, where) if by_folder else ""
+    entries = by_folder.get(folder, [])
     times_s = _times_of(entries, FrameClock(video))
     found = [(entry, _coco_sighting(entry, t, size_px)) for entry, t in zip(entries, times_s, strict=True)]
-    return gathered(_once_each(found))
+    return gathered(_once_each(found), video=folder)
 
 
 def _once_each(found: Sequence[tuple[Node, Sighting]]) -> list[Sighting]:
@@ -72,24 +78,37 @@ def _once_each(found: Sequence[tuple[Node, Sighting]]) -> list[Sighting]:
     return [s for _, s in found]
 
 
-def _person_category(categories: Node | None) -> int | str | None:
-    """The number of the category that is people; None where the file does not list categories."""
+def _people_among(entries: Sequence[Node], categories: Node | None, where: str) -> list[bool]:
+    """Of each entry, whether it is a person: one without a category is, where that can be told."""
     if categories is None or not categories.each():
-        return None
-    by_name = {c["name"].text().casefold(): c["id"].name_or_number() for c in categories.each()}
-    if _PERSON not in by_name:
-        raise categories.error(f"none of them is called {_PERSON!r}, only {', '.join(list(by_name)[:5])}")
-    return by_name[_PERSON]
+        return _people_by_number(entries, where)
+    name_of = {c["id"].name_or_number(): c["name"].text().casefold() for c in categories.each()}
+    if _PERSON not in name_of.values():
+        only = ", ".join(list(name_of.values())[:5])
+        raise categories.error(f"none of them is called {_PERSON!r}, only {only}")
+    people = []
+    for entry in entries:
+        category = entry.find("category_id")
+        if category and category.name_or_number() not in name_of:
+            raise category.error(f"there is no category {category.value!r}")
+        people.append(category is None or name_of[category.value] == _PERSON)
+    return people
 
 
-def _images_of_video(root: Node, where: str, video: Path) -> dict[int | str, Node]:
-    """The images of one video, by their id: told by `video_id`, or by the folder in `file_name`."""
+def _people_by_number(entries: Sequence[Node], where: str) -> list[bool]:
+    """Where no categories are listed: all are people, or of several categories those with COCO's number."""
+    numbers = {c.name_or_number() for c in (entry.find("category_id") for entry in entries) if c}
+    if len(numbers) <= 1:
+        return [True] * len(entries)
+    if _COCO_PERSON not in numbers:
+        raise InputError(f"{where}: several category_id, and none is {_COCO_PERSON}, COCO's for a person")
+    return [entry["category_id"].value == _COCO_PERSON for entry in entries]
+
+
+def _images_of_video(root: Node, where: str, video: Path) -> tuple[str, dict[int | str, Node]]:
+    """A video's name, and its images by their id: told by `video_id`, or by the folder in `file_name`."""
     images = root["images"].each()
-    listed = root.find("videos")
-    names = {v["id"].value: v["name"].text() for v in listed.each()} if listed else {}
-    name_of: Callable[[Node], str] = (
-        (lambda image: names.get(image["video_id"].name_or_number(), "")) if names else folder_of
-    )
+    names = _names_of_videos(root.find("videos"))
     groups: dict[str, dict[int | str, Node]] = {}
     known: set[int | str] = set()
     for image in images:
@@ -97,8 +116,33 @@ def _images_of_video(root: Node, where: str, video: Path) -> dict[int | str, Nod
         if number in known:
             raise image["id"].error(f"image {number!r} is there twice")
         known.add(number)
-        groups.setdefault(name_of(image), {})[number] = image
-    return groups[chosen_video(groups, video, where)] if groups else {}
+        groups.setdefault(_video_of(image, names), {})[number] = image
+    if not groups:
+        return "", {}
+    name = chosen_video(groups, video, where)
+    return name, groups[name]
+
+
+def _names_of_videos(videos: Node | None) -> dict[int | str, str]:
+    """Names of the videos in a list, by their id; empty where there is no list."""
+    names: dict[int | str, str] = {}
+    for listed in videos.each() if videos else ():
+        number, name = listed["id"].name_or_number(), listed["name"].text()
+        if number in names:
+            raise listed["id"].error(f"video {number!r} is there twice")
+        if name in names.values():
+            raise listed["name"].error(f"video {name!r} is there twice")
+        names[number] = name
+    return names
+
+
+def _video_of(image: Node, names: dict[int | str, str]) -> str:
+    if not names:
+        return folder_of(image)
+    number = image["video_id"].name_or_number()
+    if number not in names:
+        raise image["video_id"].error(f"there is no video {number!r}")
+    return names[number]
 
 
 def _times_of(images: Sequence[Node], clock: FrameClock) -> list[float]:

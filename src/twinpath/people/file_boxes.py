@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from twinpath.people.base import People, Picture
 from twinpath.people.box_formats import read_boxes
 from twinpath.people.boxes import people_in
-from twinpath.people.sightings import Box, Sighting
+from twinpath.people.sightings import Box, Sighting, is_called
 
 NEAREST_S = 0.5  # how far a box may be from the time that is asked for
 _LONGEST_GAP_S = 2.0  # over which a track is interpolated, or two steps of the file where that is more
@@ -44,6 +44,13 @@ class FileBoxes:
         min_score: What scores less is left out.
     Attributes:
         span_s: The first and the last time in the file; None where it has no boxes of the video.
+        of_other_video: What the file, which has boxes of a single video, calls that, where it is not called
+            like this one (upper and lower case, suffix and folder aside): they may be somebody else's. None:
+            the names agree, or the file tells none. In COCO's form it is the folder of the pictures if no
+            videos are listed.
+        other_shape_px: Width and height of the pictures on which the boxes were measured, where the file
+            tells and the aspect ratio is not the video's as displayed: the boxes are stretched, and wrong if
+            the video was turned or cut since. None: the same shape, or the file tells none, or no boxes.
     Raises:
         InputError: The file cannot be used; names the line or entry.
     """
@@ -59,6 +66,9 @@ class FileBoxes:
         self._times_s = np.array(content.times_s)
         at_s = [sighting.time_s for sighting in content.sightings]
         self.span_s = (min(at_s), max(at_s)) if at_s else None
+        is_own = not content.video or is_called(video, content.video)
+        self.of_other_video = None if is_own else content.video
+        self.other_shape_px = content.other_shape_px
         self._loose: dict[float, list[Sighting]] = {}
         tracks: dict[int | str, list[Sighting]] = {}
         for sighting in content.sightings:

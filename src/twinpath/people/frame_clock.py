@@ -56,9 +56,12 @@ def frame_number(image: Node) -> FrameNumber:
 
 
 def folder_of(image: Node) -> str:
-    """The folder that a picture lies in, which is called like its video."""
-    name = image.find("file_name")
-    return PurePosixPath(name.text().replace("\\", "/")).parent.name if name else ""
+    """The path of the folder that a picture lies in, which is called like its video; empty: none is told."""
+    named = image.find("file_name") or image.find("image_id")
+    if named is None or not isinstance(named.value, str):
+        return ""
+    folder = PurePosixPath(named.value.replace("\\", "/")).parent.as_posix()
+    return "" if folder in (".", "/") else folder
 
 
 class FrameClock:

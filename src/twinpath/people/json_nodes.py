@@ -29,11 +29,15 @@ class Node:
         """To be raised: names file and place."""
         return InputError(f"{self.file}: {self.place}: {what}" if self.place else f"{self.file}: {what}")
 
-    def find(self, key: str) -> Node | None:
-        """The value of a key; None: it is not there, or null."""
+    def has(self, key: str) -> bool:
+        """Whether a key is there, be it null."""
         if not isinstance(self.value, dict):
             raise self.error(f"{_shown(self.value)} is no object")
-        value = self.value.get(key)
+        return key in self.value
+
+    def find(self, key: str) -> Node | None:
+        """The value of a key; None: it is not there, or null."""
+        value = self.value[key] if self.has(key) else None
         place = f"{self.place}.{key}" if self.place else key
         return None if value is None else Node(value, self.file, place)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -32,12 +32,14 @@ from twinpath.people.base import People, PersonDetector, Tracker
 from twinpath.people.choose import make_detector, make_tracker, serves_any_video
 from twinpath.people.file_boxes import NEAREST_S, FileBoxes
 from twinpath.recognize.detections import Detections, PersonSeen, Track
+from twinpath.recognize.keeper import Keeper
 from twinpath.recognize.results import Prediction
 from twinpath.recognize.smoothing import checked_thresholds, smooth_scores
 from twinpath.recognize.timeline import AHEAD_BYTES, LIMITS, check_every
 from twinpath.video.ahead import Ahead, batches
 from twinpath.video.clips import Clip, ClipStream
 from twinpath.video.decode import AtTimes
+from twinpath.video.probe import probe
 from twinpath.video.sampling import Times, keyframe_grid, keyframe_times
 from twinpath.zoo.create import input_spec, resolve
 
@@ -137,6 +139,8 @@ class Detector:
         min_score: float | NDArray[np.floating] = MIN_SCORE,
         min_person_score: float | None = None,
         smooth_s: float = SMOOTH_S,
+        before: Sequence[Keyframe] = (),
+        keep: Callable[[Sequence[Keyframe]], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Detections:
         """Detect in a video file, in memory for a few clips of it.
@@ -151,6 +155,10 @@ class Detector:
             min_person_score: From which on a person counts; None: the person detector's own.
             smooth_s: An action's scores are averaged along a track, with weights that fall to 0 so many
                 seconds away; 0: not at all.
+            before: The first keyframes, looked at earlier with the same settings; decoding begins behind
+                them. A person detector with a memory of its own, "motion", begins without it.
+            keep: Given all keyframes so far every `keeper.KEEP_EVERY_S` seconds, and when the work is cut off
+                by an error or a signal, provided that there is a new one.
             progress: Told how many keyframes are done, of how many.
         Raises:
             InputError: The file cannot be used; says why.
@@ -163,12 +171,15 @@ class Detector:
             raise UsageError(f"smoothing over {smooth_s:g} s makes no sense; give seconds from 0")
         path = Path(video)
         starts = partial(keyframe_grid, every_s=every_s)
-        with ClipStream(path, self._clip_at, span_s=every_s, starts=starts, limits=LIMITS) as stream:
+        start_s = np.nextafter(before[-1].time_s, np.inf) if before else 0.0
+        with ClipStream(
+            path, self._clip_at, span_s=every_s, starts=starts, start_s=start_s, limits=LIMITS
+        ) as stream:
             # The picture's size is known from the first clip on; so is who looks for people in it.
             found_by = os.fspath(people) if isinstance(people, os.PathLike) else people
-            seen = _Seen(self, path, every_s, found_by, tracker, min_person_score)
+            seen = _Seen(self, path, every_s, found_by, tracker, min_person_score, before)
             with Ahead(stream, size_bytes=lambda clip: clip.frames.nbytes, most_bytes=AHEAD_BYTES) as ahead:
-                seen.all_of(ahead, len(stream), progress)
+                seen.all_of(ahead, len(before) + len(stream), keep, progress)
             return seen.detections(os.fspath(video), stream, thresholds, smooth_s)
 
     def finder(
@@ -238,33 +249,58 @@ class _Seen:
         people: str | PersonDetector,
         tracker: str | Tracker,
         min_person_score: float | None,
+        before: Sequence[Keyframe],
     ) -> None:
         self._owner, self._video, self._every_s = owner, video, every_s
         self._people, self._min_person_score = people, min_person_score
         self._tracker = make_tracker(tracker, every_s=every_s) if isinstance(tracker, str) else tracker
-        self._keyframes: list[Keyframe] = []
+        self._keyframes = list(before)
+        for keyframe in before:
+            self._number(keyframe.people, keyframe.time_s)
         self._size_px = (0, 0)  # width, height
         self._people_name = people if isinstance(people, str) else people.name
         self._found_by: PersonDetector | None = None
-        self._took_s = {"people": 0.0, "actions": 0.0}
+        self._took_s = {"decode": 0.0, "people": 0.0, "actions": 0.0}
 
     def all_of(
         self,
         clips: Iterable[Clip],
         expected: int,
+        keep: Callable[[Sequence[Keyframe]], None] | None,
         progress: Callable[[int, int], None] | None,
     ) -> None:
         """Look at every clip, some keyframes at a time."""
         if progress is not None:
-            progress(0, expected)
+            progress(len(self._keyframes), expected)
+        keep_all = None if keep is None else lambda: keep(self._keyframes)
+        kept = Keeper(keep_all, lambda: len(self._keyframes))
+        clips = self._waited_for(clips)
+        try:
+            for first in clips:
+                height, width = first.frames.shape[1:3]
+                finder = self._found_by = self._finder(width, height)
+                for batch in batches(chain([first], clips), finder.batch_pictures):
+                    self._look_at(finder, batch)
+                    if progress is not None:
+                        progress(len(self._keyframes), expected)
+                    kept.now_and_then()
+            if self._found_by is None:  # an earlier run had looked at all of them
+                info = probe(self._video)
+                self._found_by = self._finder(info.width, info.height)
+        except BaseException:  # before the thread is waited for: a second Ctrl-C would cut that short
+            kept.now()
+            raise
+
+    def _waited_for(self, clips: Iterable[Clip]) -> Iterator[Clip]:
+        """The same; notes how long they had to be waited for."""
         clips = iter(clips)
-        for first in clips:
-            height, width = first.frames.shape[1:3]
-            finder = self._found_by = self._finder(width, height)
-            for batch in batches(chain([first], clips), finder.batch_pictures):
-                self._look_at(finder, batch)
-                if progress is not None:
-                    progress(len(self._keyframes), expected)
+        while True:
+            began_s = time.perf_counter()
+            clip = next(clips, None)
+            self._took_s["decode"] += time.perf_counter() - began_s
+            if clip is None:
+                return
+            yield clip
 
     def _finder(self, width: int, height: int) -> PersonDetector:
         self._size_px = (width, height)
@@ -289,8 +325,11 @@ class _Seen:
                 raise InputError(
                     f"{self._owner.model} gave scores that are not numbers; are its weights sound?"
                 )
-            numbers = self._tracker.update(people, time_s) if people.numbers is None else people.numbers
-            self._keyframes.append(Keyframe(time_s, people, numbers, scores))
+            self._keyframes.append(Keyframe(time_s, people, self._number(people, time_s), scores))
+
+    def _number(self, people: People, time_s: float) -> NDArray[np.int64]:
+        """Who is who: as the person detector says, or else the tracker."""
+        return self._tracker.update(people, time_s) if people.numbers is None else people.numbers
 
     def detections(
         self, video: str, stream: ClipStream, min_score: NDArray[np.float64], smooth_s: float
@@ -316,16 +355,24 @@ class _Seen:
         )
 
     def _of_boxes(self) -> list[str]:
-        """A word where a file's boxes all lie outside the video: their clock may be another one."""
-        if not isinstance(self._found_by, FileBoxes) or self._found_by.span_s is None:
+        """What makes boxes from a file doubtful: they may be of another video."""
+        found_by, of_file = self._found_by, []
+        if not isinstance(found_by, FileBoxes):
             return []
-        first_s, last_s = self._found_by.span_s
-        if any(first_s - NEAREST_S <= k.time_s <= last_s + NEAREST_S for k in self._keyframes):
-            return []
-        return [
-            f"no keyframe is near the {self._found_by.name}, which are of {first_s:g} to {last_s:g} s; "
-            "are these seconds since the video's first picture?"
-        ]
+        if found_by.of_other_video:
+            of_file.append(f"the {found_by.name} are of {found_by.of_other_video!r}, by their name")
+        if found_by.other_shape_px:
+            shapes = [f"{width} x {height}" for width, height in (found_by.other_shape_px, self._size_px)]
+            of_file.append(f"the {found_by.name} are of pictures of {shapes[0]}, stretched to {shapes[1]}")
+        if found_by.span_s and not self._is_near(*found_by.span_s):
+            of_file.append(
+                "no keyframe is near the {}, which are of {:g} to {:g} s; are these seconds since the "
+                "video's first picture?".format(found_by.name, *found_by.span_s)
+            )
+        return of_file
+
+    def _is_near(self, first_s: float, last_s: float) -> bool:
+        return any(first_s - NEAREST_S <= k.time_s <= last_s + NEAREST_S for k in self._keyframes)
 
 
 def tracks_of(

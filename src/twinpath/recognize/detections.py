@@ -66,7 +66,7 @@ class Detections:
         keyframes_s: All that were looked at, also those without people.
         tracks: In the order of their numbers.
         warnings: What the user should know about this answer; often empty.
-        timing_s: Seconds for "decode", "people" and "actions".
+        timing_s: Seconds for "people" and "actions", and for which these waited, "decode".
     """
 
     video: str

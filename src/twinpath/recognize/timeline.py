@@ -12,7 +12,6 @@ import difflib
 import math
 import os
 import platform
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 from twinpath import __version__
 from twinpath.errors import InputError, UsageError
 from twinpath.recognize.classify import SYNTHETIC_WARNING
+from twinpath.recognize.keeper import Keeper
 from twinpath.recognize.results import Prediction
 from twinpath.recognize.segments import DEFAULT_RULES, Segment, SegmentRules, find_segments
 from twinpath.recognize.views import clip_at
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from twinpath.recognize.classify import Classifier
 
 MIN_EVERY_S = 0.01  # finer than any video's frames
-KEEP_EVERY_S = 10.0  # so much work is lost at most when the power fails
 AHEAD_BYTES = 1 << 28  # of frames that wait to be scored, where one window does not need more
 THEN = ", then "
 LIMITS = Limits(max_frames=4_000_000)  # 37 hours at 30 fps; their times alone take 250 MB while planning
@@ -65,8 +64,8 @@ def score_windows(
         every_s: From the start of a window to that of the next, in seconds.
         weights_sha256: Of the weight file, where it is not the record's; kept with the scores.
         before: The first windows, scored earlier; decoding begins behind them.
-        keep: Given what is there every `KEEP_EVERY_S` seconds, and when the work is cut off by an error or a
-            signal, provided that a window is done.
+        keep: Given what is there every `keeper.KEEP_EVERY_S` seconds, and when the work is cut off by an
+            error or a signal, provided that a window is done.
         progress: Told how many windows are done, of how many.
     Raises:
         InputError: The file cannot be used; says why.
@@ -86,7 +85,8 @@ def score_windows(
         gathered = _Gathered(os.fspath(video), origin, classifier, engine.describe(), span_s, stream, before)
         if progress is not None:
             progress(gathered.done, gathered.expected)
-        kept = _Keeper(keep, gathered)
+        keep_all = None if keep is None else lambda: keep(gathered.so_far(complete=False))
+        kept = Keeper(keep_all, lambda: gathered.done)
         with Ahead(stream, size_bytes=lambda clip: clip.frames.nbytes, most_bytes=AHEAD_BYTES) as ahead:
             try:
                 for batch in batches(ahead, engine.batch_clips):
@@ -171,27 +171,6 @@ def _notes_before(before: WindowScores | None) -> dict[str, None]:
             is_placed = warning.startswith("in the first ")
             notes[warning if is_placed else f"in the first {before.done_s:.1f} s: {warning}"] = None
     return notes
-
-
-class _Keeper:
-    """Keeps scores every some seconds; less often where that takes long."""
-
-    def __init__(self, keep: Callable[[WindowScores], None] | None, gathered: _Gathered) -> None:
-        self._keep, self._gathered = keep, gathered
-        self._next = time.monotonic() + KEEP_EVERY_S
-        self._kept = gathered.done
-
-    def now_and_then(self) -> None:
-        if time.monotonic() >= self._next:
-            began = time.monotonic()
-            self.now()
-            ended = time.monotonic()
-            self._next = ended + max(KEEP_EVERY_S, 20 * (ended - began))
-
-    def now(self) -> None:
-        if self._keep is not None and self._gathered.done > self._kept:
-            self._keep(self._gathered.so_far(complete=False))
-            self._kept = self._gathered.done
 
 
 @dataclass(frozen=True, eq=False)

@@ -124,13 +124,29 @@ def test_a_file_of_one_video_is_taken_as_it_is(tmp_path: Path) -> None:
         ("clip,0,0.2,0.2,0.5,0.8,3,7", ":2: this person is somewhere else at that time in line 1"),
         ("clip,1,0.1,0.2,0.5,0.8,3,1.5", ":2: '1.5' is no person's number"),
         ("clip,1,0.1,0.2,0.5,0.8,3,me", ":2: 'me' is no person's number"),
+        ("clip,1,0.1,0.2,0.5,0.8,foo,7", ":2: action is 'foo', not a whole number from 1"),
+        ("clip,1,0.1,0.2,0.5,0.8,-3,7", ":2: action is '-3', not a whole number from 1"),
+        ("clip,1,0.1,0.2,0.5,0.8,0,7", ":2: action is '0', not a whole number from 1"),
+        ("clip,1,0.1,0.2,0.5,0.8,1.5,7", ":2: action is '1.5', not a whole number from 1"),
+        ("clip,1,0.1,0.2,0.5,0.8,1_2,7", ":2: action is '1_2', not a whole number from 1"),
+        ("clip,0_1,0.1,0.2,0.5,0.8", ":2: second is '0_1', not a number"),
+        ("clip,1,0_0.1,0.2,0.5,0.8", ":2: x1 is '0_0.1', not a number"),
+        ("clip,1,0.1,0.2,0.5,0.8,3,1_0", ":2: '1_0' is no person's number"),
+        pytest.param("clip,1,0.1,0.2,0.5,0.8,3," + "9" * 5000, ":2: '99*' is no person's number", id="huge"),
+        ("video,second,x1,y1,x2,y2,action,person", ":2: second is 'second', not a number; AVA files have no"),
+        ("clip,second,x1,y1,x2,y2", ":2: second is 'second', not a number; AVA files have no header"),
     ],
 )
 def test_mistakes_in_ava_files(row: str, words: str, tmp_path: Path) -> None:
     fails(written(tmp_path, f"clip,0,0.1,0.2,0.5,0.8,3,7\n{row}\n"), words)
 
 
-@pytest.mark.parametrize("score", ["1.5", "-0.1", "nan", "sure"])
+@pytest.mark.parametrize("action", ["", " ", "1", "080", "999"])
+def test_any_action_from_1_or_none(action: str, tmp_path: Path) -> None:
+    assert len(boxes_at(written(tmp_path, f"clip,1,0.1,0.2,0.5,0.8,{action},7\n"), 1.0)) == 1
+
+
+@pytest.mark.parametrize("score", ["1.5", "-0.1", "nan", "sure", "0_1"])
 def test_scores_that_are_none(score: str, tmp_path: Path) -> None:
     path = written(tmp_path, f"clip,1,0.1,0.2,0.5,0.8,,0.9\nclip,2,0.1,0.2,0.5,0.8,,{score}\n")
     fails(path, f":2: '{score}' is neither a person's number nor a score")
@@ -141,6 +157,19 @@ def test_a_header_is_said_to_be_one(tmp_path: Path) -> None:
         written(tmp_path, "video,second,x1,y1,x2,y2\n"),
         ":1: second is 'second', not a number; AVA files have no",
     )
+
+
+@pytest.mark.parametrize("above", ["", "\n\n"])
+def test_a_header_is_no_video(above: str, tmp_path: Path) -> None:
+    text = above + "video_id,timestamp,x1,y1,x2,y2,action_id\nclip,1,0.1,0.2,0.5,0.8,4\n"
+    place = f":{len(above) + 1}: second is 'timestamp', not a number; AVA files have no header"
+    fails(written(tmp_path, text), place)
+    fails(written(tmp_path, text), place, video=Path("other.mp4"))
+
+
+def test_lines_of_spaces_are_no_video(tmp_path: Path) -> None:
+    path = written(tmp_path, "other,1,0.1,0.2,0.5,0.8\n   \n")
+    assert boxes_at(path, 1.0) == [[20, 20, 100, 80]]
 
 
 @pytest.mark.parametrize(
@@ -208,9 +237,24 @@ def test_coco_people_and_no_dogs(tmp_path: Path) -> None:
     assert people_at(path, 1.0)[0].scores == 0.5
 
 
-def test_coco_without_categories_are_all_people(tmp_path: Path) -> None:
+@pytest.mark.parametrize("none", [{}, {"categories": []}, {"categories": None}])
+def test_coco_without_categories(none: dict[str, Any], tmp_path: Path) -> None:
     content = coco()
     del content["categories"]
+    content |= none
+    assert boxes_at(written(tmp_path, content), 0.0) == [[20, 20, 100, 80]]  # of several, COCO's number 1
+    for entry in content["annotations"]:
+        entry["category_id"] = 7  # of one only: all
+    assert len(boxes_at(written(tmp_path, content), 0.0)) == 2
+    content["annotations"][0]["category_id"] = 8
+    fails(written(tmp_path, content), "several category_id, and none is 1")
+    for entry in content["annotations"]:
+        del entry["category_id"]
+    assert len(boxes_at(written(tmp_path, content), 0.0)) == 2
+
+
+def test_coco_with_two_categories_of_people(tmp_path: Path) -> None:
+    content = coco(categories=[{"id": 1, "name": "Person"}, {"id": 18, "name": "person"}])
     assert len(boxes_at(written(tmp_path, content), 0.0)) == 2
 
 
@@ -312,6 +356,8 @@ def annotation(**changes: Any) -> dict[str, Any]:
         (annotation(bbox=[900, 0, 10, 10]), r"annotations\[1\].bbox: .* outside the picture of 400x200"),
         (annotation(bbox=None), r"annotations\[1\]: 'bbox' is missing"),
         (annotation(image_id=77), r"annotations\[1\].image_id: there is no image 77"),
+        (annotation(category_id=77), r"annotations\[1\].category_id: there is no category 77"),
+        (annotation(category_id="1"), r"annotations\[1\].category_id: there is no category '1'"),
         (annotation(score=2), r"annotations\[1\].score: 2 is not from 0 to 1"),
         (annotation(image_id=1), r"annotations\[1\]: the same box is there twice at 0 s"),
         (coco(annotations=[3]), r"annotations\[0\]: 3 is no object"),
@@ -329,6 +375,22 @@ def annotation(**changes: Any) -> dict[str, Any]:
         (
             coco(images=[{"id": 1, "time_s": 0}, {"id": 1, "time_s": 1}]),
             r"images\[1\].id: image 1 is there twice",
+        ),
+        (
+            coco(videos=[{"id": 5, "name": "clip"}], images=[{"id": 1, "video_id": 7, "time_s": 0}]),
+            r"images\[0\].video_id: there is no video 7",
+        ),
+        (
+            coco(videos=[{"id": 5, "name": "clip"}], images=[{"id": 1, "time_s": 0}]),
+            r"images\[0\]: 'video_id' is missing",
+        ),
+        (
+            coco(videos=[{"id": 5, "name": "clip"}, {"id": 5, "name": "other"}]),
+            r"videos\[1\].id: video 5 is there twice",
+        ),
+        (
+            coco(videos=[{"id": 5, "name": "clip"}, {"id": 6, "name": "clip"}]),
+            r"videos\[1\].name: video 'clip' is there twice",
         ),
         ([{"time_s": 0, "category_id": 3, "bbox": [0, 0, 1, 1]}, {"category_id": 4}], "none is 1"),
         ({"frames": []}, "an object with frames, but neither 'annotations'"),
@@ -385,6 +447,38 @@ def test_mistakes_in_our_own(tmp_path: Path) -> None:
     fails(written(tmp_path, content), r"tracks\[0\].seen\[1\]: 'box_xyxy_px' is missing")
 
 
+def test_a_track_that_is_there_twice(tmp_path: Path) -> None:
+    content = json.loads(json.dumps(detections().to_dict()))
+    content["tracks"][1]["number"] = 1
+    fails(written(tmp_path, content), r": tracks\[1\]: track 1 is there twice")
+    truth = truth_of(make_scene(3, kind="people"), height_px=HEIGHT)
+    for person in truth["people"]:
+        person["track"] = 0
+    lines = [{"video": "other.mp4", "people": []}, {"video": "clip.mp4", **truth}]
+    path = written(tmp_path, "\n".join(map(json.dumps, lines)))
+    fails(path, r"boxes.txt:2: people\[1\]: track 0 is there twice")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"tracks": None}, ": 'tracks' is null; it must be a list of tracks"),
+        ({"tracks": "all"}, ": tracks: 'all' is no list"),
+        ({"tracks": None, "people": []}, ": 'tracks' is null; it must be a list of tracks"),
+    ],
+)
+def test_tracks_that_are_no_list(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
+    content = detections().to_dict() | changes
+    fails(written(tmp_path, content), "boxes.txt" + words)
+    fails(written(tmp_path, json.dumps(content) + "\n" + json.dumps({"video": "x", "tracks": []})), words)
+
+
+def test_people_that_are_no_list(tmp_path: Path) -> None:
+    content: dict[str, Any] = {"video": "clip.mp4", "people": None}
+    fails(written(tmp_path, content), ": 'people' is null; it must be a list of tracks")
+    fails(written(tmp_path, content | {"people": "HOG"}), ": 'tracks' is missing")  # as `detect` writes it
+
+
 def test_truth_of_the_synthetic_world(tmp_path: Path) -> None:
     scene = make_scene(3, kind="people")
     truth = truth_of(scene, height_px=HEIGHT)
@@ -398,3 +492,27 @@ def test_truth_of_the_synthetic_world(tmp_path: Path) -> None:
     expected = sorted(box["box_xyxy_px"] for box in seen)
     np.testing.assert_allclose(sorted(people.boxes_xyxy_px.tolist()), expected, atol=1e-3)
     assert boxes_at(path, 0.6, video=Path("000001.mp4")) == []
+
+
+def test_coco_results_of_several_videos(tmp_path: Path) -> None:
+    """Told apart by the whole folder of their pictures."""
+    entries = [
+        {"file_name": f"{folder}/clip/000001.jpg", "bbox": [10 * k, 10, 20, 30], "time_s": 0.0}
+        for k, folder in enumerate(("a", "b"), 1)
+    ]
+    path = written(tmp_path, entries)
+    assert boxes_at(path, 0.0, video=Path("a/clip.mp4")) == [[10, 10, 30, 40]]
+    assert boxes_at(path, 0.0, video=Path("b/clip.mp4")) == [[20, 10, 40, 40]]
+    fails(path, "nothing tells which are those of c/clip.mp4", video=Path("c/clip.mp4"))
+
+
+def test_lines_of_videos_that_could_not_be_used(tmp_path: Path) -> None:
+    """As `twinpath detect --json` prints them."""
+    seen = [{"time_s": 0.0, "box_xyxy_px": [10, 10, 30, 40]}]
+    lines = [
+        {"video": "bad.mp4", "error": {"type": "NotAVideo", "message": "no video"}},
+        {"video": "clip.mp4", "tracks": [{"number": 1, "seen": seen}]},
+    ]
+    path = written(tmp_path, "".join(json.dumps(line) + "\n" for line in lines))
+    assert boxes_at(path, 0.0) == [[10, 10, 30, 40]]
+    fails(written(tmp_path, lines[:1], "failed.json"), "only that some could not be used")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from twinpath.people.boxes import MAX_PEOPLE, best_apart, overlaps, people_in
+from twinpath.people.boxes import MAX_PEOPLE, MIN_SIDE_PX, best_apart, overlaps, people_in
 from twinpath.people.whole_frame import WholeFrame
 
 
@@ -22,6 +23,26 @@ def test_what_is_no_box_in_the_picture_is_left_out() -> None:
     boxes = np.array([outside, empty, turned, [np.nan, 0, 5, 5], [0, 0, 5, 5], [0, 0, 6, 6]])
     people = people_in(boxes, [1, 1, 1, 1, np.nan, 0.3], width_px=100, height_px=50, min_score=0.25)
     np.testing.assert_array_equal(people.boxes_xyxy_px, [[0, 0, 6, 6]])
+
+
+def test_boxes_too_small_for_anybody_are_left_out() -> None:
+    narrow, low, sliver = [10, 10, 10.003, 50], [10, 10, 40, 10.4], [99.7, 10, 140, 40]
+    smallest = [20.3, 10.3, 20.3 + MIN_SIDE_PX * 1.001, 10.3 + MIN_SIDE_PX * 1.001]
+    people = people_in([narrow, low, sliver, smallest], [1, 1, 1, 1], width_px=100, height_px=50)
+    np.testing.assert_allclose(people.boxes_xyxy_px, [smallest], rtol=1e-6)
+
+
+@pytest.mark.parametrize("size_px", [(2, 2), (640, 360), (7680, 4320)])
+def test_the_rounding_of_our_files_leaves_every_box_its_sides(size_px: tuple[int, int]) -> None:
+    width, height = size_px
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, [width - 0.6, height - 0.6], (300, 2))
+    boxes = np.hstack([corners, corners + rng.uniform(0.4, 0.6, (300, 2))])
+    people = people_in(boxes, np.ones(300), width_px=width, height_px=height)
+    assert 10 < len(people) < 290
+    found = people.boxes_xyxy_px.astype(np.float64)
+    for rounded in (found.round(2), (found / [width, height, width, height]).round(5)):
+        assert (rounded[:, 2:] > rounded[:, :2]).all()
 
 
 def test_nobody() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from twinpath.data.synthetic import ACTIONS, people_scene, truth_of, write_clip
 from twinpath.errors import NotAVideo, UsageError
 from twinpath.models.registry import architecture
 from twinpath.people.base import People, Picture
+from twinpath.recognize import keeper
 from twinpath.recognize.detect import Keyframe, tracks_of
+from twinpath.recognize.unfinished import load_unfinished, save_unfinished
 from twinpath.render.annotate import PeopleOverTime
 from twinpath.video.probe import frame_times
 from twinpath.video.writer import VideoWriter
@@ -185,6 +188,97 @@ def test_scores_that_make_no_sense_are_said_before_any_work(
     with pytest.raises(UsageError, match="min_score"):
         detect(brighter, people=given, min_score=min_score)
     assert given.times_s == []
+
+
+@pytest.mark.parametrize(
+    ("video", "size_px", "words"),
+    [
+        ("brighter.mp4", (128, 96), None),
+        ("film/brighter.avi", (256, 192), None),
+        ("other.mp4", (128, 96), "are of 'other.mp4', by their name"),
+        ("brighter.mp4", (96, 128), "are of pictures of 96 x 128, stretched to 128 x 96"),
+    ],
+)
+def test_boxes_that_may_be_of_another_video_are_told(
+    detect: Detector,
+    brighter: Path,
+    tmp_path: Path,
+    video: str,
+    size_px: tuple[int, int],
+    words: str | None,
+) -> None:
+    seen = [{"time_s": 1.0, "box_xyxy_px": [10, 10, 60, 80]}]
+    entry = {"video": video, "tracks": [{"number": 1, "seen": seen}]}
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps({**entry, "width_px": size_px[0], "height_px": size_px[1]}))
+    of_boxes = [warning for warning in detect(brighter, people=boxes).warnings if "boxes.json" in warning]
+    assert len(of_boxes) == int(words is not None)
+    assert (words or "") in " ".join(of_boxes)
+
+
+class Stopping(Given):
+    """Ctrl-C when it is asked for the pictures of a batch."""
+
+    def __init__(self, boxes: Sequence[Sequence[float]], at_call: int) -> None:
+        super().__init__(boxes)
+        self.calls_left = at_call
+
+    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[People]:
+        self.calls_left -= 1
+        if not self.calls_left:
+            raise KeyboardInterrupt
+        return super().__call__(pictures, times_s)
+
+
+@pytest.mark.parametrize("tracker", ["iou", "bytetrack"])
+@pytest.mark.parametrize("call", [2, 4])
+def test_a_stopped_run_is_gone_on_with(
+    detect: Detector, brighter: Path, tmp_path: Path, tracker: str, call: int
+) -> None:
+    boxes = [[10, 10, 50, 80], [60, 10, 100, 80]]
+    options = {"every_s": 0.25, "min_score": 0.0, "tracker": tracker}
+    whole = detect(brighter, people=Given(boxes), **options)
+    kept: list[list[Keyframe]] = []
+    with pytest.raises(KeyboardInterrupt):
+        detect(brighter, people=Stopping(boxes, call), keep=lambda some: kept.append(list(some)), **options)
+    (part,) = kept
+    assert len(part) == 2 * (call - 1)
+
+    place, origin = tmp_path / "brighter.unfinished.npz", {"asked": {"every_s": 0.25}}
+    save_unfinished(part, place, origin)
+    assert load_unfinished(place, {"asked": {"every_s": 1.0}}) == []
+    before = load_unfinished(place, origin)
+    assert len(before) == len(part)
+    told: list[tuple[int, int]] = []
+    given = Given(boxes)
+    rest = detect(
+        brighter,
+        people=given,
+        before=before,
+        progress=lambda done, total: told.append((done, total)),
+        **options,
+    )
+    assert len(given.times_s) == 10 - len(part)
+    assert rest.tracks == whole.tracks
+    assert rest.keyframes_s == whole.keyframes_s
+    assert (told[0], told[-1]) == ((len(part), 10), (10, 10))
+
+
+def test_going_on_where_all_was_looked_at(detect: Detector, brighter: Path) -> None:
+    kept: list[list[Keyframe]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keeper, "KEEP_EVERY_S", 0.0)
+        whole = detect(brighter, people="whole", keep=lambda some: kept.append(list(some)), min_score=0.0)
+    again = detect(brighter, people="whole", before=kept[-1], min_score=0.0)
+    assert replace(again, timing_s={}) == replace(whole, timing_s={})
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"{}", None])
+def test_what_a_stopped_run_left_may_be_damaged(tmp_path: Path, content: bytes | None) -> None:
+    place = tmp_path / "left.npz"
+    if content is not None:
+        place.write_bytes(content)
+    assert load_unfinished(place, {}) == []
 
 
 def test_what_makes_no_sense(detect: Detector, weights: Path, brighter: Path, tmp_path: Path) -> None:

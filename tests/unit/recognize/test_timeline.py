@@ -19,6 +19,7 @@ import pytest
 
 from timelines import ShadeClassifier, grey_film, read_srt, read_vtt, scores_by_hand
 from twinpath.errors import InputError, UsageError
+from twinpath.recognize import keeper
 from twinpath.recognize import timeline as module
 from twinpath.recognize.classify import Classifier
 from twinpath.recognize.segments import SegmentRules
@@ -124,7 +125,7 @@ def test_going_on_where_all_windows_are_done(film: Path) -> None:
 
 
 def test_scores_are_kept_while_the_work_goes_on(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KEEP_EVERY_S", 0.0)
+    monkeypatch.setattr(keeper, "KEEP_EVERY_S", 0.0)
     kept: list[WindowScores] = []
     whole = score(film, ShadeClassifier(batch_clips=8), keep=kept.append)
     assert [len(part) for part in kept] == [8, 16, 24, 32, 37]
