@@ -105,10 +105,10 @@ class VideoWriter:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if exc_type is None:
+        if exc is None:
             self.close()
         else:
-            self.discard()
+            self._give_up(exc)
 
     def write(self, frame: npt.NDArray[np.uint8], time_s: float | None = None) -> None:
         """Append a frame.
@@ -158,17 +158,20 @@ class VideoWriter:
             if self._sound is not None:
                 self._sound.finish()
             self._container.close()
-        except BaseException:
-            self.discard()
+        except BaseException as error:
+            self._give_up(error)
             raise
         self._place.close()
 
     def discard(self) -> None:
         """Give up: remove the temporary file and leave `path` as it was."""
+        self._give_up(_Discarded())
+
+    def _give_up(self, reason: BaseException) -> None:
+        """Raises: OSError: the reason was a full disk; names `path`, not the temporary file."""
         with contextlib.suppress(av.FFmpegError):  # an unfinished file cannot always be closed in order
             self._container.close()
-        given_up = _Discarded()
-        self._place.__exit__(_Discarded, given_up, None)
+        self._place.__exit__(type(reason), reason, reason.__traceback__)
 
 
 class _Discarded(Exception):

@@ -1,5 +1,8 @@
 """Videos appear whole or not at all; arguments become paths."""
 
+import resource
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -141,3 +144,27 @@ def test_a_missing_file_stays_to_fail_by_name(tree):
 def test_nothing_found_is_an_error(tree, argument, words):
     with pytest.raises(NotAFile, match=words):
         find_videos([tree / argument])
+
+
+def write(place: Path, frames: np.ndarray) -> None:
+    _, height, width, _ = frames.shape
+    with VideoWriter(place, width=width, height=height, fps=30) as writer:
+        for frame in frames:
+            writer.write(frame)
+
+
+def test_a_full_disk_is_told_by_the_name_of_the_file(tmp_path: Path) -> None:
+    """Not by that of the temporary one; and the old file stays."""
+    place = tmp_path / "noise.mp4"
+    place.write_bytes(b"old")
+    noise = np.random.default_rng(0).integers(0, 255, (30, 128, 128, 3), dtype=np.uint8)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="free some space, the old file is kept") as error:
+            write(place, noise)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert error.value.filename == str(place)
+    assert place.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["noise.mp4"]
