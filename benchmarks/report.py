@@ -187,7 +187,7 @@ def _detection(figures: Sequence[Figure]) -> str:
         speed = f"{figure.facts['video_s_per_s']:.2f}" if by_stage else ""
         stages = ", ".join(f"{stage} {value:.1f}" for stage, value in by_stage.items())
         rows.append((figure.what, _value(figure), speed, stages))
-    return _table(("", "ms", "seconds of video a second", "of them by stage"), rows)
+    return _table(("", "ms", "seconds of video a second", "each stage alone"), rows)
 
 
 _TABLES = {

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 MODEL = "slowfast_tiny.synthetic"
 DETECTION_MODEL = "slowfast_tiny_det.synthetic"
-EVERY_S, MIN_SCORE = 0.5, 0.2
-OTHER_SCENE = 3  # so that by default nobody takes the camera along on a run
+EVERY_S, MIN_SCORE = 0.5, 0.3
+OTHER_SCENE = 1  # so that by default four people do four things
 
 
 def demo(
