@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from twinpath.cli.detect_one import ENDINGS, Done, Job, as_before, detect_into_files, is_done
 from twinpath.cli.options import (
     AsJson,
     CompileOption,
@@ -28,51 +28,10 @@ if TYPE_CHECKING:
 
     from twinpath.engine.base import EngineWish
     from twinpath.errors import TwinpathError
-    from twinpath.recognize.detect import Detector, Keyframe
+    from twinpath.recognize.detect import Detector
     from twinpath.recognize.detections import Detections
 
-ENDINGS = {"json": "json", "csv": "ava.csv", "xml": "cvat.xml", "mp4": "mp4", "png": "png"}
 MOST_ROWS = 50  # of a table on a terminal
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What is wanted of every video.
-
-    Attributes:
-        resume: Go on from what earlier runs left.
-        asked: All that decides what comes out, as plain values.
-    """
-
-    people: str
-    tracker: str
-    every_s: float
-    min_score: NDArray[np.float64]
-    min_person_score: float | None
-    smooth_s: float
-    kinds: tuple[str, ...]
-    labels: int
-    hud: bool
-    resume: bool
-    asked: dict[str, Any]
-
-    @property
-    def can_go_on(self) -> bool:
-        """Whether a later run may go on in the middle of a video."""
-        return "json" in self.kinds and self.people != "motion"  # which has seen the pictures before
-
-
-@dataclass
-class _Done:
-    """One video: who does what, and the files that tell it; or why there is none."""
-
-    path: Path
-    found: Detections | None = None
-    files: dict[str, Path] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    took_s: float = 0.0
-    was_there: bool = False
-    error: Exception | None = None
 
 
 def detect(
@@ -156,11 +115,9 @@ def detect(
     _keep_sources(bases, kinds)
     asked = _asked(model, weights, people, thresholds, tracker=tracker, every_s=every, smooth_s=smooth)
     asked |= {"min_person_score": min_person_score, "labels": labels, "hud": hud}
-    job = _Job(
-        people, tracker, every, thresholds, min_person_score, smooth, kinds, labels, hud, resume, asked
-    )
+    job = Job(people, tracker, every, thresholds, min_person_score, smooth, kinds, labels, hud, resume, asked)
     _check_finders(job, paths)
-    kept = frozenset(path for path, base in bases.items() if resume and _is_done(job, path, base))
+    kept = frozenset(path for path, base in bases.items() if resume and is_done(job, path, base))
     detector = None if len(kept) == len(bases) else _load(model, weights, wish)
     failed = _run(job, detector, bases, kept, json=json)
     if failed:
@@ -183,20 +140,6 @@ def _asked(
         "min_score": float(min_score[0]) if one_score else min_score.tolist(),
         **others,
     }
-
-
-def _is_done(job: _Job, path: Path, base: Path) -> bool:
-    """Whether an earlier run made all files, of this same video, asked for the same: the JSON comes last."""
-    from twinpath.cli.outputs import file_of
-    from twinpath.recognize.detection_files import origin_in, origin_of
-
-    if not all(file_of(base, ENDINGS[kind]).is_file() for kind in job.kinds):
-        return False
-    try:
-        now = origin_of(path, job.asked)
-    except OSError:
-        return False  # it is told in its turn
-    return origin_in(file_of(base, ENDINGS["json"])) == now
 
 
 def _thresholds(model: str, text: str) -> NDArray[np.float64]:
@@ -230,7 +173,7 @@ def _keep_sources(bases: dict[Path, Path], kinds: tuple[str, ...]) -> None:
                 )
 
 
-def _check_finders(job: _Job, paths: list[Path]) -> None:
+def _check_finders(job: Job, paths: list[Path]) -> None:
     """Before a network is loaded.
 
     Raises:
@@ -260,7 +203,7 @@ def _load(model: str, weights: Path | None, wish: EngineWish) -> Detector:
 
 
 def _run(
-    job: _Job, detector: Detector | None, bases: dict[Path, Path], kept: frozenset[Path], *, json: bool
+    job: Job, detector: Detector | None, bases: dict[Path, Path], kept: frozenset[Path], *, json: bool
 ) -> int:
     """Work on each video and print it as soon as it is done; returns how many failed.
 
@@ -293,15 +236,15 @@ def _run(
 
 
 def _answers(
-    job: _Job, detector: Detector | None, bases: dict[Path, Path], kept: frozenset[Path]
-) -> Iterator[_Done]:
+    job: Job, detector: Detector | None, bases: dict[Path, Path], kept: frozenset[Path]
+) -> Iterator[Done]:
     """Each video in its turn, with a bar over keyframes; a batch has one over its files."""
     from twinpath.cli.console import Part, count_progress, with_progress
 
-    def answer(path: Path, progress: Callable[[int, int], None]) -> _Done:
+    def answer(path: Path, progress: Callable[[int, int], None]) -> Done:
         if detector is None or path in kept:
-            return _as_before(job, path, bases[path])
-        return _one(job, detector, path, bases[path], progress)
+            return as_before(job, path, bases[path])
+        return detect_into_files(job, detector, path, bases[path], progress)
 
     if len(bases) == 1:
         with count_progress("detecting") as progress:
@@ -313,7 +256,7 @@ def _answers(
     )
 
 
-def _tell(done: _Done, *, is_first: bool, json: bool) -> None:
+def _tell(done: Done, *, is_first: bool, json: bool) -> None:
     from twinpath.cli.console import print_json
 
     assert done.found is not None
@@ -324,7 +267,7 @@ def _tell(done: _Done, *, is_first: bool, json: bool) -> None:
         _print(done, is_first=is_first)
 
 
-def _stopped(job: _Job, stop: BaseException, *, finished: int, total: int) -> TwinpathError:
+def _stopped(job: Job, stop: BaseException, *, finished: int, total: int) -> TwinpathError:
     """Ctrl-C or SIGTERM, and what is there."""
     from twinpath.errors import Interrupted, Terminated
 
@@ -335,114 +278,7 @@ def _stopped(job: _Job, stop: BaseException, *, finished: int, total: int) -> Tw
     return kind(f"{verb} with {finished} of {total} videos finished{rest}")
 
 
-def _one(
-    job: _Job, detector: Detector, path: Path, base: Path, progress: Callable[[int, int], None]
-) -> _Done:
-    """One video, in files; or why there is none: one bad file does not end a batch."""
-    from twinpath.errors import InputError, LimitExceeded
-
-    began_s = time.perf_counter()
-    done = _Done(path)
-    try:
-        done.found = _detect(job, detector, path, base, progress)
-        done.warnings = _once([*done.found.warnings, *_write(job, done, base)])
-    except OSError as error:
-        done.error = error
-    except (InputError, LimitExceeded) as error:
-        done.error = error
-        _unfinished(base).unlink(missing_ok=True)
-    else:
-        _unfinished(base).unlink(missing_ok=True)
-    done.took_s = time.perf_counter() - began_s
-    return done
-
-
-def _unfinished(base: Path) -> Path:
-    from twinpath.cli.outputs import file_of
-
-    return file_of(base, "unfinished.npz")
-
-
-def _detect(
-    job: _Job, detector: Detector, path: Path, base: Path, progress: Callable[[int, int], None]
-) -> Detections:
-    """Look at a video, from where an earlier run was stopped; leave what a later one may go on from."""
-    from twinpath.recognize.detection_files import origin_of
-    from twinpath.recognize.unfinished import load_unfinished, save_unfinished
-
-    origin, place = origin_of(path, job.asked), _unfinished(base)
-
-    def keep(keyframes: Sequence[Keyframe]) -> None:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        save_unfinished(keyframes, place, origin)
-
-    return detector(
-        path,
-        people=job.people,
-        tracker=job.tracker,
-        every_s=job.every_s,
-        min_score=job.min_score,
-        min_person_score=job.min_person_score,
-        smooth_s=job.smooth_s,
-        before=load_unfinished(place, origin) if job.resume and job.can_go_on else (),
-        keep=keep if job.can_go_on else None,
-        progress=progress,
-    )
-
-
-def _once(warnings: list[str]) -> tuple[str, ...]:
-    """Drawing reads the video again, and may count the same damage a little differently."""
-    first: dict[str, str] = {}
-    for warning in warnings:
-        first.setdefault("".join(c for c in warning if not c.isdigit()), warning)
-    return tuple(first.values())
-
-
-def _as_before(job: _Job, path: Path, base: Path) -> _Done:
-    """What an earlier run found; or why it cannot be read."""
-    from twinpath.cli.outputs import file_of
-    from twinpath.errors import InputError
-    from twinpath.recognize.detection_files import read_detections
-
-    done = _Done(path, files={kind: file_of(base, ENDINGS[kind]) for kind in job.kinds}, was_there=True)
-    try:
-        done.found = read_detections(done.files["json"])
-    except (InputError, OSError) as error:
-        done.error = error
-    else:
-        done.warnings = done.found.warnings
-    return done
-
-
-def _write(job: _Job, done: _Done, base: Path) -> list[str]:
-    """Write the files, the JSON last, since it tells that all are there; returns what there is to say."""
-    from twinpath.cli.console import count_progress
-    from twinpath.cli.outputs import file_of
-    from twinpath.recognize.detection_files import DETECTION_KINDS, origin_of, write_detection_file
-    from twinpath.render.annotate import annotate_video, contact_sheet
-    from twinpath.video.probe import frame_times
-
-    assert done.found is not None
-    warnings: list[str] = []
-    base.parent.mkdir(parents=True, exist_ok=True)
-    times_s = frame_times(done.path) if "xml" in job.kinds else None
-    origin = origin_of(done.path, job.asked)
-    for kind in sorted(job.kinds, key="json".__eq__):
-        place = file_of(base, ENDINGS[kind])
-        if kind in DETECTION_KINDS:
-            write_detection_file(done.found, place, kind, frame_times_s=times_s, origin=origin)
-        elif kind == "png":
-            contact_sheet(done.path, done.found, place)
-        else:
-            with count_progress("drawing") as progress:
-                warnings += annotate_video(
-                    done.path, done.found, place, labels=job.labels, hud=job.hud, progress=progress
-                )
-    done.files = {kind: file_of(base, ENDINGS[kind]) for kind in job.kinds}
-    return warnings
-
-
-def _print(done: _Done, *, is_first: bool) -> None:
+def _print(done: Done, *, is_first: bool) -> None:
     """The people on stdout; on stderr what is worth a remark, once where it holds for every video."""
     from twinpath.cli.console import say
     from twinpath.recognize.detect import SYNTHETIC_WARNING
