@@ -17,6 +17,7 @@ from twinpath.zoo.create import create_model
 from twinpath.zoo.records import records
 
 CROP = 64
+LARGE = {"mvit_v2_l_16x4_maskfeat", "mvit_v2_l_40x3", "vit_l_16x4"}  # of families that others here stand for
 BOXES = torch.tensor([[0.0, 3.0, 5.0, 40.0, 60.0], [1.0, 0.0, 0.0, 64.0, 64.0]])
 
 
@@ -37,7 +38,9 @@ def inputs(name: str) -> tuple[torch.Tensor, ...]:
     return (clips, BOXES) if network.is_detector else (clips,)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in ARCHITECTURES]
+)
 def test_network(name: str, tmp_path: Path) -> None:
     clip = inputs(name)
     model = small(name, num_classes=3)
