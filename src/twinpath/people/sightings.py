@@ -17,6 +17,7 @@ Box = tuple[float, float, float, float]
 TIME_DIGITS = 6  # of a second: times that agree so far are one
 ASPECT_TOLERANCE = 0.02  # the same picture, scaled to whole pixels, or to even ones as codecs want
 _MOST_NAMES = 5  # of videos in one error
+_STRANGER = (0, 0)  # the nearness of another video's name
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,6 @@ def is_called(video: Path, name: str) -> bool:
     """Whether a name in a file may mean this video: by the name without suffix, in either case."""
     parts = _parts(name)
     return bool(parts) and _likeness(parts[-1].casefold(), video.name.casefold()) > 0
-
-
-_STRANGER = (0, 0)
 
 
 def _nearness(name: str, video: Path) -> tuple[int, int]:
