@@ -86,12 +86,16 @@ def detect_into_files(
 ) -> Done:
     """One video, in files; or why there is none: one bad file does not end a batch."""
     from twinpath.errors import InputError, LimitExceeded
+    from twinpath.recognize.detection_files import origin_of
+    from twinpath.video.source import open_video
 
     began_s = time.perf_counter()
     done = Done(path)
     try:
-        done.found = _detect(job, detector, path, base, progress)
-        done.warnings = _once([*done.found.warnings, *_write(job, done, base)])
+        open_video(path).close()  # says better than the next line what is wrong with a file
+        origin = origin_of(path, job.asked)  # before the work: a file that changes meanwhile is another one
+        done.found = _detect(job, detector, path, base, origin, progress)
+        done.warnings = _once([*done.found.warnings, *_write(job, done, base, origin)])
     except OSError as error:
         done.error = error
     except (InputError, LimitExceeded) as error:
@@ -110,13 +114,17 @@ def _unfinished(base: Path) -> Path:
 
 
 def _detect(
-    job: Job, detector: Detector, path: Path, base: Path, progress: Callable[[int, int], None]
+    job: Job,
+    detector: Detector,
+    path: Path,
+    base: Path,
+    origin: dict[str, Any],
+    progress: Callable[[int, int], None],
 ) -> Detections:
     """Look at a video, from where an earlier run was stopped; leave what a later one may go on from."""
-    from twinpath.recognize.detection_files import origin_of
     from twinpath.recognize.unfinished import load_unfinished, save_unfinished
 
-    origin, place = origin_of(path, job.asked), _unfinished(base)
+    place = _unfinished(base)
 
     def keep(keyframes: Sequence[Keyframe]) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -160,11 +168,11 @@ def as_before(job: Job, path: Path, base: Path) -> Done:
     return done
 
 
-def _write(job: Job, done: Done, base: Path) -> list[str]:
+def _write(job: Job, done: Done, base: Path, origin: dict[str, Any]) -> list[str]:
     """Write the files, the JSON last, since it tells that all are there; returns what there is to say."""
     from twinpath.cli.console import count_progress
     from twinpath.cli.outputs import file_of
-    from twinpath.recognize.detection_files import DETECTION_KINDS, origin_of, write_detection_file
+    from twinpath.recognize.detection_files import DETECTION_KINDS, write_detection_file
     from twinpath.render.annotate import annotate_video, contact_sheet
     from twinpath.video.probe import frame_times
 
@@ -172,7 +180,6 @@ def _write(job: Job, done: Done, base: Path) -> list[str]:
     warnings: list[str] = []
     base.parent.mkdir(parents=True, exist_ok=True)
     times_s = frame_times(done.path) if "xml" in job.kinds else None
-    origin = origin_of(done.path, job.asked)
     for kind in sorted(job.kinds, key="json".__eq__):
         place = file_of(base, ENDINGS[kind])
         if kind in DETECTION_KINDS:
