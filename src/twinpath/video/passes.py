@@ -8,6 +8,7 @@ decoding never relies on the plan: it takes the nearest frame that does come.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -132,6 +133,9 @@ def check_bytes(shape: tuple[int, ...], *, budget: Budget) -> None:
 class DecodePass:
     """Decode from a plan's start, or from the beginning. Iterate once for (time in seconds, frame).
 
+    Several threads decode, until the first damage: from the keyframe before it on, one thread does, since the
+    others would lose pictures behind the damage, and not the same ones in every run.
+
     Attributes:
         decoded: Frames decoded so far.
         packets: Packets shown to the decoder that should each give a frame.
@@ -146,40 +150,71 @@ class DecodePass:
     def __init__(self, source: VideoSource, *, plan: Plan | None, budget: Budget, strict: bool) -> None:
         self._source = source
         self._plan = plan
-        self._keyframe_s: float | None = None
         self._budget = budget
         self._strict = strict
+        self._keyframes = deque([(0, -np.inf)])  # packet and time, from that of the last frame on
+        self._last_s = -np.inf  # of the frames that were given
+        self._is_met_by_threads = False  # damage
+        # Where one thread took over: the first packet that it decodes, and the frames that were given before.
+        self._from_packet = 0
+        self._given_until_s = -np.inf
+        self._given_frames = 0
         self.decoded = 0
+        self.corrupt = 0
+        self.guessed = 0
+        self._forget_packets()
+
+    def _forget_packets(self) -> None:
+        self._keyframe_s: float | None = None
+        self._last_due_s = -np.inf
         self.packets = 0
         self.discarded = 0
         self.leading = 0
         self.first_packet_s = np.inf
         self.ends_at_s = 0.0
         self.bad_packets = 0
-        self.corrupt = 0
-        self.guessed = 0
         self.hides_frames = False
 
     def __iter__(self) -> Iterator[tuple[float, VideoFrame]]:
+        read_errors = self._source.read_errors
+        yield from self._frames()
+        if self._is_met_by_threads:
+            self._is_met_by_threads = False
+            self._source.use_one_thread()
+            self._source.read_errors = read_errors
+            self._forget_packets()
+            if self._source.can_seek:
+                self._from_packet = self._keyframes[0][0] if self.decoded else 0
+                self._given_until_s = self._last_s
+            else:  # without a clock to trust, only counting from the start tells which frame is which
+                self._given_frames = self.decoded
+            yield from self._frames()
+
+    def _frames(self) -> Iterator[tuple[float, VideoFrame]]:
+        """Frames to the end, or up to damage that several threads meet."""
         source, plan = self._source, self._plan
         if plan is None or plan.seek_s is None:
             source.rewind()
         else:
             source.seek(plan.seek_s)
         skip = plan.skip_packets if plan else 0
-        not_before_s = plan.times_s[0] if plan and not plan.from_start else -np.inf
         self.hides_frames = source.stream.codec_context.name == "vp8"
         clock = Clock(source)
         for number, packet in enumerate(source.packets()):
             due_s, _ = clock.packet(packet)
-            if number < skip:
+            if number >= skip:
+                self._note(packet, due_s)
+            if number < max(skip, self._from_packet):
                 clock.lost()
                 continue
-            self._note(packet, due_s)
-            for frame in self._decode(packet, clock):
-                yield from self._timed(frame, clock, not_before_s)
-        for frame in self._decode(None, clock):
-            yield from self._timed(frame, clock, not_before_s)
+            if packet.is_keyframe:
+                self._keyframes.append((number, due_s))
+            yield from self._timed(self._decode(packet, clock), clock)
+            if self._is_met_by_threads:
+                return
+        yield from self._timed(self._decode(None, clock), clock)
+        # At the end PyAV keeps an error to itself, and the pictures behind it.
+        self._is_met_by_threads |= self._last_s < self._last_due_s and not self._source.on_one_thread
 
     def _note(self, packet: Packet[VideoStream], due_s: float) -> None:
         if self._keyframe_s is None:
@@ -192,6 +227,7 @@ class DecodePass:
             return
         self.packets += 1
         self.first_packet_s = min(self.first_packet_s, due_s)
+        self._last_due_s = max(self._last_due_s, due_s - TIME_TOLERANCE_S)
         ends_at_s = due_s + float((packet.duration or 0) * self._source.time_base)
         self.ends_at_s = max(self.ends_at_s, ends_at_s)
 
@@ -206,6 +242,7 @@ class DecodePass:
         except av.FFmpegError as error:
             self.bad_packets += 1
             clock.lost()
+            self._is_met_by_threads = not self._source.on_one_thread
             if self._strict:
                 raise CorruptVideo(
                     f"{show(self._source.path)} is damaged: decoding fails after {self.decoded} frames; "
@@ -214,18 +251,34 @@ class DecodePass:
                 ) from error
             return []
 
-    def _timed(
-        self, frame: VideoFrame, clock: Clock, not_before_s: float
-    ) -> Iterator[tuple[float, VideoFrame]]:
-        time_s = clock.frame(frame)
-        self.guessed = clock.guessed
-        if time_s < not_before_s - TIME_TOLERANCE_S:  # open GOP: it refers to pictures before the keyframe
-            return
-        self._budget.spend(1)
-        self.decoded += 1
-        self.corrupt += bool(frame.is_corrupt)
-        self.hides_frames |= frame.interlaced_frame
-        yield time_s, frame
+    def _timed(self, frames: list[VideoFrame], clock: Clock) -> Iterator[tuple[float, VideoFrame]]:
+        not_before_s = self._plan.times_s[0] if self._plan and not self._plan.from_start else -np.inf
+        for frame in frames:
+            time_s = clock.frame(frame)
+            self.guessed = clock.guessed
+            if time_s < not_before_s - TIME_TOLERANCE_S:  # open GOP: refers to pictures before the keyframe
+                continue
+            self._budget.spend(1)
+            if self._was_given(time_s):
+                continue
+            is_head_lost = not self.decoded and time_s > self.first_packet_s + TIME_TOLERANCE_S
+            if (frame.is_corrupt or is_head_lost) and not self._source.on_one_thread:
+                self._is_met_by_threads = True
+                return
+            self.decoded += 1
+            self.corrupt += bool(frame.is_corrupt)
+            self.hides_frames |= frame.interlaced_frame
+            self._last_s = time_s
+            while len(self._keyframes) > 1 and self._keyframes[1][1] <= time_s:
+                self._keyframes.popleft()
+            yield time_s, frame
+
+    def _was_given(self, time_s: float) -> bool:
+        """Whether this frame came already, before one thread took over."""
+        if self._given_frames:
+            self._given_frames -= 1
+            return True
+        return time_s <= self._given_until_s
 
 
 def nearest_frames(

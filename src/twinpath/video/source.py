@@ -90,6 +90,7 @@ class VideoSource:
         stream: The video stream that is read.
         origin: Presentation time of the first picture, in the stream's time base (MPEG-TS starts anywhere).
         read_errors: How often the demuxer failed since the file was opened or rewound.
+        on_one_thread: Whether decoding uses one thread only; see `use_one_thread`.
     """
 
     container: InputContainer
@@ -101,6 +102,7 @@ class VideoSource:
         self.path = path
         self.kind = kind
         self.limits = limits
+        self.on_one_thread = False
         self._open()
 
     def __enter__(self) -> Self:
@@ -134,6 +136,7 @@ class VideoSource:
             raise
         self.stream.codec_context.options = {"max_pixels": str(self.limits.max_pixels)}  # sizes change midway
         self.stream.thread_type = "AUTO"
+        self.stream.codec_context.thread_count = 1 if self.on_one_thread else 0  # 0: as FFmpeg likes
         self.origin = self.stream.start_time or 0
         self.read_errors = 0
         self._at_start = True
@@ -214,6 +217,16 @@ class VideoSource:
         if not self._at_start:
             self.close()
             self._open()
+
+    def use_one_thread(self) -> None:
+        """Start over and decode on one thread from now on.
+
+        Threads share pictures that they are still decoding. In a damaged file what one of them gets to see
+        then depends on the other's haste, and behind an error each thread may lose its picture.
+        """
+        self.on_one_thread = True
+        self.close()
+        self._open()
 
     def seek(self, time_s: float) -> bool:
         """Go to a keyframe at or before a time, as far as the container knows.
