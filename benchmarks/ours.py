@@ -123,7 +123,7 @@ class Ours:
             [lefts, np.full(people, 0.1 * height), lefts + 0.3 * width, np.full(people, height)], 1
         )
         began_s = time.perf_counter()
-        self._detector.engine(frames, boxes)
+        self._detector.engine([frames], [boxes])
         return {"total": time.perf_counter() - began_s}
 
     def detect(self, video: str, people: str, to: str) -> dict[str, float]:

@@ -121,12 +121,12 @@ def check_detector(golden_name: str, folder: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TWINPATH_HOME", str(folder))
     model, weights = MODELS[golden_name], weights_of(golden_name, folder)
     clip = real_clip(CLIPS[2], model)
-    exact = open_box_engine(model, weights, wish=EngineWish("torch", "cpu"))(clip, BOXES)
+    (exact,) = open_box_engine(model, weights, wish=EngineWish("torch", "cpu"))([clip], [BOXES])
     for precision in precisions():
         engine = open_box_engine(model, weights, wish=EngineWish.parse("openvino", "cpu", precision, None))
         assert isinstance(engine, OpenVinoBoxEngine)
-        assert np.abs(engine(clip, BOXES) - exact).max() < 0.01
-        one_by_one = np.concatenate([engine(clip, box[None]) for box in BOXES])
+        assert np.abs(engine([clip], [BOXES])[0] - exact).max() < 0.01
+        one_by_one = np.concatenate(engine([clip] * len(BOXES), [box[None] for box in BOXES]))
         assert np.abs(one_by_one - exact).max() < 0.01
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from twinpath.errors import UsageError
 
 Clips = Sequence[NDArray[np.uint8]]  # (T, H, W, 3) each, RGB, all of one size
+Boxes = NDArray[np.floating]
 EngineName = Literal["auto", "torch", "openvino"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 What = Literal["scores", "embed", "boxes"]
@@ -52,16 +53,15 @@ class BoxEngine(Protocol):
     """A detection network with its preprocessing on some device: what the people in boxes do."""
 
     name: str
+    batch_clips: int  # clips that are best given at once
 
     @property
     def num_classes(self) -> int:
         """Actions that are scored."""
         ...
 
-    def __call__(
-        self, clip_THWC: NDArray[np.uint8], boxes_xyxy_px: NDArray[np.floating]
-    ) -> NDArray[np.float32]:
-        """A clip, and boxes (N, 4) in pixels of its frames, to scores (N, classes)."""
+    def __call__(self, clips_NTHWC: Clips, boxes_xyxy_px: Sequence[Boxes]) -> list[NDArray[np.float32]]:
+        """N clips, of any sizes, and each's boxes (P, 4) in pixels of its frames, to N times (P, classes)."""
         ...
 
     def describe(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal, Self
 
@@ -11,7 +12,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from twinpath.engine.base import Clips, EngineWish
+from twinpath.engine.base import Boxes, Clips, EngineWish
 from twinpath.engine.compiled import Entry
 from twinpath.errors import UsageError
 from twinpath.video.resample import crop_plan, scaled_boxes
@@ -116,10 +117,13 @@ class OpenVinoEngine(_Compiled):
 class OpenVinoBoxEngine(_Compiled):
     """Scores of boxes; see `BoxEngine`."""
 
-    def __call__(
-        self, clip_THWC: NDArray[np.uint8], boxes_xyxy_px: NDArray[np.floating]
-    ) -> NDArray[np.float32]:
-        """A clip, and boxes (N, 4) in pixels of its frames, to scores (N, classes)."""
+    batch_clips = 1
+
+    def __call__(self, clips_NTHWC: Clips, boxes_xyxy_px: Sequence[Boxes]) -> list[NDArray[np.float32]]:
+        """See `BoxEngine`."""
+        return [self._one(clip, boxes) for clip, boxes in zip(clips_NTHWC, boxes_xyxy_px, strict=True)]
+
+    def _one(self, clip_THWC: NDArray[np.uint8], boxes_xyxy_px: Boxes) -> NDArray[np.float32]:
         if not len(boxes_xyxy_px):
             return np.zeros((0, self.num_classes), dtype=np.float32)
         _, height, width, _ = clip_THWC.shape

@@ -6,7 +6,8 @@ The interface that every machine has: frames uint8 (N, T, H, W, 3) in, scores (N
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Literal
 
 import numpy as np
@@ -14,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from twinpath.engine.base import Clips, EngineWish, Precision, What
+from twinpath.engine.base import Boxes, Clips, EngineWish, Precision, What
 from twinpath.errors import UsageError
 from twinpath.models.preprocess import Preprocess
+from twinpath.video.ahead import batches
 from twinpath.video.resample import scaled_boxes
 from twinpath.zoo.records import InputSpec
 
@@ -163,23 +165,49 @@ class TorchEngine(_OnDevice):
 
 
 class TorchBoxEngine(_OnDevice):
-    """Scores of boxes; see `BoxEngine`."""
+    """Scores of boxes; see `BoxEngine`.
 
-    def __init__(self, network: nn.Module, spec: InputSpec, *, wish: EngineWish = EngineWish()) -> None:
+    Args:
+        network, spec, wish: See `_OnDevice`.
+        batch_clips: Clips that go through the network at once; None: some on a GPU, one on a CPU.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        spec: InputSpec,
+        *,
+        batch_clips: int | None = None,
+        wish: EngineWish = EngineWish(),
+    ) -> None:
         super().__init__(network, spec, crop=None, wish=wish)
+        self.batch_clips = batch_clips or (4 if self.device.type == "cuda" else 1)
 
     @torch.inference_mode()
-    def __call__(
-        self, clip_THWC: NDArray[np.uint8], boxes_xyxy_px: NDArray[np.floating]
-    ) -> NDArray[np.float32]:
-        """A clip, and boxes (N, 4) in pixels of its frames, to scores (N, classes)."""
-        if not len(boxes_xyxy_px):
-            return np.zeros((0, self.num_classes), dtype=np.float32)
-        _, height, width, _ = clip_THWC.shape
-        boxes = scaled_boxes(boxes_xyxy_px, height, width, short_side=self.spec.short_side_px)
-        boxes_N5 = torch.from_numpy(np.pad(boxes, ((0, 0), (1, 0)))).to(self.device)
-        clip = torch.from_numpy(np.ascontiguousarray(clip_THWC))[None].to(self.device)
-        scores: NDArray[np.float32] = self._run(self.preprocess(clip), boxes_N5).float().cpu().numpy()
+    def __call__(self, clips_NTHWC: Clips, boxes_xyxy_px: Sequence[Boxes]) -> list[NDArray[np.float32]]:
+        """See `BoxEngine`. A clip without people costs nothing."""
+        scores = [np.zeros((len(boxes), self.num_classes), dtype=np.float32) for boxes in boxes_xyxy_px]
+        peopled = [i for i, rows in enumerate(scores) if len(rows)]
+        for _, same_size in groupby(peopled, key=lambda i: clips_NTHWC[i].shape):
+            for batch in batches(same_size, self.batch_clips):
+                found = self._at_once([clips_NTHWC[i] for i in batch], [boxes_xyxy_px[i] for i in batch])
+                ends = np.cumsum([len(scores[i]) for i in batch])
+                for i, rows in zip(batch, np.split(found, ends[:-1]), strict=True):
+                    scores[i] = rows
+        return scores
+
+    def _at_once(self, clips_NTHWC: Clips, boxes_xyxy_px: Sequence[Boxes]) -> NDArray[np.float32]:
+        """Scores (all people, classes)."""
+        boxes_N5, resized = [], []
+        for number, (clip, boxes_px) in enumerate(zip(clips_NTHWC, boxes_xyxy_px, strict=True)):
+            _, height, width, _ = clip.shape
+            boxes = scaled_boxes(boxes_px, height, width, short_side=self.spec.short_side_px)
+            boxes_N5.append(np.insert(boxes, 0, number, axis=1))
+            # One by one: as numbers, frames in full size take four times their bytes.
+            frames = torch.from_numpy(np.ascontiguousarray(clip))[None].to(self.device)
+            resized.append(self.preprocess(frames))
+        boxes_of_all = torch.from_numpy(np.concatenate(boxes_N5)).to(self.device)
+        scores: NDArray[np.float32] = self._run(torch.cat(resized), boxes_of_all).float().cpu().numpy()
         return scores
 
 

@@ -22,7 +22,7 @@ from twinpath.data.ava.label_map import LabelMap
 from twinpath.engine.base import BoxEngine
 from twinpath.errors import UsageError
 from twinpath.recognize.answers_file import AnswersFile
-from twinpath.video.ahead import Ahead
+from twinpath.video.ahead import Ahead, batches
 from twinpath.zoo.records import InputSpec
 
 AHEAD_BYTES = 1 << 28  # of clips that wait for the network
@@ -175,15 +175,15 @@ def _score_video(
     scored: list[_Scored] = []
     lost: dict[str, list[int]] = {}
     with Ahead(_clips(source, list(seconds), spec), size_bytes=_size_bytes, most_bytes=AHEAD_BYTES) as clips:
-        for clip in clips:
-            if isinstance(clip, Lost):
-                lost.setdefault(clip.reason, []).append(clip.second)
-            else:
-                boxes = seconds[clip.second]
-                height, width = clip.frames.shape[1:3]
-                scores = engine(clip.frames, boxes * [width, height, width, height])
-                scored.append(_Scored(clip.second, boxes, scores[:, columns]))
-            counter.add()
+        for batch in batches(clips, engine.batch_clips):
+            there = [clip for clip in batch if isinstance(clip, AvaClip)]
+            boxes_px = [seconds[clip.second] * (clip.frames.shape[2:0:-1] * 2) for clip in there]
+            for clip, scores in zip(there, engine([clip.frames for clip in there], boxes_px), strict=True):
+                scored.append(_Scored(clip.second, seconds[clip.second], scores[:, columns]))
+            for missing in batch:
+                if isinstance(missing, Lost):
+                    lost.setdefault(missing.reason, []).append(missing.second)
+            counter.add(len(batch))
     return scored, [Failure(video, tuple(times), reason) for reason, times in lost.items()]
 
 

@@ -56,6 +56,7 @@ SYNTHETIC_WARNING = (
 MIN_SCORE = 0.5
 MIN_PERSON_SCORE = 0.8  # what PySlowFast asks of a detected person before SlowFast looks at it
 SMOOTH_S = 1.5
+BATCH_BYTES = 1 << 30  # of clips that are looked at together, where one does not need more
 Scores = NDArray[np.float32]
 
 
@@ -233,7 +234,7 @@ class LiveDetector:
     def __call__(self, clip_THWC: NDArray[np.uint8], time_s: float) -> tuple[Track, ...]:
         """The people in the clip's middle picture, at a time in seconds: tracks of one keyframe each."""
         (found,) = self._people([clip_THWC[len(clip_THWC) // 2]], [time_s])
-        scores = self._detector.engine(clip_THWC, found.boxes_xyxy_px)
+        (scores,) = self._detector.engine([clip_THWC], [found.boxes_xyxy_px])
         keyframe = Keyframe(time_s, found, self._tracker.update(found, time_s), scores)
         return tracks_of([keyframe], self._detector.labels, min_score=self._min_score, smooth_s=0.0)
 
@@ -274,22 +275,35 @@ class _Seen:
             progress(len(self._keyframes), expected)
         keep_all = None if keep is None else lambda: keep(self._keyframes)
         kept = Keeper(keep_all, lambda: len(self._keyframes))
-        clips = self._waited_for(clips)
         try:
-            for first in clips:
-                height, width = first.frames.shape[1:3]
-                finder = self._found_by = self._finder(width, height)
-                for batch in batches(chain([first], clips), finder.batch_pictures):
-                    self._look_at(finder, batch)
+            for batch in self._batches(self._waited_for(clips)):
+                for _ in self._look_at(batch):
                     if progress is not None:
                         progress(len(self._keyframes), expected)
                     kept.now_and_then()
+                del batch  # or it would be held while the next one is gathered
             if self._found_by is None:  # an earlier run had looked at all of them
                 info = probe(self._video)
                 self._found_by = self._finder(info.width, info.height)
         except BaseException:  # before the thread is waited for: a second Ctrl-C would cut that short
             kept.now()
             raise
+
+    def _batches(self, clips: Iterator[Clip]) -> Iterator[list[Clip]]:
+        """As many as are best looked at together; the first one's size is that of the pictures."""
+        first = next(clips, None)
+        if first is None:
+            return
+        height, width = first.frames.shape[1:3]
+        finder = self._found_by = self._finder(width, height)
+        all_of_them = chain([first], clips)
+        del first  # or it would be held to the end
+        yield from batches(
+            all_of_them,
+            max(finder.batch_pictures, self._owner.engine.batch_clips),
+            size_bytes=lambda clip: clip.frames.nbytes,
+            most_bytes=BATCH_BYTES,
+        )
 
     def _waited_for(self, clips: Iterable[Clip]) -> Iterator[Clip]:
         """The same; notes how long they had to be waited for."""
@@ -301,6 +315,7 @@ class _Seen:
             if clip is None:
                 return
             yield clip
+            del clip  # or it would be held while the next one is waited for
 
     def _finder(self, width: int, height: int) -> PersonDetector:
         self._size_px = (width, height)
@@ -312,20 +327,27 @@ class _Seen:
         self._people_name = finder.name
         return finder
 
-    def _look_at(self, finder: PersonDetector, clips: list[Clip]) -> None:
+    def _look_at(self, clips: list[Clip]) -> Iterator[None]:
+        """Yields whenever there are new keyframes."""
+        assert self._found_by is not None
         times_s = [clip.start_s for clip in clips]
         began_s = time.perf_counter()
-        found = finder([clip.frames[len(clip.frames) // 2] for clip in clips], times_s)
+        found = self._found_by([clip.frames[len(clip.frames) // 2] for clip in clips], times_s)
         self._took_s["people"] += time.perf_counter() - began_s
-        for clip, time_s, people in zip(clips, times_s, found, strict=True):
+        for few in batches(zip(clips, found, strict=True), self._owner.engine.batch_clips):
             began_s = time.perf_counter()
-            scores = self._owner.engine(clip.frames, people.boxes_xyxy_px)
+            scored = self._owner.engine(
+                [clip.frames for clip, _ in few], [people.boxes_xyxy_px for _, people in few]
+            )
             self._took_s["actions"] += time.perf_counter() - began_s
-            if not np.isfinite(scores).all():
-                raise InputError(
-                    f"{self._owner.model} gave scores that are not numbers; are its weights sound?"
-                )
-            self._keyframes.append(Keyframe(time_s, people, self._number(people, time_s), scores))
+            for (clip, people), scores in zip(few, scored, strict=True):
+                if not np.isfinite(scores).all():
+                    raise InputError(
+                        f"{self._owner.model} gave scores that are not numbers; are its weights sound?"
+                    )
+                numbers = self._number(people, clip.start_s)
+                self._keyframes.append(Keyframe(clip.start_s, people, numbers, scores))
+            yield
 
     def _number(self, people: People, time_s: float) -> NDArray[np.int64]:
         """Who is who: as the person detector says, or else the tracker."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -110,17 +109,34 @@ class Ahead(Generic[Item]):
         return self._bytes + size_bytes <= self._most_bytes and len(self._waiting) < self._most_items
 
 
-def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+def batches(
+    items: Iterable[Item],
+    size: int,
+    *,
+    size_bytes: Callable[[Item], int] = lambda item: 0,
+    most_bytes: int = 0,
+) -> Iterator[list[Item]]:
     """Cut what comes one by one into lists, each given on as soon as it is full.
 
     Args:
         items: Of any number; no more are taken than the list at hand needs.
         size: Of each list, from 1. The last one holds what is left.
+        size_bytes: How much memory an item takes.
+        most_bytes: A list is full, too, where one more item as large as its last would make it larger.
     Raises:
         ValueError: `size` is less than 1. Raised when the first list is asked for.
     """
     if size < 1:
         raise ValueError(f"a batch holds at least one item, not {size}")
-    left = iter(items)
-    while batch := list(islice(left, size)):
+    batch: list[Item] = []
+    held_bytes = 0
+    for item in items:
+        batch.append(item)
+        held_bytes += size_bytes(item)
+        is_full = held_bytes + size_bytes(item) > most_bytes > 0
+        del item  # or it would be held while the next one is waited for
+        if len(batch) == size or is_full:
+            yield batch
+            batch, held_bytes = [], 0
+    if batch:
         yield batch

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from twinpath.engine.base import EngineWish
+from twinpath.engine.base import BoxEngine, EngineWish
 from twinpath.engine.choose import open_box_engine
 from twinpath.engine.openvino_engine import OpenVinoBoxEngine
 from twinpath.engine.torch_engine import TorchBoxEngine
@@ -50,6 +50,12 @@ def clip(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (16, height, width, 3), dtype=np.uint8)
 
 
+def of(engine: BoxEngine, clip_THWC: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Scores of one clip's boxes."""
+    (scores,) = engine([clip_THWC], [boxes])
+    return scores
+
+
 @pytest.mark.parametrize(("height", "width"), [(240, 320), (320, 180), (97, 333)])
 def test_pictures_of_any_size_and_boxes_at_the_borders(
     compiled: OpenVinoBoxEngine, exact: TorchBoxEngine, height: int, width: int
@@ -63,23 +69,23 @@ def test_pictures_of_any_size_and_boxes_at_the_borders(
             [10, 10, 80, 90],
         ]
     )
-    scores = compiled(clip(height, width), boxes)
+    scores = of(compiled, clip(height, width), boxes)
     assert scores.shape == (5, compiled.num_classes) == (5, exact.num_classes)
-    assert scores == pytest.approx(exact(clip(height, width), boxes), abs=1e-4)
+    assert scores == pytest.approx(of(exact, clip(height, width), boxes), abs=1e-4)
     assert scores.std() > 0.05
 
 
 def test_each_box_is_scored_by_itself(compiled: OpenVinoBoxEngine) -> None:
     boxes = np.random.default_rng(1).uniform(0, 120, (60, 4))
     boxes[:, 2:] += boxes[:, :2]
-    together = compiled(clip(240, 320), boxes)
+    together = of(compiled, clip(240, 320), boxes)
     for i in (0, 17, 59):
-        assert compiled(clip(240, 320), boxes[i : i + 1])[0] == pytest.approx(together[i], abs=1e-5)
+        assert of(compiled, clip(240, 320), boxes[i : i + 1])[0] == pytest.approx(together[i], abs=1e-5)
 
 
 def test_nobody(compiled: OpenVinoBoxEngine, exact: TorchBoxEngine) -> None:
     for engine in (compiled, exact):
-        assert engine(clip(96, 128), np.zeros((0, 4))).shape == (0, 12)
+        assert of(engine, clip(96, 128), np.zeros((0, 4))).shape == (0, 12)
 
 
 def test_the_network_is_given_scaled_boxes_and_the_whole_picture(
@@ -93,4 +99,20 @@ def test_the_network_is_given_scaled_boxes_and_the_whole_picture(
     given = np.pad(scaled_boxes(boxes, 120, 200, short_side=128), ((0, 0), (1, 0)))
     with torch.inference_mode():
         expected = exact.network.scores(preprocessed, torch.from_numpy(given))  # type: ignore[operator]
-    assert exact(frames, boxes) == pytest.approx(expected.numpy(), abs=1e-6)
+    assert of(exact, frames, boxes) == pytest.approx(expected.numpy(), abs=1e-6)
+
+
+def test_clips_at_once(compiled: OpenVinoBoxEngine, exact: TorchBoxEngine) -> None:
+    """Each person is scored in his own clip; some clips have no people, or another size."""
+    random = np.random.default_rng(4)
+    sizes = [(96, 128), (96, 128), (96, 128), (96, 128), (128, 96), (96, 128)]
+    clips = [clip(*size, seed) for seed, size in enumerate(sizes)]
+    boxes = [random.uniform(0, 60, (people, 4)) for people in (2, 0, 1, 3, 2, 1)]
+    for each in boxes:
+        each[:, 2:] += each[:, :2] + 5
+    one_by_one = [of(exact, *each) for each in zip(clips, boxes, strict=True)]
+    by_threes = TorchBoxEngine(exact.network, exact.spec, batch_clips=3, wish=exact.wish)
+    for engine in (compiled, exact, by_threes):
+        found = engine(clips, boxes)
+        assert [rows.shape for rows in found] == [(len(each), 12) for each in boxes]
+        assert np.concatenate(found) == pytest.approx(np.concatenate(one_by_one), abs=1e-4)

@@ -15,6 +15,8 @@ import torch
 
 from twinpath import Detector
 from twinpath.data.synthetic import ACTIONS, people_scene, truth_of, write_clip
+from twinpath.engine.base import EngineWish
+from twinpath.engine.torch_engine import TorchBoxEngine
 from twinpath.errors import NotAVideo, UsageError
 from twinpath.models.registry import architecture
 from twinpath.people.base import People, Picture
@@ -77,7 +79,7 @@ def test_keyframes_lie_at_every_second(detect: Detector, brighter: Path) -> None
     found = detect(brighter, people=people, min_score=0.0, progress=lambda *done: progress.append(done))
     assert found.keyframes_s == (0.0, 1.0, 2.0)
     assert people.levels == pytest.approx([0, 3 * 30, 3 * 60], abs=3)  # the picture of that very time
-    assert progress == [(0, 3), (2, 3), (3, 3)]
+    assert progress == [(0, 3), (1, 3), (2, 3), (3, 3)]
     assert (found.width_px, found.height_px) == (128, 96)
     assert found.duration_s == pytest.approx(2.4)
     assert [track.number for track in found.tracks] == [1, 2]
@@ -92,6 +94,42 @@ def test_keyframes_lie_at_every_second(detect: Detector, brighter: Path) -> None
     assert values["tracks"][0]["seen"][0]["box_xyxy"] == pytest.approx(
         [10 / 128, 10 / 96, 60 / 128, 90 / 96], abs=1e-4
     )
+
+
+def test_people_are_looked_for_in_as_many_pictures_as_memory_allows(
+    detect: Detector, brighter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counting(Given):
+        batch_pictures = 16
+
+        def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[People]:
+            counts.append(len(pictures))
+            return super().__call__(pictures, times_s)
+
+    clip_bytes = detect.spec.num_frames * 96 * 128 * 3
+    for most_bytes, expected in ((16 * clip_bytes, [3]), (2 * clip_bytes, [2, 1]), (1, [1, 1, 1])):
+        counts: list[int] = []
+        monkeypatch.setattr("twinpath.recognize.detect.BATCH_BYTES", most_bytes)
+        assert len(detect(brighter, people=Counting([[10, 10, 60, 90]])).keyframes_s) == 3
+        assert counts == expected
+
+
+def test_several_keyframes_at_once(detect: Detector, brighter: Path, weights: Path) -> None:
+    """As on a GPU; the people, their numbers and their scores are the same."""
+    people = Given([[10, 10, 60, 90], [70, 5, 120, 95]])
+    alone = detect(brighter, people=people, min_score=0.0)
+    together = Detector(MODEL, weights, wish=EngineWish("torch", "cpu"))
+    assert isinstance(together.engine, TorchBoxEngine)
+    together.engine.batch_clips = 2
+    found = together(brighter, people=people, min_score=0.0)
+    assert [track.number for track in found.tracks] == [1, 2]
+    for ours, theirs in zip(found.tracks, alone.tracks, strict=True):
+        for seen, expected in zip(ours.seen, theirs.seen, strict=True):
+            assert seen.box_xyxy_px == expected.box_xyxy_px
+            by_index = {action.index: action.score for action in expected.actions}
+            assert {action.index: action.score for action in seen.actions} == pytest.approx(
+                by_index, abs=2e-4
+            )
 
 
 def test_thresholds_and_smoothing(detect: Detector, brighter: Path) -> None:

@@ -80,6 +80,11 @@ def test_batches_are_full_but_for_the_last(size: int, expected: list[list[int]])
     assert list(batches(Source(4), size)) == expected
 
 
+def test_a_batch_is_full_of_bytes_too() -> None:
+    found = batches([30, 30, 30, 80, 10, 200, 10], 3, size_bytes=lambda item: item, most_bytes=100)
+    assert list(found) == [[30, 30, 30], [80], [10, 200], [10]]
+
+
 def test_nothing_makes_no_batch() -> None:
     assert list(batches(Source(0), 3)) == []
 
