@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 KEEP_EVERY_S = 10.0  # so much work is lost at most when the power fails
+KEEP_SHARE = 0.05  # of the time is spent on it at most
 
 
 class Keeper:
@@ -27,7 +28,7 @@ class Keeper:
             began = time.monotonic()
             self.now()
             ended = time.monotonic()
-            self._next = ended + max(KEEP_EVERY_S, 20 * (ended - began))
+            self._next = ended + max(KEEP_EVERY_S, (ended - began) / KEEP_SHARE)
 
     def now(self) -> None:
         """Keep what has come since the last time, if anything has."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -306,7 +307,9 @@ def test_going_on_where_all_was_looked_at(detect: Detector, brighter: Path) -> N
     kept: list[list[Keyframe]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keeper, "KEEP_EVERY_S", 0.0)
+        patch.setattr(keeper, "KEEP_SHARE", math.inf)
         whole = detect(brighter, people="whole", keep=lambda some: kept.append(list(some)), min_score=0.0)
+    assert len(kept[-1]) == len(whole.keyframes_s)
     again = detect(brighter, people="whole", before=kept[-1], min_score=0.0)
     assert replace(again, timing_s={}) == replace(whole, timing_s={})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import signal
 import threading
 import xml.etree.ElementTree as ET
@@ -126,6 +127,7 @@ def test_going_on_where_all_windows_are_done(film: Path) -> None:
 
 def test_scores_are_kept_while_the_work_goes_on(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keeper, "KEEP_EVERY_S", 0.0)
+    monkeypatch.setattr(keeper, "KEEP_SHARE", math.inf)
     kept: list[WindowScores] = []
     whole = score(film, ShadeClassifier(batch_clips=8), keep=kept.append)
     assert [len(part) for part in kept] == [8, 16, 24, 32, 37]
