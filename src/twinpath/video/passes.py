@@ -16,7 +16,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.packet import Packet
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
@@ -152,10 +152,11 @@ class DecodePass:
         self._plan = plan
         self._budget = budget
         self._strict = strict
-        self._keyframes = deque([(0, -np.inf)])  # packet and time, from that of the last frame on
+        self._keyframes = deque([(0, -np.inf)])  # packet and time, from that of the last frame given on
         self._last_s = -np.inf  # of the frames that were given
+        self._held: deque[tuple[float, VideoFrame]] = deque()  # decoded, not given yet
         self._is_met_by_threads = False  # damage
-        # Where one thread took over: the first packet that it decodes, and the frames that were given before.
+        # Where one thread takes over: the first packet that it decodes, and the frames given before.
         self._from_packet = 0
         self._given_until_s = -np.inf
         self._given_frames = 0
@@ -180,6 +181,7 @@ class DecodePass:
         yield from self._frames()
         if self._is_met_by_threads:
             self._is_met_by_threads = False
+            self._held.clear()
             self._source.use_one_thread()
             self._source.read_errors = read_errors
             self._forget_packets()
@@ -208,13 +210,16 @@ class DecodePass:
                 clock.lost()
                 continue
             if packet.is_keyframe:
-                self._keyframes.append((number, due_s))
+                self._keyframes.append((number, max(due_s, self._last_due_s)))
             yield from self._timed(self._decode(packet, clock), clock)
             if self._is_met_by_threads:
                 return
         yield from self._timed(self._decode(None, clock), clock)
         # At the end PyAV keeps an error to itself, and the pictures behind it.
-        self._is_met_by_threads |= self._last_s < self._last_due_s and not self._source.on_one_thread
+        last_s = self._held[-1][0] if self._held else self._last_s
+        self._is_met_by_threads |= last_s < self._last_due_s and not self._source.on_one_thread
+        if not self._is_met_by_threads:
+            yield from self._give_held()
 
     def _note(self, packet: Packet[VideoStream], due_s: float) -> None:
         if self._keyframe_s is None:
@@ -252,22 +257,31 @@ class DecodePass:
             return []
 
     def _timed(self, frames: list[VideoFrame], clock: Clock) -> Iterator[tuple[float, VideoFrame]]:
+        """The frames that may be given, and those that were held back; none where threads meet damage."""
         not_before_s = self._plan.times_s[0] if self._plan and not self._plan.from_start else -np.inf
         for frame in frames:
             time_s = clock.frame(frame)
             self.guessed = clock.guessed
             if time_s < not_before_s - TIME_TOLERANCE_S:  # open GOP: refers to pictures before the keyframe
                 continue
-            self._budget.spend(1)
             if self._was_given(time_s):
                 continue
             is_head_lost = not self.decoded and time_s > self.first_packet_s + TIME_TOLERANCE_S
             if (frame.is_corrupt or is_head_lost) and not self._source.on_one_thread:
                 self._is_met_by_threads = True
                 return
+            self._held.append((time_s, frame))
+            self.hides_frames |= frame.interlaced_frame
+            # A B-picture shows what is wrong with the next picture of another kind, which comes after it.
+            if self._source.on_one_thread or frame.pict_type != PictureType.B:
+                yield from self._give_held()
+
+    def _give_held(self) -> Iterator[tuple[float, VideoFrame]]:
+        while self._held:
+            time_s, frame = self._held.popleft()
+            self._budget.spend(1)
             self.decoded += 1
             self.corrupt += bool(frame.is_corrupt)
-            self.hides_frames |= frame.interlaced_frame
             self._last_s = time_s
             while len(self._keyframes) > 1 and self._keyframes[1][1] <= time_s:
                 self._keyframes.popleft()
