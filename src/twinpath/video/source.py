@@ -215,8 +215,7 @@ class VideoSource:
     def rewind(self) -> None:
         """Start over. A fresh file is the one way that works for every format and every state of damage."""
         if not self._at_start:
-            self.close()
-            self._open()
+            self._open_again()
 
     def use_one_thread(self) -> None:
         """Start over and decode on one thread from now on.
@@ -225,8 +224,18 @@ class VideoSource:
         then depends on the other's haste, and behind an error each thread may lose its picture.
         """
         self.on_one_thread = True
+        self._open_again()
+
+    def _open_again(self) -> None:
+        """Raises: NotAFile: it is not there any more."""
         self.close()
-        self._open()
+        try:
+            self._open()
+        except (av.FFmpegError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise NotAFile(
+                f"{show(self.path)} cannot be opened again ({reason}); was it moved or changed meanwhile?"
+            ) from error
 
     def seek(self, time_s: float) -> bool:
         """Go to a keyframe at or before a time, as far as the container knows.

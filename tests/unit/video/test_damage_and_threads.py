@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from av.bitstream import BitStreamFilterContext
 
+from twinpath.errors import NotAFile
 from twinpath.video.decode import EvenSpan, FrameStream, read_frames
 from twinpath.video.passes import DecodePass
 from twinpath.video.source import VideoSource
@@ -104,3 +105,14 @@ def test_a_sound_file_keeps_its_threads(tmp_path):
     with FrameStream(bad_videos.make_good(tmp_path)) as stream:
         assert len(list(stream)) == 50
         assert not stream._source.on_one_thread
+
+
+def test_a_file_that_vanishes_before_one_thread_takes_over(tmp_path, decode_on):
+    path = noisy(tmp_path, ".mp4", seconds=4)
+    decode_on(4)
+    with FrameStream(path) as stream:
+        frames = iter(stream)
+        next(frames)
+        path.unlink()
+        with pytest.raises(NotAFile, match="cannot be opened again"):
+            list(frames)
