@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
+from field_coded import write_field_coded
 
 WIDTH, HEIGHT, FPS, FRAMES = 64, 48, 25, 50
 TINY_GOPS = {"g": "12", "bf": "2", "preset": "ultrafast"}
@@ -280,6 +281,18 @@ def make_wrong_extension(folder: Path) -> Path:
 
 
 # 17
+def make_fields(folder: Path) -> Path:
+    """Sound H.264 of which every field is a packet, half a picture's time each, as in broadcasts."""
+    raw = write_field_coded(folder / "fields.h264", pictures=FRAMES)
+    with av.open(str(raw)) as given, av.open(str(folder / "fields.ts"), "w", options=REPEATABLE) as output:
+        stream = output.add_stream_from_template(given.streams.video[0])
+        for number, packet in enumerate(packet for packet in given.demux(video=0) if packet.size):
+            packet.pts = packet.dts = number
+            packet.time_base, packet.stream = Fraction(1, 2 * FPS), stream
+            output.mux(packet)
+    return folder / "fields.ts"
+
+
 def make_open_gop_ts(folder: Path) -> Path:
     """Starts at an open group of pictures: the pictures before its keyframe refer to what is not there."""
     options = {"g": "12", "bf": "2", "x264-params": "open-gop=1:scenecut=0:keyint=12:min-keyint=12:bframes=2"}

@@ -186,7 +186,8 @@ class TorchBoxEngine(_OnDevice):
     @torch.inference_mode()
     def __call__(self, clips_NTHWC: Clips, boxes_xyxy_px: Sequence[Boxes]) -> list[NDArray[np.float32]]:
         """See `BoxEngine`. A clip without people costs nothing."""
-        scores = [np.zeros((len(boxes), self.num_classes), dtype=np.float32) for boxes in boxes_xyxy_px]
+        people = [len(boxes) for _, boxes in zip(clips_NTHWC, boxes_xyxy_px, strict=True)]
+        scores = [np.zeros((count, self.num_classes), dtype=np.float32) for count in people]
         peopled = [i for i, rows in enumerate(scores) if len(rows)]
         for _, same_size in groupby(peopled, key=lambda i: clips_NTHWC[i].shape):
             for batch in batches(same_size, self.batch_clips):

@@ -26,6 +26,7 @@ from twinpath.video.ahead import Ahead, batches
 from twinpath.zoo.records import InputSpec
 
 AHEAD_BYTES = 1 << 28  # of clips that wait for the network
+BATCH_BYTES = 1 << 30  # of clips that are scored at once
 # PySlowFast's thresholds for predicted people, by family of network.
 MIN_PERSON_SCORE = {"slow_det": 0.9, "slowfast_det": 0.8}
 
@@ -103,7 +104,7 @@ def score_split(
     resume: str | os.PathLike[str] | None = None,
     asked: Mapping[str, Any] | None = None,
 ) -> AvaRun:
-    """Score the people of a split; clips are decoded while the network looks at the one before.
+    """Score the people of a split; clips are decoded while the network looks at those before.
 
     Args:
         engine: A detection network whose score i is of the action with id i + 1.
@@ -175,7 +176,7 @@ def _score_video(
     scored: list[_Scored] = []
     lost: dict[str, list[int]] = {}
     with Ahead(_clips(source, list(seconds), spec), size_bytes=_size_bytes, most_bytes=AHEAD_BYTES) as clips:
-        for batch in batches(clips, engine.batch_clips):
+        for batch in batches(clips, engine.batch_clips, size_bytes=_size_bytes, most_bytes=BATCH_BYTES):
             there = [clip for clip in batch if isinstance(clip, AvaClip)]
             boxes_px = [seconds[clip.second] * (clip.frames.shape[2:0:-1] * 2) for clip in there]
             for clip, scores in zip(there, engine([clip.frames for clip in there], boxes_px), strict=True):
@@ -184,6 +185,7 @@ def _score_video(
                 if isinstance(missing, Lost):
                     lost.setdefault(missing.reason, []).append(missing.second)
             counter.add(len(batch))
+            del batch, there  # or they would be held while the next ones are gathered
     return scored, [Failure(video, tuple(times), reason) for reason, times in lost.items()]
 
 

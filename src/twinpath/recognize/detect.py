@@ -296,7 +296,7 @@ class _Seen:
             return
         height, width = first.frames.shape[1:3]
         finder = self._found_by = self._finder(width, height)
-        all_of_them = chain([first], clips)
+        all_of_them = chain(iter([first]), clips)
         del first  # or it would be held to the end
         yield from batches(
             all_of_them,

@@ -151,6 +151,7 @@ class ClipStream:
                 clip = self._clip(number, held)
                 if clip is not None:
                     yield clip
+                del clip  # or it would be held while the next one is decoded
                 number += 1
                 needed_from = self._picks[number].min() if number < len(self._picks) else np.inf
                 held = {i: picture for i, picture in held.items() if i >= needed_from}

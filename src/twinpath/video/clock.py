@@ -86,6 +86,12 @@ class Clock:
         if self._queue:
             self._queue.pop()
 
+    def passed(self, packet: Packet[VideoStream]) -> None:
+        """The packet just shown is not decoded, but frames behind it will be."""
+        self.lost()
+        if self._source.has_pts and packet.pts is not None and packet.dts is not None:
+            self._frames.seconds(packet.pts, order=packet.dts)
+
     def frame(self, frame: VideoFrame) -> float:
         """Presentation time of a decoded frame in seconds, never before the one that came before it."""
         if not self._source.has_pts:

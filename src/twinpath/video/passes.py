@@ -29,6 +29,7 @@ Rgb = npt.NDArray[np.uint8]
 
 LATE_S = 3.0  # a span that starts later than this is worth a seek
 _SEEK_MARGINS_S = (0.0, 10.0)  # where the index leads behind the wanted start, try once from further back
+_SAME_S = 1e-9  # two times that one clock gave, or another one begun later
 _REORDER_PACKETS = 16  # look this far behind the end of a span: the most that H.264 and HEVC reorder
 
 
@@ -133,12 +134,13 @@ def check_bytes(shape: tuple[int, ...], *, budget: Budget) -> None:
 class DecodePass:
     """Decode from a plan's start, or from the beginning. Iterate once for (time in seconds, frame).
 
-    Several threads decode, until the first damage: from the keyframe before it on, one thread does, since the
-    others would lose pictures behind the damage, and not the same ones in every run.
+    Several threads decode, until the first damage: then one thread takes over, since the others would lose
+    pictures behind the damage, and not the same ones in every run. It begins at the keyframe before, in MP4
+    and Matroska; elsewhere at the start.
 
     Attributes:
-        decoded: Frames decoded so far.
-        packets: Packets shown to the decoder that should each give a frame.
+        decoded: Frames given so far.
+        packets: Packets that came by and should each give a frame.
         discarded: Packets that an edit list hides.
         leading: Packets whose pictures precede the first keyframe, which comes first in the file.
         first_packet_s, ends_at_s: When the first of these packets is due, and when the last one ends.
@@ -154,15 +156,20 @@ class DecodePass:
         self._strict = strict
         self._keyframes = deque([(0, -np.inf)])  # packet and time, from that of the last frame given on
         self._last_s = -np.inf  # of the frames that were given
+        self._as_late = 0  # how many of them have that time
         self._held: deque[tuple[float, VideoFrame]] = deque()  # decoded, not given yet
         self._is_met_by_threads = False  # damage
+        self._is_head_lost = False
+        self._has_fields = False  # of which each may be a packet
         # Where one thread takes over: the first packet that it decodes, and the frames given before.
         self._from_packet = 0
         self._given_until_s = -np.inf
+        self._given_then = 0
         self._given_frames = 0
         self.decoded = 0
         self.corrupt = 0
         self.guessed = 0
+        self.hides_frames = source.stream.codec_context.name == "vp8"
         self._forget_packets()
 
     def _forget_packets(self) -> None:
@@ -174,23 +181,27 @@ class DecodePass:
         self.first_packet_s = np.inf
         self.ends_at_s = 0.0
         self.bad_packets = 0
-        self.hides_frames = False
 
     def __iter__(self) -> Iterator[tuple[float, VideoFrame]]:
-        read_errors = self._source.read_errors
+        read_errors = self._source.read_errors if self._plan and self._plan.seek_s is not None else 0
         yield from self._frames()
         if self._is_met_by_threads:
-            self._is_met_by_threads = False
-            self._held.clear()
             self._source.use_one_thread()
             self._source.read_errors = read_errors
-            self._forget_packets()
-            if self._source.can_seek:
-                self._from_packet = self._keyframes[0][0] if self.decoded else 0
-                self._given_until_s = self._last_s
-            else:  # without a clock to trust, only counting from the start tells which frame is which
-                self._given_frames = self.decoded
+            self._take_over()
             yield from self._frames()
+
+    def _take_over(self) -> None:
+        """Settle where one thread begins."""
+        self._is_met_by_threads = False
+        self._held.clear()
+        self._forget_packets()
+        if not self._source.can_seek:  # without a clock to trust, only counting tells which frame is which
+            self._given_frames = self.decoded
+            return
+        self._given_until_s, self._given_then = self._last_s, self._as_late
+        if self.decoded and not self._is_head_lost:  # else what is wrong with the head is to be counted, too
+            self._from_packet, _ = self._keyframes[0]
 
     def _frames(self) -> Iterator[tuple[float, VideoFrame]]:
         """Frames to the end, or up to damage that several threads meet."""
@@ -200,14 +211,15 @@ class DecodePass:
         else:
             source.seek(plan.seek_s)
         skip = plan.skip_packets if plan else 0
-        self.hides_frames = source.stream.codec_context.name == "vp8"
         clock = Clock(source)
         for number, packet in enumerate(source.packets()):
             due_s, _ = clock.packet(packet)
-            if number >= skip:
-                self._note(packet, due_s)
-            if number < max(skip, self._from_packet):
+            if number < skip:
                 clock.lost()
+                continue
+            self._note(packet, due_s)
+            if number < self._from_packet:
+                clock.passed(packet)
                 continue
             if packet.is_keyframe:
                 self._keyframes.append((number, max(due_s, self._last_due_s)))
@@ -217,7 +229,8 @@ class DecodePass:
         yield from self._timed(self._decode(None, clock), clock)
         # At the end PyAV keeps an error to itself, and the pictures behind it.
         last_s = self._held[-1][0] if self._held else self._last_s
-        self._is_met_by_threads |= last_s < self._last_due_s and not self._source.on_one_thread
+        if last_s < self._last_due_s and not self._has_fields:
+            self._meet_damage()
         if not self._is_met_by_threads:
             yield from self._give_held()
 
@@ -247,8 +260,8 @@ class DecodePass:
         except av.FFmpegError as error:
             self.bad_packets += 1
             clock.lost()
-            self._is_met_by_threads = not self._source.on_one_thread
-            if self._strict:
+            self._meet_damage()
+            if self._strict and self._source.on_one_thread:
                 raise CorruptVideo(
                     f"{show(self._source.path)} is damaged: decoding fails after {self.decoded} frames; "
                     "repair it or leave it out",
@@ -261,30 +274,41 @@ class DecodePass:
         not_before_s = self._plan.times_s[0] if self._plan and not self._plan.from_start else -np.inf
         for frame in frames:
             time_s = clock.frame(frame)
-            self.guessed = clock.guessed
+            self.guessed = max(self.guessed, clock.guessed)
+            self._has_fields |= frame.interlaced_frame
+            self.hides_frames |= frame.interlaced_frame
             if time_s < not_before_s - TIME_TOLERANCE_S:  # open GOP: refers to pictures before the keyframe
                 continue
             if self._was_given(time_s):
                 continue
-            is_head_lost = not self.decoded and time_s > self.first_packet_s + TIME_TOLERANCE_S
-            if (frame.is_corrupt or is_head_lost) and not self._source.on_one_thread:
-                self._is_met_by_threads = True
-                return
+            if not (self.decoded or self._held):
+                self._is_head_lost = time_s > self.first_packet_s + TIME_TOLERANCE_S
+            if frame.is_corrupt or (self._is_head_lost and not self.decoded and not frame.key_frame):
+                self._meet_damage()
+                if self._is_met_by_threads:
+                    return
             self._held.append((time_s, frame))
-            self.hides_frames |= frame.interlaced_frame
             # A B-picture shows what is wrong with the next picture of another kind, which comes after it.
-            if self._source.on_one_thread or frame.pict_type != PictureType.B:
-                yield from self._give_held()
+            waits = frame.pict_type == PictureType.B and not self._source.on_one_thread
+            yield from self._give_held(but=_REORDER_PACKETS if waits else 0)
 
-    def _give_held(self) -> Iterator[tuple[float, VideoFrame]]:
-        while self._held:
+    def _meet_damage(self) -> None:
+        self._is_met_by_threads = not self._source.on_one_thread
+
+    def _give_held(self, *, but: int = 0) -> Iterator[tuple[float, VideoFrame]]:
+        """The frames held back, but for so many of the last ones."""
+        while len(self._held) > but:
             time_s, frame = self._held.popleft()
             self._budget.spend(1)
             self.decoded += 1
             self.corrupt += bool(frame.is_corrupt)
+            self._as_late = self._as_late + 1 if time_s == self._last_s else 1
             self._last_s = time_s
             while len(self._keyframes) > 1 and self._keyframes[1][1] <= time_s:
-                self._keyframes.popleft()
+                if frame.key_frame:
+                    self._keyframes.popleft()
+                else:  # lost, or one from which pictures become whole little by little
+                    del self._keyframes[1]
             yield time_s, frame
 
     def _was_given(self, time_s: float) -> bool:
@@ -292,7 +316,10 @@ class DecodePass:
         if self._given_frames:
             self._given_frames -= 1
             return True
-        return time_s <= self._given_until_s
+        if abs(time_s - self._given_until_s) > _SAME_S:
+            return time_s < self._given_until_s
+        self._given_then -= 1
+        return self._given_then >= 0
 
 
 def nearest_frames(

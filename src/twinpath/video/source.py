@@ -43,7 +43,7 @@ class Limits:
     """What reading one video may cost. Whatever passes a limit raises `LimitExceeded`."""
 
     max_pixels: int = 8192 * 8192  # width x height of one picture; checked before anything is decoded
-    max_frames: int | None = 1_000_000  # decoded in one call, wanted or not: nine hours at 30 fps
+    max_frames: int | None = 1_000_000  # that come by in one call, wanted or not: nine hours at 30 fps
     max_bytes: int = 4 * 2**30  # RGB frames that one call returns: 10 views of 16 frames in 4K
     max_seconds: float | None = None  # of the clock on the wall, for one call; a server sets it
 
@@ -89,8 +89,9 @@ class VideoSource:
         kind: The demuxer's name, one of `sniff.DEMUXERS`.
         stream: The video stream that is read.
         origin: Presentation time of the first picture, in the stream's time base (MPEG-TS starts anywhere).
-        read_errors: How often the demuxer failed since the file was opened or rewound.
-        on_one_thread: Whether decoding uses one thread only; see `use_one_thread`.
+        read_errors: How often the demuxer failed on what was read of it.
+        on_one_thread: Whether `use_one_thread` was called. It is, too, on a computer with one core: pictures
+            behind damage look a little otherwise where decoding begins at another keyframe.
     """
 
     container: InputContainer
@@ -135,7 +136,7 @@ class VideoSource:
             self.container.close()
             raise
         self.stream.codec_context.options = {"max_pixels": str(self.limits.max_pixels)}  # sizes change midway
-        self.stream.thread_type = "AUTO"
+        self.stream.thread_type = "FRAME"  # threads for slices of one frame do not tell of damage
         self.stream.codec_context.thread_count = 1 if self.on_one_thread else 0  # 0: as FFmpeg likes
         self.origin = self.stream.start_time or 0
         self.read_errors = 0

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from av.bitstream import BitStreamFilterContext
 
-from twinpath.errors import NotAFile
+from twinpath.errors import CorruptVideo, NotAFile
+from twinpath.video import passes
 from twinpath.video.decode import EvenSpan, FrameStream, read_frames
 from twinpath.video.passes import DecodePass
-from twinpath.video.source import VideoSource
+from twinpath.video.source import Budget, VideoSource, open_video
 
 
 @pytest.fixture
@@ -37,22 +38,41 @@ def every_frame(path):
         return [time_s for time_s, _ in frames], np.stack([frame for _, frame in frames]), stream.warnings
 
 
-def noisy(folder, suffix, *, seconds):
-    """From the middle on, every 200th byte or so of the packets is another one."""
-    count = seconds * bad_videos.FPS
+def textured(path, *, seconds, **options):
+    """With a texture in the middle: packets of a size that can be damaged."""
     random = np.random.default_rng(5)
 
     def paint(picture):
         picture[8:40, 8:56] = random.integers(0, 255, (32, 48, 3))
 
-    sound = bad_videos.encode(folder / f"sound{suffix}", numbers=(k % 50 for k in range(count)), paint=paint)
+    numbers = (k % 50 for k in range(seconds * bad_videos.FPS))
+    return bad_videos.encode(path, numbers=numbers, paint=paint, **options)
+
+
+def noisy(folder, suffix, *, seconds):
+    """From the middle on, every 200th byte or so of the packets is another one."""
+    sound = textured(folder / f"sound{suffix}", seconds=seconds)
     with av.open(str(sound)) as given:
         noise = BitStreamFilterContext("noise=amount=200", given.streams.video[0])
 
         def change(number, packet):
-            return noise.filter(packet)[0] if number >= count // 2 else packet
+            return noise.filter(packet)[0] if number >= seconds * bad_videos.FPS // 2 else packet
 
         return bad_videos.remux(sound, folder / f"noisy{suffix}", change)
+
+
+def with_bad_packet(sound, target, bad):
+    """One packet, by its number, is nothing but zeros."""
+
+    def change(number, packet):
+        if number != bad:
+            return packet
+        zeros = av.Packet(bytes(packet.size))
+        zeros.pts, zeros.dts, zeros.duration = packet.pts, packet.dts, packet.duration
+        zeros.time_base = packet.time_base
+        return zeros
+
+    return bad_videos.remux(sound, target, change)
 
 
 @pytest.mark.parametrize("recipe", ["make_truncated", "make_flipped_bytes", "make_zeroed_tail", "make_noise"])
@@ -101,10 +121,108 @@ def test_what_was_decoded_before_the_damage_is_not_decoded_again(tmp_path, decod
     assert 0 < twice <= 12 + 6  # a group of pictures, and those on their way through four threads
 
 
-def test_a_sound_file_keeps_its_threads(tmp_path):
-    with FrameStream(bad_videos.make_good(tmp_path)) as stream:
-        assert len(list(stream)) == 50
+@pytest.mark.parametrize("threads", [1, 4, 16])
+def test_the_time_of_a_joined_recording_runs_back(tmp_path, decode_on, threads):
+    """As by `cat a.mkv b.mkv`: behind the damage, which is in the second one, all pictures come."""
+    one = textured(tmp_path / "one.mkv", seconds=2)
+    two = with_bad_packet(textured(tmp_path / "two.mkv", seconds=4), tmp_path / "bad.mkv", 30)
+    joined = tmp_path / "joined.mkv"
+    joined.write_bytes(one.read_bytes() + two.read_bytes())
+    decode_on(threads)
+    times_s, _, warnings = every_frame(joined)
+    assert len(times_s) >= 150 - 12
+    assert times_s[-1] == pytest.approx(5.96, abs=0.05)
+    assert warnings
+
+
+@pytest.mark.parametrize("threads", [1, 4, 16])
+@pytest.mark.parametrize("bad", [60, 103])
+def test_pictures_that_become_whole_little_by_little(tmp_path, decode_on, threads, bad):
+    """The container calls the packet where that begins a keyframe; who starts there misses pictures."""
+    options = {"x264-params": "intra-refresh=1:keyint=50:bframes=0:scenecut=0"}
+    sound = textured(tmp_path / "sound.mp4", seconds=8, size=(320, 240), codec_options=options)
+    decode_on(threads)
+    times_s, _, _ = every_frame(with_bad_packet(sound, tmp_path / "bad.mp4", bad))
+    assert len(times_s) == 199
+
+
+@pytest.mark.parametrize("threads", [1, 4, 16])
+def test_strict_reading_reaches_the_damage(tmp_path, decode_on, threads):
+    sound = textured(tmp_path / "sound.mp4", seconds=2)
+    path = with_bad_packet(sound, tmp_path / "bad.mp4", 8)
+    decode_on(threads)
+    given = []
+    with FrameStream(path, strict=True) as stream, pytest.raises(CorruptVideo) as error:
+        given += [time_s for time_s, _ in stream]
+    tolerant, _, _ = every_frame(path)
+    assert error.value.frames_decoded == stream.frames_decoded == 6
+    assert len(tolerant) > 40
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_pictures_of_one_time_are_all_given(tmp_path, decode_on, threads):
+    """Matroska counts milliseconds: at 2,000 pictures a second two share one."""
+    sound = bad_videos.encode(tmp_path / "sound.mkv", numbers=(k % 50 for k in range(200)), rate=2000)
+    decode_on(threads)
+    for bad in range(50, 70, 3):
+        path = with_bad_packet(sound, tmp_path / "bad.mkv", bad)
+        times_s, _, _ = every_frame(path)
+        assert len(times_s) == alone(path)
+
+
+def alone(path):
+    """How many pictures one decoder gives that never stops."""
+    count = 0
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        for packet in container.demux(stream):
+            try:
+                count += len(stream.codec_context.decode(packet if packet.size else None))
+            except av.FFmpegError:
+                continue
+    return count
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "make_good",
+        "make_cut_without_reencoding",
+        "make_variable_rate",
+        "make_huge_gaps",
+        "make_interlaced",
+        "make_fields",
+        "make_b_frames_avi",
+        "make_open_gop_ts",
+        "make_joined_ts",
+        "make_raw_h264",
+        "make_hevc_10_bit",
+        "make_vp9",
+        "make_gif",
+        "make_one_frame",
+    ],
+)
+def test_a_sound_file_keeps_its_threads(tmp_path, recipe):
+    with FrameStream(getattr(bad_videos, recipe)(tmp_path)) as stream:
+        assert list(stream)
         assert not stream._source.on_one_thread
+        assert not any("damaged" in warning for warning in stream.warnings)
+
+
+def test_few_pictures_wait(tmp_path, decode_on, monkeypatch):
+    """Where nearly all are B-pictures, too, as some HEVC encoders write them."""
+    monkeypatch.setattr(passes, "_REORDER_PACKETS", 3)
+    path = textured(
+        tmp_path / "b.mp4",
+        seconds=4,
+        codec_options={"x264-params": "bframes=16:b-adapt=0:keyint=100:scenecut=0", "preset": "ultrafast"},
+    )
+    decode_on(2)
+    with open_video(path) as source:
+        decoding = DecodePass(source, plan=None, budget=Budget(path, source.limits), strict=False)
+        assert max(len(decoding._held) for _ in decoding) == 3
+        assert decoding.decoded == 100
 
 
 def test_a_file_that_vanishes_before_one_thread_takes_over(tmp_path, decode_on):
