@@ -1,7 +1,7 @@
 """Writes H.264 whose packets are fields, two for a picture, as broadcasters code interlaced video.
 
-No encoder at hand does so, and little of the standard (ITU-T H.264, clause 7.3) is needed where macroblocks hold
-their plain samples (I_PCM).
+No encoder at hand does so, and little of the standard (ITU-T H.264, clause 7.3) is needed where macroblocks
+hold their plain samples (I_PCM).
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ import numpy as np
 from twinpath.errors import CorruptVideo, NoFrames
 from twinpath.video.damage import DamageReport
 from twinpath.video.decode import Selection
-from twinpath.video.passes import DecodePass, Rgb, RgbConverter, nearest_frames, plan_pass
+from twinpath.video.decode_pass import DecodePass
+from twinpath.video.passes import Rgb, RgbConverter, nearest_frames, plan_pass
 from twinpath.video.sampling import TIME_TOLERANCE_S, Indices, Times
 from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, open_video, show
 

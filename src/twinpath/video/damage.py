@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from twinpath.errors import CorruptVideo
-from twinpath.video.passes import DecodePass, Plan
+from twinpath.video.decode_pass import DecodePass
+from twinpath.video.passes import Plan
 from twinpath.video.sampling import TIME_TOLERANCE_S, Times
 from twinpath.video.source import VideoSource, show
 

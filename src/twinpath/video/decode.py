@@ -21,9 +21,9 @@ from av.video.frame import VideoFrame
 
 from twinpath.errors import CorruptVideo, NoFrames, UsageError
 from twinpath.video.damage import DamageReport
+from twinpath.video.decode_pass import DecodePass
 from twinpath.video.passes import (
     LATE_S,
-    DecodePass,
     Plan,
     Rgb,
     RgbConverter,

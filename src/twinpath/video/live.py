@@ -42,7 +42,7 @@ from twinpath.errors import (
     UsageError,
 )
 from twinpath.video.damage import DamageReport
-from twinpath.video.passes import DecodePass
+from twinpath.video.decode_pass import DecodePass
 from twinpath.video.sniff import FORMAT_WHITELIST
 from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, open_video, show
 

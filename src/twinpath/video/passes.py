@@ -1,26 +1,23 @@
-"""One pass through a file: plan which packets to decode, decode them, turn frames into RGB.
+"""What is before and behind decoding: a plan of the packets to decode, choosing among frames, RGB.
 
 Planning reads packets without decoding them, which is cheap, and yields the presentation times; decoding
-then starts at the right keyframe and can stop at the last wanted frame. Packets of broken files lie, so
-decoding never relies on the plan: it takes the nearest frame that does come.
+(`decode_pass.py`) then starts at the right keyframe and can stop at the last wanted frame. Packets of broken
+files lie, so it never relies on the plan: it takes the nearest frame that does come.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import av
 import numpy as np
 import numpy.typing as npt
-from av.packet import Packet
-from av.video.frame import PictureType, VideoFrame
+from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
-from av.video.stream import VideoStream
 
-from twinpath.errors import CorruptVideo, LimitExceeded
+from twinpath.errors import LimitExceeded
 from twinpath.video.clock import Clock
 from twinpath.video.sampling import TIME_TOLERANCE_S, Times
 from twinpath.video.source import Budget, VideoSource, show
@@ -29,8 +26,7 @@ Rgb = npt.NDArray[np.uint8]
 
 LATE_S = 3.0  # a span that starts later than this is worth a seek
 _SEEK_MARGINS_S = (0.0, 10.0)  # where the index leads behind the wanted start, try once from further back
-_SAME_S = 1e-9  # two times that one clock gave, or another one begun later
-_REORDER_PACKETS = 16  # look this far behind the end of a span: the most that H.264 and HEVC reorder
+REORDER_PACKETS = 16  # the most that H.264 and HEVC reorder
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +78,7 @@ def _plan_from_here(
         if seek_s is not None and not found_keyframe:
             return None
         behind += order_s >= end_s
-        if behind > _REORDER_PACKETS:
+        if behind > REORDER_PACKETS:
             break
         discarded += packet.is_discard
         if not packet.is_discard:
@@ -129,197 +125,6 @@ def check_bytes(shape: tuple[int, ...], *, budget: Budget) -> None:
             f"{show(budget.path)}: {shape[0]} frames of {shape[2]}x{shape[1]} are more than "
             f"{budget.limits.max_bytes} bytes; ask for fewer views at a time or raise max_bytes"
         )
-
-
-class DecodePass:
-    """Decode from a plan's start, or from the beginning. Iterate once for (time in seconds, frame).
-
-    Several threads decode, until the first damage: then one thread takes over, since the others would lose
-    pictures behind the damage, and not the same ones in every run. It begins at the keyframe before, in MP4
-    and Matroska; elsewhere at the start.
-
-    Attributes:
-        decoded: Frames given so far.
-        packets: Packets that came by and should each give a frame.
-        discarded: Packets that an edit list hides.
-        leading: Packets whose pictures precede the first keyframe, which comes first in the file.
-        first_packet_s, ends_at_s: When the first of these packets is due, and when the last one ends.
-        bad_packets: Packets that the decoder refused.
-        corrupt: Frames that the decoder itself calls corrupt.
-        hides_frames: The codec legitimately gives fewer frames than packets (fields, VP8's hidden frames).
-    """
-
-    def __init__(self, source: VideoSource, *, plan: Plan | None, budget: Budget, strict: bool) -> None:
-        self._source = source
-        self._plan = plan
-        self._budget = budget
-        self._strict = strict
-        self._keyframes = deque([(0, -np.inf)])  # packet and time, from that of the last frame given on
-        self._last_s = -np.inf  # of the frames that were given
-        self._as_late = 0  # how many of them have that time
-        self._held: deque[tuple[float, VideoFrame]] = deque()  # decoded, not given yet
-        self._is_met_by_threads = False  # damage
-        self._is_head_lost = False
-        self._has_fields = False  # of which each may be a packet
-        # Where one thread takes over: the first packet that it decodes, and the frames given before.
-        self._from_packet = 0
-        self._given_until_s = -np.inf
-        self._given_then = 0
-        self._given_frames = 0
-        self.decoded = 0
-        self.corrupt = 0
-        self.guessed = 0
-        self.hides_frames = source.stream.codec_context.name == "vp8"
-        self._forget_packets()
-
-    def _forget_packets(self) -> None:
-        self._keyframe_s: float | None = None
-        self._last_due_s = -np.inf
-        self.packets = 0
-        self.discarded = 0
-        self.leading = 0
-        self.first_packet_s = np.inf
-        self.ends_at_s = 0.0
-        self.bad_packets = 0
-
-    def __iter__(self) -> Iterator[tuple[float, VideoFrame]]:
-        read_errors = self._source.read_errors if self._plan and self._plan.seek_s is not None else 0
-        yield from self._frames()
-        if self._is_met_by_threads:
-            self._source.use_one_thread()
-            self._source.read_errors = read_errors
-            self._take_over()
-            yield from self._frames()
-
-    def _take_over(self) -> None:
-        """Settle where one thread begins."""
-        self._is_met_by_threads = False
-        self._held.clear()
-        self._forget_packets()
-        if not self._source.can_seek:  # without a clock to trust, only counting tells which frame is which
-            self._given_frames = self.decoded
-            return
-        self._given_until_s, self._given_then = self._last_s, self._as_late
-        if self.decoded and not self._is_head_lost:  # else what is wrong with the head is to be counted, too
-            self._from_packet, _ = self._keyframes[0]
-
-    def _frames(self) -> Iterator[tuple[float, VideoFrame]]:
-        """Frames to the end, or up to damage that several threads meet."""
-        source, plan = self._source, self._plan
-        if plan is None or plan.seek_s is None:
-            source.rewind()
-        else:
-            source.seek(plan.seek_s)
-        skip = plan.skip_packets if plan else 0
-        clock = Clock(source)
-        for number, packet in enumerate(source.packets()):
-            due_s, _ = clock.packet(packet)
-            if number < skip:
-                clock.lost()
-                continue
-            self._note(packet, due_s)
-            if number < self._from_packet:
-                clock.passed(packet)
-                continue
-            if packet.is_keyframe:
-                self._keyframes.append((number, max(due_s, self._last_due_s)))
-            yield from self._timed(self._decode(packet, clock), clock)
-            if self._is_met_by_threads:
-                return
-        yield from self._timed(self._decode(None, clock), clock)
-        # At the end PyAV keeps an error to itself, and the pictures behind it.
-        last_s = self._held[-1][0] if self._held else self._last_s
-        if last_s < self._last_due_s and not self._has_fields:
-            self._meet_damage()
-        if not self._is_met_by_threads:
-            yield from self._give_held()
-
-    def _note(self, packet: Packet[VideoStream], due_s: float) -> None:
-        if self._keyframe_s is None:
-            self._keyframe_s = due_s if packet.is_keyframe else -np.inf
-        if packet.is_discard:
-            self.discarded += 1
-            return
-        if due_s < self._keyframe_s:
-            self.leading += 1
-            return
-        self.packets += 1
-        self.first_packet_s = min(self.first_packet_s, due_s)
-        self._last_due_s = max(self._last_due_s, due_s - TIME_TOLERANCE_S)
-        ends_at_s = due_s + float((packet.duration or 0) * self._source.time_base)
-        self.ends_at_s = max(self.ends_at_s, ends_at_s)
-
-    def _decode(self, packet: Packet[VideoStream] | None, clock: Clock) -> list[VideoFrame]:
-        self._budget.spend(0)
-        try:
-            return self._source.stream.codec_context.decode(packet)
-        except (MemoryError, BlockingIOError) as error:  # FFmpeg's are such, too; the second: no more threads
-            raise LimitExceeded(
-                f"{show(self._source.path)}: decoding it takes more memory than there is; scale it down"
-            ) from error
-        except av.FFmpegError as error:
-            self.bad_packets += 1
-            clock.lost()
-            self._meet_damage()
-            if self._strict and self._source.on_one_thread:
-                raise CorruptVideo(
-                    f"{show(self._source.path)} is damaged: decoding fails after {self.decoded} frames; "
-                    "repair it or leave it out",
-                    frames_decoded=self.decoded,
-                ) from error
-            return []
-
-    def _timed(self, frames: list[VideoFrame], clock: Clock) -> Iterator[tuple[float, VideoFrame]]:
-        """The frames that may be given, and those that were held back; none where threads meet damage."""
-        not_before_s = self._plan.times_s[0] if self._plan and not self._plan.from_start else -np.inf
-        for frame in frames:
-            time_s = clock.frame(frame)
-            self.guessed = max(self.guessed, clock.guessed)
-            self._has_fields |= frame.interlaced_frame
-            self.hides_frames |= frame.interlaced_frame
-            if time_s < not_before_s - TIME_TOLERANCE_S:  # open GOP: refers to pictures before the keyframe
-                continue
-            if self._was_given(time_s):
-                continue
-            if not (self.decoded or self._held):
-                self._is_head_lost = time_s > self.first_packet_s + TIME_TOLERANCE_S
-            if frame.is_corrupt or (self._is_head_lost and not self.decoded and not frame.key_frame):
-                self._meet_damage()
-                if self._is_met_by_threads:
-                    return
-            self._held.append((time_s, frame))
-            # A B-picture shows what is wrong with the next picture of another kind, which comes after it.
-            waits = frame.pict_type == PictureType.B and not self._source.on_one_thread
-            yield from self._give_held(but=_REORDER_PACKETS if waits else 0)
-
-    def _meet_damage(self) -> None:
-        self._is_met_by_threads = not self._source.on_one_thread
-
-    def _give_held(self, *, but: int = 0) -> Iterator[tuple[float, VideoFrame]]:
-        """The frames held back, but for so many of the last ones."""
-        while len(self._held) > but:
-            time_s, frame = self._held.popleft()
-            self._budget.spend(1)
-            self.decoded += 1
-            self.corrupt += bool(frame.is_corrupt)
-            self._as_late = self._as_late + 1 if time_s == self._last_s else 1
-            self._last_s = time_s
-            while len(self._keyframes) > 1 and self._keyframes[1][1] <= time_s:
-                if frame.key_frame:
-                    self._keyframes.popleft()
-                else:  # lost, or one from which pictures become whole little by little
-                    del self._keyframes[1]
-            yield time_s, frame
-
-    def _was_given(self, time_s: float) -> bool:
-        """Whether this frame came already, before one thread took over."""
-        if self._given_frames:
-            self._given_frames -= 1
-            return True
-        if abs(time_s - self._given_until_s) > _SAME_S:
-            return time_s < self._given_until_s
-        self._given_then -= 1
-        return self._given_then >= 0
 
 
 def nearest_frames(

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from twinpath.errors import CorruptVideo, NoFrames
-from twinpath.video.passes import DecodePass, plan_pass
+from twinpath.video.decode_pass import DecodePass
+from twinpath.video.passes import plan_pass
 from twinpath.video.sampling import Times
 from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, VideoSource, open_video, show
 

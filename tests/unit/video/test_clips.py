@@ -14,7 +14,7 @@ from twinpath.errors import CorruptVideo, NoFrames
 from twinpath.video import clips as module
 from twinpath.video.clips import Clip, ClipStream
 from twinpath.video.decode import AtTimes, EvenSpan, read_frames
-from twinpath.video.passes import DecodePass
+from twinpath.video.decode_pass import DecodePass
 
 
 def select(start_s: float, *, span_s: float, num_frames: int = 6) -> EvenSpan:

@@ -7,9 +7,9 @@ import pytest
 from av.bitstream import BitStreamFilterContext
 
 from twinpath.errors import CorruptVideo, NotAFile
-from twinpath.video import passes
+from twinpath.video import decode_pass
 from twinpath.video.decode import EvenSpan, FrameStream, read_frames
-from twinpath.video.passes import DecodePass
+from twinpath.video.decode_pass import DecodePass
 from twinpath.video.source import Budget, VideoSource, open_video
 
 
@@ -212,7 +212,7 @@ def test_a_sound_file_keeps_its_threads(tmp_path, recipe):
 
 def test_few_pictures_wait(tmp_path, decode_on, monkeypatch):
     """Where nearly all are B-pictures, too, as some HEVC encoders write them."""
-    monkeypatch.setattr(passes, "_REORDER_PACKETS", 3)
+    monkeypatch.setattr(decode_pass, "REORDER_PACKETS", 3)
     path = textured(
         tmp_path / "b.mp4",
         seconds=4,
