@@ -84,8 +84,8 @@ class DecodePass:
     """Decode from a plan's start, or from the beginning. Iterate once for (time in seconds, frame).
 
     Several threads decode, until the first damage: then one thread takes over, since the others would lose
-    pictures behind the damage, and not the same ones in every run. It begins at the keyframe before, in MP4
-    and Matroska; elsewhere at the start.
+    pictures behind the damage, and not the same ones in every run. It begins at the keyframe before; in
+    AVI and raw streams, which have no times, at the start.
 
     Attributes:
         packets: Packets that came by and should each give a frame.
@@ -142,7 +142,7 @@ class DecodePass:
         self._is_met_by_threads = False
         self._held.clear()
         self._forget_packets()
-        has_clock = self._source.can_seek  # else only counting tells which frame is which
+        has_clock = self._source.has_pts  # else only counting tells which frame is which
         self._given.leave_out(by_time=has_clock)
         if has_clock and not self._is_head_lost:  # what is wrong with the head is to be counted, too
             self._from_packet = self._given.first_packet()

@@ -62,15 +62,16 @@ def noisy(folder, suffix, *, seconds):
 
 
 def with_bad_packet(sound, target, bad):
-    """One packet, by its number, is nothing but zeros."""
+    """One packet, by its number, holds a quarter of its data and nonsense."""
 
     def change(number, packet):
         if number != bad:
             return packet
-        zeros = av.Packet(bytes(packet.size))
-        zeros.pts, zeros.dts, zeros.duration = packet.pts, packet.dts, packet.duration
-        zeros.time_base = packet.time_base
-        return zeros
+        data = bytes(packet)
+        cut = av.Packet(data[: max(8, len(data) // 4)] + b"\xff" * 20)
+        cut.pts, cut.dts, cut.duration = packet.pts, packet.dts, packet.duration
+        cut.time_base, cut.is_keyframe = packet.time_base, packet.is_keyframe
+        return cut
 
     return bad_videos.remux(sound, target, change)
 
@@ -110,8 +111,9 @@ def test_every_container_goes_on_behind_the_damage(tmp_path, decode_on, suffix):
         assert same_warnings == warnings
 
 
-def test_what_was_decoded_before_the_damage_is_not_decoded_again(tmp_path, decode_on, monkeypatch):
-    path = noisy(tmp_path, ".mp4", seconds=8)
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+def test_what_was_decoded_before_the_damage_is_not_decoded_again(tmp_path, decode_on, monkeypatch, suffix):
+    path = noisy(tmp_path, suffix, seconds=8)
     decode_on(4)
     packets = []
     decode = DecodePass._decode
@@ -122,11 +124,12 @@ def test_what_was_decoded_before_the_damage_is_not_decoded_again(tmp_path, decod
 
 
 @pytest.mark.parametrize("threads", [1, 4, 16])
-def test_the_time_of_a_joined_recording_runs_back(tmp_path, decode_on, threads):
+@pytest.mark.parametrize("suffix", [".mkv", ".ts"])
+def test_the_time_of_a_joined_recording_runs_back(tmp_path, decode_on, suffix, threads):
     """As by `cat a.mkv b.mkv`: behind the damage, which is in the second one, all pictures come."""
-    one = textured(tmp_path / "one.mkv", seconds=2)
-    two = with_bad_packet(textured(tmp_path / "two.mkv", seconds=4), tmp_path / "bad.mkv", 30)
-    joined = tmp_path / "joined.mkv"
+    one = textured(tmp_path / f"one{suffix}", seconds=2)
+    two = noisy(tmp_path, suffix, seconds=4)
+    joined = tmp_path / f"joined{suffix}"
     joined.write_bytes(one.read_bytes() + two.read_bytes())
     decode_on(threads)
     times_s, _, warnings = every_frame(joined)
