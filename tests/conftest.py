@@ -2,7 +2,7 @@
 for a core make all others wait for them. And a cache of their own, empty of weights, in which compiled
 networks stay from test to test. Set before anything imports torch; commands inherit it.
 
-Whoever starts the tests in the background of a shell script has them ignore Ctrl-C, and their commands too."""
+Whoever starts the tests in the background of a shell script has them ignore Ctrl-C, and their commands."""
 
 import os
 import signal
