@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from twinpath.errors import UsageError
 
-Clips = Sequence[NDArray[np.uint8]]  # (T, H, W, 3) each, RGB, all of one size
+Clips = Sequence[NDArray[np.uint8]]  # (T, H, W, 3) each, RGB
 Boxes = NDArray[np.floating]
 EngineName = Literal["auto", "torch", "openvino"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
@@ -33,7 +33,7 @@ class Engine(Protocol):
         ...
 
     def __call__(self, clips_NTHWC: Clips) -> NDArray[np.float32]:
-        """Scores (N * num_crops, classes) float32, or embeddings; the crops of one clip follow each other."""
+        """Scores (N * num_crops, classes) float32, or embeddings, of clips of one size; crops in a row."""
         ...
 
     def with_crops(self, num_crops: int) -> Engine:

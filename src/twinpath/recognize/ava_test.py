@@ -22,11 +22,9 @@ from twinpath.data.ava.label_map import LabelMap
 from twinpath.engine.base import BoxEngine
 from twinpath.errors import UsageError
 from twinpath.recognize.answers_file import AnswersFile
-from twinpath.video.ahead import Ahead, batches
+from twinpath.video.ahead import AHEAD_BYTES, BATCH_BYTES, Ahead, batches
 from twinpath.zoo.records import InputSpec
 
-AHEAD_BYTES = 1 << 28  # of clips that wait for the network
-BATCH_BYTES = 1 << 30  # of clips that are scored at once
 # PySlowFast's thresholds for predicted people, by family of network.
 MIN_PERSON_SCORE = {"slow_det": 0.9, "slowfast_det": 0.8}
 

@@ -35,8 +35,8 @@ from twinpath.recognize.detections import Detections, PersonSeen, Track
 from twinpath.recognize.keeper import Keeper
 from twinpath.recognize.results import Prediction
 from twinpath.recognize.smoothing import checked_thresholds, smooth_scores
-from twinpath.recognize.timeline import AHEAD_BYTES, LIMITS, check_every
-from twinpath.video.ahead import Ahead, batches
+from twinpath.recognize.timeline import LIMITS, check_every
+from twinpath.video.ahead import AHEAD_BYTES, BATCH_BYTES, Ahead, batches
 from twinpath.video.clips import Clip, ClipStream
 from twinpath.video.decode import AtTimes
 from twinpath.video.probe import probe
@@ -56,7 +56,6 @@ SYNTHETIC_WARNING = (
 MIN_SCORE = 0.5
 MIN_PERSON_SCORE = 0.8  # what PySlowFast asks of a detected person before SlowFast looks at it
 SMOOTH_S = 1.5
-BATCH_BYTES = 1 << 30  # of clips that are looked at together, where one does not need more
 Scores = NDArray[np.float32]
 
 

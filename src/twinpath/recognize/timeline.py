@@ -30,7 +30,7 @@ from twinpath.recognize.results import Prediction
 from twinpath.recognize.segments import DEFAULT_RULES, Segment, SegmentRules, find_segments
 from twinpath.recognize.views import clip_at
 from twinpath.recognize.window_scores import Origin, WindowScores, file_facts
-from twinpath.video.ahead import Ahead, batches
+from twinpath.video.ahead import AHEAD_BYTES, Ahead, batches
 from twinpath.video.clips import Clip, ClipStream
 from twinpath.video.sampling import clip_span_s
 from twinpath.video.source import Limits
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from twinpath.recognize.classify import Classifier
 
 MIN_EVERY_S = 0.01  # finer than any video's frames
-AHEAD_BYTES = 1 << 28  # of frames that wait to be scored, where one window does not need more
 THEN = ", then "
 LIMITS = Limits(max_frames=4_000_000)  # 37 hours at 30 fps; their times alone take 250 MB while planning
 

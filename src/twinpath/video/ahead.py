@@ -13,6 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+# Of frames, for whoever has no better figure; a single clip may need more.
+AHEAD_BYTES = 1 << 28  # that wait for a network
+BATCH_BYTES = 1 << 30  # that are looked at together
+
 Item = TypeVar("Item")
 
 

@@ -94,7 +94,6 @@ class DecodePass:
         first_packet_s, ends_at_s: When the first of these packets is due, and when the last one ends.
         bad_packets: Packets that the decoder refused.
         corrupt: Frames that the decoder itself calls corrupt.
-        hides_frames: The codec legitimately gives fewer frames than packets (fields, VP8's hidden frames).
     """
 
     def __init__(self, source: VideoSource, *, plan: Plan | None, budget: Budget, strict: bool) -> None:
@@ -110,7 +109,6 @@ class DecodePass:
         self._from_packet = 0  # on, packets are decoded
         self.corrupt = 0
         self.guessed = 0
-        self.hides_frames = source.stream.codec_context.name == "vp8"
         self._forget_packets()
 
     def _forget_packets(self) -> None:
@@ -127,6 +125,11 @@ class DecodePass:
     def decoded(self) -> int:
         """Frames given so far."""
         return self._given.count
+
+    @property
+    def hides_frames(self) -> bool:
+        """The codec legitimately gives fewer frames than packets: fields, VP8's hidden frames."""
+        return self._has_fields or self._source.stream.codec_context.name == "vp8"
 
     def __iter__(self) -> Iterator[tuple[float, VideoFrame]]:
         read_errors = self._source.read_errors if self._plan and self._plan.seek_s is not None else 0
@@ -220,7 +223,6 @@ class DecodePass:
             time_s = clock.frame(frame)
             self.guessed = max(self.guessed, clock.guessed)
             self._has_fields |= frame.interlaced_frame
-            self.hides_frames |= frame.interlaced_frame
             if time_s < not_before_s - TIME_TOLERANCE_S:  # open GOP: refers to pictures before the keyframe
                 continue
             if self._given.has(time_s):
