@@ -41,7 +41,7 @@ train: $(READY)  ## Train the embedded model anew (under an hour on 2 cores)
 	@$(BIN)/twinpath train slowfast_tiny
 
 accuracy: $(READY)  ## Measure the embedded model on 1,000 fresh clips
-	@$(BIN)/twinpath test --clips 1000
+	@$(BIN)/twinpath evaluate --clips 1000
 
 models: $(READY)  ## Count what every network costs; write the tables and docs/models.md
 	@$(BIN)/python scripts/write_model_tables.py

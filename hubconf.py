@@ -23,7 +23,7 @@ _SOURCE = str(_Path(__file__).resolve().parent / "src")
 if _SOURCE not in _sys.path:  # torch.hub puts this folder there, not the package's; modules load when used
     _sys.path.insert(0, _SOURCE)
 
-from twinpath.weights.fetch import progress_bar as _progress_bar  # noqa: E402
+from twinpath.cli.console import progress_bar as _progress_bar  # noqa: E402
 from twinpath.zoo.create import create_model  # noqa: E402
 
 _PYTORCHVIDEO = {

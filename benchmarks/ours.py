@@ -62,7 +62,7 @@ class Ours:
         return to
 
     def has_gpu(self) -> bool:
-        from twinpath.engine.choose import has_cuda_gpu
+        from twinpath.device import has_cuda_gpu
 
         return has_cuda_gpu()
 
@@ -91,12 +91,12 @@ class Ours:
     ) -> dict[str, Any]:
         """Get a model ready; it stays until another one is opened."""
         from twinpath import Classifier
-        from twinpath.engine.base import EngineWish
+        from twinpath.engine.config import EngineConfig
         from twinpath.zoo.measured import measured
 
         began_s = time.perf_counter()
-        wish = EngineWish.parse(engine, device, precision, None, compile=compile)
-        self._classifier = Classifier(record, weights, wish=wish)
+        config = EngineConfig.parse(engine, device, precision, None, compile=compile)
+        self._classifier = Classifier(record, weights, config=config)
         took_s = time.perf_counter() - began_s
         costs = measured(record)
         return {
@@ -206,7 +206,7 @@ class Ours:
 
     def long_decode(self, video: str, every_s: float) -> dict[str, float]:
         """The same windows, decoded and not scored."""
-        from twinpath.recognize.views import clip_at
+        from twinpath.recognize.plan import clip_at
         from twinpath.video.clips import ClipStream
         from twinpath.video.sampling import clip_span_s
 
@@ -267,7 +267,7 @@ class Ours:
         return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
     def _first_clip(self, video: str) -> np.ndarray:
-        from twinpath.recognize.views import Views, selections
+        from twinpath.recognize.plan import Views, selections
         from twinpath.video.decode import read_frames
 
         wanted = selections(Views(1, 1), self._classifier.spec, start_s=0.0, info=None)

@@ -10,8 +10,8 @@ import bad_videos
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from twinpath.recognize.window_scores import Origin, WindowScores
-from twinpath.zoo.records import InputSpec
+from twinpath.models.input_spec import InputSpec
+from twinpath.results.window_scores import Origin, WindowScores
 
 SHADES = ("dark", "light")
 

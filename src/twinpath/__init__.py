@@ -9,8 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from twinpath.recognize.classify import Classifier
-    from twinpath.recognize.detect import Detector
+    from twinpath.recognize.classifier import Classifier
+    from twinpath.recognize.detector import Detector
     from twinpath.recognize.features import FeatureExtractor
     from twinpath.weights.load import load_weights
     from twinpath.zoo.create import create_model, list_models
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME_OF = {
-    "Classifier": "twinpath.recognize.classify",
-    "Detector": "twinpath.recognize.detect",
+    "Classifier": "twinpath.recognize.classifier",
+    "Detector": "twinpath.recognize.detector",
     "FeatureExtractor": "twinpath.recognize.features",
     "create_model": "twinpath.zoo.create",
     "list_models": "twinpath.zoo.create",

@@ -18,7 +18,7 @@
     ├── PartialFailure              4   a batch finished, some of its files failed
     ├── WeightsError                5   a weight file that cannot be trusted or used
     │   ├── UnknownWeightFormat     5
-    │   ├── WeightsMismatch         5   names every missing, unexpected and misshapen key
+    │   ├── WeightsMismatch         5   names every missing, unexpected and shape_mismatch key
     │   ├── UnsafeWeights           5   code in a pickle, a decompression bomb
     │   ├── DamagedWeights          5   truncated, wrong hash, values that are not finite
     │   └── DownloadFailed          5   says which URL to fetch and where to put the file
@@ -124,7 +124,7 @@ class WeightsMismatch(WeightsError):
     Attributes:
         missing: Parameters of the network that the file lacks.
         unexpected: Entries of the file that the network has no place for.
-        misshapen: Name, shape in the file and shape in the network.
+        shape_mismatch: Name, shape in the file and shape in the network.
     """
 
     def __init__(
@@ -133,12 +133,12 @@ class WeightsMismatch(WeightsError):
         *,
         missing: list[str],
         unexpected: list[str],
-        misshapen: list[tuple[str, tuple[int, ...], tuple[int, ...]]],
+        shape_mismatch: list[tuple[str, tuple[int, ...], tuple[int, ...]]],
     ) -> None:
         super().__init__(message)
         self.missing = missing
         self.unexpected = unexpected
-        self.misshapen = misshapen
+        self.shape_mismatch = shape_mismatch
 
 
 class UnsafeWeights(WeightsError):

@@ -16,7 +16,7 @@ CLASSIFIER, DETECTOR = "slowfast_tiny.synthetic", "slowfast_tiny_det.synthetic"
 
 @pytest.mark.slow
 def test_the_embedded_model_is_as_good_as_its_card_says() -> None:
-    measured = twinpath("test", "--clips", "1000", "--json", timeout_s=1800).object
+    measured = twinpath("evaluate", "--clips", "1000", "--json", timeout_s=1800).object
     assert measured["top1"] >= 0.95
     # Other processors round otherwise: a clip or two may fall the other way.
     assert 100 * measured["top1"] == pytest.approx(record(CLASSIFIER).top1, abs=0.3)
@@ -24,7 +24,7 @@ def test_the_embedded_model_is_as_good_as_its_card_says() -> None:
 
 @pytest.mark.slow
 def test_the_embedded_detection_model_is_as_good_as_its_card_says() -> None:
-    measured = twinpath("test", DETECTOR, "--clips", "200", "--json", timeout_s=1800).object
+    measured = twinpath("evaluate", DETECTOR, "--clips", "200", "--json", timeout_s=1800).object
     assert measured["frame_map"] >= 0.85
     assert 100 * measured["frame_map"] == pytest.approx(record(DETECTOR).map, abs=0.5)
 

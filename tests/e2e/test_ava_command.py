@@ -1,4 +1,4 @@
-"""`twinpath test --dataset ava`, as a user meets it, on synthetic videos with AVA's names."""
+"""`twinpath evaluate --dataset ava`, as a user meets it, on synthetic videos with AVA's names."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Split:
     torch.manual_seed(0)
     save_weights(architecture("slowfast_tiny_det").build(), folder / "tiny.safetensors")
     files = ("--annotations", folder / "truth.csv", "--label-map", folder / "labels.pbtxt")
-    return Split(folder, ("test", "--dataset", "ava", *files))
+    return Split(folder, ("evaluate", "--dataset", "ava", *files))
 
 
 def scored(split: Split) -> tuple[str | Path, ...]:
@@ -122,9 +122,9 @@ def test_results_are_measured_without_torch_or_a_model(tmp_path: Path) -> None:
         rows = (",".join(map(str, row)) + "\n" for row in FIGURES[name])
         (tmp_path / f"{name}.csv").write_text("".join(rows))
     files = ("--annotations", tmp_path / "ground_truth.csv", "--results", tmp_path / "detections.csv")
-    done = twinpath("test", "--dataset", "ava", *files, "--json").object
+    done = twinpath("evaluate", "--dataset", "ava", *files, "--json").object
     assert done["map"] == pytest.approx(FIGURES["result"]["PascalBoxes_Precision/mAP@0.5IOU"], abs=1e-9)
-    shown = twinpath("test", "--dataset", "ava", *files).out.splitlines()
+    shown = twinpath("evaluate", "--dataset", "ava", *files).out.splitlines()
     assert shown[-1] == "frame mAP@0.5 41.60 % over 9 actions; 51 others have no true box"
     assert any(line.split()[:2] == ["12", "stand"] and "18.00 %" in line for line in shown)
 
@@ -132,7 +132,7 @@ def test_results_are_measured_without_torch_or_a_model(tmp_path: Path) -> None:
 def test_a_fault_in_the_annotations_is_one_line_with_its_place(split: Split, tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text(TRUTH.replace("0.6,0.9,12", "0.1,0.9,12"))
-    done = twinpath("test", "--dataset", "ava", "--annotations", bad, "--videos", split.folder, code=3)
+    done = twinpath("evaluate", "--dataset", "ava", "--annotations", bad, "--videos", split.folder, code=3)
     assert done.error == f"twinpath: {bad}:5: x2 0.1 is less than x1 0.2"
 
 
@@ -150,12 +150,12 @@ def test_a_fault_in_the_annotations_is_one_line_with_its_place(split: Split, tmp
     ],
 )
 def test_options_that_do_not_go_together(arguments: tuple[str, ...], what: str) -> None:
-    assert what in twinpath("test", "--dataset", "ava", *arguments, code=2).error
+    assert what in twinpath("evaluate", "--dataset", "ava", *arguments, code=2).error
 
 
 def test_options_of_the_other_data_set_and_no_data_set() -> None:
-    assert "--at-most is for --dataset ava" in twinpath("test", "--at-most", "50", code=2).error
-    assert "choose synthetic or ava" in twinpath("test", "--dataset", "kinetics", code=2).error
+    assert "--at-most is for --dataset ava" in twinpath("evaluate", "--at-most", "50", code=2).error
+    assert "choose synthetic or ava" in twinpath("evaluate", "--dataset", "kinetics", code=2).error
 
 
 def test_a_network_that_sees_no_boxes_is_refused(split: Split) -> None:

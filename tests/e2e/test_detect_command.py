@@ -18,7 +18,7 @@ from commands import start, twinpath
 from golden_weights import write_golden_checkpoint
 from real_videos import real_video
 from twinpath.data.synthetic import ACTIONS, TEST_SEED, people_scene, truth_of, write_clip
-from twinpath.recognize.detection_files import read_detections
+from twinpath.formats.detections import read_detections
 from twinpath.video.probe import frame_times, probe
 
 TINY = ("--model", "slowfast_tiny_det.synthetic")

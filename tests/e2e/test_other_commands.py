@@ -65,7 +65,7 @@ def test_help_names_every_command() -> None:
         "features",
         "models",
         "labels",
-        "test",
+        "evaluate",
         "train",
         "synthetic",
     ):
@@ -206,7 +206,7 @@ def test_labels_of_which_datasets() -> None:
 
 
 def test_test_measures_accuracy() -> None:
-    summary = twinpath("test", "--clips", "24", "--workers", "1", "--json").object
+    summary = twinpath("evaluate", "--clips", "24", "--workers", "1", "--json").object
     assert summary == summary | {"model": "slowfast_tiny.synthetic", "clips": 24, "seed": 0}
     assert list(summary["by_action"]) == list(ACTIONS)
     wrong = sum(confusion["count"] for confusion in summary["confusions"])
@@ -217,7 +217,7 @@ def test_test_measures_accuracy() -> None:
 
 
 def test_test_measures_detection_with_true_boxes() -> None:
-    wanted = ("test", "slowfast_tiny_det.synthetic", "--clips", "4")
+    wanted = ("evaluate", "slowfast_tiny_det.synthetic", "--clips", "4")
     measured = twinpath(*wanted, "--json").object
     assert measured == measured | {"model": "slowfast_tiny_det.synthetic", "scenes": 4, "seed": 0}
     assert 24 <= measured["people"] <= 48  # three or four, at three keyframes; some walk out of the picture
@@ -235,5 +235,5 @@ def test_test_measures_detection_with_true_boxes() -> None:
 
 def test_test_is_for_models_of_the_synthetic_world() -> None:
     """Said before anything is downloaded."""
-    error = twinpath("test", "slowfast_r50_8x8.ptv_k400", "--clips", "1", code=2).error
+    error = twinpath("evaluate", "slowfast_r50_8x8.ptv_k400", "--clips", "1", code=2).error
     assert "no model of the synthetic world" in error

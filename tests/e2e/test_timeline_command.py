@@ -188,7 +188,7 @@ def test_a_signal_keeps_what_is_done(film: Path, tmp_path: Path, signum: signal.
 def test_a_run_that_starts_over_says_so(film: Path, tmp_path: Path) -> None:
     arguments = ("timeline", film, *TINY, "--every", "4", "--formats", "json", "--out", tmp_path)
     twinpath(*arguments)
-    from twinpath.recognize.window_scores import WindowScores
+    from twinpath.results.window_scores import WindowScores
 
     place = tmp_path / "film.scores.npz"
     from dataclasses import replace

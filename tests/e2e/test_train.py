@@ -45,7 +45,7 @@ def test_a_run_leaves_weights_that_classify_takes(run: tuple[Path, Finished], cl
     folder, done = run
     weights = folder / "quick.safetensors"
     assert f"wrote {weights}" in done.err
-    assert f"twinpath test slowfast_tiny --weights {weights}" in done.err
+    assert f"twinpath evaluate slowfast_tiny --weights {weights}" in done.err
     assert done.out == ""
     answer = twinpath(
         "classify", clips / "a.mp4", "--model", "slowfast_tiny", "--weights", weights, "--json"

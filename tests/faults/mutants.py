@@ -26,7 +26,7 @@ import numpy as np
 
 from twinpath.errors import InputError, TwinpathError, WorkerDied
 from twinpath.video.decode import AtTimes, DecodedFrames, EvenSpan
-from twinpath.video.sandbox import ProcessLimits, Sandbox
+from twinpath.video.isolated.sandbox import ProcessLimits, Sandbox
 from twinpath.video.source import Limits
 
 SELECTIONS = [EvenSpan(0.0, 2.0, num_frames=16), EvenSpan(0.9, 0.2, num_frames=4), AtTimes((1.9, 0.5))]

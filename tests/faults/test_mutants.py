@@ -7,7 +7,7 @@ import mutants
 import numpy as np
 import pytest
 
-from twinpath.video import sandbox as sandbox_module
+from twinpath.video.isolated import sandbox as sandbox_module
 
 
 def resident_bytes():

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from golden_weights import GOLDEN, golden, golden_clip, write_caffe2_checkpoint, write_golden_checkpoint
-from twinpath.models.layers.head import Readout
+from twinpath.models.layers.head import HeadConfig
 from twinpath.models.layers.resnet import slow_frames
 from twinpath.weights.load import load_weights
 from twinpath.zoo.create import resolve
@@ -35,10 +35,10 @@ CAFFE2 = (
 )
 
 
-def readout_of(name: str) -> Readout:
+def readout_of(name: str) -> HeadConfig:
     """How this upstream reads its head at test time."""
     activation = "sigmoid" if "AVA" in name or "detection" in name else "softmax"
-    return Readout(activation, "scores" if name.startswith("psf") else "logits")
+    return HeadConfig(activation, "scores" if name.startswith("psf") else "logits")
 
 
 def check_against_golden(name: str, checkpoint: Path) -> str:
@@ -46,7 +46,7 @@ def check_against_golden(name: str, checkpoint: Path) -> str:
     figures = golden(name)
     network, record = resolve(OTHER_NETWORK.get(name, INDEX[name]))
     options = {**options_of(figures), **(record.options if record else {})}
-    model = network.build(readout=readout_of(name), **options)
+    model = network.build(head_config=readout_of(name), **options)
     model.eval()
     report = load_weights(model, checkpoint)
     checkpoint.unlink()

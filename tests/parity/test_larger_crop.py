@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from golden_weights import golden, write_golden_checkpoint
-from twinpath.models.layers.head import Readout
+from twinpath.models.layers.head import HeadConfig
 from twinpath.models.network import VideoNetwork
 from twinpath.models.registry import architecture
 from twinpath.weights.load import load_weights
@@ -42,12 +42,12 @@ def test_scores_at_256_px(name: str, tmp_path: Path) -> None:
         logits = logits_at_2x2(model, maps)
         assert (logits.std(dim=0) > 0).all()  # the positions differ, so the order of averaging shows
         expected = {
-            Readout(averaging="logits"): logits.mean(dim=0).softmax(dim=0),
-            Readout(averaging="scores"): logits.softmax(dim=1).mean(dim=0),
-            Readout(averaging="scores", pooling="whole"): whole_map(model, maps).softmax(dim=0),
+            HeadConfig(averaging="logits"): logits.mean(dim=0).softmax(dim=0),
+            HeadConfig(averaging="scores"): logits.softmax(dim=1).mean(dim=0),
+            HeadConfig(averaging="scores", pooling="whole"): whole_map(model, maps).softmax(dim=0),
         }
-        for readout, scores in expected.items():
-            model.head.readout = readout
+        for head_config, scores in expected.items():
+            model.head.head_config = head_config
             ours = model.head.scores(maps)[0]
             assert (ours - scores).abs().max() <= 1e-5 * scores.abs().max()
     first, second, third = expected.values()

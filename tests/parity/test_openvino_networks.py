@@ -18,10 +18,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from golden_weights import golden, write_golden_checkpoint
 from real_videos import real_video
-from twinpath.engine.base import EngineWish
-from twinpath.engine.choose import open_box_engine, open_engine
+from twinpath.engine.config import EngineConfig
+from twinpath.engine.open import open_box_engine, open_engine
 from twinpath.engine.openvino_engine import OpenVinoBoxEngine, OpenVinoEngine, capabilities
-from twinpath.recognize.views import Views, selections
+from twinpath.recognize.plan import Views, selections
 from twinpath.video.decode import read_frames
 from twinpath.weights.load import load_weights, save_weights
 from twinpath.zoo.create import create_model, input_spec, resolve
@@ -102,7 +102,7 @@ def check_classifier(golden_name: str, folder: Path, monkeypatch: pytest.MonkeyP
     def scores_of(engine: Callable[[list[np.ndarray]], np.ndarray]) -> np.ndarray:
         return np.concatenate([engine([clip]) for clip in clips])
 
-    torch_engine = open_engine(model, weights, wish=EngineWish("torch", "cpu"))
+    torch_engine = open_engine(model, weights, config=EngineConfig("torch", "cpu"))
     exact = scores_of(torch_engine)
     with InBf16():
         in_bf16 = scores_of(torch_engine)
@@ -111,7 +111,10 @@ def check_classifier(golden_name: str, folder: Path, monkeypatch: pytest.MonkeyP
     for precision in precisions():
         told: list[str] = []
         engine = open_engine(
-            model, weights, wish=EngineWish.parse("openvino", "cpu", precision, None), say=told.append
+            model,
+            weights,
+            config=EngineConfig.parse("openvino", "cpu", precision, None),
+            on_status=told.append,
         )
         assert isinstance(engine, OpenVinoEngine), told
         check(scores_of(engine), exact, tie=TIE if precision == "bf16" else 0.0)
@@ -121,9 +124,11 @@ def check_detector(golden_name: str, folder: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TWINPATH_HOME", str(folder))
     model, weights = MODELS[golden_name], weights_of(golden_name, folder)
     clip = real_clip(CLIPS[2], model)
-    (exact,) = open_box_engine(model, weights, wish=EngineWish("torch", "cpu"))([clip], [BOXES])
+    (exact,) = open_box_engine(model, weights, config=EngineConfig("torch", "cpu"))([clip], [BOXES])
     for precision in precisions():
-        engine = open_box_engine(model, weights, wish=EngineWish.parse("openvino", "cpu", precision, None))
+        engine = open_box_engine(
+            model, weights, config=EngineConfig.parse("openvino", "cpu", precision, None)
+        )
         assert isinstance(engine, OpenVinoBoxEngine)
         assert np.abs(engine([clip], [BOXES])[0] - exact).max() < 0.01
         one_by_one = np.concatenate(engine([clip] * len(BOXES), [box[None] for box in BOXES]))

@@ -16,9 +16,9 @@ import torch
 from golden_weights import GOLDEN, write_golden_checkpoint
 from real_videos import real_video
 from twinpath import Classifier
-from twinpath.engine.base import EngineWish
+from twinpath.engine.config import EngineConfig
 from twinpath.engine.torch_engine import TorchEngine
-from twinpath.recognize.views import Views, selections
+from twinpath.recognize.plan import Views, selections
 from twinpath.video.decode import read_frames
 
 MODEL_OF = {
@@ -43,7 +43,7 @@ def reference(request: pytest.FixtureRequest) -> str:
 def classifier(reference: str, tmp_path_factory: pytest.TempPathFactory) -> Classifier:
     real_video(VIDEOS[0])
     weights = write_golden_checkpoint(reference, tmp_path_factory.mktemp("golden") / "weights.pyth")
-    made = Classifier(MODEL_OF[reference], weights, wish=EngineWish("torch", "cpu"))
+    made = Classifier(MODEL_OF[reference], weights, config=EngineConfig("torch", "cpu"))
     weights.unlink()
     return made
 

@@ -45,7 +45,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_importing_the_package_and_its_light_parts_imports_no_torch() -> None:
     code = (
         "import sys, twinpath, twinpath.cli.app, twinpath.labels, twinpath.video.decode, "
-        "twinpath.zoo.create, twinpath.recognize.classify, twinpath.recognize.features, "
+        "twinpath.zoo.create, twinpath.recognize.classifier, twinpath.recognize.features, "
         "twinpath.data.synthetic, twinpath.render.answer\n"
         "twinpath.list_models()\n"
         "print([m for m in ('torch', 'lightning', 'rich.table', 'pydantic') if m in sys.modules])"

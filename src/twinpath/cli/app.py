@@ -11,13 +11,13 @@ from twinpath.cli.classify import classify
 from twinpath.cli.demo import demo
 from twinpath.cli.detect import detect
 from twinpath.cli.doctor import doctor
+from twinpath.cli.evaluate import evaluate
 from twinpath.cli.features import features
 from twinpath.cli.labels import labels
 from twinpath.cli.models import models
 from twinpath.cli.options import Debug
 from twinpath.cli.stream import stream
 from twinpath.cli.synthetic import synthetic
-from twinpath.cli.test import test
 from twinpath.cli.timeline import timeline
 from twinpath.cli.train import train
 
@@ -55,7 +55,7 @@ app.command()(timeline)
 app.command()(features)
 app.add_typer(models, name="models")
 app.command()(labels)
-app.command()(test)
+app.command()(evaluate)
 app.command()(train)
 app.command()(synthetic)
 app.command()(doctor)

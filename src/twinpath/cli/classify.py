@@ -24,9 +24,9 @@ from twinpath.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from twinpath.engine.base import EngineWish
-    from twinpath.recognize.classify import Classifier
-    from twinpath.recognize.results import Classification
+    from twinpath.engine.config import EngineConfig
+    from twinpath.recognize.classifier import Classifier
+    from twinpath.results.classification import Classification
 
 
 def classify(
@@ -63,18 +63,18 @@ def classify(
 ) -> None:
     """Tell which activity each video shows."""
     from twinpath.cli.loading import check_weights_option
-    from twinpath.engine.base import EngineWish
+    from twinpath.engine.config import EngineConfig
     from twinpath.errors import PartialFailure
-    from twinpath.recognize.views import Views
+    from twinpath.recognize.plan import Views
     from twinpath.video.find import find_videos
 
     Views.parse(views)
-    wish = EngineWish.parse(engine, device, precision, threads, compile=compile)
+    config = EngineConfig.parse(engine, device, precision, threads, compile=compile)
     check_weights_option(model, weights)
     paths = find_videos(videos)
     if len(paths) == 1:  # a bad file should not wait for a network to load
         _check(paths[0], isolate=isolate)
-    job = _Job(model, weights, start, views, top, wish, isolate, json, is_batch=len(paths) > 1)
+    job = _Job(model, weights, start, views, top, config, isolate, json, is_batch=len(paths) > 1)
     failed = _run(job, paths) if out is None else _run_into(out, job, paths)
     if failed:
         raise PartialFailure(f"{failed} of {len(paths)} videos could not be used; each is named above")
@@ -89,7 +89,7 @@ class _Job:
     start_s: float
     views: str
     top: int
-    wish: EngineWish
+    config: EngineConfig
     isolate: bool
     json: bool
     is_batch: bool
@@ -98,7 +98,7 @@ class _Job:
 def _check(path: Path, *, isolate: bool) -> None:
     """Raises: InputError, LimitExceeded: the file cannot be opened."""
     if isolate:
-        from twinpath.video.sandbox import probe_isolated
+        from twinpath.video.isolated.sandbox import probe_isolated
 
         probe_isolated(path)
     else:
@@ -109,11 +109,11 @@ def _check(path: Path, *, isolate: bool) -> None:
 
 def _run_into(out: Path, job: _Job, paths: list[Path]) -> int:
     """Classify those that have no answer in the file yet; returns how many failed."""
-    from twinpath.cli.console import say
+    from twinpath.cli.console import print_note
     from twinpath.cli.loading import full_name, sha256_of
     from twinpath.errors import Interrupted, Terminated
-    from twinpath.recognize.answers_file import AnswersFile
-    from twinpath.video.source import show
+    from twinpath.formats.journal import ResultsJournal
+    from twinpath.paths import display_path
 
     job = replace(job, model=full_name(job.model))
     asked = {
@@ -123,10 +123,10 @@ def _run_into(out: Path, job: _Job, paths: list[Path]) -> int:
         "start_s": job.start_s,
         "top": job.top,
     }
-    with AnswersFile(out, asked, paths) as answers:
+    with ResultsJournal(out, asked, paths) as answers:
         left = len(answers.missing)
         if left < len(paths):
-            say(f"{show(out)} has {len(paths) - left} of {len(paths)} answers already")
+            print_note(f"{display_path(out)} has {len(paths) - left} of {len(paths)} answers already")
         if not left:
             return 0
 
@@ -148,12 +148,12 @@ def _run_into(out: Path, job: _Job, paths: list[Path]) -> int:
 
 def _run(job: _Job, paths: list[Path], keep: Callable[[Path, dict[str, object]], None] | None = None) -> int:
     """Classify, keep and print each video as soon as it is done; returns how many failed."""
-    from twinpath.cli.console import count_progress, print_json, say, with_progress
+    from twinpath.cli.console import count_progress, print_json, print_note, with_progress
     from twinpath.cli.loading import best_cached_or_offered, load_classifier
 
     began_s = time.perf_counter()
     model = job.model or best_cached_or_offered().name
-    classifier = load_classifier(model, job.weights, job.wish, isolate=job.isolate)
+    classifier = load_classifier(model, job.weights, job.config, isolate=job.isolate)
     load_s = time.perf_counter() - began_s
     failed = 0
     answers: Iterable[Classification | Exception]
@@ -170,7 +170,7 @@ def _run(job: _Job, paths: list[Path], keep: Callable[[Path, dict[str, object]],
             if not job.is_batch:
                 raise answer
             failed += 1
-            say(f"twinpath: {answer}")
+            print_note(f"twinpath: {answer}")
         if job.json:
             print_json({"video": str(paths[number]), **values})
         elif not isinstance(answer, Exception):
@@ -181,7 +181,7 @@ def _run(job: _Job, paths: list[Path], keep: Callable[[Path, dict[str, object]],
 def _one(
     job: _Job, classifier: Classifier, path: Path, progress: Callable[[int, int], None]
 ) -> Classification | Exception:
-    from twinpath.recognize.classify import FAILURES
+    from twinpath.recognize.classifier import FAILURES
 
     try:
         return classifier(path, start_s=job.start_s, views=job.views, top_k=job.top, progress=progress)
@@ -199,18 +199,20 @@ def _as_json(answer: Classification | Exception, load_s: float) -> dict[str, obj
 
 def _print(answer: Classification, load_s: float, *, is_first: bool) -> None:
     """The table on stdout; on stderr what is worth a remark, once where it holds for every video."""
-    from twinpath.cli.console import print_predictions, say
-    from twinpath.recognize.classify import SYNTHETIC_WARNING
-    from twinpath.video.source import show
+    from twinpath.cli.console import print_note, print_predictions
+    from twinpath.paths import display_path
+    from twinpath.results.classification import SYNTHETIC_WARNING
 
-    video = show(Path(answer.video or ""))
+    video = display_path(Path(answer.video or ""))
     if is_first:
-        say(f"{answer.model} on {answer.engine}, loaded in {load_s:.1f} s")
+        print_note(f"{answer.model} on {answer.engine}, loaded in {load_s:.1f} s")
     print(f"{video}  ({answer.views} views)", flush=True)
     print_predictions(answer.predictions)
     for warning in answer.warnings:
         if warning != SYNTHETIC_WARNING:
-            say(f"warning: {video}: {warning}")
+            print_note(f"warning: {video}: {warning}")
         elif is_first:
-            say(f"warning: {warning}")
-    say(f"decoded in {answer.timing_s['decode']:.2f} s, classified in {answer.timing_s['infer']:.2f} s")
+            print_note(f"warning: {warning}")
+    print_note(
+        f"decoded in {answer.timing_s['decode']:.2f} s, classified in {answer.timing_s['infer']:.2f} s"
+    )

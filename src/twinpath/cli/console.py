@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from twinpath.recognize.results import Prediction
+    from twinpath.results.classification import Prediction
+    from twinpath.weights.fetch import Progress as DownloadProgress
 
 BAR_WIDTH = 24
 Item = TypeVar("Item")
@@ -24,7 +25,7 @@ def one_line(message: str) -> str:
     return " ".join(message.split("\n")).replace("\r", " ")
 
 
-def say(message: str) -> None:
+def print_note(message: str) -> None:
     """A note to the user, on stderr."""
     print(one_line(message), file=sys.stderr, flush=True)
 
@@ -124,9 +125,9 @@ class _NoBars:
         pass
 
 
-def _bars(*, show: bool = True) -> Progress | _NoBars:
+def _bars(*, display_path: bool = True) -> Progress | _NoBars:
     """A bar with a count and the time left, on stderr if that is a terminal."""
-    if not (show and sys.stderr.isatty()):
+    if not (display_path and sys.stderr.isatty()):
         return _NoBars()
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -145,11 +146,11 @@ def _bars(*, show: bool = True) -> Progress | _NoBars:
 class Part:
     """Tells `with_progress` how far the item is that is being made: call it with how many of how many."""
 
-    tell: Callable[[float], None] | None = None
+    on_status: Callable[[float], None] | None = None
 
     def __call__(self, done: int, total: int) -> None:
-        if self.tell is not None and total:
-            self.tell(done / total)
+        if self.on_status is not None and total:
+            self.on_status(done / total)
 
 
 def with_progress(
@@ -165,11 +166,11 @@ def with_progress(
         title: Stands before the bar.
         part: Called by who makes an item, where that takes long.
     """
-    bars = _bars(show=total > 1)
+    bars = _bars(display_path=total > 1)
     task = bars.add_task(title, total=total)
     done = 0
     if part is not None:
-        part.tell = lambda share: bars.update(task, completed=done + share)
+        part.on_status = lambda share: bars.update(task, completed=done + share)
     iterator = iter(items)
     while True:
         with bars:
@@ -190,5 +191,26 @@ def count_progress(title: str) -> Iterator[Callable[[int, int], None]]:
 
         def update(done: int, total: int) -> None:
             bars.update(task, completed=done, total=total, visible=total > 1)
+
+        yield update
+
+
+@contextlib.contextmanager
+def progress_bar(title: str) -> Iterator[DownloadProgress]:
+    """A bar on stderr, for `fetch(…, progress=…)`; shows nothing until the first piece arrives."""
+    if not sys.stderr.isatty():  # loading rich would take time
+        yield lambda done_bytes, total_bytes: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as DownloadBars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    console = Console(file=sys.stderr)
+    with DownloadBars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
+        task = bars.add_task(title, total=None, visible=False)
+
+        def update(done_bytes: int, total_bytes: int | None) -> None:
+            bars.update(task, completed=done_bytes, total=total_bytes, visible=True)
 
         yield update

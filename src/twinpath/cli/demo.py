@@ -10,8 +10,8 @@ import typer
 from twinpath.cli.options import AsJson, Debug
 
 if TYPE_CHECKING:
-    from twinpath.recognize.detections import Detections
-    from twinpath.recognize.results import Prediction
+    from twinpath.results.classification import Prediction
+    from twinpath.results.detections import Detections
 
 MODEL = "slowfast_tiny.synthetic"
 DETECTION_MODEL = "slowfast_tiny_det.synthetic"
@@ -31,22 +31,22 @@ def demo(
     debug: Debug = False,
 ) -> None:
     """Make two videos; tell what happens, and who does what."""
-    from twinpath.cli.console import print_json, print_predictions, say
+    from twinpath.cli.console import print_json, print_note, print_predictions
     from twinpath.data.synthetic import ACTIONS, TEST_SEED, make_scene, write_clip
     from twinpath.errors import UsageError
-    from twinpath.recognize.classify import Classifier
+    from twinpath.recognize.classifier import Classifier
 
     if action is not None and action not in ACTIONS:
         raise UsageError(f"--action {action!r}: the figures can {', '.join(ACTIONS)}")
     scene = make_scene(TEST_SEED + seed, action=action)
     out.mkdir(parents=True, exist_ok=True)
     clip = out / "clip.mp4"
-    say("drawing a clip …")
+    print_note("drawing a clip …")
     write_clip(clip, scene, height_px=384)
-    say("loading the embedded model …")
+    print_note("loading the embedded model …")
     answer = Classifier(MODEL)(clip)
     _draw(clip, out, answer.predictions, scene.label)
-    say("drawing people, and looking at each …")
+    print_note("drawing people, and looking at each …")
     found, truth = _detect(out, seed)
     if json:
         print_json({**answer.to_dict(), "truth": scene.label})
@@ -72,7 +72,7 @@ def _detect(out: Path, seed: int) -> tuple[Detections, dict[int, str]]:
 
     from twinpath.atomic import atomic_path
     from twinpath.data.synthetic import TEST_SEED, people_scene, truth_of, write_clip
-    from twinpath.recognize.detect import Detector
+    from twinpath.recognize.detector import Detector
     from twinpath.render.annotate import annotate_video, contact_sheet
 
     scene = people_scene(TEST_SEED + OTHER_SCENE + seed)
@@ -88,7 +88,7 @@ def _detect(out: Path, seed: int) -> tuple[Detections, dict[int, str]]:
 
 
 def _print_people(found: Detections, truth: dict[int, str]) -> None:
-    from twinpath.recognize.detections import actions_of
+    from twinpath.results.detections import actions_of
 
     for track in found.tracks:
         says = ", ".join(f"{label} {score:.2f}" for label, score in actions_of(track)[:2]) or "nothing sure"

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from twinpath.engine.base import EngineWish
+    from twinpath.engine.config import EngineConfig
     from twinpath.errors import TwinpathError
-    from twinpath.recognize.detect import Detector
-    from twinpath.recognize.detections import Detections
+    from twinpath.recognize.detector import Detector
+    from twinpath.results.detections import Detections
 
 MOST_ROWS = 50  # of a table on a terminal
 
@@ -98,12 +98,12 @@ def detect(
     Writes annotated videos, and files for programs and for correction by hand. After Ctrl-C --resume goes on.
     """
     from twinpath.cli.outputs import check_folder, checked_kinds, output_names
-    from twinpath.engine.base import EngineWish
+    from twinpath.engine.config import EngineConfig
     from twinpath.errors import PartialFailure, UsageError
     from twinpath.recognize.timeline import check_every
     from twinpath.video.find import find_videos
 
-    wish = EngineWish.parse(engine, device, precision, threads, compile=compile)
+    config = EngineConfig.parse(engine, device, precision, threads, compile=compile)
     check_every(every, what="a keyframe")
     kinds = checked_kinds(formats, tuple(ENDINGS))
     check_folder(out)
@@ -118,7 +118,7 @@ def detect(
     job = Job(people, tracker, every, thresholds, min_person_score, smooth, kinds, labels, hud, resume, asked)
     _check_finders(job, paths)
     kept = frozenset(path for path, base in bases.items() if resume and is_done(job, path, base))
-    detector = None if len(kept) == len(bases) else _load(model, weights, wish)
+    detector = None if len(kept) == len(bases) else _load(model, weights, config)
     failed = _run(job, detector, bases, kept, json=json)
     if failed:
         raise PartialFailure(f"{failed} of {len(paths)} videos could not be used; each is named above")
@@ -146,7 +146,7 @@ def _thresholds(model: str, text: str) -> NDArray[np.float64]:
     """Checked before anything is loaded."""
     from twinpath.errors import UsageError
     from twinpath.labels import labels
-    from twinpath.recognize.detect import DEFAULT_MODEL, MIN_SCORE
+    from twinpath.recognize.detector import DEFAULT_MODEL, MIN_SCORE
     from twinpath.recognize.smoothing import parse_thresholds
     from twinpath.zoo.create import resolve
 
@@ -161,7 +161,7 @@ def _keep_sources(bases: dict[Path, Path], kinds: tuple[str, ...]) -> None:
     """Raises: UsageError: an annotated video would take the place of the video itself."""
     from twinpath.cli.outputs import file_of
     from twinpath.errors import UsageError
-    from twinpath.video.source import show
+    from twinpath.paths import display_path
 
     sources = {path.resolve() for path in bases}
     for base in bases.values():
@@ -169,7 +169,7 @@ def _keep_sources(bases: dict[Path, Path], kinds: tuple[str, ...]) -> None:
             place = file_of(base, ENDINGS[kind])
             if place.resolve() in sources:
                 raise UsageError(
-                    f"--out would write over {show(place)}, which is a source; give another folder"
+                    f"--out would write over {display_path(place)}, which is a source; give another folder"
                 )
 
 
@@ -191,14 +191,14 @@ def _check_finders(job: Job, paths: list[Path]) -> None:
             make_detector(job.people, video=paths[0], width_px=info.width, height_px=info.height)
 
 
-def _load(model: str, weights: Path | None, wish: EngineWish) -> Detector:
-    from twinpath.cli.console import say
+def _load(model: str, weights: Path | None, config: EngineConfig) -> Detector:
+    from twinpath.cli.console import print_note
     from twinpath.cli.loading import load_detector
 
     began_s = time.perf_counter()
-    detector = load_detector(model, weights, wish)
+    detector = load_detector(model, weights, config)
     took_s = time.perf_counter() - began_s
-    say(f"{detector.model} on {detector.engine.describe()}, loaded in {took_s:.1f} s")
+    print_note(f"{detector.model} on {detector.engine.describe()}, loaded in {took_s:.1f} s")
     return detector
 
 
@@ -214,7 +214,7 @@ def _run(
         kept: What an earlier run did.
         json: How to print.
     """
-    from twinpath.cli.console import print_json, say
+    from twinpath.cli.console import print_json, print_note
 
     failed = finished = 0
     try:
@@ -226,7 +226,7 @@ def _run(
             if len(bases) == 1:
                 raise done.error
             failed += 1
-            say(f"twinpath: {done.error}")
+            print_note(f"twinpath: {done.error}")
             if json:
                 error = {"type": type(done.error).__name__, "message": str(done.error)}
                 print_json({"video": str(done.path), "error": error})
@@ -280,33 +280,33 @@ def _stopped(job: Job, stop: BaseException, *, finished: int, total: int) -> Twi
 
 def _print(done: Done, *, is_first: bool) -> None:
     """The people on stdout; on stderr what is worth a remark, once where it holds for every video."""
-    from twinpath.cli.console import say
-    from twinpath.recognize.detect import SYNTHETIC_WARNING
-    from twinpath.recognize.segments import clock
-    from twinpath.video.source import show
+    from twinpath.cli.console import print_note
+    from twinpath.paths import display_path
+    from twinpath.results.classification import SYNTHETIC_WARNING
+    from twinpath.results.clock import clock
 
     found = done.found
     assert found is not None
-    video = show(done.path)
+    video = display_path(done.path)
     print(f"{video}  {clock(found.duration_s)}, {len(found.keyframes_s)} keyframes", flush=True)
     _print_tracks(found)
     for warning in done.warnings:
         if warning != SYNTHETIC_WARNING:
-            say(f"warning: {video}: {warning}")
+            print_note(f"warning: {video}: {warning}")
         elif is_first:
-            say(f"warning: {warning}")
+            print_note(f"warning: {warning}")
     if done.was_there:
-        say(f"{found.people}; found by an earlier run")
+        print_note(f"{found.people}; found by an earlier run")
     else:
         timing = ", ".join(f"{part} {took_s:.1f} s" for part, took_s in found.timing_s.items())
-        say(f"{found.people}; {done.took_s:.1f} s in all, of these {timing}")
-    say(f"files: {' '.join(show(place) for place in done.files.values())}")
+        print_note(f"{found.people}; {done.took_s:.1f} s in all, of these {timing}")
+    print_note(f"files: {' '.join(display_path(place) for place in done.files.values())}")
 
 
 def _print_tracks(found: Detections) -> None:
     from twinpath.cli.console import Column, print_table
-    from twinpath.recognize.detections import actions_of
-    from twinpath.recognize.segments import clock
+    from twinpath.results.clock import clock
+    from twinpath.results.detections import actions_of
 
     if not found.tracks:
         print("nobody was found", flush=True)

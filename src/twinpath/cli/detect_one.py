@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from twinpath.recognize.detect import Detector, Keyframe
-    from twinpath.recognize.detections import Detections
+    from twinpath.recognize.detector import Detector
+    from twinpath.results.detections import Detections
+    from twinpath.results.people import Keyframe
 
 ENDINGS = {"json": "json", "csv": "ava.csv", "xml": "cvat.xml", "mp4": "mp4", "png": "png"}
 
@@ -70,7 +71,7 @@ class Done:
 def is_done(job: Job, path: Path, base: Path) -> bool:
     """Whether an earlier run made all files, of this same video, asked for the same: the JSON comes last."""
     from twinpath.cli.outputs import file_of
-    from twinpath.recognize.detection_files import origin_in, origin_of
+    from twinpath.formats.detections import origin_in, origin_of
 
     if not all(file_of(base, ENDINGS[kind]).is_file() for kind in job.kinds):
         return False
@@ -86,7 +87,7 @@ def detect_into_files(
 ) -> Done:
     """One video, in files; or why there is none: one bad file does not end a batch."""
     from twinpath.errors import InputError, LimitExceeded
-    from twinpath.recognize.detection_files import origin_of
+    from twinpath.formats.detections import origin_of
     from twinpath.video.source import open_video
 
     began_s = time.perf_counter()
@@ -122,7 +123,7 @@ def _detect(
     progress: Callable[[int, int], None],
 ) -> Detections:
     """Look at a video, from where an earlier run was stopped; leave what a later one may go on from."""
-    from twinpath.recognize.unfinished import load_unfinished, save_unfinished
+    from twinpath.formats.keyframes import load_unfinished, save_unfinished
 
     place = _unfinished(base)
 
@@ -138,8 +139,8 @@ def _detect(
         min_score=job.min_score,
         min_person_score=job.min_person_score,
         smooth_s=job.smooth_s,
-        before=load_unfinished(place, origin) if job.resume and job.can_go_on else (),
-        keep=keep if job.can_go_on else None,
+        resume_from=load_unfinished(place, origin) if job.resume and job.can_go_on else (),
+        on_checkpoint=keep if job.can_go_on else None,
         progress=progress,
     )
 
@@ -156,7 +157,7 @@ def as_before(job: Job, path: Path, base: Path) -> Done:
     """What an earlier run found; or why it cannot be read."""
     from twinpath.cli.outputs import file_of
     from twinpath.errors import InputError
-    from twinpath.recognize.detection_files import read_detections
+    from twinpath.formats.detections import read_detections
 
     done = Done(path, files={kind: file_of(base, ENDINGS[kind]) for kind in job.kinds}, was_there=True)
     try:
@@ -172,7 +173,7 @@ def _write(job: Job, done: Done, base: Path, origin: dict[str, Any]) -> list[str
     """Write the files, the JSON last, since it tells that all are there; returns what there is to say."""
     from twinpath.cli.console import count_progress
     from twinpath.cli.outputs import file_of
-    from twinpath.recognize.detection_files import DETECTION_KINDS, write_detection_file
+    from twinpath.formats.detections import DETECTION_KINDS, write_detection_file
     from twinpath.render.annotate import annotate_video, contact_sheet
     from twinpath.video.probe import frame_times
 

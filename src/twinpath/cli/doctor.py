@@ -33,7 +33,7 @@ def doctor(json: AsJson = False, debug: Debug = False) -> None:
 
 def _facts() -> dict[str, Any]:
     from twinpath import __version__
-    from twinpath.engine.choose import engine_facts
+    from twinpath.engine.open import engine_facts
 
     return {
         "twinpath": __version__,
@@ -69,7 +69,7 @@ def _ffmpeg() -> str:
 
 
 def _cache() -> dict[str, Any]:
-    from twinpath.weights.fetch import cache_dir
+    from twinpath.paths import cache_dir
 
     folder = cache_dir()
     sizes = {

@@ -13,7 +13,7 @@ import typer
 from twinpath.cli.options import AsJson, Debug, Device, Videos, WeightsOption
 
 if TYPE_CHECKING:
-    from twinpath.recognize.feature_files import Dtype, FeatureTable
+    from twinpath.formats.features import Dtype, FeatureTable
     from twinpath.recognize.features import FeatureExtractor
 
 
@@ -54,7 +54,7 @@ def features(
     """
     from twinpath.atomic import atomic_path
     from twinpath.errors import PartialFailure, UsageError
-    from twinpath.recognize.feature_files import FeatureTable, check_target
+    from twinpath.formats.features import FeatureTable, check_target
     from twinpath.video.find import find_videos
 
     if dtype not in ("float32", "float16"):
@@ -85,20 +85,19 @@ def features(
 
 
 def _load(model: str, weights: Path | None, device: str, every_s: float | None) -> FeatureExtractor:
-    from twinpath.cli.console import say
+    from twinpath.cli.console import print_note, progress_bar
     from twinpath.recognize.features import FeatureExtractor
-    from twinpath.weights.fetch import progress_bar
 
     if sys.stderr.isatty():
-        say(f"loading {model} …")
+        print_note(f"loading {model} …")
     with progress_bar(f"downloading {model}") as progress:
         return FeatureExtractor(model, weights, device, every_s=every_s, progress=progress)
 
 
 def _run(extract: FeatureExtractor, paths: list[Path], table: FeatureTable, *, json: bool) -> int:
     """Put the features of all videos into the table; returns how many videos failed."""
-    from twinpath.cli.console import Part, count_progress, print_json, say, with_progress
-    from twinpath.video.source import show
+    from twinpath.cli.console import Part, count_progress, print_json, print_note, with_progress
+    from twinpath.paths import display_path
 
     failed = 0
     answers: Iterable[_Done]
@@ -109,18 +108,18 @@ def _run(extract: FeatureExtractor, paths: list[Path], table: FeatureTable, *, j
     else:
         answers = (_extract(extract, path, table, part) for path in paths)
     for done in with_progress(answers, total=len(paths), title="extracting", part=part):
-        video = show(done.path)
+        video = display_path(done.path)
         if done.error is not None:
             if len(paths) == 1:
                 raise done.error
             failed += 1
-            say(f"twinpath: {done.error}")
+            print_note(f"twinpath: {done.error}")
             if json:
                 error = {"type": type(done.error).__name__, "message": str(done.error)}
                 print_json({"video": str(done.path), "error": error})
             continue
         for warning in done.warnings:
-            say(f"warning: {video}: {warning}")
+            print_note(f"warning: {video}: {warning}")
         if json:
             print_json({"video": str(done.path), "clips": done.clips, "warnings": done.warnings})
         else:
@@ -147,7 +146,7 @@ def _extract(
 
 def _tell(table: FeatureTable, out: Path, stopped: BaseException | None) -> None:
     """What was written; where something stopped the work, that too."""
-    from twinpath.cli.console import say
+    from twinpath.cli.console import print_note
     from twinpath.errors import Interrupted, Terminated
 
     written = f"{len(table)} embeddings of {table.dim} numbers of {len(table.videos)} videos"
@@ -155,6 +154,6 @@ def _tell(table: FeatureTable, out: Path, stopped: BaseException | None) -> None
         raise Interrupted(f"stopped; {out} has what was done: {written}; the last video may be cut short")
     if isinstance(stopped, SystemExit):  # SIGTERM
         raise Terminated(f"terminated; {out} has what was done: {written}; the last video may be cut short")
-    say(f"wrote {out}: {written}")
+    print_note(f"wrote {out}: {written}")
     if stopped is not None:
         raise stopped

@@ -9,38 +9,38 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from twinpath.engine.base import EngineWish
-    from twinpath.recognize.classify import Classifier
-    from twinpath.recognize.detect import Detector
+    from twinpath.engine.config import EngineConfig
+    from twinpath.recognize.classifier import Classifier
+    from twinpath.recognize.detector import Detector
     from twinpath.zoo.records import Record
 
 OFFERED = "slowfast_r50_8x8.ptv_k400"  # the download to offer: good, and runs on a CPU in seconds
 
 
 def load_classifier(
-    model: str, weights: Path | None, wish: EngineWish, *, isolate: bool = False
+    model: str, weights: Path | None, config: EngineConfig, *, isolate: bool = False
 ) -> Classifier:
     """Load a model, telling on a terminal what takes its time."""
-    from twinpath.cli.console import say
-    from twinpath.recognize.classify import Classifier
-    from twinpath.weights.fetch import progress_bar
+    from twinpath.cli.console import print_note, progress_bar
+    from twinpath.recognize.classifier import Classifier
 
-    tell = say if sys.stderr.isatty() else None
-    if tell:
-        tell(f"loading {model} …")
+    on_status = print_note if sys.stderr.isatty() else None
+    if on_status:
+        on_status(f"loading {model} …")
     with progress_bar(f"downloading {model}") as progress:
-        return Classifier(model, weights, wish=wish, isolate=isolate, progress=progress, say=tell)
+        return Classifier(
+            model, weights, config=config, isolate=isolate, progress=progress, on_status=on_status
+        )
 
 
-def load_detector(model: str, weights: Path | None, wish: EngineWish) -> Detector:
+def load_detector(model: str, weights: Path | None, config: EngineConfig) -> Detector:
     """Load a detection model, telling on a terminal what takes its time."""
-    from twinpath.cli.console import say
-    from twinpath.recognize.detect import Detector
-    from twinpath.weights.fetch import progress_bar
+    from twinpath.cli.console import print_note, progress_bar
+    from twinpath.recognize.detector import Detector
 
     with progress_bar(f"downloading {model}") as progress:
-        tell = say if sys.stderr.isatty() else None
-        return Detector(model, weights, wish=wish, progress=progress, say=tell)
+        on_status = print_note if sys.stderr.isatty() else None
+        return Detector(model, weights, config=config, progress=progress, on_status=on_status)
 
 
 def full_name(model: str | None) -> str:
@@ -77,7 +77,7 @@ def sha256_of(weights: Path | None) -> str | None:
 
 def best_cached_or_offered() -> Record:
     """The best Kinetics weights on this machine; else ask to download some, or say how to get them."""
-    from twinpath.cli.console import say
+    from twinpath.cli.console import print_note
     from twinpath.errors import UsageError
     from twinpath.weights.fetch import cached_path
     from twinpath.zoo.records import record, records
@@ -86,7 +86,7 @@ def best_cached_or_offered() -> Record:
     cached = [r for r in kinetics if cached_path(r).is_file()]
     if cached:
         best = max(cached, key=lambda r: r.top1 or 0.0)
-        say(f"using {best.name}, the best Kinetics weights in the cache (--model chooses)")
+        print_note(f"using {best.name}, the best Kinetics weights in the cache (--model chooses)")
         return best
     offered = record(OFFERED)
     if sys.stdin.isatty() and sys.stderr.isatty():

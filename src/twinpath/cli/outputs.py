@@ -27,15 +27,17 @@ def checked_kinds(formats: str, known: Sequence[str]) -> tuple[str, ...]:
 def check_folder(out: Path) -> None:
     """Find out before the work whether files can be written there; makes nothing yet."""
     from twinpath.errors import UsageError
-    from twinpath.video.source import show
+    from twinpath.paths import display_path
 
     there = out.absolute()
     while not there.exists() and there != there.parent:
         there = there.parent
     if not there.is_dir():
-        raise UsageError(f"--out {show(out)}: {show(there)} is a file; give a folder")
+        raise UsageError(f"--out {display_path(out)}: {display_path(there)} is a file; give a folder")
     if not os.access(there, os.W_OK):
-        raise UsageError(f"--out {show(out)}: {show(there)} cannot be written to; give another folder")
+        raise UsageError(
+            f"--out {display_path(out)}: {display_path(there)} cannot be written to; give another folder"
+        )
 
 
 def output_names(paths: Sequence[Path]) -> list[str]:

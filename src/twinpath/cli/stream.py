@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from twinpath.cli.stream_screens import Screen, Tally
-    from twinpath.engine.base import EngineWish
-    from twinpath.recognize.detections import Track
-    from twinpath.recognize.stream import LiveRecognition, Looked, StreamAnswer
+    from twinpath.engine.config import EngineConfig
+    from twinpath.models.input_spec import InputSpec
+    from twinpath.recognize.live import LiveRecognition, StreamAnswer, WindowResult
     from twinpath.render.live import AnnotatedFile, LiveWindow
+    from twinpath.results.detections import Track
     from twinpath.video.live import LiveFrame, LiveReader, Network, Retry
-    from twinpath.zoo.records import InputSpec
 
 TICK_S = 0.1  # between two looks at the clock and the counters
 
@@ -119,34 +119,34 @@ def stream(
     Answers are about the newest seconds, as many as the model sees. What comes faster than it can be
     classified is skipped and counted. A source that breaks off is opened again, after ever longer waits.
     """
-    from twinpath.cli.console import say
+    from twinpath.cli.console import print_note
     from twinpath.cli.loading import best_cached_or_offered, check_weights_option
     from twinpath.cli.stream_screens import Tally, open_screen
-    from twinpath.engine.base import EngineWish
-    from twinpath.recognize.stream import check_every
+    from twinpath.engine.config import EngineConfig
+    from twinpath.recognize.live import check_every
     from twinpath.video.live import LiveReader, parse_source
     from twinpath.zoo.create import resolve
 
     check_weights_option(model, weights)
     check_every(every)
-    wish = EngineWish.parse(engine, device, precision, threads, compile=compile)
+    config = EngineConfig.parse(engine, device, precision, threads, compile=compile)
     stop = threading.Event()
     reader = LiveReader(
         parse_source(source),
         stop=stop,
-        tell=say,
+        on_status=print_note,
         realtime=realtime,
         retry=_retry(max_retries, retry_for),
         network=_network(timeout, transport, insecure=insecure),
     )
     reader.check()  # a bad file should not wait for a network to load
-    views = _views(reader, annotate, show=window)
+    views = _views(reader, annotate, display_path=window)
     name = model or best_cached_or_offered().name
     if resolve(name)[0].is_detector:
-        watch = _people_watch(name, weights, wish, people, tracker, top_k, min_score)
+        watch = _people_watch(name, weights, config, people, tracker, top_k, min_score)
     else:
-        watch = _whole_watch(name, weights, wish, top_k, min_score)
-    say(f"{watch.model} on {watch.engine}; reading {reader.source.shown}")
+        watch = _whole_watch(name, weights, config, top_k, min_score)
+    print_note(f"{watch.model} on {watch.engine}; reading {reader.source.shown}")
     live = _live(watch, reader, stop, views, every_s=every)
     screen = open_screen(watch.model, reader, live, as_json=json)
     _go(live, views, screen, Tally(reader, views.file), stop_after)
@@ -171,7 +171,7 @@ def _retry(max_retries: int | None, retry_for_s: float | None) -> Retry:
     return Retry(max_retries=max_retries, max_s=retry_for_s)
 
 
-def _views(reader: LiveReader, annotate: Path | None, *, show: bool) -> _Views:
+def _views(reader: LiveReader, annotate: Path | None, *, display_path: bool) -> _Views:
     """What shows pictures; found out now whether it can."""
     from twinpath.errors import UsageError
     from twinpath.render.live import AnnotatedFile, LiveWindow
@@ -191,7 +191,7 @@ def _views(reader: LiveReader, annotate: Path | None, *, show: bool) -> _Views:
                 f"--annotate {annotate} would replace the video that is played; give another name"
             )
         views.file = AnnotatedFile(annotate, reader)
-    if show:
+    if display_path:
         views.window = LiveWindow(f"twinpath: {reader.source.shown}")
     return views
 
@@ -247,28 +247,28 @@ class _Watch:
     model: str
     engine: str
     spec: InputSpec
-    look: Callable[[NDArray[np.uint8], float], Looked]
+    look: Callable[[NDArray[np.uint8], float], WindowResult]
     warm_up: Callable[[int, int], None] | None
 
 
 def _whole_watch(
-    name: str, weights: Path | None, wish: EngineWish, top_k: int, min_score: float | None
+    name: str, weights: Path | None, config: EngineConfig, top_k: int, min_score: float | None
 ) -> _Watch:
     """What happens in a window as a whole."""
-    from twinpath.cli.console import say
+    from twinpath.cli.console import print_note
     from twinpath.cli.loading import load_classifier
-    from twinpath.recognize.stream import Looked
+    from twinpath.recognize.live import WindowResult
 
-    classifier = load_classifier(name, weights, wish)
+    classifier = load_classifier(name, weights, config)
     least = min_score or 0.0
     told: set[str] = set()
 
-    def look(clip: NDArray[np.uint8], middle_s: float) -> Looked:
+    def look(clip: NDArray[np.uint8], middle_s: float) -> WindowResult:
         answer = classifier(clip, top_k=top_k)
         for warning in set(answer.warnings) - told:
             told.add(warning)
-            say(f"warning: {warning}")
-        return Looked(tuple(p for p in answer.predictions if p.score >= least))
+            print_note(f"warning: {warning}")
+        return WindowResult(tuple(p for p in answer.predictions if p.score >= least))
 
     engine = classifier.engine(1)
     return _Watch(classifier.model, engine.describe(), classifier.spec, look, engine.warm_up)
@@ -277,7 +277,7 @@ def _whole_watch(
 def _people_watch(
     name: str,
     weights: Path | None,
-    wish: EngineWish,
+    config: EngineConfig,
     people: str,
     tracker: str,
     top_k: int,
@@ -286,22 +286,22 @@ def _people_watch(
     """Who does what. Who looks for people learns the size of the pictures with the first window."""
     from twinpath.cli.loading import load_detector
     from twinpath.people.choose import check_detector, make_tracker
-    from twinpath.recognize.detect import MIN_SCORE, LiveDetector
-    from twinpath.recognize.stream import Looked
+    from twinpath.recognize.detector import MIN_SCORE, LiveDetector
+    from twinpath.recognize.live import WindowResult
 
     check_detector(people, live=True)
-    detector = load_detector(name, weights, wish)
+    detector = load_detector(name, weights, config)
     following = make_tracker(tracker, every_s=1.0)
     finders: dict[tuple[int, int], LiveDetector] = {}
 
-    def look(clip: NDArray[np.uint8], middle_s: float) -> Looked:
+    def look(clip: NDArray[np.uint8], middle_s: float) -> WindowResult:
         height, width = clip.shape[1:3]
         if (height, width) not in finders:
             finder = detector.finder(people, None, width_px=width, height_px=height, min_score=None)
             least = MIN_SCORE if min_score is None else min_score
             finders[height, width] = LiveDetector(detector, finder, following, min_score=least)
         seen = finders[height, width](clip, middle_s)
-        return Looked(people=tuple(_with_best(track, top_k) for track in seen))
+        return WindowResult(people=tuple(_with_best(track, top_k) for track in seen))
 
     return _Watch(detector.model, detector.engine.describe(), detector.spec, look, None)
 
@@ -313,8 +313,8 @@ def _with_best(track: Track, top_k: int) -> Track:
 def _live(
     watch: _Watch, reader: LiveReader, stop: threading.Event, views: _Views, *, every_s: float
 ) -> LiveRecognition:
-    from twinpath.recognize.stream import LiveRecognition
-    from twinpath.recognize.views import clip_at
+    from twinpath.recognize.live import LiveRecognition
+    from twinpath.recognize.plan import clip_at
     from twinpath.video.sampling import clip_span_s
 
     spec = watch.spec
@@ -341,7 +341,7 @@ def _go(
                 if answer is not None:
                     tally.add(answer)
                     views.answer(answer)
-                screen.show(answer)
+                screen.display_path(answer)
                 if views.is_over(stop_after_s):
                     tally.reason = "stopped as asked"
                     break
@@ -357,7 +357,7 @@ def _go(
 
 def _tell(screen: Screen, tally: Tally, stopped: BaseException | None) -> None:
     """Sum up; where something stopped the work, raise that."""
-    from twinpath.cli.console import say
+    from twinpath.cli.console import print_note
     from twinpath.errors import Interrupted, Terminated
 
     if isinstance(stopped, BrokenPipeError):  # nobody reads any more
@@ -368,9 +368,9 @@ def _tell(screen: Screen, tally: Tally, stopped: BaseException | None) -> None:
         tally.reason, stopped = "terminated", Terminated(f"terminated; {tally}")
     elif stopped is not None:
         tally.reason = "failed"
-        say(str(tally))
+        print_note(str(tally))
     else:
-        say(f"{tally.reason}; {tally}")
+        print_note(f"{tally.reason}; {tally}")
     screen.end(tally)
     if stopped is not None:
         raise stopped

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from twinpath.recognize.detections import Track
-    from twinpath.recognize.stream import Counters, LiveRecognition, StreamAnswer
+    from twinpath.recognize.live import Counters, LiveRecognition, StreamAnswer
     from twinpath.render.live import AnnotatedFile
+    from twinpath.results.detections import Track
     from twinpath.video.live import LiveReader
 
 
@@ -83,7 +83,7 @@ class Tally:
 class Screen(AbstractContextManager[None], Protocol):
     """Where answers go, on stdout."""
 
-    def show(self, answer: StreamAnswer | None) -> None:
+    def display_path(self, answer: StreamAnswer | None) -> None:
         """A new answer; None: some time has passed."""
 
     def end(self, tally: Tally) -> None: ...
@@ -116,7 +116,7 @@ class _Lines:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def show(self, answer: StreamAnswer | None) -> None:
+    def display_path(self, answer: StreamAnswer | None) -> None:
         if answer is not None:
             said = _in_words(answer) or "-"
             print(f"{answer.start_s:.1f}-{answer.end_s:.1f} s  {said}", flush=True)
@@ -131,7 +131,7 @@ class _JsonLines(_Lines):
     def __init__(self, model: str, source: str) -> None:
         self._who = {"source": source, "model": model}
 
-    def show(self, answer: StreamAnswer | None) -> None:
+    def display_path(self, answer: StreamAnswer | None) -> None:
         from twinpath.cli.console import print_json
 
         if answer is not None:
@@ -167,7 +167,7 @@ class _LiveTable(_Lines):
     def __exit__(self, *_: object) -> None:
         self._table.stop()
 
-    def show(self, answer: StreamAnswer | None) -> None:
+    def display_path(self, answer: StreamAnswer | None) -> None:
         self._answer = answer or self._answer
         self._table.update(self._draw(), refresh=True)
 

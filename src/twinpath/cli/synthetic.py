@@ -25,7 +25,7 @@ def synthetic(
     debug: Debug = False,
 ) -> None:
     """Make clips of people who act, with labels and boxes."""
-    from twinpath.cli.console import say, with_progress
+    from twinpath.cli.console import print_note, with_progress
     from twinpath.data.synthetic import write_dataset
     from twinpath.errors import UsageError
 
@@ -35,4 +35,4 @@ def synthetic(
     written = write_dataset(folder, num_clips=clips, seed=seed, height_px=height, kind=chosen)
     for _ in with_progress(written, total=clips, title="drawing"):
         pass
-    say(f"wrote {clips} clips, labels.csv and annotations.jsonl to {folder}")
+    print_note(f"wrote {clips} clips, labels.csv and annotations.jsonl to {folder}")

@@ -26,11 +26,11 @@ from twinpath.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from twinpath.engine.base import EngineWish
-    from twinpath.recognize.classify import Classifier
-    from twinpath.recognize.segments import SegmentRules
-    from twinpath.recognize.timeline import Timeline
-    from twinpath.recognize.window_scores import WindowScores
+    from twinpath.engine.config import EngineConfig
+    from twinpath.recognize.classifier import Classifier
+    from twinpath.results.segments import SegmentRules
+    from twinpath.results.timeline import Timeline
+    from twinpath.results.window_scores import WindowScores
 
 KINDS = ("json", "csv", "srt", "vtt", "eaf", "html", "png")  # in the order in which they are told
 SCORES = "scores.npz"
@@ -117,14 +117,14 @@ def timeline(
     """
     from twinpath.cli.loading import check_weights_option, full_name, sha256_of
     from twinpath.cli.outputs import check_folder, checked_kinds, output_names
-    from twinpath.engine.base import EngineWish
+    from twinpath.engine.config import EngineConfig
     from twinpath.errors import PartialFailure, UsageError
-    from twinpath.recognize.segments import SegmentRules
     from twinpath.recognize.timeline import check_every
+    from twinpath.results.segments import SegmentRules
     from twinpath.video.find import find_videos
     from twinpath.video.source import open_video
 
-    wish = EngineWish.parse(engine, device, precision, threads, compile=compile)
+    config = EngineConfig.parse(engine, device, precision, threads, compile=compile)
     rules = SegmentRules(min_score=min_score, merge_s=merge, smooth_s=smooth)
     check_every(every)
     if top_k < 1:
@@ -137,21 +137,21 @@ def timeline(
         open_video(paths[0]).close()
     job = _Job(full_name(model), sha256_of(weights), every, rules, labels, top_k, kinds, resume)
     bases = {path: out / place for path, place in zip(paths, output_names(paths), strict=True)}
-    classifier = None if _all_scored(job, bases) else _load(job, weights, wish)
+    classifier = None if _all_scored(job, bases) else _load(job, weights, config)
     failed = _run(job, classifier, bases, json=json)
     if failed:
         raise PartialFailure(f"{failed} of {len(paths)} videos could not be used; each is named above")
 
 
-def _load(job: _Job, weights: Path | None, wish: EngineWish) -> Classifier:
+def _load(job: _Job, weights: Path | None, config: EngineConfig) -> Classifier:
     """Raises: UsageError: the model does not know a label that is looked for."""
-    from twinpath.cli.console import say
+    from twinpath.cli.console import print_note
     from twinpath.cli.loading import load_classifier
 
     began_s = time.perf_counter()
-    classifier = load_classifier(job.model, weights, wish)
+    classifier = load_classifier(job.model, weights, config)
     took_s = time.perf_counter() - began_s
-    say(f"{classifier.model} on {classifier.engine(1).describe()}, loaded in {took_s:.1f} s")
+    print_note(f"{classifier.model} on {classifier.engine(1).describe()}, loaded in {took_s:.1f} s")
     _check_labels(job, classifier.labels)
     return classifier
 
@@ -170,7 +170,7 @@ def _earlier(job: _Job, path: Path, base: Path) -> WindowScores | None:
         UsageError: They are of another video, model or setting.
     """
     from twinpath.cli.outputs import file_of
-    from twinpath.recognize.window_scores import WindowScores, file_facts
+    from twinpath.results.window_scores import WindowScores, file_facts
 
     place = file_of(base, SCORES)
     if not job.resume or not place.is_file():
@@ -209,7 +209,7 @@ def _all_scored(job: _Job, bases: dict[Path, Path]) -> bool:
 
 def _run(job: _Job, classifier: Classifier | None, bases: dict[Path, Path], *, json: bool) -> int:
     """Work on each video and print it as soon as it is done; returns how many failed."""
-    from twinpath.cli.console import Part, count_progress, print_json, say, with_progress
+    from twinpath.cli.console import Part, count_progress, print_json, print_note, with_progress
 
     failed = 0
     answers: Iterable[_Done]
@@ -224,7 +224,7 @@ def _run(job: _Job, classifier: Classifier | None, bases: dict[Path, Path], *, j
             if len(bases) == 1:
                 raise done.error
             failed += 1
-            say(f"twinpath: {done.error}")
+            print_note(f"twinpath: {done.error}")
             if json:
                 error = {"type": type(done.error).__name__, "message": str(done.error)}
                 print_json({"video": str(done.path), "error": error})
@@ -286,8 +286,8 @@ def _score(
             path,
             every_s=job.every_s,
             weights_sha256=job.weights_sha256,
-            before=earlier,
-            keep=keep,
+            resume_from=earlier,
+            on_checkpoint=keep,
             progress=progress,
         )
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -302,8 +302,8 @@ def _score(
 def _finish(job: _Job, done: _Done, windows: WindowScores, base: Path) -> _Done:
     """Write the files, then the scores that call them finished; nothing where all is there already."""
     from twinpath.cli.outputs import file_of
+    from twinpath.formats.timelines import TIMELINE_KINDS, write_timeline_file
     from twinpath.recognize.timeline import timeline_of
-    from twinpath.recognize.timeline_files import TIMELINE_KINDS, write_timeline_file
     from twinpath.render.timeline import write_timeline_view
 
     rules = replace(job.rules, labels=_check_labels(job, windows.labels))
@@ -322,12 +322,12 @@ def _finish(job: _Job, done: _Done, windows: WindowScores, base: Path) -> _Done:
 
 def _note_what_is_lost(job: _Job, base: Path) -> None:
     """Say that a run starts over where it could go on: there is still time for Ctrl-C."""
-    from twinpath.cli.console import say
+    from twinpath.cli.console import print_note
     from twinpath.cli.outputs import file_of
     from twinpath.errors import InputError
-    from twinpath.recognize.segments import clock
-    from twinpath.recognize.window_scores import WindowScores
-    from twinpath.video.source import show
+    from twinpath.paths import display_path
+    from twinpath.results.clock import clock
+    from twinpath.results.window_scores import WindowScores
 
     place = file_of(base, SCORES)
     if job.resume or not place.is_file():
@@ -335,37 +335,40 @@ def _note_what_is_lost(job: _Job, base: Path) -> None:
     with contextlib.suppress(InputError, OSError):
         old = WindowScores.load(place)
         if not old.complete:
-            say(f"{show(place)} holds the first {clock(old.done_s)}; starting over (--resume would go on)")
+            print_note(
+                f"{display_path(place)} holds the first {clock(old.done_s)}; starting "
+                "over (--resume would go on)"
+            )
 
 
 def _print(done: _Done, base: Path, *, is_first: bool) -> None:
     """The segments on stdout; on stderr what is worth a remark."""
-    from twinpath.cli.console import say
-    from twinpath.recognize.classify import SYNTHETIC_WARNING
-    from twinpath.recognize.segments import clock
-    from twinpath.video.source import show
+    from twinpath.cli.console import print_note
+    from twinpath.paths import display_path
+    from twinpath.results.classification import SYNTHETIC_WARNING
+    from twinpath.results.clock import clock
 
     assert done.timeline is not None
     windows = done.timeline.windows
-    video = show(Path(windows.video))
+    video = display_path(Path(windows.video))
     part = "" if windows.complete else f" of {clock(windows.origin.duration_s)}, unfinished"
     print(f"{video}  {clock(windows.done_s)}{part}, {len(windows)} windows", flush=True)
     _print_segments(done.timeline)
     for warning in done.timeline.warnings:
         if warning != SYNTHETIC_WARNING:
-            say(f"warning: {video}: {warning}")
+            print_note(f"warning: {video}: {warning}")
         elif is_first:
-            say(f"warning: {warning}")
+            print_note(f"warning: {warning}")
     first, *others = done.files
     if done.new_windows:
         rate = done.new_windows / max(done.took_s, 1e-9)
-        say(f"scored {done.new_windows} windows in {done.took_s:.1f} s, {rate:.1f} a second")
-    say(f"files: {' .'.join([f'{show(base)}.{first}', *others])}")
+        print_note(f"scored {done.new_windows} windows in {done.took_s:.1f} s, {rate:.1f} a second")
+    print_note(f"files: {' .'.join([f'{display_path(base)}.{first}', *others])}")
 
 
 def _print_segments(timeline: Timeline) -> None:
     from twinpath.cli.console import Column, print_table
-    from twinpath.recognize.segments import clock
+    from twinpath.results.clock import clock
 
     segments = timeline.segments
     if not segments:
@@ -392,15 +395,17 @@ def _print_segments(timeline: Timeline) -> None:
 def _raise_stopped(done: _Done, base: Path, *, finished: int) -> NoReturn:
     """Ctrl-C or SIGTERM as an error that says what is there."""
     from twinpath.errors import Interrupted, Terminated
-    from twinpath.recognize.segments import clock
-    from twinpath.video.source import show
+    from twinpath.paths import display_path
+    from twinpath.results.clock import clock
 
     if done.timeline is None:
-        what = f"before the first window of {show(done.path)} was done"
+        what = f"before the first window of {display_path(done.path)} was done"
     else:
         windows = done.timeline.windows
-        what = f"at {clock(windows.done_s)} of {clock(windows.origin.duration_s)} of {show(done.path)}"
-        what += f"; {show(base)}.* has what was done"
+        what = (
+            f"at {clock(windows.done_s)} of {clock(windows.origin.duration_s)} of {display_path(done.path)}"
+        )
+        what += f"; {display_path(base)}.* has what was done"
     others = f"; {finished} videos before it are finished" if finished else ""
     kind, verb = (
         (Interrupted, "stopped")

@@ -21,7 +21,7 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Train a model by a recipe. Ctrl-C keeps the last whole epoch."""
-    from twinpath.cli.console import say
+    from twinpath.cli.console import print_note
     from twinpath.errors import MissingExtra
     from twinpath.train.recipe import check_folder, read_recipe
 
@@ -37,5 +37,5 @@ def train(
             "training needs Lightning; install it with: pip install 'twinpath[train]'"
         ) from error
     path = run(checked, folder, resume=resume)
-    say(f"wrote {path}")
-    say(f"measure it: twinpath test {checked.model} --weights {path}")
+    print_note(f"wrote {path}")
+    print_note(f"measure it: twinpath evaluate {checked.model} --weights {path}")

@@ -12,11 +12,12 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from twinpath.engine.base import Boxes, Clips, EngineWish
-from twinpath.engine.compiled import Entry
+from twinpath.engine.base import Boxes, Clips
+from twinpath.engine.compiled_cache import Entry
+from twinpath.engine.config import EngineConfig
 from twinpath.errors import UsageError
-from twinpath.video.resample import crop_plan, scaled_boxes
-from twinpath.zoo.records import InputSpec
+from twinpath.models.input_spec import InputSpec
+from twinpath.models.resample import crop_plan, scaled_boxes
 
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 
@@ -51,7 +52,7 @@ class _Compiled:
         self._one_at_a_time = threading.Lock()
 
     @classmethod
-    def from_entry(cls, entry: Entry, spec: InputSpec, *, wish: EngineWish) -> Self:
+    def from_entry(cls, entry: Entry, spec: InputSpec, *, config: EngineConfig) -> Self:
         """Take a compiled network from the cache.
 
         Raises:
@@ -59,7 +60,7 @@ class _Compiled:
         """
         content = ov.Tensor(np.frombuffer(entry.content, dtype=np.uint8))
         facts = entry.facts
-        compiled = _core().import_model(content, "CPU", _hints(facts["precision"], wish))
+        compiled = _core().import_model(content, "CPU", _hints(facts["precision"], config))
         return cls(compiled, spec, num_classes=facts["num_classes"], precision=facts["precision"])
 
     @property
@@ -134,31 +135,31 @@ class OpenVinoBoxEngine(_Compiled):
         return self._infer(np.ascontiguousarray(clip_THWC)[None], boxes, *plan.arrays())
 
 
-def compile_network(network: ov.Model, *, precision: Literal["fp32", "bf16"], wish: EngineWish) -> Any:
+def compile_network(network: ov.Model, *, precision: Literal["fp32", "bf16"], config: EngineConfig) -> Any:
     """Compile a converted network for this CPU."""
-    return _core().compile_model(network, "CPU", _hints(precision, wish))
+    return _core().compile_model(network, "CPU", _hints(precision, config))
 
 
-def _hints(precision: Literal["fp32", "bf16"], wish: EngineWish) -> dict[str, Any]:
+def _hints(precision: Literal["fp32", "bf16"], config: EngineConfig) -> dict[str, Any]:
     """For compiling, and again for what was compiled before: OpenVINO does not keep them with it."""
     hints = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
-    return {**hints, **threads_property(wish)}
+    return {**hints, **threads_property(config)}
 
 
-def choose_precision(wish: EngineWish) -> Literal["fp32", "bf16"]:
+def choose_precision(config: EngineConfig) -> Literal["fp32", "bf16"]:
     """bf16 where this CPU computes in it.
 
     Raises:
         UsageError: It was asked for something that OpenVINO has not on this CPU, where it would silently
             compute in fp32.
     """
-    if wish.precision == "fp16":
+    if config.precision == "fp16":
         raise UsageError("--precision fp16 is for GPUs; on a CPU choose bf16 or fp32")
     has_bf16 = "BF16" in capabilities()
-    if wish.precision == "bf16" and not has_bf16:
+    if config.precision == "bf16" and not has_bf16:
         raise UsageError("--precision bf16: this CPU does not compute in it; leave it out, or choose fp32")
-    if wish.precision != "auto":
-        return wish.precision
+    if config.precision != "auto":
+        return config.precision
     return "bf16" if has_bf16 else "fp32"
 
 
@@ -177,10 +178,10 @@ def version() -> str:
     return str(ov.__version__).split("-")[0]
 
 
-def threads_property(wish: EngineWish) -> dict[str, int]:
+def threads_property(config: EngineConfig) -> dict[str, int]:
     """How many threads to compute with; nothing where OpenVINO shall choose."""
-    if wish.threads is not None:
-        return {"INFERENCE_NUM_THREADS": wish.threads}
+    if config.threads is not None:
+        return {"INFERENCE_NUM_THREADS": config.threads}
     if hasattr(os, "sched_getaffinity"):  # in a container with fewer cores than the machine
         allowed = len(os.sched_getaffinity(0))
         if allowed < (os.cpu_count() or 1):

@@ -5,7 +5,6 @@ The interface that every machine has: frames uint8 (N, T, H, W, 3) in, scores (N
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Literal
@@ -15,38 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from twinpath.engine.base import Boxes, Clips, EngineWish, Precision, What
+from twinpath.device import choose_device
+from twinpath.engine.base import Boxes, Clips
+from twinpath.engine.config import EngineConfig, Output, Precision
 from twinpath.errors import UsageError
+from twinpath.models.input_spec import InputSpec
 from twinpath.models.preprocess import Preprocess
-from twinpath.video.ahead import batches
-from twinpath.video.resample import scaled_boxes
-from twinpath.zoo.records import InputSpec
-
-
-def choose_device(wish: str) -> torch.device:
-    """`auto`: the GPU if there is one, else the CPU.
-
-    Raises:
-        UsageError: torch knows no such device, or this machine has none.
-    """
-    if wish == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(wish)
-        torch.empty(1, device=device).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"device {wish!r} cannot be used here ({reason}); try --device cpu") from error
-    return device
-
-
-def leave_cores_to(workers: int) -> None:
-    """Let torch use only the cores that so many busy processes leave; at least one.
-
-    With more threads than free cores, those that have one wait at every step for those that have none:
-    a tiny network then takes ten times as long.
-    """
-    torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) - workers)))
+from twinpath.models.resample import scaled_boxes
+from twinpath.prefetch import batches
 
 
 class _OnDevice:
@@ -57,8 +32,8 @@ class _OnDevice:
         spec: Size, crop and normalisation of its input.
         crop: Side of the crop in pixels; None: the whole picture.
         num_crops: 1 or 3 crops of each clip in space.
-        what: The method of the network that is computed: "scores", or "embed" for feature vectors.
-        wish: Device, precision and threads. "auto" precision is bf16 on a GPU that has it, else fp32. With
+        output: The method of the network that is computed: "scores", or "embed" for feature vectors.
+        config: Device, precision and threads. "auto" precision is bf16 on a GPU that has it, else fp32. With
             `compile` the network is compiled, on a GPU with CUDA graphs: minutes once, then faster.
     Raises:
         UsageError: The device or the precision cannot be had here.
@@ -73,19 +48,19 @@ class _OnDevice:
         *,
         crop: int | None,
         num_crops: int = 1,
-        what: str = "scores",
-        wish: EngineWish,
+        output: str = "scores",
+        config: EngineConfig,
     ) -> None:
-        if wish.threads is not None:
-            torch.set_num_threads(wish.threads)
-        self.device = choose_device(wish.device)
-        self.precision = choose_precision(wish.precision, self.device)
-        self.spec, self.wish = spec, wish
+        if config.threads is not None:
+            torch.set_num_threads(config.threads)
+        self.device = choose_device(config.device)
+        self.precision = choose_precision(config.precision, self.device)
+        self.spec, self.config = spec, config
         self.network = network.eval().to(self.device)
         if self.precision != "fp32":
             self.network.to(memory_format=torch.channels_last_3d)  # what the fast kernels want
-        self._compute: Callable[..., Tensor] = getattr(self.network, what)
-        if wish.compile:
+        self._compute: Callable[..., Tensor] = getattr(self.network, output)
+        if config.compile:
             mode = "reduce-overhead" if self.device.type == "cuda" else "default"
             self._compute = torch.compile(self._compute, mode=mode)
         self.preprocess = Preprocess(
@@ -121,7 +96,7 @@ class TorchEngine(_OnDevice):
     """Scores, or embeddings, of clips; see `Engine`.
 
     Args:
-        network, spec, num_crops, what, wish: See `_OnDevice`.
+        network, spec, num_crops, output, config: See `_OnDevice`.
         batch_clips: Clips that go through the network at once.
     """
 
@@ -131,16 +106,16 @@ class TorchEngine(_OnDevice):
         spec: InputSpec,
         *,
         num_crops: int = 1,
-        what: What = "scores",
+        output: Output = "scores",
         batch_clips: int = 2,
-        wish: EngineWish = EngineWish(),
+        config: EngineConfig = EngineConfig(),
     ) -> None:
-        super().__init__(network, spec, crop=spec.crop_px, num_crops=num_crops, what=what, wish=wish)
-        self.batch_clips, self.what = batch_clips, what
+        super().__init__(network, spec, crop=spec.crop_px, num_crops=num_crops, output=output, config=config)
+        self.batch_clips, self.output = batch_clips, output
 
     def with_crops(self, num_crops: int) -> TorchEngine:
         """The same network on 1 or 3 crops of each clip."""
-        options = {"what": self.what, "batch_clips": self.batch_clips, "wish": self.wish}
+        options = {"what": self.output, "batch_clips": self.batch_clips, "wish": self.config}
         return TorchEngine(self.network, self.spec, num_crops=num_crops, **options)  # type: ignore[arg-type]
 
     def warm_up(self, height: int, width: int) -> None:
@@ -168,7 +143,7 @@ class TorchBoxEngine(_OnDevice):
     """Scores of boxes; see `BoxEngine`.
 
     Args:
-        network, spec, wish: See `_OnDevice`.
+        network, spec, config: See `_OnDevice`.
         batch_clips: Clips that go through the network at once; None: some on a GPU, one on a CPU.
     """
 
@@ -178,9 +153,9 @@ class TorchBoxEngine(_OnDevice):
         spec: InputSpec,
         *,
         batch_clips: int | None = None,
-        wish: EngineWish = EngineWish(),
+        config: EngineConfig = EngineConfig(),
     ) -> None:
-        super().__init__(network, spec, crop=None, wish=wish)
+        super().__init__(network, spec, crop=None, config=config)
         self.batch_clips = batch_clips or (4 if self.device.type == "cuda" else 1)
 
     @torch.inference_mode()
@@ -215,14 +190,14 @@ class TorchBoxEngine(_OnDevice):
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def choose_precision(wish: Precision, device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
+def choose_precision(config: Precision, device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
     """bf16 on a GPU that computes in it, else fp32.
 
     Raises:
         UsageError: fp16 was asked for on a CPU.
     """
-    if wish == "fp16" and device.type == "cpu":
+    if config == "fp16" and device.type == "cpu":
         raise UsageError("--precision fp16 is for GPUs; on a CPU choose bf16 or fp32")
-    if wish != "auto":
-        return wish
+    if config != "auto":
+        return config
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"

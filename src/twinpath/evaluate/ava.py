@@ -1,66 +1,255 @@
-"""The official evaluation of AVA: frame mAP at 0.5 over the actions of a label map."""
+"""A detection network on a split of AVA: every person at every annotated second, scored.
+
+run = score_split(engine, spec, people, sources, label_map, progress=print)
+run.rows, run.failures
+"""
 
 from __future__ import annotations
 
-from collections.abc import Set
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.data.ava import BoxRows, LabelMap
-from twinpath.errors import InputError
-from twinpath.evaluate.frame_map import Boxes, FrameMap, frame_map
+from twinpath.data.ava.clips import FAILURES, AvaClip, AvaSource, Lost
+from twinpath.engine.base import BoxEngine
+from twinpath.errors import UsageError
+from twinpath.formats.ava import BoxRows
+from twinpath.formats.ava_label_map import LabelMap
+from twinpath.formats.journal import ResultsJournal
+from twinpath.models.input_spec import InputSpec
+from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
 
-IOU = 0.5
-_SECONDS = 1 << 31  # above any second of a video
+# PySlowFast's thresholds for predicted people, by family of network.
+MIN_PERSON_SCORE = {"slow_det": 0.9, "slowfast_det": 0.8}
+
+Boxes = NDArray[np.float64]
+People = Mapping[str, Mapping[int, Boxes]]  # of each video, at each second in order: (N, 4) shares
 
 
-def ava_frame_map(
-    truth: BoxRows,
-    found: BoxRows,
-    label_map: LabelMap,
-    *,
-    excluded: Set[tuple[str, int]] = frozenset(),
-    most_at_a_second: int | None = None,
-) -> FrameMap:
-    """Measure what was found against what is true.
+@dataclass(frozen=True)
+class Failure:
+    """Seconds of a video that could not be looked at, and why."""
 
-    What is found at a second at which nobody is annotated is wrong.
+    video: str
+    seconds: tuple[int, ...]
+    reason: str
+
+    def __str__(self) -> str:
+        count = f"{len(self.seconds)} seconds" if len(self.seconds) > 1 else f"second {self.seconds[0]}"
+        return f"{self.video}: {count} left out: {self.reason}"
+
+
+@dataclass(frozen=True, eq=False)
+class AvaRun:
+    """What a network found.
+
+    Attributes:
+        rows: One for each person and each evaluated action.
+        keyframes: Seconds that were looked at.
+        people: Boxes that were scored.
+        failures: What could not be looked at. Its people count as not found.
+    """
+
+    rows: BoxRows
+    keyframes: int
+    people: int
+    failures: tuple[Failure, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """One second: people (N, 4), and (N, actions) scores."""
+
+    second: int
+    boxes_xyxy: Boxes
+    scores: NDArray[np.float32]
+
+
+def people_to_score(
+    truth: BoxRows, predicted: BoxRows | None = None, *, excluded: Set[tuple[str, int]] = frozenset()
+) -> People:
+    """Whom to look at: the true boxes, or those a detector predicts in the videos that the truth names.
 
     Args:
-        truth, found: Of one or more videos.
-        label_map: The actions that count.
+        truth: Of the split.
+        predicted: By a person detector.
         excluded: (video, second) that do not count.
-        most_at_a_second: Keep so many found rows at each second, those of highest score. The script for
-            AVA's own competition keeps 50; PySlowFast, by which published models are measured, keeps all.
-    Raises:
-        InputError: No true box is left to be found.
     """
-    numbers = {name: i for i, name in enumerate(dict.fromkeys((*truth.videos, *found.videos)))}
-    left_out = np.asarray(
-        [numbers[video] * _SECONDS + second for video, second in excluded if video in numbers], np.int64
+    rows = truth if predicted is None else predicted
+    annotated = set(truth.videos)
+    kept = {
+        video: {second: boxes for second, boxes in seconds.items() if (video, second) not in excluded}
+        for video, seconds in rows.by_second().items()
+        if video in annotated
+    }
+    return {video: seconds for video, seconds in kept.items() if seconds}
+
+
+def score_split(
+    engine: BoxEngine,
+    spec: InputSpec,
+    people: People,
+    sources: Mapping[str, AvaSource],
+    label_map: LabelMap,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> AvaRun:
+    """Score the people of a split; clips are decoded while the network looks at those before.
+
+    Args:
+        engine: A detection network whose score i is of the action with id i + 1.
+        spec: The clip that it takes.
+        people: See `people_to_score`.
+        sources: Videos or frames by name; one that is missing is a failure.
+        label_map: Actions to keep.
+        progress: Told how many seconds are done, of how many.
+        resume: A file that keeps the scores of each video that is done; a later run goes on from it. It stays
+            until somebody removes it.
+        settings: What decides the scores, told from other runs by `resume`: model, weights, people …
+    Raises:
+        UsageError: The label map has actions that the network does not score; or `resume` has the scores of
+            something else.
+    """
+    beyond = [i for i in label_map.ids if i > engine.num_classes]
+    if beyond:
+        raise UsageError(
+            f"the network scores {engine.num_classes} actions and the label map has id {beyond[0]} "
+            f"({label_map.names[beyond[0]]}); give the label map of its own data set"
+        )
+    counter = _Counter(sum(map(len, people.values())), progress)
+    scored: dict[str, list[_Scored]] = {}
+    failures: list[Failure] = []
+    with ExitStack() as stack:
+        journal = None
+        if resume is not None:
+            paths = [source.path for name, source in sources.items() if name in people]
+            journal = stack.enter_context(ResultsJournal(resume, settings or {}, paths))
+            scored = _kept(journal, people, sources)
+        for video, seconds in people.items():
+            if video in scored:
+                counter.add(len(seconds))
+                continue
+            found, lost = _score_video(engine, spec, video, seconds, sources.get(video), label_map, counter)
+            scored[video] = found
+            failures += lost
+            if journal is not None and not lost:
+                journal.add(sources[video].path, _as_json(found))
+    done = [one for found in scored.values() for one in found]
+    return AvaRun(
+        _rows(scored, label_map), len(done), sum(len(one.boxes_xyxy) for one in done), tuple(failures)
     )
-    true_boxes = _boxes(truth, numbers, left_out, label_map)
-    if not len(true_boxes.image):
-        raise InputError("no true box is left: all are of seconds or actions that do not count")
-    found_boxes = _boxes(found, numbers, left_out, label_map)
-    if most_at_a_second is not None:
-        found_boxes = found_boxes.where(_highest(found_boxes, most_at_a_second))
-    return frame_map(true_boxes, found_boxes, label_map.ids, iou=IOU)
 
 
-def _boxes(rows: BoxRows, numbers: dict[str, int], left_out: NDArray[np.int64], label_map: LabelMap) -> Boxes:
-    video = np.asarray([numbers[name] for name in rows.videos], dtype=np.int64)[rows.video]
-    boxes = Boxes(video * _SECONDS + rows.second, rows.boxes_xyxy, rows.action_id, rows.score)
-    return boxes.where(~np.isin(boxes.image, left_out) & np.isin(boxes.label, label_map.ids))
+class _Counter:
+    """Tells how many seconds are done."""
+
+    def __init__(self, total: int, progress: Callable[[int, int], None] | None) -> None:
+        self.done, self.total, self._progress = 0, total, progress
+
+    def add(self, count: int = 1) -> None:
+        self.done += count
+        if self._progress is not None:
+            self._progress(self.done, self.total)
 
 
-def _highest(found: Boxes, most: int) -> NDArray[np.int64]:
-    """Indices of the rows of highest score of each picture."""
-    assert found.score is not None
-    # By class and box too: of equal scores the order of rows shall not decide which one stays.
-    order = np.lexsort((*found.xyxy.T, found.label, -found.score, found.image))
-    _, begins, counts = np.unique(found.image[order], return_index=True, return_counts=True)
-    rank = np.arange(len(order)) - np.repeat(begins, counts)
-    best: NDArray[np.int64] = order[rank < most]
-    return best
+def _score_video(
+    engine: BoxEngine,
+    spec: InputSpec,
+    video: str,
+    seconds: Mapping[int, Boxes],
+    source: AvaSource | None,
+    label_map: LabelMap,
+    counter: _Counter,
+) -> tuple[list[_Scored], list[Failure]]:
+    """What was found, and what could not be looked at, gathered by reason."""
+    columns = np.asarray(label_map.ids) - 1
+    scored: list[_Scored] = []
+    lost: dict[str, list[int]] = {}
+    with Prefetcher(
+        _clips(source, list(seconds), spec), size_bytes=_size_bytes, most_bytes=PREFETCH_BYTES
+    ) as clips:
+        for batch in batches(clips, engine.batch_clips, size_bytes=_size_bytes, most_bytes=BATCH_BYTES):
+            there = [clip for clip in batch if isinstance(clip, AvaClip)]
+            boxes_px = [seconds[clip.second] * (clip.frames.shape[2:0:-1] * 2) for clip in there]
+            for clip, scores in zip(there, engine([clip.frames for clip in there], boxes_px), strict=True):
+                scored.append(_Scored(clip.second, seconds[clip.second], scores[:, columns]))
+            for missing in batch:
+                if isinstance(missing, Lost):
+                    lost.setdefault(missing.reason, []).append(missing.second)
+            counter.add(len(batch))
+            del batch, there  # or they would be held while the next ones are gathered
+    return scored, [Failure(video, tuple(times), reason) for reason, times in lost.items()]
+
+
+def _clips(source: AvaSource | None, seconds: list[int], spec: InputSpec) -> Iterator[AvaClip | Lost]:
+    """A clip for each second, or why there is none."""
+    left = list(seconds)
+    reason = "there is no video or folder of frames of this name"
+    if source is not None:
+        try:
+            for clip in source.clips(seconds, num_frames=spec.num_frames, sampling_rate=spec.sampling_rate):
+                left.remove(clip.second)
+                yield clip
+        except FAILURES as error:
+            reason = str(error)
+    yield from (Lost(second, reason) for second in left)
+
+
+def _size_bytes(clip: AvaClip | Lost) -> int:
+    return clip.frames.nbytes if isinstance(clip, AvaClip) else 0
+
+
+def _as_json(scored: list[_Scored]) -> dict[str, Any]:
+    return {
+        "seconds": [one.second for one in scored],
+        "boxes": [one.boxes_xyxy.tolist() for one in scored],
+        "scores": [one.scores.tolist() for one in scored],
+    }
+
+
+def _kept(
+    journal: ResultsJournal, people: People, sources: Mapping[str, AvaSource]
+) -> dict[str, list[_Scored]]:
+    """The scores of an earlier run that hold for this one: of the same file and the same people."""
+    missing = set(map(str, journal.missing))
+    names = {str(source.path): name for name, source in sources.items() if str(source.path) not in missing}
+    kept: dict[str, list[_Scored]] = {}
+    with journal.path.open(encoding="utf-8") as file:
+        for line in map(json.loads, file):
+            name = names.get(line["video"])
+            if name is None or name not in people:
+                continue
+            columns = zip(line["seconds"], line["boxes"], line["scores"], strict=True)
+            found = [_Scored(s, np.asarray(b), np.asarray(p, dtype=np.float32)) for s, b, p in columns]
+            wanted = people[name]
+            if [one.second for one in found] == list(wanted) and all(
+                np.array_equal(one.boxes_xyxy, wanted[one.second]) for one in found
+            ):
+                kept[name] = found
+    return kept
+
+
+def _rows(scored: Mapping[str, list[_Scored]], label_map: LabelMap) -> BoxRows:
+    """A row for each person and action."""
+    ids = np.asarray(label_map.ids, dtype=np.int64)
+    each = [(i, one) for i, found in enumerate(scored.values()) for one in found]
+    people = np.asarray([len(one.boxes_xyxy) for _, one in each], dtype=np.int64)
+    boxes = np.concatenate([np.zeros((0, 4)), *(one.boxes_xyxy for _, one in each)])
+    scores = np.concatenate([np.zeros(0), *(one.scores.ravel() for _, one in each)])
+    actions = len(ids)
+    return BoxRows(
+        tuple(scored),
+        np.repeat(np.asarray([i for i, _ in each], dtype=np.int64), people * actions),
+        np.repeat(np.asarray([one.second for _, one in each], dtype=np.int64), people * actions),
+        np.repeat(boxes, actions, axis=0),
+        np.tile(ids, len(boxes)),
+        scores,
+    )

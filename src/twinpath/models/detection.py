@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from twinpath.models.layers.head import Head, Readout
+from twinpath.models.layers.head import Head, HeadConfig
 from twinpath.models.layers.roi_align import roi_align
 from twinpath.models.network import VideoNetwork
 from twinpath.models.resnet3d import ResNet3D
@@ -40,9 +40,15 @@ class RegionHead(Head):
     """
 
     def __init__(
-        self, channels: Sequence[int], num_classes: int, *, dropout: float, readout: Readout, aligned: bool
+        self,
+        channels: Sequence[int],
+        num_classes: int,
+        *,
+        dropout: float,
+        head_config: HeadConfig,
+        aligned: bool,
     ) -> None:
-        super().__init__(sum(channels), num_classes, dropout=dropout, readout=readout)
+        super().__init__(sum(channels), num_classes, dropout=dropout, head_config=head_config)
         self.aligned = aligned
 
     def pooled(self, features: Sequence[Tensor]) -> Tensor:
@@ -81,13 +87,15 @@ class SlowDetector(DetectionNetwork, ResNet3D):
         *,
         num_classes: int = 80,
         dropout: float = 0.5,
-        readout: Readout = Readout("sigmoid"),
+        head_config: HeadConfig = HeadConfig("sigmoid"),
         aligned: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(num_classes=num_classes, strides=STRIDES, dilations=DILATIONS, **options)
         channels = [self.pathway.channels[-1]]
-        self.head = RegionHead(channels, num_classes, dropout=dropout, readout=readout, aligned=aligned)
+        self.head = RegionHead(
+            channels, num_classes, dropout=dropout, head_config=head_config, aligned=aligned
+        )
         self.reset_classifier(num_classes)
 
 
@@ -99,11 +107,13 @@ class SlowFastDetector(DetectionNetwork, SlowFast):
         *,
         num_classes: int = 80,
         dropout: float = 0.5,
-        readout: Readout = Readout("sigmoid"),
+        head_config: HeadConfig = HeadConfig("sigmoid"),
         aligned: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(num_classes=num_classes, strides=STRIDES, dilations=DILATIONS, **options)
         channels = [self.slow.channels[-1], self.fast.channels[-1]]
-        self.head = RegionHead(channels, num_classes, dropout=dropout, readout=readout, aligned=aligned)
+        self.head = RegionHead(
+            channels, num_classes, dropout=dropout, head_config=head_config, aligned=aligned
+        )
         self.reset_classifier(num_classes)

@@ -38,7 +38,7 @@ from twinpath.models.layers.attention import (
     initialise_transformer,
     pool_tokens,
 )
-from twinpath.models.layers.head import Head, Readout
+from twinpath.models.layers.head import Head, HeadConfig
 from twinpath.models.layers.positions import Grid, JointPositions, SeparatePositions
 from twinpath.models.network import VideoNetwork
 
@@ -171,9 +171,9 @@ class TokenHead(Head):
         class_token: bool,
         mean_first: bool,
         dropout: float,
-        readout: Readout,
+        head_config: HeadConfig,
     ) -> None:
-        super().__init__(channels, num_classes, dropout=dropout, readout=readout)
+        super().__init__(channels, num_classes, dropout=dropout, head_config=head_config)
         self.class_token = class_token
         self.mean_first = mean_first
         self.norm = nn.LayerNorm(channels, eps=NORM_EPS)
@@ -237,7 +237,7 @@ class MViT(VideoNetwork):
         mean_first: bool = False,
         drop_path: float = 0.0,
         dropout: float = 0.5,
-        readout: Readout = Readout(),
+        head_config: HeadConfig = HeadConfig(),
     ) -> None:
         super().__init__()
         kernel, stride = ((1, 7, 7), (1, 4, 4)) if image else ((3, 7, 7), (2, 4, 4))
@@ -279,7 +279,7 @@ class MViT(VideoNetwork):
             class_token=class_token,
             mean_first=mean_first,
             dropout=dropout,
-            readout=readout,
+            head_config=head_config,
         )
         initialise_transformer(self)
 

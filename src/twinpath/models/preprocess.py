@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from twinpath.video.resample import CropPlan, crop_corners, crop_plan, scaled_size
+from twinpath.models.resample import CropPlan, crop_corners, crop_plan, scaled_size
 
 
 class Preprocess(nn.Module):

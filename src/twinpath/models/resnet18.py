@@ -24,7 +24,7 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from twinpath.models.layers.head import PooledHead, Readout
+from twinpath.models.layers.head import HeadConfig, PooledHead
 from twinpath.models.layers.resnet import initialise
 from twinpath.models.network import VideoNetwork
 
@@ -153,7 +153,7 @@ class ResNet18(VideoNetwork):
         convolutions: Sequence[Convolution] = ("3d",) * 5,
         crop: int = 112,
         dropout: float = 0.0,
-        readout: Readout = Readout(),
+        head_config: HeadConfig = HeadConfig(),
     ) -> None:
         super().__init__()
         if len(convolutions) != 5 or not set(convolutions) <= set(CONVOLUTIONS):
@@ -177,7 +177,7 @@ class ResNet18(VideoNetwork):
             num_classes,
             windows=[(num_frames // 2**shrinks, crop // 16, crop // 16)],
             dropout=dropout,
-            readout=replace(readout, pooling="whole"),
+            head_config=replace(head_config, pooling="whole"),
         )
         initialise(self)
 

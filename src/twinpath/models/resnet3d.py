@@ -27,7 +27,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from twinpath.models.layers.head import PooledHead, Readout
+from twinpath.models.layers.head import HeadConfig, PooledHead
 from twinpath.models.layers.plans import BlockPlan, Middle, NonLocalPlan
 from twinpath.models.layers.resnet import EXPANSION, Stem, initialise, stage
 from twinpath.models.network import VideoNetwork
@@ -136,7 +136,7 @@ class ResNet3D(VideoNetwork):
         num_frames: int = 8,
         crop: int = 224,
         dropout: float = 0.5,
-        readout: Readout = Readout(),
+        head_config: HeadConfig = HeadConfig(),
         **pathway: Any,
     ) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class ResNet3D(VideoNetwork):
             num_classes,
             windows=[self.pathway.window(num_frames, crop)],
             dropout=dropout,
-            readout=readout,
+            head_config=head_config,
         )
         initialise(self)
 

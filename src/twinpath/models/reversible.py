@@ -35,7 +35,7 @@ from twinpath.models.layers.attention import (
     drop_path_rates,
     initialise_transformer,
 )
-from twinpath.models.layers.head import Readout
+from twinpath.models.layers.head import HeadConfig
 from twinpath.models.layers.positions import Grid, JointPositions, SeparatePositions
 from twinpath.models.mvit import TokenHead
 from twinpath.models.network import VideoNetwork
@@ -171,7 +171,7 @@ class ReversibleMViT(VideoNetwork):
         qkv_bias: bool = True,
         drop_path: float = 0.05,
         dropout: float = 0.5,
-        readout: Readout = Readout(),
+        head_config: HeadConfig = HeadConfig(),
     ) -> None:
         super().__init__()
         kernel_t, stride_t = (1, 1) if image else (3, 2)
@@ -202,7 +202,12 @@ class ReversibleMViT(VideoNetwork):
                     else ReversibleBlock(channels, channels, pool_q=None, **given)
                 )
         self.head = TokenHead(
-            2 * channels, num_classes, class_token=False, mean_first=False, dropout=dropout, readout=readout
+            2 * channels,
+            num_classes,
+            class_token=False,
+            mean_first=False,
+            dropout=dropout,
+            head_config=head_config,
         )
         initialise_transformer(self)
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from twinpath.models.layers.head import PooledHead, Readout
+from twinpath.models.layers.head import HeadConfig, PooledHead
 from twinpath.models.layers.resnet import initialise
 from twinpath.models.network import VideoNetwork
 
@@ -135,7 +135,7 @@ class S3D(VideoNetwork):
         num_frames: int = 128,
         crop: int = 224,
         dropout: float = 0.2,
-        readout: Readout = Readout(),
+        head_config: HeadConfig = HeadConfig(),
     ) -> None:
         super().__init__()
         self.stem = Separable(3, 64, kernel=7, stride=2)
@@ -145,7 +145,9 @@ class S3D(VideoNetwork):
         widths = [blocks[-1].out for blocks in STAGES]
         stages = [_stage(c, blocks) for c, blocks in zip((192, *widths[:2]), STAGES, strict=True)]
         self.stage3, self.stage4, self.stage5 = stages
-        self.head = PooledHead([widths[-1]], num_classes, windows=[WINDOW], dropout=dropout, readout=readout)
+        self.head = PooledHead(
+            [widths[-1]], num_classes, windows=[WINDOW], dropout=dropout, head_config=head_config
+        )
         initialise(self)
 
     def forward_features(self, clip: Tensor) -> tuple[Tensor, ...]:

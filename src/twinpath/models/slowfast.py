@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from twinpath.models.layers.head import PooledHead, Readout
+from twinpath.models.layers.head import HeadConfig, PooledHead
 from twinpath.models.layers.plans import NonLocalPlan
 from twinpath.models.layers.resnet import EXPANSION, initialise, slow_frames
 from twinpath.models.network import VideoNetwork
@@ -79,7 +79,7 @@ class SlowFast(VideoNetwork):
         non_local: NonLocalPlan | None = None,
         crop: int = 224,
         dropout: float = 0.5,
-        readout: Readout = Readout(),
+        head_config: HeadConfig = HeadConfig(),
     ) -> None:
         super().__init__()
         self.alpha = alpha
@@ -109,7 +109,7 @@ class SlowFast(VideoNetwork):
             num_classes,
             windows=[self.slow.window(num_frames // alpha, crop), self.fast.window(num_frames, crop)],
             dropout=dropout,
-            readout=readout,
+            head_config=head_config,
         )
         initialise(self)
 

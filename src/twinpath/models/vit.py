@@ -25,7 +25,7 @@ from twinpath.models.layers.attention import (
     drop_path_rates,
     initialise_transformer,
 )
-from twinpath.models.layers.head import Readout
+from twinpath.models.layers.head import HeadConfig
 from twinpath.models.layers.positions import Grid, SeparatePositions
 from twinpath.models.mvit import TokenHead
 from twinpath.models.network import VideoNetwork
@@ -81,7 +81,7 @@ class ViT(VideoNetwork):
         num_heads: int = 12,
         drop_path: float = 0.1,
         dropout: float = 0.3,
-        readout: Readout = Readout(),
+        head_config: HeadConfig = HeadConfig(),
     ) -> None:
         super().__init__()
         frames, side, _ = PATCH
@@ -99,7 +99,7 @@ class ViT(VideoNetwork):
             Block(width, num_heads=num_heads, drop_path=rate) for rate in drop_path_rates(drop_path, depth)
         )
         self.head = TokenHead(
-            width, num_classes, class_token=True, mean_first=True, dropout=dropout, readout=readout
+            width, num_classes, class_token=True, mean_first=True, dropout=dropout, head_config=head_config
         )
         initialise_transformer(self)
         with torch.no_grad():

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from twinpath.models.layers.head import Head, Readout, sliding_mean
+from twinpath.models.layers.head import Head, HeadConfig, sliding_mean
 from twinpath.models.layers.resnet import initialise
 from twinpath.models.network import VideoNetwork
 
@@ -132,9 +132,9 @@ class X3DHead(Head):
         *,
         window: tuple[int, int, int],
         dropout: float,
-        readout: Readout,
+        head_config: HeadConfig,
     ) -> None:
-        super().__init__(EMBEDDING, num_classes, dropout=dropout, readout=readout)
+        super().__init__(EMBEDDING, num_classes, dropout=dropout, head_config=head_config)
         self.window = window
         self.conv = nn.Conv3d(channels, width, 1, bias=False)
         self.bn = nn.BatchNorm3d(width)
@@ -144,7 +144,7 @@ class X3DHead(Head):
         """(B, C, T, H, W), alone in its tuple, to (B, P, D)."""
         (x_BCTHW,) = features
         x = F.relu(self.bn(self.conv(x_BCTHW)), inplace=True)
-        x = sliding_mean(x, self.window, whole=self.readout.pooling == "whole")
+        x = sliding_mean(x, self.window, whole=self.head_config.pooling == "whole")
         return F.relu(self.embedding(x), inplace=True).flatten(2).transpose(1, 2)
 
 
@@ -176,7 +176,7 @@ class X3D(VideoNetwork):
         bottleneck: float = 2.25,
         res2_shortcut_norm: bool = True,
         dropout: float = 0.5,
-        readout: Readout = Readout(),
+        head_config: HeadConfig = HeadConfig(),
     ) -> None:
         super().__init__()
         if min(width, depth, bottleneck) <= 0:
@@ -201,7 +201,7 @@ class X3D(VideoNetwork):
             num_classes,
             window=(num_frames, math.ceil(crop / 32), math.ceil(crop / 32)),
             dropout=dropout,
-            readout=readout,
+            head_config=head_config,
         )
         initialise(self)
         _silence_residuals(self)

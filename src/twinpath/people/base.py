@@ -3,36 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from twinpath.results.people import People
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB, as displayed
-
-
-@dataclass(frozen=True, eq=False)
-class People:
-    """The people in one picture.
-
-    Attributes:
-        boxes_xyxy_px: (N, 4) float32, in pixels of the picture as displayed, inside it.
-        scores: (N,) float32, how sure the detector is of each, 0 to 1.
-        numbers: (N,) who each is, from 1, where the detector knows: then nobody need be followed.
-    """
-
-    boxes_xyxy_px: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    numbers: NDArray[np.int64] | None = None
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-    @classmethod
-    def nobody(cls) -> People:
-        """An empty picture's."""
-        return cls(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.float32))
 
 
 class PersonDetector(Protocol):
@@ -54,3 +32,40 @@ class Tracker(Protocol):
     def update(self, people: People, time_s: float) -> NDArray[np.int64]:
         """(N,) the number of each person's track, from 1; a number is never used for another person."""
         ...
+
+
+MAX_PEOPLE = 300  # in one picture; a network that scores each box would be busy for minutes with more
+# Nobody can be recognised in less. And our files round boxes, to 0.01 px or 0.00001 of the picture (0.08 px
+# of 8K): each must keep a width and a height, since an answer is read again with `--people`.
+MIN_SIDE_PX = 0.5
+
+
+def people_in(
+    boxes_xyxy_px: ArrayLike,
+    scores: ArrayLike,
+    *,
+    width_px: int,
+    height_px: int,
+    min_score: float = 0.0,
+    numbers: ArrayLike | None = None,
+) -> People:
+    """What a detector found, made fit to hand on: inside the picture, best first, at most `MAX_PEOPLE`.
+
+    Args:
+        boxes_xyxy_px: (N, 4) in pixels; may reach over the picture's edge, or lie outside.
+        scores: (N,) 0 to 1.
+        width_px, height_px: Of the picture.
+        min_score: What scores less is left out.
+        numbers: (N,) who each is, where the detector knows.
+    Returns:
+        Boxes at least `MIN_SIDE_PX` wide and high; those of which less lies inside the picture, or that are
+        no numbers, are left out.
+    """
+    boxes = np.asarray(boxes_xyxy_px, dtype=np.float32).reshape(-1, 4)
+    sure = np.asarray(scores, dtype=np.float32).reshape(-1)
+    boxes = np.clip(boxes, 0, np.array([width_px, height_px] * 2, dtype=np.float32))
+    # A NaN compares as False, so it goes too.
+    kept = (boxes[:, 2:] - boxes[:, :2] >= MIN_SIDE_PX).all(axis=1) & (sure >= np.float32(min_score))
+    order = np.flatnonzero(kept)[np.argsort(-sure[kept], kind="stable")[:MAX_PEOPLE]]
+    known = None if numbers is None else np.asarray(numbers, dtype=np.int64)[order]
+    return People(boxes[order], np.clip(sure[order], 0, 1), known)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twinpath.errors import DownloadFailed, MissingExtra, UsageError
+from twinpath.paths import display_path
 from twinpath.people.base import PersonDetector, Tracker
-from twinpath.video.source import show
 
 if TYPE_CHECKING:
     from twinpath.weights.fetch import Progress
@@ -53,14 +53,14 @@ def check_detector(spec: str, *, live: bool = False) -> None:
     elif name not in DETECTORS:
         path = Path(spec)
         if not spec or not _exists(path):
-            given = show(path) if spec else "''"
+            given = display_path(path) if spec else "''"
             raise UsageError(
                 f"--people {given}: no such detector, and no such file; {_nearest(spec, DETECTORS)}"
                 f"choose one of {', '.join(DETECTORS)}, dfine=MODEL or a file of boxes"
             )
         if live:
             raise UsageError(
-                f"--people {show(path)}: boxes in a file belong to a video, not to a live source"
+                f"--people {display_path(path)}: boxes in a file belong to a video, not to a live source"
             )
 
 

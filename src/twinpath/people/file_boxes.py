@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.people.base import People, Picture
-from twinpath.people.box_formats import read_boxes
-from twinpath.people.boxes import people_in
-from twinpath.people.sightings import Box, Sighting, is_called
+from twinpath.formats.box_observations import Box, BoxObservation, is_called
+from twinpath.formats.boxes import read_boxes
+from twinpath.people.base import Picture, people_in
+from twinpath.results.people import People
 
 NEAREST_S = 0.5  # how far a box may be from the time that is asked for
 _LONGEST_GAP_S = 2.0  # over which a track is interpolated, or two steps of the file where that is more
@@ -22,7 +22,7 @@ Found = tuple[Box | NDArray[np.float64], float]
 
 
 @dataclass(frozen=True, eq=False)
-class _Way:
+class _Trajectory:
     """One track: times (N,), boxes (N, 4) as shares of the picture, scores (N,)."""
 
     times_s: NDArray[np.float64]
@@ -64,19 +64,19 @@ class FileBoxes:
         self.min_score = min_score
         content = read_boxes(path, video=video, width_px=width_px, height_px=height_px)
         self._times_s = np.array(content.times_s)
-        at_s = [sighting.time_s for sighting in content.sightings]
+        at_s = [observation.time_s for observation in content.observations]
         self.span_s = (min(at_s), max(at_s)) if at_s else None
         is_own = not content.video or is_called(video, content.video)
         self.of_other_video = None if is_own else content.video
         self.other_shape_px = content.other_shape_px
-        self._loose: dict[float, list[Sighting]] = {}
-        tracks: dict[int | str, list[Sighting]] = {}
-        for sighting in content.sightings:
-            if sighting.track is None:
-                self._loose.setdefault(sighting.time_s, []).append(sighting)
+        self._loose: dict[float, list[BoxObservation]] = {}
+        tracks: dict[int | str, list[BoxObservation]] = {}
+        for observation in content.observations:
+            if observation.track is None:
+                self._loose.setdefault(observation.time_s, []).append(observation)
             else:
-                tracks.setdefault(sighting.track, []).append(sighting)
-        self._ways = [_way_of(sightings) for sightings in tracks.values()]
+                tracks.setdefault(observation.track, []).append(observation)
+        self._ways = [_way_of(observations) for observations in tracks.values()]
         steps_s = np.diff(self._times_s)
         self._longest_gap_s = max(_LONGEST_GAP_S, 2 * float(np.median(steps_s)) if len(steps_s) else 0.0)
 
@@ -113,7 +113,7 @@ class FileBoxes:
         nearest = float(self._times_s[np.abs(self._times_s - time_s).argmin()])
         return nearest if abs(nearest - time_s) <= NEAREST_S + _ROUNDING_S else np.nan
 
-    def _on_way(self, way: _Way, time_s: float, nearest_s: float) -> Found | None:
+    def _on_way(self, way: _Trajectory, time_s: float, nearest_s: float) -> Found | None:
         after = int(np.searchsorted(way.times_s, time_s))
         if 0 < after < len(way.times_s):
             before_s, after_s = way.times_s[after - 1], way.times_s[after]
@@ -125,9 +125,9 @@ class FileBoxes:
         return (way.boxes[at_nearest[0]], float(way.scores[at_nearest[0]])) if len(at_nearest) else None
 
 
-def _way_of(sightings: list[Sighting]) -> _Way:
-    ordered = sorted(sightings, key=lambda s: s.time_s)
-    return _Way(
+def _way_of(observations: list[BoxObservation]) -> _Trajectory:
+    ordered = sorted(observations, key=lambda s: s.time_s)
+    return _Trajectory(
         np.array([s.time_s for s in ordered]),
         np.array([s.box for s in ordered]),
         np.array([s.score for s in ordered]),

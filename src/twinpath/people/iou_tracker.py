@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.people.base import People
-from twinpath.people.boxes import areas, overlaps
+from twinpath.boxes import areas, overlaps
+from twinpath.results.people import People
 
 
 @dataclass(frozen=True)

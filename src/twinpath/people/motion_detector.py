@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.people.base import People, Picture
-from twinpath.people.boxes import people_in
+from twinpath.people.base import Picture, people_in
 from twinpath.people.opencv import load_opencv
+from twinpath.results.people import People
 
 DEFAULT_MIN_SCORE = 0.3
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from twinpath.engine.torch_engine import choose_device
+from twinpath.device import choose_device
 from twinpath.errors import DamagedWeights, MissingExtra, WeightsMismatch
-from twinpath.people.base import People, Picture
-from twinpath.people.boxes import MAX_PEOPLE, people_in
+from twinpath.people.base import MAX_PEOPLE, Picture, people_in
+from twinpath.results.people import People
 from twinpath.weights.fetch import cached_path, fetch_file
 from twinpath.weights.formats import read_weights
 from twinpath.weights.sniff import check_whole
@@ -27,7 +27,7 @@ from twinpath.weights.sniff import check_whole
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from twinpath.weights.fetch import Patience, Progress
+    from twinpath.weights.fetch import DownloadRetryPolicy, Progress
 
 _PERSON = 1  # in the 91 numbers of COCO that torchvision uses; 0 is background
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.pth$")  # how torch.hub names files: the SHA-256 begins so
@@ -115,7 +115,7 @@ class TorchvisionDetector:
         device: str = "auto",
         min_score: float | None = None,
         progress: Progress | None = None,
-        patience: Patience | None = None,
+        patience: DownloadRetryPolicy | None = None,
     ) -> None:
         detection = load_torchvision_detection()
         self._device = choose_device(device)
@@ -190,19 +190,19 @@ def _load(network: nn.Module, path: Path, *, name: str) -> None:
     wanted = network.state_dict()
     missing = sorted(wanted.keys() - tensors.keys())
     unexpected = sorted(tensors.keys() - wanted.keys())
-    misshapen = [
+    shape_mismatch = [
         (key, tuple(tensors[key].shape), tuple(wanted[key].shape))
         for key in sorted(wanted.keys() & tensors.keys())
         if tensors[key].shape != wanted[key].shape
     ]
-    if missing or unexpected or misshapen:
-        example = (missing or unexpected or [key for key, _, _ in misshapen])[0]
+    if missing or unexpected or shape_mismatch:
+        example = (missing or unexpected or [key for key, _, _ in shape_mismatch])[0]
         raise WeightsMismatch(
             f"{path} is not for {name}: {len(missing)} names are missing, {len(unexpected)} unexpected and "
-            f"{len(misshapen)} of another shape, first {example}; delete it to fetch it again",
+            f"{len(shape_mismatch)} of another shape, first {example}; delete it to fetch it again",
             missing=missing,
             unexpected=unexpected,
-            misshapen=misshapen,
+            shape_mismatch=shape_mismatch,
         )
     network.load_state_dict(tensors)
 

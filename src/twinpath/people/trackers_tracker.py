@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from twinpath.boxes import overlaps
 from twinpath.errors import MissingExtra
-from twinpath.people.base import People
-from twinpath.people.boxes import overlaps
+from twinpath.results.people import People
 
 Algorithm = Literal["bytetrack", "ocsort"]
 

@@ -16,10 +16,10 @@ from typing import Any
 import httpx
 import torch
 
-from twinpath.engine.torch_engine import choose_device
+from twinpath.device import choose_device
 from twinpath.errors import DownloadFailed, MissingExtra, UnknownWeightFormat, UsageError
-from twinpath.people.base import People, Picture
-from twinpath.people.boxes import people_in
+from twinpath.people.base import Picture, people_in
+from twinpath.results.people import People
 
 DEFAULT_MODEL = "ustc-community/dfine-small-coco"
 DEFAULT_MIN_SCORE = 0.5

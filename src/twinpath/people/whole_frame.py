@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from twinpath.people.base import People, Picture
+from twinpath.people.base import Picture
+from twinpath.results.people import People
 
 
 class WholeFrame:

@@ -13,15 +13,15 @@ import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from twinpath.engine.base import EngineWish
+from twinpath.engine.config import EngineConfig
 from twinpath.errors import InputError, UsageError
-from twinpath.recognize.views import clip_at
-from twinpath.video.ahead import batches
+from twinpath.prefetch import batches
+from twinpath.recognize.plan import clip_at
+from twinpath.results.features import Feature
 from twinpath.video.clips import ClipStream
 from twinpath.video.sampling import clip_span_s
 from twinpath.zoo.create import input_spec, resolve
@@ -34,19 +34,6 @@ logger = logging.getLogger(__name__)
 MIN_EVERY_S = 0.01  # finer than any video's frames
 
 
-class Feature(NamedTuple):
-    """What the classifier sees of one clip.
-
-    Attributes:
-        start_s, end_s: Where the clip lies, in seconds. The last one of a video may be shorter.
-        embedding: (D,) float32.
-    """
-
-    start_s: float
-    end_s: float
-    embedding: NDArray[np.float32]
-
-
 class FeatureExtractor:
     """Turns videos into embeddings, one for each clip of the model's length. Make one, call it many times.
 
@@ -57,7 +44,7 @@ class FeatureExtractor:
         device: "auto", "cpu", "cuda", "cuda:1", …
         every_s: Seconds from the start of one clip to that of the next. None: clips follow each other
             without gap. Less gives a finer timeline and takes as much longer.
-        wish: Which engine, device, precision and threads; in place of `device`.
+        config: Which engine, device, precision and threads; in place of `device`.
         progress: Told the bytes done and expected while weights are downloaded.
     Attributes:
         model: Full name of network and weights.
@@ -76,7 +63,7 @@ class FeatureExtractor:
         device: str = "auto",
         *,
         every_s: float | None = None,
-        wish: EngineWish | None = None,
+        config: EngineConfig | None = None,
         progress: Progress | None = None,
     ) -> None:
         architecture, record = resolve(model)
@@ -86,7 +73,7 @@ class FeatureExtractor:
             raise UsageError(f"no weights are published for {model}; give a file with --weights")
         if every_s is not None and not MIN_EVERY_S <= every_s < math.inf:
             raise UsageError(f"a clip every {every_s:g} s makes no sense; give at least {MIN_EVERY_S} s")
-        from twinpath.engine.choose import open_engine
+        from twinpath.engine.open import open_engine
 
         self.model = record.name if record else architecture.name
         self.spec = input_spec(model)
@@ -95,10 +82,10 @@ class FeatureExtractor:
         self.engine = open_engine(
             self.model,
             None if weights is None else Path(weights),
-            what="embed",
-            wish=wish or EngineWish(device=device),
+            output="embed",
+            config=config or EngineConfig(device=device),
             progress=progress,
-            say=logger.info,
+            on_status=logger.info,
         )
 
     def __call__(

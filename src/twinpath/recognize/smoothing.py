@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.errors import ConfigError, UsageError
+from twinpath.paths import display_path
 from twinpath.recognize.segments import smooth
-from twinpath.video.source import show
 
 _COMMA = re.compile(r"\s*,\s*")
 _HEADER = ["label", "score"]
@@ -127,16 +127,16 @@ def read_thresholds(path: Path, labels: Sequence[str], *, default: float) -> NDA
                 raise _no_label(row[0], labels)
             _add(for_label, index, row[1], labels)
         except UsageError as error:
-            raise ConfigError(f"{show(path)}:{line}: {error}") from error
+            raise ConfigError(f"{display_path(path)}:{line}: {error}") from error
     if not for_label:
-        raise ConfigError(f"{show(path)}: no label has a score in it; a line is: label,score")
+        raise ConfigError(f"{display_path(path)}: no label has a score in it; a line is: label,score")
     return _thresholds(for_label, labels, default=default)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Line number and cells of each row that is neither empty nor the columns' names."""
     if not path.is_file():
-        raise ConfigError(f"{show(path)}: no such file; it would have lines with a label and a score")
+        raise ConfigError(f"{display_path(path)}: no such file; it would have lines with a label and a score")
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         try:
@@ -145,9 +145,9 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
                 if any(row) and not (number == 0 and [cell.lower() for cell in row] == _HEADER):
                     yield reader.line_num, row
         except csv.Error as error:
-            raise ConfigError(f"{show(path)}:{reader.line_num}: no csv: {error}") from error
+            raise ConfigError(f"{display_path(path)}:{reader.line_num}: no csv: {error}") from error
         except UnicodeDecodeError as error:
-            raise ConfigError(f"{show(path)}: no text in UTF-8; save it as such") from error
+            raise ConfigError(f"{display_path(path)}: no text in UTF-8; save it as such") from error
 
 
 def _next_label(parts: Sequence[str], known: Mapping[str, int]) -> tuple[int, int | None, str]:

@@ -19,13 +19,13 @@ from PIL import Image
 
 from twinpath.atomic import atomic_path
 from twinpath.errors import UsageError
-from twinpath.recognize.detections import BoxPx, Detections, PersonSeen
+from twinpath.paths import display_path
+from twinpath.prefetch import Prefetcher
 from twinpath.render.people import Hud, PeoplePainter, ShownPerson
-from twinpath.video.ahead import Ahead
+from twinpath.results.detections import BoxPx, Detections, TrackPoint
+from twinpath.video.audio import AudioTrack
 from twinpath.video.decode import AtTimes, FrameStream, read_frames
 from twinpath.video.probe import VideoInfo, probe
-from twinpath.video.sound import Sound
-from twinpath.video.source import show
 from twinpath.video.writer import VideoWriter
 
 Progress = Callable[[int, int], None]
@@ -79,9 +79,9 @@ def annotate_video(
     painter = PeoplePainter((info.height, info.width), labels=labels)
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(FrameStream(video))
-        sound = stack.enter_context(Sound(video))
+        sound = stack.enter_context(AudioTrack(video))
         frames = stack.enter_context(
-            Ahead(stream, size_bytes=lambda item: item[1].nbytes, most_bytes=_WAITING_BYTES)
+            Prefetcher(stream, size_bytes=lambda item: item[1].nbytes, most_bytes=_WAITING_BYTES)
         )
         writer = stack.enter_context(_writer(out, info, fps=stream.fps, sound=sound))
         expected = round(detections.duration_s * stream.fps)
@@ -171,7 +171,7 @@ class PeopleOverTime:
         return ShownPerson(track.number, (x1, y1, x2, y2), actions)
 
 
-def _between(before: PersonSeen, after: PersonSeen, time_s: float) -> BoxPx:
+def _between(before: TrackPoint, after: TrackPoint, time_s: float) -> BoxPx:
     """The box on its even way; before the first sight and after the last one it stands still."""
     length_s = after.time_s - before.time_s
     share = min(max((time_s - before.time_s) / length_s, 0.0), 1.0) if length_s > 0 else 0.0
@@ -183,14 +183,16 @@ def _between(before: PersonSeen, after: PersonSeen, time_s: float) -> BoxPx:
 def _check(video: Path, out: Path, suffixes: tuple[str, ...]) -> None:
     """Raises: UsageError: as `annotate_video`."""
     if out.suffix.lower() not in suffixes:
-        raise UsageError(f"cannot write {show(out)}: name a file that ends in {' or '.join(suffixes)}")
+        raise UsageError(
+            f"cannot write {display_path(out)}: name a file that ends in {' or '.join(suffixes)}"
+        )
     if not out.parent.is_dir():
-        raise UsageError(f"cannot write {show(out)}: the folder does not exist; make it first")
+        raise UsageError(f"cannot write {display_path(out)}: the folder does not exist; make it first")
     if out.exists() and video.exists() and out.samefile(video):
-        raise UsageError(f"{show(out)} is the video itself; give another name")
+        raise UsageError(f"{display_path(out)} is the video itself; give another name")
 
 
-def _writer(out: Path, info: VideoInfo, *, fps: float, sound: Sound) -> VideoWriter:
+def _writer(out: Path, info: VideoInfo, *, fps: float, sound: AudioTrack) -> VideoWriter:
     pixel_aspect = Fraction(info.sample_aspect_ratio).limit_denominator(1000)
     return VideoWriter(
         out,

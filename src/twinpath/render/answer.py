@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from twinpath.recognize.results import Prediction
+from twinpath.results.classification import Prediction
 
 Frame = NDArray[np.uint8]
 

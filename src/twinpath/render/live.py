@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from twinpath.errors import MissingExtra, UsageError
-from twinpath.recognize.detections import Track
-from twinpath.recognize.results import Prediction
+from twinpath.paths import display_path
 from twinpath.render import window
 from twinpath.render.answer import AnswerPanel
 from twinpath.render.people import PeoplePainter, ShownPerson
+from twinpath.results.classification import Prediction
+from twinpath.results.detections import Track
+from twinpath.video.color import Rgb, RgbConverter
 from twinpath.video.live import LiveFrame, LiveReader
-from twinpath.video.passes import Rgb, RgbConverter
-from twinpath.video.source import show
 from twinpath.video.writer import VideoWriter
 
 _WAITING_FRAMES = 128  # pictures that may wait for the encoder: an RTSP server begins with a burst
@@ -90,7 +90,7 @@ class AnnotatedFile:
 
     def __init__(self, path: Path, reader: LiveReader) -> None:
         if not path.parent.is_dir():
-            raise UsageError(f"cannot write {show(path)}: the folder does not exist; make it first")
+            raise UsageError(f"cannot write {display_path(path)}: the folder does not exist; make it first")
         self.path = path
         self.overlay = AnswerOverlay()
         self.frames_written = 0

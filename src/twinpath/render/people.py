@@ -14,10 +14,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
-from twinpath.recognize.detections import BoxPx
-from twinpath.recognize.segments import clock
-from twinpath.render.placement import Placer, Wish
-from twinpath.render.plates import Colour, Picture, Plate, PlatePress
+from twinpath.render.label_image import Colour, LabelImage, Picture, PlatePress
+from twinpath.render.label_layout import LabelLayout, Wish
+from twinpath.results.clock import clock
+from twinpath.results.detections import BoxPx
 
 _HUES = (205, 25, 130, 300, 50, 345, 175, 265, 90, 5, 225, 320)  # neighbours in number look unlike
 _MOST_PLATES = 512  # that are kept: a time code makes new ones for ever
@@ -95,8 +95,8 @@ class PeoplePainter:
         self._labels = labels
         self._line_px = max(2, round(size_px[0] / 260))
         self._press = PlatePress(size_px)
-        self._placer = Placer(size_px)
-        self._plates: OrderedDict[Hashable, Plate] = OrderedDict()
+        self._placer = LabelLayout(size_px)
+        self._plates: OrderedDict[Hashable, LabelImage] = OrderedDict()
         self._hud_width_px = 0
 
     def draw(self, picture: Picture, people: Sequence[ShownPerson], *, hud: Hud | None = None) -> None:
@@ -120,13 +120,13 @@ class PeoplePainter:
             if place is not None:
                 plates[place.version].draw(picture, place.x_px, place.y_px)
 
-    def _versions(self, person: ShownPerson) -> list[Plate]:
+    def _versions(self, person: ShownPerson) -> list[LabelImage]:
         """All lines, the best one, only the number."""
         labels = person.labels[: self._labels]
         lines = sorted({len(labels), min(len(labels), 1), 0}, reverse=True)
         return [self._plate(person.track, labels[:count]) for count in lines]
 
-    def _plate(self, track: int, labels: tuple[tuple[str, float], ...]) -> Plate:
+    def _plate(self, track: int, labels: tuple[tuple[str, float], ...]) -> LabelImage:
         lines = [(name, f"{score:.2f}") for name, score in labels]
         return self._kept((track, *lines), lambda: self._press.person(track, lines, colour_of(track)))
 
@@ -145,7 +145,7 @@ class PeoplePainter:
         plate.draw(picture, margin, margin)
         return [(0.0, 0.0, float(margin + width), float(margin + height))]
 
-    def _kept(self, key: Hashable, make: Callable[[], Plate]) -> Plate:
+    def _kept(self, key: Hashable, make: Callable[[], LabelImage]) -> LabelImage:
         plate = self._plates.pop(key, None) or make()
         self._plates[key] = plate
         if len(self._plates) > _MOST_PLATES:

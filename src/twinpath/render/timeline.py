@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from twinpath.atomic import atomic_path
-from twinpath.recognize.segments import Segment, clock
+from twinpath.results.clock import clock
+from twinpath.results.segments import Segment
 
 if TYPE_CHECKING:
-    from twinpath.recognize.timeline import Timeline
+    from twinpath.results.timeline import Timeline
 
 Colour = tuple[int, int, int]
 

@@ -13,10 +13,10 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from twinpath.data.synthetic import ACTIONS, TRAIN_SEED, VALIDATION_SEED, ClipStream
 from twinpath.errors import TrainingDiverged
+from twinpath.models.input_spec import InputSpec
 from twinpath.models.preprocess import Preprocess
 from twinpath.train.recipe import Recipe
 from twinpath.video.sampling import clip_span_s
-from twinpath.zoo.records import InputSpec
 
 
 class ActionModule(L.LightningModule):

@@ -13,11 +13,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from twinpath.data.boxes import cropped_boxes, flipped_boxes
 from twinpath.data.synthetic import TRAIN_SEED, VALIDATION_SEED, KeyframeStream
+from twinpath.models.input_spec import InputSpec
 from twinpath.models.preprocess import Preprocess
+from twinpath.models.resample import scaled_boxes
 from twinpath.train.module import ActionModule
 from twinpath.train.recipe import Recipe
-from twinpath.video.resample import scaled_boxes
-from twinpath.zoo.records import InputSpec
 
 
 class PeopleBatch(NamedTuple):

@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import CSVLogger
 from twinpath import __version__
 from twinpath.atomic import atomic_path
 from twinpath.data.synthetic import ACTIONS
-from twinpath.engine.torch_engine import leave_cores_to
+from twinpath.device import leave_cores_to
 from twinpath.errors import Interrupted, Terminated, TwinpathError, WorkerDied
 from twinpath.train.module import ActionModule, SyntheticModule
 from twinpath.train.people_module import PeopleData, PeopleModule, warm_start

@@ -19,12 +19,14 @@ from typing import Self
 import numpy as np
 
 from twinpath.errors import CorruptVideo, NoFrames
+from twinpath.paths import display_path
+from twinpath.video.color import Rgb, RgbConverter
 from twinpath.video.damage import DamageReport
 from twinpath.video.decode import Selection
 from twinpath.video.decode_pass import DecodePass
-from twinpath.video.passes import Rgb, RgbConverter, nearest_frames, plan_pass
+from twinpath.video.decode_plan import nearest_frames, plan_pass
 from twinpath.video.sampling import TIME_TOLERANCE_S, Indices, Times
-from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, open_video, show
+from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, open_video
 
 _NEAR_FRAMES = 0.75  # a frame further than this from where it was looked for stands in for one that is lost
 
@@ -92,7 +94,7 @@ class ClipStream:
             self._budget = Budget(self._source.path, limits)
             self._plan = plan_pass(self._source, start_s=start_s, end_s=np.inf, budget=self._budget)
             if not len(self._plan.times_s):
-                raise NoFrames(f"{show(self._source.path)} holds no frames; was the upload complete?")
+                raise NoFrames(f"{display_path(self._source.path)} holds no frames; was the upload complete?")
         except BaseException:
             self.close()
             raise
@@ -158,7 +160,7 @@ class ClipStream:
                 held = {i: picture for i, picture in held.items() if i >= needed_from}
         if not self._decoding.decoded and self._is_whole:
             raise CorruptVideo(
-                f"{show(self._source.path)} is damaged: none of its frames decodes; send it again",
+                f"{display_path(self._source.path)} is damaged: none of its frames decodes; send it again",
                 frames_decoded=0,
             )
         self._reached_s = target_s[-1]

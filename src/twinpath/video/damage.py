@@ -8,10 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from twinpath.errors import CorruptVideo
+from twinpath.paths import display_path
 from twinpath.video.decode_pass import DecodePass
-from twinpath.video.passes import Plan
+from twinpath.video.decode_plan import Plan
 from twinpath.video.sampling import TIME_TOLERANCE_S, Times
-from twinpath.video.source import VideoSource, show
+from twinpath.video.source import VideoSource
 
 _SHORT_S = 0.5  # a video that ends this much before its header says is incomplete; less is rounding
 
@@ -135,6 +136,6 @@ class DamageReport:
         damage = self.damage()
         if strict and damage:
             raise CorruptVideo(
-                f"{show(self._source.path)} is damaged: {damage[0]}; repair it or leave it out",
+                f"{display_path(self._source.path)} is damaged: {damage[0]}; repair it or leave it out",
                 frames_decoded=frames_decoded,
             )

@@ -20,19 +20,13 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from twinpath.errors import CorruptVideo, NoFrames, UsageError
+from twinpath.paths import display_path
+from twinpath.video.color import Rgb, RgbConverter
 from twinpath.video.damage import DamageReport
 from twinpath.video.decode_pass import DecodePass
-from twinpath.video.passes import (
-    LATE_S,
-    Plan,
-    Rgb,
-    RgbConverter,
-    check_bytes,
-    nearest_frames,
-    plan_pass,
-)
+from twinpath.video.decode_plan import LATE_S, Plan, check_bytes, nearest_frames, plan_pass
 from twinpath.video.sampling import TIME_TOLERANCE_S, Indices, Times, frame_indices, on_screen_indices
-from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, VideoSource, open_video, show
+from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, VideoSource, open_video
 
 #: What can turn packets into frames. PyAV reads everything; see `torchcodec_decoder` for the other one.
 DECODERS = ("pyav", "torchcodec")
@@ -244,7 +238,7 @@ def _plan_groups(source: VideoSource, selections: Sequence[Selection], budget: B
         group.plan = plan_pass(source, start_s=group.start_s, end_s=group.end_s, budget=budget)
         times_s = group.plan.times_s
         if not len(times_s):
-            raise NoFrames(f"{show(source.path)} holds no frames; was the upload complete?")
+            raise NoFrames(f"{display_path(source.path)} holds no frames; was the upload complete?")
         wanted = np.unique(np.concatenate([selections[i].pick(times_s) for i in group.members]))
         group.target_s = times_s[wanted].tolist()
     return groups
@@ -305,7 +299,7 @@ class _GroupReader:
     def result(self, groups: list[_Group], selections: Sequence[Selection]) -> DecodedFrames:
         if self._frames is None:
             raise CorruptVideo(
-                f"{show(self._source.path)} is damaged: none of its frames decodes; send it again",
+                f"{display_path(self._source.path)} is damaged: none of its frames decodes; send it again",
                 frames_decoded=0,
             )
         self._report.resized = self._convert.resized
@@ -373,7 +367,7 @@ class FrameStream:
             first_s = time_s if first_s is None else first_s
             self.frames_decoded += 1
             yield time_s, convert(frame)
-        name = show(self._source.path)
+        name = display_path(self._source.path)
         if not decoding.decoded and not decoding.packets:
             raise NoFrames(f"{name} holds no frames; was the upload complete?")
         if not decoding.decoded:

@@ -18,10 +18,11 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from twinpath.errors import CorruptVideo, LimitExceeded
+from twinpath.paths import display_path
 from twinpath.video.clock import Clock
-from twinpath.video.passes import REORDER_PACKETS, Plan
+from twinpath.video.decode_plan import REORDER_PACKETS, Plan
 from twinpath.video.sampling import TIME_TOLERANCE_S
-from twinpath.video.source import Budget, VideoSource, show
+from twinpath.video.source import Budget, VideoSource
 
 _SAME_S = 1e-9  # two times that one clock gave, or another one that began later
 
@@ -202,7 +203,8 @@ class DecodePass:
             return self._source.stream.codec_context.decode(packet)
         except (MemoryError, BlockingIOError) as error:  # FFmpeg's are such, too; the second: no more threads
             raise LimitExceeded(
-                f"{show(self._source.path)}: decoding it takes more memory than there is; scale it down"
+                f"{display_path(self._source.path)}: decoding it takes more memory "
+                "than there is; scale it down"
             ) from error
         except av.FFmpegError as error:
             self.bad_packets += 1
@@ -210,7 +212,8 @@ class DecodePass:
             self._meet_damage()
             if self._strict and self._source.on_one_thread:
                 raise CorruptVideo(
-                    f"{show(self._source.path)} is damaged: decoding fails after {self.decoded} frames; "
+                    f"{display_path(self._source.path)} is damaged: decoding fails "
+                    f"after {self.decoded} frames; "
                     "repair it or leave it out",
                     frames_decoded=self.decoded,
                 ) from error

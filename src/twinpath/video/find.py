@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from twinpath.errors import NotAFile
+from twinpath.paths import display_path
 from twinpath.video.sniff import RAW_SUFFIXES
-from twinpath.video.source import show
 
-#: Looked for in folders. A file that is named outright may have any name.
+#: WindowResult for in folders. A file that is named outright may have any name.
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".gif", ".3gp"} | RAW_SUFFIXES
 )
@@ -41,14 +41,16 @@ def _expand(path: Path) -> list[Path]:
     if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir it takes a name with a NUL
         videos = sorted(_walk(path))
         if not videos:
-            raise NotAFile(f"the folder {show(path)} holds no videos ({' '.join(sorted(VIDEO_SUFFIXES))})")
+            raise NotAFile(
+                f"the folder {display_path(path)} holds no videos ({' '.join(sorted(VIDEO_SUFFIXES))})"
+            )
         return videos
     if os.path.lexists(path) or not glob.has_magic(str(path)):
         return [path]
     matches = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute ones
     videos = [match for match in matches if not match.is_dir()]
     if not videos:
-        raise NotAFile(f"the pattern {show(path)} matches no file; check the folder and the quotes")
+        raise NotAFile(f"the pattern {display_path(path)} matches no file; check the folder and the quotes")
     return videos
 
 

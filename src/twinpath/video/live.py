@@ -41,10 +41,11 @@ from twinpath.errors import (
     UnsupportedCodec,
     UsageError,
 )
+from twinpath.paths import display_path
 from twinpath.video.damage import DamageReport
 from twinpath.video.decode_pass import DecodePass
 from twinpath.video.sniff import FORMAT_WHITELIST
-from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, open_video, show
+from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, open_video
 
 Kind = Literal["file", "camera", "rtsp", "http"]
 
@@ -102,7 +103,7 @@ def parse_source(text: str) -> Source:
         return Source("camera", text, text, CAMERAS["linux"][0])
     url = _URL.match(text)
     if url is None:
-        return Source("file", text, show(Path(text)))
+        return Source("file", text, display_path(Path(text)))
     scheme, shown = url["scheme"].lower(), without_secrets(text)
     if scheme in ("rtsp", "rtsps"):
         return Source("rtsp", text, shown, "rtsp")
@@ -185,7 +186,7 @@ class LiveReader:
         source: Source,
         *,
         stop: threading.Event,
-        tell: Callable[[str], None],
+        on_status: Callable[[str], None],
         realtime: bool | None = None,
         retry: Retry | None = None,
         network: Network | None = None,
@@ -195,7 +196,7 @@ class LiveReader:
 
         Args:
             stop: Ends the iteration at the next picture, or at the latest after the network's time-out.
-            tell: Gets a line for the user about each interruption and about a damaged file.
+            on_status: Gets a line for the user about each interruption and about a damaged file.
             realtime: Give each picture when its time has come, not earlier. None: where the source is a file,
                 here or behind HTTP.
             retry: When to give up.
@@ -207,7 +208,7 @@ class LiveReader:
         self.reconnects = 0
         self.damaged = 0
         self._stop = stop
-        self._tell = tell
+        self._on_status = on_status
         self._realtime = realtime
         self._retry = retry or Retry()
         self._network = network or Network()
@@ -246,7 +247,7 @@ class LiveReader:
 
     def _connect(self) -> _Connection:
         if self.source.kind == "file":
-            return _FileConnection(self.source, self._limits, self._tell)
+            return _FileConnection(self.source, self._limits, self._on_status)
         return _LiveConnection(self.source, self._network, self._limits)
 
     def _play(self, connection: _Connection) -> Iterator[LiveFrame]:
@@ -270,7 +271,7 @@ class LiveReader:
         self._failures = 0
         if self._clock.started:
             self.reconnects += 1
-            self._tell(f"{self.source.shown}: back after {time.monotonic() - self._lost_at_s:.1f} s")
+            self._on_status(f"{self.source.shown}: back after {time.monotonic() - self._lost_at_s:.1f} s")
 
     def _wait_after(self, lost: _Lost) -> None:
         """Say what happened, and wait before the next try.
@@ -289,7 +290,7 @@ class LiveReader:
             what = "is lost" if self._clock.started else "cannot be read"
             raise SourceLost(f"{shown} {what}: {lost}{tries}; {lost.advice}")
         of = "" if retry.max_retries is None else f" of {retry.max_retries}"
-        self._tell(f"{shown}: {lost}; retry {self._failures}{of} in {wait_s:.1f} s")
+        self._on_status(f"{shown}: {lost}; retry {self._failures}{of} in {wait_s:.1f} s")
         self._stop.wait(wait_s)
 
 
@@ -366,10 +367,10 @@ class _Connection(Protocol):
 class _FileConnection:
     """A file, read as everywhere: by its content, tolerant of damage, with times in seconds."""
 
-    def __init__(self, source: Source, limits: Limits, tell: Callable[[str], None]) -> None:
+    def __init__(self, source: Source, limits: Limits, on_status: Callable[[str], None]) -> None:
         self._file = open_video(source.address, limits=limits)
         self._limits = limits
-        self._tell = tell
+        self._on_status = on_status
         self.fps = float(self._file.nominal_fps)
         self.damaged = 0
         self.is_recorded = True
@@ -385,7 +386,7 @@ class _FileConnection:
             first_s = time_s if first_s is None else first_s
             self.damaged = decoding.bad_packets
             yield time_s, picture
-        name = show(self._file.path)
+        name = display_path(self._file.path)
         if not decoding.packets:
             raise NoFrames(f"{name} holds no frames; was the upload complete?")
         if not decoding.decoded:
@@ -395,7 +396,7 @@ class _FileConnection:
         report = DamageReport(self._file)
         report.add_whole(decoding, first_s=first_s, ends_at_s=decoding.ends_at_s)
         for warning in report.warnings():
-            self._tell(f"warning: {name}: {warning}")
+            self._on_status(f"warning: {name}: {warning}")
 
 
 class _LiveConnection:

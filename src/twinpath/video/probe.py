@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from twinpath.errors import CorruptVideo, NoFrames
+from twinpath.paths import display_path
 from twinpath.video.decode_pass import DecodePass
-from twinpath.video.passes import plan_pass
+from twinpath.video.decode_plan import plan_pass
 from twinpath.video.sampling import Times
-from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, VideoSource, open_video, show
+from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, VideoSource, open_video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ def probe(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> V
         decoding = DecodePass(source, plan=None, budget=Budget(source.path, limits), strict=False)
         frame = next((frame for _, frame in decoding), None)
         if frame is None and not decoding.packets:
-            raise NoFrames(f"{show(source.path)} holds no frames; was the upload complete?")
+            raise NoFrames(f"{display_path(source.path)} holds no frames; was the upload complete?")
         warnings = []
         if frame is None:
             warnings.append("none of its frames decodes")
@@ -66,7 +67,7 @@ def probe(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> V
             size = (frame.width, frame.height)
         if not all(size):  # no frame, and the header does not know either: raw streams and MPEG-TS
             raise CorruptVideo(
-                f"{show(source.path)} is damaged: none of its frames decodes; send it again",
+                f"{display_path(source.path)} is damaged: none of its frames decodes; send it again",
                 frames_decoded=0,
             )
         if rotation_deg % 180:

@@ -9,7 +9,6 @@ Sources: the PyTorchVideo tutorials (UniformTemporalSubsample); PySlowFast, `dat
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -227,30 +226,3 @@ def view_spans(
     else:
         starts = [room_s * view / (num_views - 1) for view in range(num_views)]
     return [(start_s, span_s) for start_s in starts]
-
-
-def spatial_crops(
-    height: int, width: int, *, short_side: int, crop: int
-) -> tuple[tuple[int, int], Sequence[tuple[int, int]]]:
-    """The scaled size of a picture and the corners of its three test crops.
-
-    Args:
-        height: Of the picture, in pixels.
-        width: Of the picture, in pixels.
-        short_side: Length in pixels to which the shorter side is scaled.
-        crop: Side of the square crop in pixels, at most `short_side`.
-    Returns:
-        (scaled height, scaled width) and the (top, left) of crops 0, 1 and 2: left, centre and right of a
-        wide picture, top, centre and bottom of a tall one.
-    Source: PySlowFast, `random_short_side_scale_jitter` and `uniform_crop`.
-    """
-    if height < 1 or width < 1 or not 1 <= crop <= short_side:
-        raise ValueError(f"cannot take crops of {crop} from {height}x{width} scaled to {short_side}")
-    if width < height:
-        scaled = (math.floor(height / width * short_side), short_side)
-    else:
-        scaled = (short_side, math.floor(width / height * short_side))
-    centre_y, centre_x = math.ceil((scaled[0] - crop) / 2), math.ceil((scaled[1] - crop) / 2)
-    if scaled[0] > scaled[1]:
-        return scaled, [(0, centre_x), (centre_y, centre_x), (scaled[0] - crop, centre_x)]
-    return scaled, [(centre_y, 0), (centre_y, centre_x), (centre_y, scaled[1] - crop)]

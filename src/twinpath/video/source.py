@@ -31,6 +31,7 @@ from twinpath.errors import (
     NoVideoStream,
     UnsupportedCodec,
 )
+from twinpath.paths import display_path
 from twinpath.video.sniff import FORMAT_WHITELIST, RAW_SUFFIXES, SNIFF_BYTES, gif_size, has_mp4_index, sniff
 
 _MAX_READ_ERRORS = 64  # in a row; a demuxer that fails this often makes no progress
@@ -65,20 +66,14 @@ class Budget:
         self.frames += frames
         if self.limits.max_frames is not None and self.frames > self.limits.max_frames:
             raise LimitExceeded(
-                f"{show(self.path)}: reading it takes more than {self.limits.max_frames} frames; "
+                f"{display_path(self.path)}: reading it takes more than {self.limits.max_frames} frames; "
                 "cut the video or raise max_frames"
             )
         if self.limits.max_seconds is not None and time.monotonic() - self.started > self.limits.max_seconds:
             raise LimitExceeded(
-                f"{show(self.path)}: reading it takes longer than {self.limits.max_seconds:g} s; "
+                f"{display_path(self.path)}: reading it takes longer than {self.limits.max_seconds:g} s; "
                 "cut the video or raise max_seconds"
             )
-
-
-def show(path: Path) -> str:
-    """The path for a one-line message: a newline or another control character is escaped."""
-    text = str(path)
-    return text if text.isprintable() else ascii(text)
 
 
 class VideoSource:
@@ -235,7 +230,8 @@ class VideoSource:
         except (av.FFmpegError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise NotAFile(
-                f"{show(self.path)} cannot be opened again ({reason}); was it moved or changed meanwhile?"
+                f"{display_path(self.path)} cannot be opened again ({reason}); was it "
+                "moved or changed meanwhile?"
             ) from error
 
     def seek(self, time_s: float) -> bool:
@@ -276,10 +272,11 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
     kind = sniff(head)
     if not head:
         kind_of_error = NoFrames if path.suffix.lower() in RAW_SUFFIXES else NotAVideo
-        raise kind_of_error(f"{show(path)} is empty (0 bytes); was the upload complete?")
+        raise kind_of_error(f"{display_path(path)} is empty (0 bytes); was the upload complete?")
     if kind is None:
         raise NotAVideo(
-            f"{show(path)} is not a video that Twinpath reads (MP4, MOV, MKV, WebM, AVI, MPEG-TS, GIF, "
+            f"{display_path(path)} is not a video that Twinpath reads (MP4, MOV, MKV, "
+            "WebM, AVI, MPEG-TS, GIF, "
             "raw H.264 or HEVC); convert it to MP4"
         )
     if kind == "gif":
@@ -288,16 +285,21 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
         return VideoSource(path, kind=kind, limits=limits)
     except (av.FFmpegError, ValueError) as error:
         if kind == "mov" and not _has_index(path):
-            raise NotAVideo(f"{show(path)}: the index is missing; was the upload complete?") from error
+            raise NotAVideo(
+                f"{display_path(path)}: the index is missing; was the upload complete?"
+            ) from error
         reason = getattr(error, "strerror", None) or str(error)
-        raise NotAVideo(f"{show(path)} cannot be opened as {kind} ({reason}); is it complete?") from error
+        raise NotAVideo(
+            f"{display_path(path)} cannot be opened as {kind} ({reason}); is it complete?"
+        ) from error
 
 
 def check_pixels(width: int, height: int, *, path: Path, limits: Limits) -> None:
     """Raises: LimitExceeded: one picture has more pixels than `limits.max_pixels`."""
     if width * height > limits.max_pixels:
         raise LimitExceeded(
-            f"{show(path)} claims pictures of {width}x{height}, more than {limits.max_pixels} pixels; "
+            f"{display_path(path)} claims pictures of {width}x{height}, more than "
+            f"{limits.max_pixels} pixels; "
             "scale the video down or raise max_pixels"
         )
 
@@ -308,14 +310,14 @@ def _read_head(path: Path) -> bytes:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
             what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
-            raise NotAFile(f"{show(path)} is {what}, not a file; give the name of a video file")
+            raise NotAFile(f"{display_path(path)} is {what}, not a file; give the name of a video file")
         with path.open("rb") as file:
             return file.read(SNIFF_BYTES)
     except FileNotFoundError as error:
-        raise NotAFile(f"{show(path)} does not exist; check the name") from error
+        raise NotAFile(f"{display_path(path)} does not exist; check the name") from error
     except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
-        raise NotAFile(f"{show(path)} cannot be read: {reason}") from error
+        raise NotAFile(f"{display_path(path)} cannot be read: {reason}") from error
 
 
 def _has_index(path: Path) -> bool:
@@ -335,10 +337,12 @@ def _choose_stream(container: InputContainer, path: Path) -> VideoStream:
         undecodable = True
     if undecodable:
         raise UnsupportedCodec(
-            f"{show(path)}: this FFmpeg has no decoder for its video codec {_codec_name(container)}; "
+            f"{display_path(path)}: this FFmpeg has no decoder for its video codec {_codec_name(container)}; "
             "convert it to H.264"
         )
-    raise NoVideoStream(f"{show(path)} has no video stream, only {_other_streams(container)}; check the file")
+    raise NoVideoStream(
+        f"{display_path(path)} has no video stream, only {_other_streams(container)}; check the file"
+    )
 
 
 def _other_streams(container: InputContainer) -> str:

@@ -24,7 +24,8 @@ import numpy as np
 from av.video.format import VideoFormat
 
 from twinpath.errors import MissingExtra
-from twinpath.video.passes import Rgb, check_bytes
+from twinpath.video.color import Rgb
+from twinpath.video.decode_plan import check_bytes
 from twinpath.video.sampling import Times
 from twinpath.video.sniff import FORMAT_WHITELIST
 from twinpath.video.source import Budget, VideoSource

@@ -17,8 +17,8 @@ from av.video.stream import VideoStream
 
 from twinpath.atomic import atomic_path
 from twinpath.errors import NoFrames, UsageError
-from twinpath.video.sound import Sound
-from twinpath.video.source import show
+from twinpath.paths import display_path
+from twinpath.video.audio import AudioTrack
 
 _TICKS_PER_SECOND = 90_000  # about this fine; fine enough for any frame's own time
 
@@ -47,7 +47,7 @@ class VideoWriter:
         crf: int = 20,
         preset: str = "fast",
         pixel_aspect: Fraction = Fraction(1),
-        sound: Sound | None = None,
+        sound: AudioTrack | None = None,
     ) -> None:
         """
         Args:
@@ -67,7 +67,9 @@ class VideoWriter:
         if width < 1 or height < 1 or rate <= 0 or not 0 <= crf <= 51:
             raise UsageError(f"cannot write a video of {width}x{height} at {fps} fps with crf {crf}")
         if not self.path.parent.is_dir():
-            raise UsageError(f"cannot write {show(self.path)}: the folder does not exist; make it first")
+            raise UsageError(
+                f"cannot write {display_path(self.path)}: the folder does not exist; make it first"
+            )
         self._size = (width, height)
         self._rate = rate
         self._ticks_per_frame = max(1, round(_TICKS_PER_SECOND / rate))
@@ -152,7 +154,7 @@ class VideoWriter:
         """
         try:
             if not self._frames:
-                raise NoFrames(f"no frame was written to {show(self.path)}, so no video was made")
+                raise NoFrames(f"no frame was written to {display_path(self.path)}, so no video was made")
             for packet in self._stream.encode(None):
                 self._container.mux(packet)
             if self._sound is not None:

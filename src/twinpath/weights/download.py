@@ -19,7 +19,7 @@ from twinpath.atomic import atomic_path
 from twinpath.errors import DownloadFailed, InputError, WeightsError
 
 if TYPE_CHECKING:
-    from twinpath.weights.fetch import Check, Patience, Progress
+    from twinpath.weights.fetch import Check, DownloadRetryPolicy, Progress
 
 MAX_FILE_BYTES = 8 << 30  # several times the largest published file
 _SOME_BYTES = 1 << 18  # a try that brings less brought next to nothing
@@ -35,7 +35,9 @@ class Unreachable(Exception):
     """The server, or its answer, is none to go on with; says why."""
 
 
-def download(url: str, final: Path, check: Check, progress: Progress | None, patience: Patience) -> None:
+def download(
+    url: str, final: Path, check: Check, progress: Progress | None, patience: DownloadRetryPolicy
+) -> None:
     """Bring the whole file to `final`.
 
     Raises:
@@ -58,7 +60,7 @@ def download(url: str, final: Path, check: Check, progress: Progress | None, pat
     part.become(final)
 
 
-def _in_tries(url: str, part: _Part, progress: Progress | None, patience: Patience) -> None:
+def _in_tries(url: str, part: _Part, progress: Progress | None, patience: DownloadRetryPolicy) -> None:
     """As many as bring something."""
     idle, pause_s, furthest = 0, patience.backoff_s, part.size()
     with httpx.Client(timeout=httpx.Timeout(patience.stall_s, pool=None), follow_redirects=False) as client:

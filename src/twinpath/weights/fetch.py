@@ -22,10 +22,9 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-import platformdirs
-
 from twinpath.atomic import atomic_path
 from twinpath.errors import DamagedWeights, DownloadFailed, InputError, WeightsError
+from twinpath.paths import cache_dir
 from twinpath.weights.hashes import file_sha256
 from twinpath.weights.sniff import check_whole
 
@@ -51,7 +50,7 @@ class Check(Protocol):
 
 
 @dataclass(frozen=True)
-class Patience:
+class DownloadRetryPolicy:
     """When to give up.
 
     Attributes:
@@ -73,12 +72,6 @@ class _Remembered:
     date: str
 
 
-def cache_dir() -> Path:
-    """Where downloads are kept: $TWINPATH_HOME, else the platform's cache folder."""
-    home = os.environ.get("TWINPATH_HOME")
-    return Path(home).expanduser() if home else Path(platformdirs.user_cache_dir("twinpath", appauthor=False))
-
-
 def cached_path(record: Downloadable) -> Path:
     """Where the record's file is, or will be. A file put there by hand is used."""
     return cache_dir() / "weights" / record.file_name
@@ -95,7 +88,7 @@ def _mirrored(url: str) -> str:
 
 
 def fetch(
-    record: Downloadable, *, progress: Progress | None = None, patience: Patience | None = None
+    record: Downloadable, *, progress: Progress | None = None, patience: DownloadRetryPolicy | None = None
 ) -> Path:
     """The record's weight file on this machine; downloads it on first use.
 
@@ -119,7 +112,7 @@ def fetch_file(
     *,
     check: Check = check_whole,
     progress: Progress | None = None,
-    patience: Patience | None = None,
+    patience: DownloadRetryPolicy | None = None,
 ) -> Path:
     """A file of the cache; downloads it on first use.
 
@@ -149,7 +142,7 @@ def fetch_file(
         with _one_at_a_time(final):
             if not final.exists():  # another process may have brought it while this one waited
                 _sidecar(final).unlink(missing_ok=True)  # of an earlier file
-                download(url, final, check, progress, patience or Patience())
+                download(url, final, check, progress, patience or DownloadRetryPolicy())
                 _remember(final, url)
     except Interrupted as error:
         raise DownloadFailed(f"the download of {name} failed ({error}); {by_hand}") from error
@@ -183,27 +176,6 @@ def verify(path: Path, *, url: str = "", check: Check = check_whole) -> None:
         )
     if file_sha256(path) != remembered.sha256:
         raise DamagedWeights(f"a weight file is not as it came (its SHA-256 differs); {again}")
-
-
-@contextlib.contextmanager
-def progress_bar(title: str) -> Iterator[Progress]:
-    """A bar on stderr, for `fetch(…, progress=…)`; shows nothing until the first piece arrives."""
-    if not sys.stderr.isatty():  # loading rich would take time
-        yield lambda done_bytes, total_bytes: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    console = Console(file=sys.stderr)
-    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task(title, total=None, visible=False)
-
-        def update(done_bytes: int, total_bytes: int | None) -> None:
-            bars.update(task, completed=done_bytes, total=total_bytes, visible=True)
-
-        yield update
 
 
 @contextlib.contextmanager

@@ -15,13 +15,13 @@ from twinpath.atomic import atomic_path
 from twinpath.errors import WeightsMismatch
 from twinpath.weights import inflate as inflation
 from twinpath.weights import positions
+from twinpath.weights.converted import ConvertedStateDict, matching_networks, read_converted
 from twinpath.weights.formats import Format
 from twinpath.weights.names import Naming
-from twinpath.weights.translated import Translated, networks_that_fit, read_translated
 
 _SHOWN = 3  # names in the one-line message; all are in the error's attributes
 
-Misshapen = list[tuple[str, tuple[int, ...], tuple[int, ...]]]
+ShapeMismatches = list[tuple[str, tuple[int, ...], tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class LoadReport:
 
 
 @dataclass(frozen=True)
-class Fit:
+class MatchedState:
     """A file's tensors for one network.
 
     Attributes:
@@ -90,7 +90,7 @@ def load_weights(
         WeightsMismatch: Names or shapes differ; lists all of them, and the networks that would fit.
         UnknownWeightFormat, DamagedWeights, UnsafeWeights, NotAFile: see `read_weights`.
     """
-    ours = read_translated(path)
+    ours = read_converted(path)
     fit = fitted(ours, model, leave_out=leave_out, resize_positions=resize_positions, inflate=inflate)
     wanted = _state(model)
     with torch.no_grad():
@@ -109,13 +109,13 @@ def load_weights(
 
 
 def fitted(
-    ours: Translated,
+    ours: ConvertedStateDict,
     model: nn.Module,
     *,
     leave_out: tuple[str, ...] = (),
     resize_positions: bool = False,
     inflate: bool = False,
-) -> Fit:
+) -> MatchedState:
     """A file's tensors in the shapes that a network has; the network is not changed.
 
     Args:
@@ -138,14 +138,14 @@ def fitted(
     found.update(inflated)
     missing = [name for name in wanted if name not in found and name not in left_out]
     unexpected = [*ours.repeated, *(name for name in found if name not in wanted)]
-    misshapen = [
+    shape_mismatch = [
         (name, tuple(tensor.shape), tuple(wanted[name].shape))
         for name, tensor in found.items()
         if name in wanted and tensor.shape != wanted[name].shape
     ]
-    if missing or unexpected or misshapen:
-        raise _mismatch(ours, missing, unexpected, misshapen)
-    return Fit(found, left_out, tuple(resized), tuple(inflated))
+    if missing or unexpected or shape_mismatch:
+        raise _mismatch(ours, missing, unexpected, shape_mismatch)
+    return MatchedState(found, left_out, tuple(resized), tuple(inflated))
 
 
 def save_weights(model: nn.Module, path: Path | str, metadata: Mapping[str, str] | None = None) -> None:
@@ -214,22 +214,22 @@ def _longer_than_1(tensor: Tensor) -> list[int]:
 
 
 def _mismatch(
-    ours: Translated, missing: list[str], unexpected: list[str], misshapen: Misshapen
+    ours: ConvertedStateDict, missing: list[str], unexpected: list[str], shape_mismatch: ShapeMismatches
 ) -> WeightsMismatch:
-    shapes = [f"{name} ({_x(theirs)} in the file, {_x(here)} here)" for name, theirs, here in misshapen]
+    shapes = [f"{name} ({_x(theirs)} in the file, {_x(here)} here)" for name, theirs, here in shape_mismatch]
     counts = [
         f"{len(entries)} {what} ({_some(entries)})"
-        for what, entries in (("missing", missing), ("unexpected", unexpected), ("misshapen", shapes))
+        for what, entries in (("missing", missing), ("unexpected", unexpected), ("shape_mismatch", shapes))
         if entries
     ]
-    fits = networks_that_fit(ours.tensors)
+    fits = matching_networks(ours.tensors)
     classes = f" with {ours.num_classes} classes" if ours.num_classes else ""
     looks = f"; this file looks like {_some(fits, ' or ')}{classes}" if fits else ""
     return WeightsMismatch(
         f"{ours.path} does not fit this network: {'; '.join(counts)}{looks}",
         missing=missing,
         unexpected=unexpected,
-        misshapen=misshapen,
+        shape_mismatch=shape_mismatch,
     )
 
 

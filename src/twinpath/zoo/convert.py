@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from twinpath import __version__
 from twinpath.errors import UsageError, WeightsMismatch
+from twinpath.weights.converted import HEAD, ConvertedStateDict, matching_networks, read_converted
 from twinpath.weights.load import fitted, save_tensors
-from twinpath.weights.translated import HEAD, Translated, networks_that_fit, read_translated
 from twinpath.zoo.create import create_model, resolve
 
 
@@ -84,8 +84,8 @@ def convert(
         resolve(model)  # a wrong name should not wait for a large file
     if source.exists() and target.exists() and target.samefile(source):
         raise UsageError(f"{target} is the file to be converted; write to another one")
-    ours = read_translated(source)
-    fits = networks_that_fit(ours.tensors)
+    ours = read_converted(source)
+    fits = matching_networks(ours.tensors)
     name = model or _first(fits, ours)
     classes = num_classes or ours.num_classes
     if classes is None:
@@ -119,7 +119,7 @@ def convert(
     )
 
 
-def _first(fits: list[str], ours: Translated) -> str:
+def _first(fits: list[str], ours: ConvertedStateDict) -> str:
     if fits:
         return fits[0]
     raise WeightsMismatch(
@@ -127,12 +127,12 @@ def _first(fits: list[str], ours: Translated) -> str:
         f"({len(ours.tensors)} tensors, {ours.naming} names); --model NAME tells how it differs from one",
         missing=[],
         unexpected=list(ours.tensors),
-        misshapen=[],
+        shape_mismatch=[],
     )
 
 
 def _tensors(
-    ours: Translated, network: nn.Module, *, name: str, num_classes: int, new_head: bool
+    ours: ConvertedStateDict, network: nn.Module, *, name: str, num_classes: int, new_head: bool
 ) -> dict[str, Tensor]:
     """All tensors of the network, of its own types."""
     fit = fitted(ours, network, leave_out=(HEAD,) if new_head else ())

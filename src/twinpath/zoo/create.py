@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from twinpath.errors import DamagedWeights, UnknownModel, UsageError
+from twinpath.models.input_spec import InputSpec
 from twinpath.models.registry import ARCHITECTURES, Architecture
-from twinpath.zoo.records import InputSpec, Record, best_record, record, records
+from twinpath.zoo.records import Record, best_record, record, records
 
 if TYPE_CHECKING:
     import os
@@ -156,11 +157,11 @@ def weights_path(rec: Record, *, progress: Progress | None = None) -> Path:
 
 
 def _options(rec: Record, num_classes: int | None) -> dict[str, Any]:
-    from twinpath.models.layers.head import Readout
+    from twinpath.models.layers.head import HeadConfig
 
     return {
         "num_classes": rec.num_classes if num_classes is None else num_classes,
-        "readout": Readout(rec.activation, rec.averaging, rec.pooling),
+        "readout": HeadConfig(rec.activation, rec.averaging, rec.pooling),
         **rec.options,
     }
 
@@ -193,8 +194,8 @@ def _given(**options: Any) -> dict[str, Any]:
 def _load(
     model: nn.Module, rec: Record, progress: Progress | None, *, resize_positions: bool, inflate: bool
 ) -> None:
+    from twinpath.weights.converted import HEAD
     from twinpath.weights.load import load_weights
-    from twinpath.weights.translated import HEAD
 
     num_classes = model.get_parameter(f"{HEAD}.weight").shape[0]
     new_head = num_classes != rec.num_classes

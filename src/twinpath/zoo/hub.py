@@ -21,7 +21,7 @@ from torch import nn
 
 from twinpath.atomic import atomic_path
 from twinpath.errors import ConfigError, MissingExtra, UsageError
-from twinpath.models.layers.head import Readout
+from twinpath.models.layers.head import HeadConfig
 from twinpath.models.network import VideoNetwork
 from twinpath.weights.load import load_weights, save_weights
 from twinpath.zoo.create import create_model, resolve
@@ -59,7 +59,7 @@ class HubConfig(BaseModel):
     model: str  # as in create_model: the network, or the record whose variant of it this is
     num_classes: int = Field(ge=1)
     num_frames: int = Field(ge=1)
-    readout: Readout
+    head_config: HeadConfig
 
 
 class HubModel(
@@ -93,7 +93,7 @@ class HubModel(
             model=model,
             num_classes=network.get_classifier().out_features,
             num_frames=in_frames or architecture.num_frames,
-            readout=network.head.readout,
+            head_config=network.head.head_config,
         )
         with torch.device("meta"):
             same = _build(self.config).state_dict()
@@ -134,5 +134,5 @@ def _read(config: dict[str, Any] | None, model_id: str) -> HubConfig:
 def _build(config: HubConfig) -> VideoNetwork:
     network = create_model(config.model, num_classes=config.num_classes, in_frames=config.num_frames)
     assert isinstance(network, VideoNetwork)
-    network.head.readout = config.readout
+    network.head.head_config = config.head_config
     return network

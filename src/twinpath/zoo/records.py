@@ -19,40 +19,7 @@ from urllib.parse import urlsplit
 
 from twinpath.errors import UnknownModel
 from twinpath.labels import datasets
-
-Triple = tuple[float, float, float]
-Sampling = Literal["clip", "steady", "segments"]
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """What the preprocessing needs to make a clip for a network.
-
-    Attributes:
-        num_frames: T of the clip.
-        sampling_rate: Frames of a 30 fps video for one of the clip; the clip spans
-            `num_frames * sampling_rate / 30` seconds.
-        short_side_px: The frame is resized to this short side; the proportions stay.
-        crop_px: Side of the square crop.
-        mean, std: Of the RGB channels, for values in 0 to 1.
-        sampling: "clip" as above, evenly from the span's first frame to its last; "steady": as above, but
-            exactly every `sampling_rate / 30` seconds (torchvision); "segments": one frame of each of
-            `num_frames` equal parts of the whole video (Something-Something).
-        resize_px: (height, width) to which the frame is resized in place of the short side, whatever its
-            proportions (torchvision).
-        offset_views: Of several clips in time the last one ends with the video (PySlowFast's
-            USE_OFFSET_SAMPLING).
-    """
-
-    num_frames: int
-    sampling_rate: int
-    short_side_px: int
-    crop_px: int
-    mean: Triple = (0.45, 0.45, 0.45)
-    std: Triple = (0.225, 0.225, 0.225)
-    sampling: Sampling = "clip"
-    resize_px: tuple[int, int] | None = None
-    offset_views: bool = False
+from twinpath.models.input_spec import InputSpec, Sampling, Triple
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from twinpath.cli.console import BAR_WIDTH, Part, bar, one_line, print_json, print_predictions, with_progress
-from twinpath.recognize.results import Prediction
+from twinpath.results.classification import Prediction
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_progress_within_an_item_is_told_to_the_bar(monkeypatch: pytest.MonkeyPa
         def update(self, task: int, completed: float) -> None:
             seen.append(completed)
 
-    monkeypatch.setattr("twinpath.cli.console._bars", lambda show: Bars())
+    monkeypatch.setattr("twinpath.cli.console._bars", lambda display_path: Bars())
     part = Part()
     part(1, 2)  # nobody listens yet
 

@@ -13,8 +13,8 @@ import pytest
 
 from twinpath.cli.detect_one import Job, detect_into_files, is_done
 from twinpath.errors import NotAFile
-from twinpath.recognize.detect import Detector
-from twinpath.recognize.detections import Detections
+from twinpath.recognize.detector import Detector
+from twinpath.results.detections import Detections
 
 JOB = Job("whole", "iou", 1.0, np.full(80, 0.5), None, 1.5, ("json",), 3, False, True, {"every_s": 1.0})
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from twinpath.engine.base import BoxEngine, EngineWish
-from twinpath.engine.choose import open_box_engine
+from twinpath.engine.base import BoxEngine
+from twinpath.engine.config import EngineConfig
+from twinpath.engine.open import open_box_engine
 from twinpath.engine.openvino_engine import OpenVinoBoxEngine
 from twinpath.engine.torch_engine import TorchBoxEngine
 from twinpath.models.registry import architecture
-from twinpath.video.resample import scaled_boxes
+from twinpath.models.resample import scaled_boxes
 from twinpath.weights.load import save_weights
 
 TINY = "slowfast_tiny_det"
@@ -34,14 +35,16 @@ def compiled(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenVin
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TWINPATH_HOME", str(tmp_path_factory.mktemp("home")))
         open_box_engine(TINY, weights)
-        engine = open_box_engine(TINY, weights, wish=EngineWish("openvino", "cpu", "fp32"))  # from the cache
+        engine = open_box_engine(
+            TINY, weights, config=EngineConfig("openvino", "cpu", "fp32")
+        )  # from the cache
     assert isinstance(engine, OpenVinoBoxEngine)
     return engine
 
 
 @pytest.fixture(scope="module")
 def exact(weights: Path) -> TorchBoxEngine:
-    engine = open_box_engine(TINY, weights, wish=EngineWish("torch", "cpu"))
+    engine = open_box_engine(TINY, weights, config=EngineConfig("torch", "cpu"))
     assert isinstance(engine, TorchBoxEngine)
     return engine
 
@@ -111,7 +114,7 @@ def test_clips_at_once(compiled: OpenVinoBoxEngine, exact: TorchBoxEngine) -> No
     for each in boxes:
         each[:, 2:] += each[:, :2] + 5
     one_by_one = [of(exact, *each) for each in zip(clips, boxes, strict=True)]
-    by_threes = TorchBoxEngine(exact.network, exact.spec, batch_clips=3, wish=exact.wish)
+    by_threes = TorchBoxEngine(exact.network, exact.spec, batch_clips=3, config=exact.config)
     for engine in (compiled, exact, by_threes):
         found = engine(clips, boxes)
         assert [rows.shape for rows in found] == [(len(each), 12) for each in boxes]

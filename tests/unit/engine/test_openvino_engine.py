@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twinpath.engine import choose, openvino_engine
-from twinpath.engine.base import EngineWish
-from twinpath.engine.choose import open_engine
-from twinpath.engine.compiled import entry_path, read_entry, write_entry
+from twinpath.engine import open as choose
+from twinpath.engine import openvino_engine
+from twinpath.engine.compiled_cache import entry_path, read_entry, write_entry
+from twinpath.engine.config import EngineConfig
+from twinpath.engine.open import open_engine
 from twinpath.engine.openvino_engine import OpenVinoEngine
 from twinpath.engine.torch_engine import TorchEngine
 from twinpath.errors import MissingExtra, UsageError
 
 TINY = "slowfast_tiny.synthetic"
-TORCH = EngineWish("torch", "cpu")
+TORCH = EngineConfig("torch", "cpu")
 
 
 @pytest.fixture
@@ -40,14 +41,14 @@ PRECISIONS = ["fp32", "bf16"] if "BF16" in openvino_engine.capabilities() else [
 def test_bf16_is_refused_where_the_cpu_has_it_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino_engine, "capabilities", lambda: ("FP32", "INT8"))
     with pytest.raises(UsageError, match="this CPU does not compute in it"):
-        open_engine(TINY, wish=EngineWish("openvino", "cpu", "bf16"))
+        open_engine(TINY, config=EngineConfig("openvino", "cpu", "bf16"))
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_frames_of_any_size_and_three_crops(precision: str) -> None:
     """One compiled network; the answers are torch's."""
-    engine = open_engine(TINY, wish=EngineWish.parse("openvino", "cpu", precision, 2))
-    exact = open_engine(TINY, wish=TORCH)
+    engine = open_engine(TINY, config=EngineConfig.parse("openvino", "cpu", precision, 2))
+    exact = open_engine(TINY, config=TORCH)
     assert isinstance(engine, OpenVinoEngine)
     assert isinstance(exact, TorchEngine)
     assert engine.num_classes == exact.num_classes == 12
@@ -61,18 +62,18 @@ def test_frames_of_any_size_and_three_crops(precision: str) -> None:
 
 
 def test_embeddings() -> None:
-    engine = open_engine(TINY, what="embed", wish=EngineWish("openvino", "cpu", "fp32"))
-    exact = open_engine(TINY, what="embed", wish=TORCH)
+    engine = open_engine(TINY, output="embed", config=EngineConfig("openvino", "cpu", "fp32"))
+    exact = open_engine(TINY, output="embed", config=TORCH)
     ours, theirs = engine([clip(96, 128)]), exact([clip(96, 128)])
     assert ours == pytest.approx(theirs, abs=1e-3 * float(np.abs(theirs).max()))
 
 
 def test_a_cached_network_needs_no_torch(home: Path) -> None:
     told: list[str] = []
-    open_engine(TINY, say=told.append)
+    open_engine(TINY, on_status=told.append)
     assert len(told) == 1
     assert "once" in told[0]
-    open_engine(TINY, say=told.append)
+    open_engine(TINY, on_status=told.append)
     assert len(told) == 1
     code = (
         "import sys, numpy as np\n"
@@ -122,7 +123,7 @@ def test_what_the_key_depends_on() -> None:
 
 
 def test_entries_not_used_for_longest_go(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twinpath.engine.compiled.KEEP_BYTES", 2500)
+    monkeypatch.setattr("twinpath.engine.compiled_cache.KEEP_BYTES", 2500)
     paths = [entry_path("m", {"n": n}) for n in range(4)]
     for age, path in enumerate(paths):
         write_entry(path, bytes(1000), {})
@@ -134,7 +135,7 @@ def test_entries_not_used_for_longest_go(home: Path, monkeypatch: pytest.MonkeyP
 def test_a_network_that_openvino_does_not_know_goes_to_torch(
     home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from twinpath.engine.convert import NotConvertible
+    from twinpath.engine.openvino_convert import NotConvertible
 
     tried = []
 
@@ -142,7 +143,7 @@ def test_a_network_that_openvino_does_not_know_goes_to_torch(
         tried.append(1)
         raise NotConvertible("no such operation")
 
-    monkeypatch.setattr("twinpath.engine.convert.convert", refuse)
+    monkeypatch.setattr("twinpath.engine.openvino_convert.convert", refuse)
     for _ in range(2):
         caplog.clear()
         assert isinstance(open_engine(TINY), TorchEngine)
@@ -156,14 +157,14 @@ def test_wishes_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
         (("auto", "auto", "int8", None), "--precision 'int8': choose one of"),
     ):
         with pytest.raises(UsageError, match=message):
-            EngineWish.parse(*arguments)
+            EngineConfig.parse(*arguments)
     with pytest.raises(UsageError, match="--compile is for --engine torch"):
-        EngineWish.parse("openvino", "cpu", "auto", None, compile=True)
+        EngineConfig.parse("openvino", "cpu", "auto", None, compile=True)
     with pytest.raises(UsageError, match="runs on the CPU, not on cuda"):
-        open_engine(TINY, wish=EngineWish("openvino", "cuda"))
+        open_engine(TINY, config=EngineConfig("openvino", "cuda"))
     with pytest.raises(UsageError, match="fp16 is for GPUs"):
-        open_engine(TINY, wish=EngineWish("openvino", "cpu", "fp16"))
+        open_engine(TINY, config=EngineConfig("openvino", "cpu", "fp16"))
     monkeypatch.setattr(choose, "has_openvino", lambda: False)
     with pytest.raises(MissingExtra, match="pip install openvino"):
-        open_engine(TINY, wish=EngineWish("openvino"))
-    assert isinstance(open_engine(TINY, wish=EngineWish(device="cpu")), TorchEngine)
+        open_engine(TINY, config=EngineConfig("openvino"))
+    assert isinstance(open_engine(TINY, config=EngineConfig(device="cpu")), TorchEngine)

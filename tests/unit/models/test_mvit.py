@@ -262,11 +262,11 @@ def test_a_file_for_other_clips_loads_with_resized_positions(kind: str, tmp_path
     save_weights(short, path)
     with pytest.raises(WeightsMismatch) as caught:
         load_weights(long, path)
-    misshapen = {name for name, _, _ in caught.value.misshapen}
-    assert misshapen
-    assert all("positions." in name or "relative." in name for name in misshapen)
+    shape_mismatch = {name for name, _, _ in caught.value.shape_mismatch}
+    assert shape_mismatch
+    assert all("positions." in name or "relative." in name for name in shape_mismatch)
     report = load_weights(long, path, resize_positions=True)
-    assert set(report.resized) == misshapen
+    assert set(report.resized) == shape_mismatch
     clip = clip_for(long, frames=8, height=96, width=96)
     torch.testing.assert_close(long(clip), short(clip))  # a network resizes its tables in the same way
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from twinpath.models.layers.head import Readout
+from twinpath.models.layers.head import HeadConfig
 from twinpath.models.measure import cost_of_clip, count_parameters
 from twinpath.models.registry import architecture
 from twinpath.models.resnet18 import ResNet18, middle_width
@@ -41,7 +41,7 @@ def test_maps_at_another_size(name: str, frames: int) -> None:
 
 def test_head_averages_the_whole_map_whatever_the_readout_says() -> None:
     with torch.device("meta"):
-        model = architecture("r3d_18").build(readout=Readout(averaging="scores", pooling="window"))
+        model = architecture("r3d_18").build(head_config=HeadConfig(averaging="scores", pooling="window"))
         assert model.head.pooled([torch.empty(1, 512, 2, 16, 16)]).shape == (1, 1, 512)
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from golden_weights import GOLDEN, golden
-from twinpath.models.layers.head import Readout
+from twinpath.models.layers.head import HeadConfig
 from twinpath.models.registry import architecture
 from twinpath.models.x3d import X3D, InvertedBottleneck, SqueezeExcitation, X3DHead
 from twinpath.weights.names import NameTable, translate
@@ -140,7 +140,7 @@ def logits_by_the_rule(head: X3DHead, x_BCTHW: Tensor, window: tuple[int, int, i
 @pytest.mark.parametrize("pooling", ["window", "whole"])
 @torch.inference_mode()
 def test_head_at_a_larger_crop(averaging: Any, pooling: Any) -> None:
-    model = small(readout=Readout("softmax", averaging, pooling))
+    model = small(head_config=HeadConfig("softmax", averaging, pooling))
     clip = torch.randn(2, 3, 3, 100, 72)  # last map 3x4x3; the window 2x2x2 has 2 * 3 * 2 positions
     (last,) = model.forward_features(clip)
     window = (2, 2, 2) if pooling == "window" else tuple(last.shape[2:])

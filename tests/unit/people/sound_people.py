@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.people.base import People, PersonDetector
+from twinpath.people.base import PersonDetector
+from twinpath.results.people import People
 
 
 def check_people(people: People, picture: NDArray[np.uint8]) -> None:

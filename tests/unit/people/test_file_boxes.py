@@ -15,9 +15,9 @@ from sound_people import check_people
 from twinpath.data.synthetic.clips import truth_of
 from twinpath.data.synthetic.scene import make_scene
 from twinpath.errors import InputError, NotAFile, TwinpathError
-from twinpath.people.base import People
 from twinpath.people.file_boxes import FileBoxes
-from twinpath.recognize.detections import Detections, PersonSeen, Track
+from twinpath.results.detections import Detections, Track, TrackPoint
+from twinpath.results.people import People
 from twinpath.video.writer import VideoWriter
 
 WIDTH, HEIGHT = 200, 100
@@ -412,8 +412,8 @@ def test_json_that_is_none(tmp_path: Path) -> None:
 
 
 def detections() -> Detections:
-    def seen(time_s: float, x: float, score: float = 0.9) -> PersonSeen:
-        return PersonSeen(time_s, (x, 20.0, x + 60, 160.0), score, ())
+    def seen(time_s: float, x: float, score: float = 0.9) -> TrackPoint:
+        return TrackPoint(time_s, (x, 20.0, x + 60, 160.0), score, ())
 
     return Detections(
         video="somewhere/clip.mp4", model="m", dataset="ava2.2", engine="e", people="HOG", tracker="iou",

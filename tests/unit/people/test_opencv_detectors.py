@@ -9,12 +9,12 @@ import pytest
 from sound_people import check_on_strange_pictures, check_people
 
 from real_videos import real_video
+from twinpath.boxes import overlaps
 from twinpath.data.synthetic.draw import boxes_xyxy, render, width_of
 from twinpath.data.synthetic.scene import make_scene
-from twinpath.people.base import People
-from twinpath.people.boxes import overlaps
 from twinpath.people.hog_detector import HogDetector
 from twinpath.people.motion_detector import MotionDetector
+from twinpath.results.people import People
 from twinpath.video.decode import AtTimes, read_frames
 
 pytest.importorskip("cv2")

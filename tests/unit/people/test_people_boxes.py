@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from twinpath.people.boxes import MAX_PEOPLE, MIN_SIDE_PX, best_apart, overlaps, people_in
+from twinpath.boxes import best_apart, overlaps
+from twinpath.people.base import MAX_PEOPLE, MIN_SIDE_PX, people_in
 from twinpath.people.whole_frame import WholeFrame
 
 

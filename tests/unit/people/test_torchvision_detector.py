@@ -21,11 +21,11 @@ from sound_people import check_on_strange_pictures, check_people
 
 from twinpath.errors import DamagedWeights, DownloadFailed, UnsafeWeights, UsageError, WeightsMismatch
 from twinpath.people.torchvision_detector import FASTER_RCNN, RETINANET, Published, TorchvisionDetector
-from twinpath.weights.fetch import Patience, cached_path
+from twinpath.weights.fetch import DownloadRetryPolicy, cached_path
 
 detection: Any = pytest.importorskip("torchvision.models.detection")
 
-QUICK = Patience(stall_s=5, attempts=2, backoff_s=0.01)
+QUICK = DownloadRetryPolicy(stall_s=5, attempts=2, backoff_s=0.01)
 SMALL = "fasterrcnn_mobilenet_v3_large_320_fpn"
 
 
@@ -165,7 +165,7 @@ def test_weights_of_another_network(weights: bytes, empty_home: Path) -> None:
         TorchvisionDetector(put(published(weights), tensors), device="cpu")
     assert caught.value.missing == ["rpn.head.cls_logits.weight"]
     assert caught.value.unexpected == ["extra"]
-    assert caught.value.misshapen == [("roi_heads.box_predictor.cls_score.bias", (7,), (91,))]
+    assert caught.value.shape_mismatch == [("roi_heads.box_predictor.cls_score.bias", (7,), (91,))]
 
 
 def test_a_pickle_that_runs_code_is_refused(weights: bytes, empty_home: Path) -> None:

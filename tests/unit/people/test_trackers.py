@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from twinpath.errors import MissingExtra, UsageError
-from twinpath.people.base import People, Tracker
+from twinpath.people.base import Tracker
 from twinpath.people.choose import TRACKERS, make_tracker
+from twinpath.results.people import People
 
 Box = tuple[float, float, float, float]
 

@@ -12,7 +12,7 @@ import torch
 
 from twinpath import Classifier
 from twinpath.data.synthetic import ACTIONS
-from twinpath.engine.base import EngineWish
+from twinpath.engine.config import EngineConfig
 from twinpath.errors import InputError, UnknownModel, UsageError, WeightsMismatch, WorkerDied
 from twinpath.models.registry import architecture
 from twinpath.video.writer import VideoWriter
@@ -140,7 +140,7 @@ def test_the_synthetic_model_always_says_so(classify: Classifier) -> None:
 
 
 def test_scores_that_are_no_numbers_are_no_answer(weights: Path) -> None:
-    classify = Classifier("slowfast_tiny", weights, wish=EngineWish("torch", "cpu"))
+    classify = Classifier("slowfast_tiny", weights, config=EngineConfig("torch", "cpu"))
     with torch.no_grad():
         classify.engine().network.get_parameter("head.projection.bias")[3] = float("nan")
     with pytest.raises(InputError, match="not numbers"):
@@ -162,7 +162,7 @@ def test_what_cannot_be_made_is_said_at_once(weights: Path, tmp_path: Path) -> N
     save_weights(architecture("slowfast_tiny").build(num_classes=5), other)
     with pytest.raises(WeightsMismatch) as caught:
         Classifier("slowfast_tiny", other, "cpu")
-    assert {name for name, _, _ in caught.value.misshapen} == {
+    assert {name for name, _, _ in caught.value.shape_mismatch} == {
         "head.projection.weight",
         "head.projection.bias",
     }
@@ -196,6 +196,6 @@ def test_isolated_reading_and_a_file_that_kills_the_reader(
     def dies(path: Path, *arguments: object) -> None:
         raise WorkerDied(f"{path}: the process that read it crashed")
 
-    monkeypatch.setattr("twinpath.video.sandbox.read_frames_isolated", dies)
+    monkeypatch.setattr("twinpath.video.isolated.sandbox.read_frames_isolated", dies)
     isolated = Classifier("slowfast_tiny.synthetic", weights, "cpu", isolate=True)
     assert [type(answer) for answer in isolated.each([video, video])] == [WorkerDied, WorkerDied]

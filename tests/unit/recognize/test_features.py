@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from twinpath import FeatureExtractor
-from twinpath.engine.base import EngineWish
+from twinpath.engine.config import EngineConfig
 from twinpath.errors import InputError, MissingExtra, NotAVideo, UnknownModel, UsageError
+from twinpath.formats.features import FeatureTable, check_target
 from twinpath.models.registry import architecture
-from twinpath.recognize.feature_files import FeatureTable, check_target
-from twinpath.recognize.features import Feature
+from twinpath.results.features import Feature
 from twinpath.video.decode import EvenSpan, read_frames
 from twinpath.video.writer import VideoWriter
 from twinpath.weights.load import save_weights
@@ -31,7 +31,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def extract(weights: Path) -> FeatureExtractor:
-    return FeatureExtractor("slowfast_tiny.synthetic", weights, wish=EngineWish("torch", "cpu"))
+    return FeatureExtractor("slowfast_tiny.synthetic", weights, config=EngineConfig("torch", "cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_a_bad_file_is_an_error_of_its_own(extract: FeatureExtractor, tmp_path: 
 
 
 def test_features_that_are_no_numbers_are_none(weights: Path, video: Path) -> None:
-    extract = FeatureExtractor("slowfast_tiny", weights, wish=EngineWish("torch", "cpu"))
+    extract = FeatureExtractor("slowfast_tiny", weights, config=EngineConfig("torch", "cpu"))
     with torch.no_grad():
         extract.engine.network.get_parameter("slow.stem.bn.weight")[:] = float("nan")
     with pytest.raises(InputError, match="not numbers"):

@@ -7,16 +7,9 @@ import pytest
 from numpy.typing import ArrayLike
 
 from twinpath.errors import UsageError
-from twinpath.recognize.segments import (
-    Segment,
-    SegmentRules,
-    clock,
-    find_segments,
-    hysteresis,
-    merge_runs,
-    smooth,
-    window_cells,
-)
+from twinpath.recognize.segments import find_segments, hysteresis, merge_runs, smooth, window_cells
+from twinpath.results.clock import clock
+from twinpath.results.segments import Segment, SegmentRules
 
 LABELS = ("walk", "run", "jump")
 

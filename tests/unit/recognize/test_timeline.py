@@ -20,13 +20,13 @@ import pytest
 
 from timelines import ShadeClassifier, grey_film, read_srt, read_vtt, scores_by_hand
 from twinpath.errors import InputError, UsageError
-from twinpath.recognize import keeper
+from twinpath.formats.timelines import cues, write_timeline_file
+from twinpath.recognize import checkpoint as keeper
 from twinpath.recognize import timeline as module
-from twinpath.recognize.classify import Classifier
-from twinpath.recognize.segments import SegmentRules
+from twinpath.recognize.classifier import Classifier
 from twinpath.recognize.timeline import read_labels, score_windows, timeline_of
-from twinpath.recognize.timeline_files import cues, write_timeline_file
-from twinpath.recognize.window_scores import WindowScores
+from twinpath.results.segments import SegmentRules
+from twinpath.results.window_scores import WindowScores
 from twinpath.video.clips import ClipStream
 
 EVERY_S = 0.2
@@ -96,7 +96,7 @@ def test_going_on_gives_what_one_run_gives(
     whole = score(video)
     kept: list[WindowScores] = []
     with pytest.raises(KeyboardInterrupt):
-        score(video, ShadeClassifier(at_call=interrupt_at(call)), keep=kept.append)
+        score(video, ShadeClassifier(at_call=interrupt_at(call)), on_checkpoint=kept.append)
     (part,) = kept
     assert not part.complete
     assert len(part) == 2 * (call - 1)
@@ -106,7 +106,7 @@ def test_going_on_gives_what_one_run_gives(
 
     told: list[tuple[int, int]] = []
     rest = score(
-        video, before=WindowScores.load(place), progress=lambda done, total: told.append((done, total))
+        video, resume_from=WindowScores.load(place), progress=lambda done, total: told.append((done, total))
     )
     assert rest.complete
     assert np.array_equal(rest.starts_s, whole.starts_s)
@@ -120,16 +120,16 @@ def test_going_on_gives_what_one_run_gives(
 
 def test_going_on_where_all_windows_are_done(film: Path) -> None:
     whole = score(film)
-    again = score(film, before=replace(whole, complete=False))
+    again = score(film, resume_from=replace(whole, complete=False))
     assert again.complete
     assert np.array_equal(again.scores, whole.scores)
 
 
 def test_scores_are_kept_while_the_work_goes_on(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "KEEP_EVERY_S", 0.0)
-    monkeypatch.setattr(keeper, "KEEP_SHARE", math.inf)
+    monkeypatch.setattr(keeper, "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(keeper, "CHECKPOINT_SHARE", math.inf)
     kept: list[WindowScores] = []
-    whole = score(film, ShadeClassifier(batch_clips=8), keep=kept.append)
+    whole = score(film, ShadeClassifier(batch_clips=8), on_checkpoint=kept.append)
     assert [len(part) for part in kept] == [8, 16, 24, 32, 37]
     assert not any(part.complete for part in kept)
     assert np.array_equal(kept[1].scores, whole.scores[:16])
@@ -138,7 +138,7 @@ def test_scores_are_kept_while_the_work_goes_on(film: Path, monkeypatch: pytest.
 def test_nothing_is_kept_before_the_first_window(film: Path) -> None:
     kept: list[WindowScores] = []
     with pytest.raises(KeyboardInterrupt):
-        score(film, ShadeClassifier(at_call=interrupt_at(1)), keep=kept.append)
+        score(film, ShadeClassifier(at_call=interrupt_at(1)), on_checkpoint=kept.append)
     assert kept == []
 
 
@@ -155,7 +155,7 @@ def test_only_scores_of_the_same_kind_are_gone_on_from(film: Path) -> None:
     for words, changes in others.items():
         other = replace(part, origin=replace(part.origin, **changes), complete=False)
         with pytest.raises(UsageError) as error:
-            score(film, before=other)
+            score(film, resume_from=other)
         assert words in str(error.value)
         assert "leave out --resume" in str(error.value)
 
@@ -172,9 +172,9 @@ def test_warnings_of_a_part_say_which(tmp_path: Path) -> None:
     video = bad_videos.make_lost_head(tmp_path)
     kept: list[WindowScores] = []
     with pytest.raises(KeyboardInterrupt):
-        score(video, ShadeClassifier(at_call=interrupt_at(2)), every_s=0.1, keep=kept.append)
+        score(video, ShadeClassifier(at_call=interrupt_at(2)), every_s=0.1, on_checkpoint=kept.append)
     assert any("do not decode" in warning for warning in kept[0].warnings)
-    rest = score(video, every_s=0.1, before=kept[0])
+    rest = score(video, every_s=0.1, resume_from=kept[0])
     assert any(w.startswith("in the first ") and "do not decode" in w for w in rest.warnings)
 
 

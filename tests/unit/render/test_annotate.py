@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 
 from twinpath.errors import NoFrames, NotAVideo, UsageError
-from twinpath.recognize.detections import BoxPx, Detections, PersonSeen, Track
-from twinpath.recognize.results import Prediction
 from twinpath.render.annotate import PeopleOverTime, annotate_video, contact_sheet
 from twinpath.render.people import colour_of
+from twinpath.results.classification import Prediction
+from twinpath.results.detections import BoxPx, Detections, Track, TrackPoint
 from twinpath.video.decode import FrameStream
 from twinpath.video.probe import probe
 
@@ -24,8 +24,8 @@ WAVE = Prediction("wave", 1, 0.9)
 QUIET_UNTIL_S = 0.5  # then a tone
 
 
-def seen(time_s: float, box: BoxPx, *actions: Prediction) -> PersonSeen:
-    return PersonSeen(time_s, box, 0.9, actions)
+def seen(time_s: float, box: BoxPx, *actions: Prediction) -> TrackPoint:
+    return TrackPoint(time_s, box, 0.9, actions)
 
 
 def detections(

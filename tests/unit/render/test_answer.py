@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from twinpath.recognize.results import Prediction
 from twinpath.render.answer import AnswerPanel
+from twinpath.results.classification import Prediction
 
 PREDICTIONS = (Prediction("stand up", 10, 0.9), Prediction("sit down", 9, 0.08), Prediction("jump", 2, 0.02))
 

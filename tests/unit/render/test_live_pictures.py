@@ -12,8 +12,8 @@ import pytest
 from av.video.frame import VideoFrame
 
 from twinpath.errors import MissingExtra, UsageError
-from twinpath.recognize.results import Prediction
 from twinpath.render.live import AnnotatedFile, LiveWindow
+from twinpath.results.classification import Prediction
 from twinpath.video.decode import FrameStream
 from twinpath.video.live import LiveFrame, LiveReader, parse_source
 from twinpath.video.writer import VideoWriter
@@ -27,7 +27,7 @@ def frame(number: int, *, time_s: float | None = None, size: tuple[int, int] = (
 
 
 def reader() -> LiveReader:
-    return LiveReader(parse_source("rtsp://host"), stop=threading.Event(), tell=print)
+    return LiveReader(parse_source("rtsp://host"), stop=threading.Event(), on_status=print)
 
 
 def written(path: Path) -> list[tuple[float, np.ndarray]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from twinpath.render.label_layout import LabelLayout, Wish, overlaps_px
 from twinpath.render.people import Hud, PeoplePainter, ShownPerson, colour_of, draw_people
-from twinpath.render.placement import Placer, Wish, overlaps_px
 
 LABELS = (("wave", 0.93), ("talk to (e.g., self, a person, a group)", 0.41), ("stand", 0.3))
 
@@ -31,15 +31,15 @@ def laid(wishes: list[Wish], places: list) -> np.ndarray:
     """(N, 4) rectangles of the plates that got a place."""
     rectangles = [
         (place.x_px, place.y_px, place.x_px + size[0], place.y_px + size[1])
-        for wish, place in zip(wishes, places, strict=True)
+        for config, place in zip(wishes, places, strict=True)
         if place is not None
-        for size in [wish.sizes_px[place.version]]
+        for size in [config.sizes_px[place.version]]
     ]
     return np.array(rectangles, dtype=np.float64).reshape(-1, 4)
 
 
 def faces_of(wishes: list[Wish]) -> np.ndarray:
-    boxes = np.array([wish.box_xyxy_px for wish in wishes])
+    boxes = np.array([config.box_xyxy_px for config in wishes])
     boxes[:, 3] = boxes[:, 1] + (boxes[:, 3] - boxes[:, 1]) / 3
     return boxes
 
@@ -50,7 +50,7 @@ def test_labels_overlap_neither_each_other_nor_what_is_taken_and_stay_inside(cou
     hud = (0.0, 0.0, 100.0, 60.0)
     for _ in range(20):
         wishes = random_wishes(rng, count, (360, 640))
-        places = Placer((360, 640)).place(wishes, taken_xyxy_px=[hud])
+        places = LabelLayout((360, 640)).place(wishes, taken_xyxy_px=[hud])
         rectangles = laid(wishes, places)
         overlaps = overlaps_px(rectangles, np.concatenate([rectangles, [hud]]))
         np.fill_diagonal(overlaps, 0.0)
@@ -61,7 +61,7 @@ def test_labels_overlap_neither_each_other_nor_what_is_taken_and_stay_inside(cou
 
 def test_people_apart_have_all_their_lines_beside_their_boxes_and_their_faces_free() -> None:
     wishes = [Wish(k, (40 + 200 * k, 100, 110 + 200 * k, 330), ((130, 51), (14, 17))) for k in range(3)]
-    places = Placer((360, 640)).place(wishes)
+    places = LabelLayout((360, 640)).place(wishes)
     assert [place.version for place in places if place] == [0, 0, 0]
     assert overlaps_px(laid(wishes, places), faces_of(wishes)).max() == 0
 
@@ -69,7 +69,7 @@ def test_people_apart_have_all_their_lines_beside_their_boxes_and_their_faces_fr
 def test_in_a_crowd_faces_stay_mostly_free_and_large_people_keep_their_lines() -> None:
     rng = np.random.default_rng(7)
     wishes = random_wishes(rng, 60, (720, 1280))
-    places = Placer((720, 1280)).place(wishes)
+    places = LabelLayout((720, 1280)).place(wishes)
     faces = faces_of(wishes)
     area = (faces[:, 2] - faces[:, 0]) * (faces[:, 3] - faces[:, 1])
     covered = overlaps_px(laid(wishes, places), faces).sum(axis=0) / np.maximum(area, 1)
@@ -80,15 +80,15 @@ def test_in_a_crowd_faces_stay_mostly_free_and_large_people_keep_their_lines() -
 
 
 def test_a_person_who_fills_the_picture_is_labelled_below_the_face() -> None:
-    wish = Wish(1, (0, 0, 320, 240), ((130, 51), (14, 17)))
-    (place,) = Placer((240, 320)).place([wish])
+    config = Wish(1, (0, 0, 320, 240), ((130, 51), (14, 17)))
+    (place,) = LabelLayout((240, 320)).place([config])
     assert place is not None
     assert place.y_px > 80
 
 
 def test_labels_stay_at_their_side_while_boxes_tremble() -> None:
     rng = np.random.default_rng(3)
-    placer = Placer((360, 640))
+    placer = LabelLayout((360, 640))
     wishes = random_wishes(rng, 12, (360, 640))
     moves = []
     before = None

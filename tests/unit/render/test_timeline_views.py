@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 
 from timelines import scores_by_hand
-from twinpath.recognize.segments import SegmentRules
-from twinpath.recognize.timeline import Timeline, timeline_of
+from twinpath.recognize.timeline import timeline_of
 from twinpath.render.timeline import lanes_of, tick_step_s, write_timeline_view
+from twinpath.results.segments import SegmentRules
+from twinpath.results.timeline import Timeline
 
 SHARP = SegmentRules(smooth_s=0.0, merge_s=0.0)
 EVIL = '<script>alert("1")</script> & {{data}}'

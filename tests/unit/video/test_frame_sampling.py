@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from twinpath.errors import NoFrames
+from twinpath.models.resample import spatial_crops
 from twinpath.video.sampling import (
     clip_span_s,
     frame_indices,
     keyframe_grid,
     linspace_indices,
     on_screen_indices,
-    spatial_crops,
     temporal_view_indices,
     view_spans,
     view_times,

@@ -65,7 +65,7 @@ class Read:
         self.frames: list[LiveFrame] = []
         self.error: InputError | None = None
         self.reader = LiveReader(
-            parse_source(source), stop=self.stop, tell=self.told.append, **{"retry": ONCE, **options}
+            parse_source(source), stop=self.stop, on_status=self.told.append, **{"retry": ONCE, **options}
         )
         self.at_most = at_most
 

@@ -18,12 +18,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from twinpath.cli.console import progress_bar
 from twinpath.errors import DamagedWeights, DownloadFailed, WeightsError
-from twinpath.weights.fetch import Patience, cache_dir, cached_path, fetch, progress_bar, source_url, verify
+from twinpath.paths import cache_dir
+from twinpath.weights.fetch import DownloadRetryPolicy, cached_path, fetch, source_url, verify
 
 BODY = save({"a.weight": np.arange(250_000, dtype=np.float32)})
 OTHER_BODY = save({"a.weight": np.ones(250_000, dtype=np.float32)})
-QUICK = Patience(stall_s=0.4, attempts=4, backoff_s=0.01)
+QUICK = DownloadRetryPolicy(stall_s=0.4, attempts=4, backoff_s=0.01)
 
 
 @dataclass

@@ -103,7 +103,7 @@ def test_every_difference_is_listed_and_nothing_is_changed(tmp_path: Path) -> No
         load_weights(model, path)
     assert caught.value.missing == ["slow.stem.conv.weight"]
     assert caught.value.unexpected == ["extra.weight"]
-    assert caught.value.misshapen == [("head.projection.bias", (5,), (12,))]
+    assert caught.value.shape_mismatch == [("head.projection.bias", (5,), (12,))]
     assert "\n" not in str(caught.value)
     assert_same(before, state(model))
 

@@ -7,8 +7,8 @@ import torch
 
 from golden_weights import golden
 from twinpath.models.registry import architecture
+from twinpath.weights.converted import matching_networks
 from twinpath.weights.names import translate
-from twinpath.weights.translated import networks_that_fit
 
 
 def tensors_of(reference: str) -> dict[str, torch.Tensor]:
@@ -36,12 +36,12 @@ def tensors_of(reference: str) -> dict[str, torch.Tensor]:
 )
 def test_references(reference: str, network: str) -> None:
     tensors = tensors_of(reference)
-    assert network in networks_that_fit(tensors)
+    assert network in matching_networks(tensors)
     tensors.popitem()
     if "projection" not in next(reversed(tensors)):
         tensors.popitem()
     tensors["stranger"] = torch.empty(1)
-    assert networks_that_fit(tensors) == []
+    assert matching_networks(tensors) == []
 
 
 def test_other_shapes_of_the_same_parameters() -> None:
@@ -53,4 +53,4 @@ def test_other_shapes_of_the_same_parameters() -> None:
         for name, t in state.items()
     }
     assert {t.ndim for t in flat.values()} == {0, 1, 2, 4, 5}
-    assert networks_that_fit(flat) == ["i3d_nln_r50_8x8"]
+    assert matching_networks(flat) == ["i3d_nln_r50_8x8"]

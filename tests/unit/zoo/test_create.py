@@ -11,7 +11,7 @@ import torch
 
 from golden_weights import write_golden_checkpoint
 from twinpath.errors import DownloadFailed, UnknownModel, UsageError
-from twinpath.models.layers.head import PooledHead, Readout
+from twinpath.models.layers.head import HeadConfig, PooledHead
 from twinpath.models.registry import ARCHITECTURES, architecture
 from twinpath.weights.fetch import cached_path
 from twinpath.weights.load import load_weights, save_weights
@@ -81,9 +81,9 @@ def test_a_record_shapes_its_network() -> None:
         charades = create_model("slow_r50_8x8.ptv_charades").head
         ssv2 = create_model("slowfast_r50_16x8.psf_ssv2_multigrid").head
     assert isinstance(charades, PooledHead)
-    assert charades.readout == Readout("sigmoid", "logits", "window")
+    assert charades.head_config == HeadConfig("sigmoid", "logits", "window")
     assert charades.projection.out_features == 157
-    assert ssv2.readout == Readout("softmax", "scores", "whole")
+    assert ssv2.head_config == HeadConfig("softmax", "scores", "whole")
     assert input_spec("slowfast_r50_16x8.psf_ssv2").sampling == "segments"
 
 
@@ -150,7 +150,7 @@ def test_offline_says_where_to_put_the_file(monkeypatch: pytest.MonkeyPatch) -> 
 def test_multigrid_records_pool_the_whole_map() -> None:
     with torch.device("meta"):
         stepwise, multigrid = (
-            create_model(f"slowfast_r50_8x8.psf_k400_{training}").head.readout
+            create_model(f"slowfast_r50_8x8.psf_k400_{training}").head.head_config
             for training in ("stepwise", "multigrid")
         )
     assert (stepwise.pooling, multigrid.pooling) == ("window", "whole")

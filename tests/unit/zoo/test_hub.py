@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from twinpath.errors import ConfigError, MissingExtra, UnknownModel, UsageError, WeightsMismatch
-from twinpath.models.layers.head import Readout
+from twinpath.models.layers.head import HeadConfig
 from twinpath.zoo.create import create_model
 from twinpath.zoo.hub import HubModel
 
@@ -44,11 +44,11 @@ def test_a_round_trip_through_a_folder(saved: Path) -> None:
 def test_what_was_changed_is_kept(tmp_path: Path) -> None:
     network = create_model("slowfast_tiny", num_classes=5, in_frames=8)
     network.reset_classifier(3)
-    network.head.readout = Readout("sigmoid", "scores", "whole")
+    network.head.head_config = HeadConfig("sigmoid", "scores", "whole")
     HubModel(network, "slowfast_tiny", in_frames=8).save_pretrained(tmp_path)
     again = HubModel.from_pretrained(tmp_path)
     assert (again.config.num_classes, again.config.num_frames) == (3, 8)
-    assert again.network.head.readout == Readout("sigmoid", "scores", "whole")
+    assert again.network.head.head_config == HeadConfig("sigmoid", "scores", "whole")
     assert again.network(torch.zeros(1, 3, 8, 64, 64)).shape == (1, 3)
 
 

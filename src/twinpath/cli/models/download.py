@@ -81,8 +81,8 @@ def _all(*, yes: bool) -> list[Record]:
     Raises:
         UsageError: Nobody can be asked, and --yes was not given.
     """
-    from twinpath.cli.models.facts import where
     from twinpath.errors import UsageError
+    from twinpath.zoo.facts import where
     from twinpath.zoo.measured import measured
     from twinpath.zoo.records import records
 
@@ -100,11 +100,10 @@ def _all(*, yes: bool) -> list[Record]:
 
 def _bring(record: Record, *, number: int, total: int, json: bool) -> bool:
     """Fetch one and tell its path; whether that went well. A failure that is the only one is raised."""
-    from twinpath.cli.console import print_json, say
-    from twinpath.cli.models.facts import where
+    from twinpath.cli.console import print_json, print_note, progress_bar
     from twinpath.errors import WeightsError
-    from twinpath.weights.fetch import progress_bar
     from twinpath.zoo.create import weights_path
+    from twinpath.zoo.facts import where
 
     was_there = where(record) is not None
     count = f" ({number} of {total})" if total > 1 else ""
@@ -114,7 +113,7 @@ def _bring(record: Record, *, number: int, total: int, json: bool) -> bool:
     except (WeightsError, OSError) as error:
         if total == 1:
             raise
-        say(f"twinpath: {error}")
+        print_note(f"twinpath: {error}")
         if json:
             reason = {"type": type(error).__name__, "message": str(error)}
             print_json({"name": record.name, "error": reason})
@@ -124,12 +123,12 @@ def _bring(record: Record, *, number: int, total: int, json: bool) -> bool:
 
 
 def _tell(record: Record, path: Path, *, was_there: bool, json: bool) -> None:
-    from twinpath.cli.console import print_json, say
+    from twinpath.cli.console import print_json, print_note
 
     size_bytes = path.stat().st_size
     if json:
         facts = {"name": record.name, "path": str(path), "size_bytes": size_bytes}
         print_json(facts | {"downloaded": not was_there})
         return
-    say(f"{record.name}: {'was there' if was_there else 'downloaded'}, {size_bytes / 1e6:.0f} MB")
+    print_note(f"{record.name}: {'was there' if was_there else 'downloaded'}, {size_bytes / 1e6:.0f} MB")
     print(path, flush=True)

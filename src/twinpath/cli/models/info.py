@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from twinpath.cli.models.facts import facts_of
 from twinpath.cli.options import AsJson, Debug
+from twinpath.zoo.facts import facts_of
 
 
 def info(

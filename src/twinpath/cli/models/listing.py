@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from twinpath.cli.models.facts import Facts, facts_of
 from twinpath.cli.options import AsJson, Debug
+from twinpath.zoo.facts import Facts, facts_of
 
 
 def list_(
@@ -170,7 +170,7 @@ def _accuracy_order(facts: Facts) -> tuple[int, float]:
 
 
 def _print_weights(rows: list[Facts]) -> None:
-    from twinpath.cli.console import Column, print_table, say
+    from twinpath.cli.console import Column, print_note, print_table
     from twinpath.zoo.records import records
 
     print_table(
@@ -187,7 +187,7 @@ def _print_weights(rows: list[Facts]) -> None:
     )
     if sys.stdout.isatty():
         of_all = f"{len(rows)} of {len(records())} published weights."
-        say(f"{of_all} More: models info NAME, models list --architectures")
+        print_note(f"{of_all} More: models info NAME, models list --architectures")
 
 
 def _print_networks(rows: list[Facts]) -> None:

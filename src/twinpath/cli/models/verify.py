@@ -10,7 +10,7 @@ import typer
 from twinpath.cli.options import AsJson, Debug, Device
 
 if TYPE_CHECKING:
-    from twinpath.recognize.verify import Verification
+    from twinpath.evaluate.verify import Verification
 
 
 def verify(
@@ -30,10 +30,9 @@ def verify(
 
     Where the upstream printed no answer, this tells that the file fits its network and gives scores.
     """
-    from twinpath.cli.console import print_json
+    from twinpath.cli.console import print_json, progress_bar
     from twinpath.errors import WeightsError
-    from twinpath.recognize.verify import verify as verify_weights
-    from twinpath.weights.fetch import progress_bar
+    from twinpath.evaluate.verify import verify as verify_weights
 
     with progress_bar(f"downloading for {name}") as progress:
         found = verify_weights(name, video=video, weights=weights, device=device, progress=progress)

@@ -6,14 +6,6 @@ label_map   the actions over which an evaluation averages
 clips       a second of a video, or of a folder of frames, to the clip around it
 """
 
-from twinpath.data.ava.boxes import (
-    BoxRows,
-    read_exclusions,
-    read_people,
-    read_results,
-    read_truth,
-    write_results,
-)
 from twinpath.data.ava.clips import (
     AvaClip,
     FrameFolder,
@@ -25,7 +17,15 @@ from twinpath.data.ava.clips import (
     read_frame_list,
     video_files,
 )
-from twinpath.data.ava.label_map import LabelMap, built_in_label_map, read_label_map
+from twinpath.formats.ava import (
+    BoxRows,
+    read_exclusions,
+    read_people,
+    read_results,
+    read_truth,
+    write_results,
+)
+from twinpath.formats.ava_label_map import LabelMap, built_in_label_map, read_label_map
 
 __all__ = [
     "AvaClip",

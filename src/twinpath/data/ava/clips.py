@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from twinpath.data.ava.text import fault, read_lines
 from twinpath.errors import InputError, LimitExceeded, NotAFile
+from twinpath.formats.text_columns import fault, read_lines
+from twinpath.paths import display_path
 from twinpath.video.decode import AtTimes, read_frames
 from twinpath.video.find import find_videos
 from twinpath.video.probe import probe
 from twinpath.video.sampling import TARGET_FPS, Indices
-from twinpath.video.source import show
 
 Frames = NDArray[np.uint8]
 CUT_BEGINS_AT_S = 900
@@ -134,7 +134,7 @@ class VideoFile:
             centre = len(clip_s) // 2
             got_s = float(decoded.clip_times_s(i)[centre])
             if abs(got_s - clip_s[centre]) > _AWAY_S:
-                yield Lost(second, f"{show(self.path)} has no picture at {clip_s[centre]:.1f} s")
+                yield Lost(second, f"{display_path(self.path)} has no picture at {clip_s[centre]:.1f} s")
             else:
                 yield AvaClip(second, decoded.clip(i))
 
@@ -169,14 +169,18 @@ class FrameFolder:
             InputError: There are no pictures, or some between the first and the last are missing.
         """
         if not self.pictures:
-            raise InputError(f"{show(self.path)} holds no frames ({' '.join(sorted(_PICTURE_SUFFIXES))})")
+            raise InputError(
+                f"{display_path(self.path)} holds no frames ({' '.join(sorted(_PICTURE_SUFFIXES))})"
+            )
         if self._by_name:
             _check_numbers(self.path, self.pictures)
         held: dict[int, Frames] = {}
         for second in seconds:
             centre = (second - self.begins_at_s) * FRAME_RATE
             if not 0 <= centre < len(self.pictures):
-                yield Lost(second, f"{show(self.path)} has {len(self.pictures)} frames and no frame {centre}")
+                yield Lost(
+                    second, f"{display_path(self.path)} has {len(self.pictures)} frames and no frame {centre}"
+                )
                 continue
             wanted = clip_indices(
                 centre,
@@ -196,7 +200,7 @@ class FrameFolder:
     def _clip(self, pictures: list[Frames]) -> Frames:
         sizes = {picture.shape for picture in pictures}
         if len(sizes) > 1:
-            raise InputError(f"{show(self.path)}: its frames are of several sizes")
+            raise InputError(f"{display_path(self.path)}: its frames are of several sizes")
         return np.stack(pictures)
 
 
@@ -212,12 +216,14 @@ def video_files(folder: str | os.PathLike[str], *, begins_at_s: int | None = Non
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise NotAFile(f"{show(folder)}: there is no such folder of videos")
+        raise NotAFile(f"{display_path(folder)}: there is no such folder of videos")
     found: dict[str, AvaSource] = {}
     for path in find_videos([folder]):
         name = path.stem.removesuffix(_CUT_NAME)
         if name in found:
-            raise InputError(f"{show(path)} and {show(found[name].path)} are videos of one name; keep one")
+            raise InputError(
+                f"{display_path(path)} and {display_path(found[name].path)} are videos of one name; keep one"
+            )
         found[name] = VideoFile(path, begins_at_s=begins_at_s)
     return found
 
@@ -231,7 +237,9 @@ def frame_folders(folder: str | os.PathLike[str], *, begins_at_s: int | None = N
     folder = Path(folder)
     inner = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     if not inner:
-        raise NotAFile(f"{show(folder)}: there is no such folder with a folder of frames for each video")
+        raise NotAFile(
+            f"{display_path(folder)}: there is no such folder with a folder of frames for each video"
+        )
     return {
         path.name: FrameFolder(
             path,
@@ -292,7 +300,8 @@ def _check_numbers(path: Path, pictures: Sequence[Path]) -> None:
     for before, after in pairwise(numbers):
         if after != before + 1:
             raise InputError(
-                f"{show(path)}: frame {after} follows frame {before}; each second needs all of its 30 frames"
+                f"{display_path(path)}: frame {after} follows frame {before}; each "
+                "second needs all of its 30 frames"
             )
 
 
@@ -303,9 +312,9 @@ def _picture(path: Path) -> Frames:
         NotAFile, InputError: There is no such picture, or it does not decode.
     """
     if not path.is_file():
-        raise NotAFile(f"{show(path)}: there is no such frame")
+        raise NotAFile(f"{display_path(path)}: there is no such frame")
     try:
         with Image.open(path) as picture:
             return np.asarray(picture.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{show(path)} is no picture that can be read") from error
+        raise InputError(f"{display_path(path)} is no picture that can be read") from error

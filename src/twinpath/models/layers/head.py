@@ -21,7 +21,7 @@ Pooling = Literal["window", "whole"]
 
 
 @dataclass(frozen=True)
-class Readout:
+class HeadConfig:
     """How a head turns what it sees into scores at test time. A weight file's record says which.
 
     Attributes:
@@ -46,12 +46,12 @@ class Head(nn.Module):
         channels: D, of an embedding.
         num_classes: Logits per position.
         dropout: Rate before the projection, in training.
-        readout: See `Readout`.
+        readout: See `HeadConfig`.
     """
 
-    def __init__(self, channels: int, num_classes: int, *, dropout: float, readout: Readout) -> None:
+    def __init__(self, channels: int, num_classes: int, *, dropout: float, head_config: HeadConfig) -> None:
         super().__init__()
-        self.readout = readout
+        self.head_config = head_config
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Linear(channels, num_classes)
 
@@ -70,13 +70,13 @@ class Head(nn.Module):
     def scores(self, features: Sequence[Tensor]) -> Tensor:
         """As `forward`, with the upstream's activation and order of averaging: (B, num_classes)."""
         logits = self._logits_at_positions(features)
-        if self.readout.averaging == "logits":
+        if self.head_config.averaging == "logits":
             return self.activate(logits.mean(dim=1))
         return self.activate(logits).mean(dim=1)
 
     def activate(self, logits: Tensor) -> Tensor:
         """Logits to scores in 0..1."""
-        return logits.softmax(dim=-1) if self.readout.activation == "softmax" else logits.sigmoid()
+        return logits.softmax(dim=-1) if self.head_config.activation == "softmax" else logits.sigmoid()
 
     def _logits_at_positions(self, features: Sequence[Tensor]) -> Tensor:
         return self.projection(self.dropout(self.pooled(features)))  # type: ignore[no-any-return]
@@ -101,9 +101,9 @@ class PooledHead(Head):
         *,
         windows: Sequence[tuple[int, int, int]],
         dropout: float,
-        readout: Readout,
+        head_config: HeadConfig,
     ) -> None:
-        super().__init__(sum(channels), num_classes, dropout=dropout, readout=readout)
+        super().__init__(sum(channels), num_classes, dropout=dropout, head_config=head_config)
         self.windows = tuple(windows)
 
     def pooled(self, features: Sequence[Tensor]) -> Tensor:
@@ -112,7 +112,7 @@ class PooledHead(Head):
         return torch.cat(maps, dim=1).flatten(2).transpose(1, 2)
 
     def _pool(self, x_BCTHW: Tensor, window: tuple[int, int, int]) -> Tensor:
-        return sliding_mean(x_BCTHW, window, whole=self.readout.pooling == "whole")
+        return sliding_mean(x_BCTHW, window, whole=self.head_config.pooling == "whole")
 
 
 def sliding_mean(x_BCTHW: Tensor, window: tuple[int, int, int], *, whole: bool = False) -> Tensor:

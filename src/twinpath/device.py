@@ -1,0 +1,57 @@
+"""Which device computes, and how many of its cores. Imports no torch by itself."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from functools import cache
+from typing import TYPE_CHECKING
+
+from twinpath.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@cache
+def has_cuda_gpu() -> bool:
+    """Whether the NVIDIA driver sees a GPU, asked without torch."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(name)
+        count = ctypes.c_int(0)
+        found = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+    except (OSError, AttributeError):
+        return False
+    return found and count.value > 0
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The torch device of a name; "auto" is the GPU if there is one, else the CPU.
+
+    Raises:
+        UsageError: torch knows no such device, or this machine has none.
+    """
+    import torch
+
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(wanted)
+        torch.empty(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"device {wanted!r} cannot be used here ({reason}); try the device 'cpu'") from error
+    return device
+
+
+def leave_cores_to(workers: int) -> None:
+    """Let torch use only the cores that so many busy processes leave; at least one.
+
+    With more threads than free cores, those that have one wait at every step for those that have none:
+    a tiny network then takes ten times as long.
+    """
+    import torch
+
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) - workers)))

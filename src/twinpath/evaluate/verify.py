@@ -1,0 +1,158 @@
+"""Do these weights answer as their upstream does? A check of a whole installation with one video."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from twinpath.engine.config import EngineConfig
+from twinpath.errors import UsageError, WeightsError
+from twinpath.recognize.classifier import Classifier
+from twinpath.results.classification import Prediction
+from twinpath.zoo.create import input_spec, load_network, resolve, weights_path
+from twinpath.zoo.expected import VIDEO_NAME, VIDEO_URL, Expected, expected
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from twinpath.weights.fetch import Progress
+    from twinpath.zoo.records import Record
+
+_SUM_TOLERANCE = 1e-3  # scores of 400 classes are rounded to six digits
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was found.
+
+    Attributes:
+        model: The record.
+        weights: Its file, which loaded strictly.
+        video: What was classified; None: noise, since nothing is known to compare with.
+        expected: What the upstream's notebook printed; None: unknown.
+        predictions: Our five best; empty for a network that looks into boxes.
+    """
+
+    model: str
+    weights: str
+    video: str | None
+    expected: Expected | None
+    predictions: tuple[Prediction, ...]
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether the labels that count are the upstream's, in its order; None: nothing to compare with."""
+        if self.expected is None:
+            return None
+        ours = [prediction.label for prediction in self.predictions]
+        return ours[: self.expected.compared] == list(self.expected.labels[: self.expected.compared])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values, for JSON."""
+        return {
+            "model": self.model,
+            "weights": self.weights,
+            "video": self.video,
+            "agrees": self.agrees,
+            "expected": list(self.expected.labels) if self.expected else None,
+            "compared": self.expected.compared if self.expected else None,
+            "predictions": [vars(prediction) for prediction in self.predictions],
+        }
+
+
+def verify(
+    name: str,
+    *,
+    video: str | os.PathLike[str] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Verification:
+    """Load a record's weights strictly, run them and compare the answer with the upstream's.
+
+    Args:
+        name: A record, or a network, which means its best record.
+        video: PyTorchVideo's archery.mp4, if it is at hand; else it is downloaded into the cache where
+            there is an answer to compare with.
+        weights: A weight file in place of the record's.
+        device: "auto", "cpu", "cuda", "cuda:1", …
+        progress: Told the bytes done and the bytes expected while downloading.
+    Raises:
+        UsageError: No weights are published for it; or `video` is given for a network that sees boxes.
+        UnknownModel: No such name.
+        WeightsError: The file cannot be fetched, trusted, does not fit, or gives scores that are none.
+        InputError: The video cannot be used.
+    """
+    architecture, record = resolve(name)
+    if record is None:
+        raise UsageError(f"no weights are published for {name}; there is nothing to compare with")
+    path = Path(weights) if weights is not None else weights_path(record, progress=progress)
+    if architecture.is_detector:
+        if video is not None:
+            raise UsageError(f"{name} sees persons in boxes and names no clip; verify it without --video")
+        _check(_scores_of_a_box(record, path, device), record)
+        return Verification(record.name, str(path), None, None, ())
+    known = expected(record.name)
+    if video is None and known is not None:
+        video = archery(progress)
+    # As the upstreams compute, without an engine that rounds: torch in fp32.
+    classify = Classifier(record.name, path, config=EngineConfig("torch", device, "fp32"))
+    answer = classify(video if video is not None else _noise(record), top_k=record.num_classes)
+    _check(np.asarray([prediction.score for prediction in answer.predictions]), record)
+    return Verification(record.name, str(path), answer.video, known, answer.predictions[:5])
+
+
+def archery(progress: Progress | None = None) -> Path:
+    """PyTorchVideo's video of two archers, downloaded into the cache on first use.
+
+    Raises:
+        DownloadFailed: Says where to fetch it and where to put it.
+    """
+    from twinpath.paths import cache_dir
+    from twinpath.video.source import open_video
+    from twinpath.weights.fetch import fetch_file
+
+    def check(path: Path, *, where: str | None = None) -> None:
+        open_video(path).close()
+
+    final = cache_dir() / "videos" / VIDEO_NAME
+    return fetch_file(VIDEO_NAME, VIDEO_URL, final, check=check, progress=progress)
+
+
+def _noise(record: Record) -> NDArray[np.uint8]:
+    """A clip of a size that needs no resizing."""
+    spec = record.input_spec
+    shape = (spec.num_frames, *(spec.resize_px or (spec.short_side_px, spec.short_side_px)), 3)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def _scores_of_a_box(record: Record, path: Path, device: str) -> NDArray[np.float32]:
+    """What a network that sees boxes gives for a box as large as a clip of noise."""
+    import torch
+
+    from twinpath.engine.torch_engine import TorchEngine
+
+    network = load_network(record.name, path)
+    engine = TorchEngine(network, input_spec(record.name), config=EngineConfig("torch", device, "fp32"))
+    side = float(record.test_crop)
+    box = torch.tensor([[0.0, 0.0, 0.0, side, side]], device=engine.device)
+    with torch.inference_mode():
+        clip = engine.preprocess(torch.from_numpy(_noise(record)[None]).to(engine.device))
+        scores: NDArray[np.float32] = engine.network.scores(clip, box)[0].cpu().numpy()  # type: ignore[operator]
+    return scores
+
+
+def _check(scores: NDArray[np.floating], record: Record) -> None:
+    """Raises: WeightsError: these are no scores."""
+    if not np.isfinite(scores).all() or scores.min() < 0 or scores.max() > 1:
+        raise WeightsError(f"{record.name} gives scores that are not within 0 and 1; its file is no good")
+    total = float(scores.sum())
+    if record.activation == "softmax" and not math.isclose(total, 1.0, abs_tol=_SUM_TOLERANCE):
+        raise WeightsError(
+            f"{record.name} gives scores that sum to {total:.4f}, not to 1; its file is no good"
+        )

@@ -1,0 +1,1 @@
+"""Results and annotations, to files and back. No torch."""

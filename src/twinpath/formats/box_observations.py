@@ -1,0 +1,169 @@
+"""Boxes of people as files tell them: one form for every format, and what all formats must obey."""
+
+from __future__ import annotations
+
+import difflib
+import posixpath
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from twinpath.errors import InputError
+from twinpath.formats.json_nodes import Node
+from twinpath.paths import display_path
+
+Box = tuple[float, float, float, float]
+
+TIME_DIGITS = 6  # of a second: times that agree so far are one
+ASPECT_TOLERANCE = 0.02  # the same picture, scaled to whole pixels, or to even ones as codecs want
+_MOST_NAMES = 5  # of videos in one error
+_STRANGER = (0, 0)  # the nearness of another video's name
+
+
+@dataclass(frozen=True)
+class BoxObservation:
+    """One person at one time.
+
+    Attributes:
+        time_s: Since the video's first picture.
+        box: x1, y1, x2, y2 as shares of the picture, 0 to 1.
+        score: 0 to 1; 1 where the file gives none.
+        track: Who it is, where the file knows.
+    """
+
+    time_s: float
+    box: Box
+    score: float = 1.0
+    track: int | str | None = None
+
+
+@dataclass(frozen=True)
+class BoxFile:
+    """The boxes of one video.
+
+    Attributes:
+        times_s: All times that were looked at, also those without people, increasing.
+        sightings: In the file's order.
+        video: What the file calls the video; empty where it does not say.
+        other_shape_px: Width and height of the pictures on which the boxes were measured, where the file
+            tells and they have another aspect ratio than the video; else None.
+    """
+
+    times_s: tuple[float, ...]
+    observations: tuple[BoxObservation, ...]
+    video: str = ""
+    other_shape_px: tuple[int, int] | None = None
+
+
+def gathered(
+    observations: Sequence[BoxObservation],
+    times_s: Iterable[float] = (),
+    *,
+    video: str = "",
+    other_shape_px: tuple[int, int] | None = None,
+) -> BoxFile:
+    """Sightings, and the times at which somebody looked; the rest as in `BoxFile`."""
+    every = {round(t, TIME_DIGITS) for t in times_s} | {s.time_s for s in observations}
+    return BoxFile(tuple(sorted(every)), tuple(observations), video, other_shape_px)
+
+
+def chosen_video(names: Iterable[str], video: Path, where: str) -> str:
+    """Which of the names in a file is this video's.
+
+    The only one is. Else it is the one that is the video's path; else the one that shares with it the most of
+    a path's last parts, of which the very last may have another suffix, or none.
+
+    Raises:
+        InputError: None of several fits, or several fit equally.
+    """
+    distinct = list(dict.fromkeys(names))
+    if not distinct:
+        raise InputError(f"{where} holds no boxes")
+    if len(distinct) == 1:
+        return distinct[0]
+    nearness = {name: _nearness(name, video) for name in distinct}
+    best = max(nearness.values())
+    if best == _STRANGER:
+        near = difflib.get_close_matches(video.stem, distinct, n=1, cutoff=0.0)[0]
+        raise InputError(
+            f"{where} has boxes of {len(distinct)} videos, but of none called {video.stem!r}; "
+            f"nearest is {near!r}"
+        )
+    alike = [name for name in distinct if nearness[name] == best]
+    if len(alike) > 1:
+        listed = ", ".join(map(repr, alike[:_MOST_NAMES])) + (", …" if len(alike) > _MOST_NAMES else "")
+        raise InputError(
+            f"{where} has boxes of {listed}, and nothing tells which are those of {display_path(video)}"
+        )
+    return alike[0]
+
+
+def is_called(video: Path, name: str) -> bool:
+    """Whether a name in a file may mean this video: by the name without suffix, in either case."""
+    parts = _parts(name)
+    return bool(parts) and _likeness(parts[-1].casefold(), video.name.casefold()) > 0
+
+
+def _nearness(name: str, video: Path) -> tuple[int, int]:
+    """To be compared: how many last parts a name shares with a video's path, and how alike the last is."""
+    parts, given, whole = _parts(name), _parts(str(video)), _parts(str(video.absolute()))
+    if parts in (given, whole):
+        return len(whole) + 1, 0  # before all that are only like it
+    likeness = _likeness(parts[-1], video.name) if parts else 0
+    if not likeness:
+        return _STRANGER
+    shared = 1
+    while shared < min(len(parts), len(whole)) and parts[-shared - 1] == whole[-shared - 1]:
+        shared += 1
+    return shared, likeness
+
+
+def _likeness(name: str, file_name: str) -> int:
+    """3: the same; 2: the file's without its suffix; 1: with another suffix; 0: another name."""
+    stem = PurePosixPath(file_name).stem
+    fits = (PurePosixPath(name).stem == stem, name == stem, name == file_name)
+    return max((likeness for likeness, fit in enumerate(fits, 1) if fit), default=0)
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    """Of a path on any system, without detours."""
+    return PurePosixPath(posixpath.normpath(path.replace("\\", "/"))).parts
+
+
+def problem_of(box: Sequence[float]) -> str:
+    """What is wrong with the order of a box's sides, or nothing."""
+    x1, y1, x2, y2 = box
+    if x2 <= x1:
+        return f"x2 = {x2:g} is not right of x1 = {x1:g}"
+    return f"y2 = {y2:g} is not below y1 = {y1:g}" if y2 <= y1 else ""
+
+
+def shown(box: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{side:g}" for side in box) + ")"
+
+
+def size_of(node: Node, size_px: tuple[float, float]) -> tuple[float, float]:
+    """Width and height that an entry gives for its pictures, else the video's."""
+    sizes = []
+    for names, own in zip((("width_px", "width"), ("height_px", "height")), size_px, strict=True):
+        given = next((side for side in (node.find(name) for name in names) if side), None)
+        sizes.append(given.number(at_least=1) if given else own)
+    return sizes[0], sizes[1]
+
+
+def other_shape(size_px: tuple[float, float], shown_px: tuple[float, float]) -> tuple[int, int] | None:
+    """A size in a file, width and height, if its aspect ratio is not that of the picture as displayed."""
+    width_share, height_share = (side / of for side, of in zip(size_px, shown_px, strict=True))
+    apart = max(width_share, height_share) / min(width_share, height_share) - 1
+    return None if apart <= ASPECT_TOLERANCE else (round(size_px[0]), round(size_px[1]))
+
+
+def shares_of(node: Node, box_px: Sequence[float], size_px: tuple[float, float]) -> Box:
+    """A box in pixels as shares of the picture, cut off at its edges."""
+    problem = problem_of(box_px)
+    if problem:
+        raise node.error(problem)
+    x1, y1, x2, y2 = (min(max(side / of, 0.0), 1.0) for side, of in zip(box_px, size_px * 2, strict=True))
+    if x2 <= x1 or y2 <= y1:
+        raise node.error(f"{shown(box_px)} lies outside the picture of {size_px[0]:g}x{size_px[1]:g} pixels")
+    return x1, y1, x2, y2

@@ -1,0 +1,172 @@
+"""Boxes in COCO's JSON: a dataset with images and annotations, or a list of results.
+
+When a picture was is told by its `time_s`, else by `frame_index` or `frame_id`, which count from 0, else by
+the last digits of its `file_name`, which count from 1 as FFmpeg writes them, unless there is a frame 0.
+People are the category called "person"; where no categories are listed and there are several, number 1.
+Source: https://cocodataset.org/#format-data and #format-results
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from twinpath.errors import InputError
+from twinpath.formats.box_observations import (
+    TIME_DIGITS,
+    BoxFile,
+    BoxObservation,
+    chosen_video,
+    gathered,
+    other_shape,
+    shares_of,
+    size_of,
+)
+from twinpath.formats.frame_clock import FrameClock, folder_of, frame_number
+from twinpath.formats.json_nodes import Node
+
+_PERSON = "person"
+_COCO_PERSON = 1  # COCO's own number, for lists that do not say what their categories are
+
+
+def read_coco(root: Node, where: str, *, video: Path, size_px: tuple[float, float]) -> BoxFile:
+    annotations = root["annotations"].each()
+    people = _people_among(annotations, root.find("categories"), where)
+    name, images = _images_of_video(root, where, video)
+    clock = FrameClock(video)
+    times_s = dict(zip(images, _times_of(list(images.values()), clock), strict=True))
+    known = {image["id"].name_or_number() for image in root["images"].each()}
+    found = []
+    shape = None
+    for entry, is_person in zip(annotations, people, strict=True):
+        image_id = entry["image_id"].name_or_number()
+        if image_id not in known:
+            raise entry["image_id"].error(f"there is no image {image_id!r}")
+        crowd = entry.find("iscrowd")
+        if image_id in images and is_person and not (crowd and crowd.value):
+            measured_px = size_of(images[image_id], size_px)
+            shape = shape or other_shape(measured_px, size_px)
+            found.append((entry, _coco_sighting(entry, times_s[image_id], measured_px)))
+    return gathered(_once_each(found), times_s.values(), video=name, other_shape_px=shape)
+
+
+def read_results(
+    entries: Sequence[Node], where: str, *, video: Path, size_px: tuple[float, float]
+) -> BoxFile:
+    """A list of detections as COCO's evaluation takes them, without a list of images."""
+    people = _people_among(entries, None, where)
+    by_folder: dict[str, list[Node]] = {}
+    for entry, is_person in zip(entries, people, strict=True):
+        if is_person:
+            by_folder.setdefault(folder_of(entry), []).append(entry)
+    folder = chosen_video(by_folder, video, where) if by_folder else ""
+    entries = by_folder.get(folder, [])
+    times_s = _times_of(entries, FrameClock(video))
+    found = [(entry, _coco_sighting(entry, t, size_px)) for entry, t in zip(entries, times_s, strict=True)]
+    return gathered(_once_each(found), video=folder)
+
+
+def _once_each(found: Sequence[tuple[Node, BoxObservation]]) -> list[BoxObservation]:
+    """Raises: InputError: a track, or a box that belongs to none, is there twice at one time."""
+    seen: set[tuple[object, ...]] = set()
+    for entry, s in found:
+        key = (s.time_s, s.box) if s.track is None else (s.time_s, s.track)
+        if key in seen:
+            what = "the same box is there" if s.track is None else f"track {s.track} is"
+            raise entry.error(f"{what} twice at {s.time_s:g} s")
+        seen.add(key)
+    return [s for _, s in found]
+
+
+def _people_among(entries: Sequence[Node], categories: Node | None, where: str) -> list[bool]:
+    """Of each entry, whether it is a person: one without a category is, where that can be told."""
+    if categories is None or not categories.each():
+        return _people_by_number(entries, where)
+    name_of = {c["id"].name_or_number(): c["name"].text().casefold() for c in categories.each()}
+    if _PERSON not in name_of.values():
+        only = ", ".join(list(name_of.values())[:5])
+        raise categories.error(f"none of them is called {_PERSON!r}, only {only}")
+    people = []
+    for entry in entries:
+        category = entry.find("category_id")
+        if category and category.name_or_number() not in name_of:
+            raise category.error(f"there is no category {category.value!r}")
+        people.append(category is None or name_of[category.value] == _PERSON)
+    return people
+
+
+def _people_by_number(entries: Sequence[Node], where: str) -> list[bool]:
+    """Where no categories are listed: all are people, or of several categories those with COCO's number."""
+    numbers = {c.name_or_number() for c in (entry.find("category_id") for entry in entries) if c}
+    if len(numbers) <= 1:
+        return [True] * len(entries)
+    if _COCO_PERSON not in numbers:
+        raise InputError(f"{where}: several category_id, and none is {_COCO_PERSON}, COCO's for a person")
+    return [entry["category_id"].value == _COCO_PERSON for entry in entries]
+
+
+def _images_of_video(root: Node, where: str, video: Path) -> tuple[str, dict[int | str, Node]]:
+    """A video's name, and its images by their id: told by `video_id`, or by the folder in `file_name`."""
+    images = root["images"].each()
+    names = _names_of_videos(root.find("videos"))
+    groups: dict[str, dict[int | str, Node]] = {}
+    known: set[int | str] = set()
+    for image in images:
+        number = image["id"].name_or_number()
+        if number in known:
+            raise image["id"].error(f"image {number!r} is there twice")
+        known.add(number)
+        groups.setdefault(_video_of(image, names), {})[number] = image
+    if not groups:
+        return "", {}
+    name = chosen_video(groups, video, where)
+    return name, groups[name]
+
+
+def _names_of_videos(videos: Node | None) -> dict[int | str, str]:
+    """Names of the videos in a list, by their id; empty where there is no list."""
+    names: dict[int | str, str] = {}
+    for listed in videos.each() if videos else ():
+        number, name = listed["id"].name_or_number(), listed["name"].text()
+        if number in names:
+            raise listed["id"].error(f"video {number!r} is there twice")
+        if name in names.values():
+            raise listed["name"].error(f"video {name!r} is there twice")
+        names[number] = name
+    return names
+
+
+def _video_of(image: Node, names: dict[int | str, str]) -> str:
+    if not names:
+        return folder_of(image)
+    number = image["video_id"].name_or_number()
+    if number not in names:
+        raise image["video_id"].error(f"there is no video {number!r}")
+    return names[number]
+
+
+def _times_of(images: Sequence[Node], clock: FrameClock) -> list[float]:
+    """Seconds of images, or of entries that stand for one: from `time_s`, else from the frame's number."""
+    numbers = [None if image.find("time_s") else frame_number(image) for image in images]
+    # Frames in names count from 1 as FFmpeg writes them, unless there is a frame 0.
+    first = 0 if any(n is not None and n.number == 0 for n in numbers) else 1
+    times_s = []
+    for image, found in zip(images, numbers, strict=True):
+        if found is None:
+            times_s.append(image["time_s"].number(at_least=0))
+        else:
+            index = found.number if found.from_zero else found.number - first
+            times_s.append(clock.time_s(index, found.node))
+    return [round(time_s, TIME_DIGITS) for time_s in times_s]
+
+
+def _coco_sighting(entry: Node, time_s: float, size_px: tuple[float, float]) -> BoxObservation:
+    x, y, width, height = entry["bbox"].numbers(4)
+    score = entry.find("score")
+    track = entry.find("track_id") or entry.find("instance_id")
+    return BoxObservation(
+        time_s,
+        shares_of(entry["bbox"], (x, y, x + width, y + height), size_px),
+        score.number(at_least=0, at_most=1) if score else 1.0,
+        track.name_or_number() if track else None,
+    )

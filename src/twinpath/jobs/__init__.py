@@ -1,0 +1,1 @@
+"""One use case over many inputs: outputs, resume, failures, progress."""

@@ -1,0 +1,146 @@
+"""Items on their way to a network: made ahead of who takes them, so that he never waits, and in batches.
+
+with Ahead(clips, size_bytes=lambda clip: clip.frames.nbytes, most_bytes=1 << 29) as ahead:
+    for batch in batches(ahead, 8):
+        ...
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+# Of frames, for whoever has no better figure; a single clip may need more.
+PREFETCH_BYTES = 1 << 28  # that wait for a network
+BATCH_BYTES = 1 << 30  # that are looked at together
+
+Item = TypeVar("Item")
+
+
+class Prefetcher(Generic[Item]):
+    """Runs an iterable in a thread of its own, ahead by so many items as fit in a number of bytes.
+
+        with Ahead(clips, size_bytes=lambda clip: clip.frames.nbytes, most_bytes=1 << 29) as ahead:
+            for clip in ahead:
+                ...
+
+    Leaving the block ends the thread; it is over when the block is left, so that what it reads from may be
+    closed. Iterate once. An error in the thread is raised where its item would have come.
+
+    Args:
+        items: What to run; nothing else may use it, or what it reads from, meanwhile.
+        size_bytes: Of an item.
+        most_bytes: Of items that wait. One item may always wait, however large.
+        most_items: That wait.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[Item],
+        *,
+        size_bytes: Callable[[Item], int],
+        most_bytes: int,
+        most_items: int = 64,
+    ) -> None:
+        self._items = items
+        self._size_bytes = size_bytes
+        self._most_bytes, self._most_items = most_bytes, most_items
+        self._waiting: deque[tuple[Item, int]] = deque()
+        self._bytes = 0
+        self._is_over = False
+        self._stopped = False
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="twinpath-ahead", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._stopped = True
+            self._waiting.clear()
+            self._changed.notify_all()
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[Item]:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._is_over)
+                if not self._waiting:
+                    break
+                item, size_bytes = self._waiting.popleft()
+                self._bytes -= size_bytes
+                self._changed.notify_all()
+            yield item
+            del item  # or it would be held while the next one is waited for
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            for item in self._items:
+                if not self._put(item):
+                    break
+                del item
+        except BaseException as error:  # noqa: BLE001 - raised where the item is waited for
+            self._error = error
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    def _put(self, item: Item) -> bool:
+        """Wait for room and add it; False: nobody wants it any more."""
+        size_bytes = self._size_bytes(item)
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or self._has_room(size_bytes))
+            if self._stopped:
+                return False
+            self._waiting.append((item, size_bytes))
+            self._bytes += size_bytes
+            self._changed.notify_all()
+        return True
+
+    def _has_room(self, size_bytes: int) -> bool:
+        if not self._waiting:
+            return True
+        return self._bytes + size_bytes <= self._most_bytes and len(self._waiting) < self._most_items
+
+
+def batches(
+    items: Iterable[Item],
+    size: int,
+    *,
+    size_bytes: Callable[[Item], int] = lambda item: 0,
+    most_bytes: int = 0,
+) -> Iterator[list[Item]]:
+    """Cut what comes one by one into lists, each given on as soon as it is full.
+
+    Args:
+        items: Of any number; no more are taken than the list at hand needs.
+        size: Of each list, from 1. The last one holds what is left.
+        size_bytes: How much memory an item takes.
+        most_bytes: A list is full, too, where one more item as large as its last would make it larger.
+    Raises:
+        ValueError: `size` is less than 1. Raised when the first list is asked for.
+    """
+    if size < 1:
+        raise ValueError(f"a batch holds at least one item, not {size}")
+    batch: list[Item] = []
+    held_bytes = 0
+    for item in items:
+        batch.append(item)
+        held_bytes += size_bytes(item)
+        is_full = held_bytes + size_bytes(item) > most_bytes > 0
+        del item  # or it would be held while the next one is waited for
+        if len(batch) == size or is_full:
+            yield batch
+            batch, held_bytes = [], 0
+    if batch:
+        yield batch

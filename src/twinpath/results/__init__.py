@@ -1,0 +1,1 @@
+"""What recognition answers, as plain data. No torch, no files."""

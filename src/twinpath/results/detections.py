@@ -1,0 +1,95 @@
+"""Who does what, where and when: the answer of action detection, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from twinpath.results.classification import Prediction
+
+BoxPx = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class TrackPoint:
+    """One person at one keyframe.
+
+    Attributes:
+        time_s: Of the keyframe, since the video's first picture.
+        box_xyxy_px: In pixels of the picture as displayed, inside it.
+        detection_score: How sure the person detector is, 0 to 1.
+        actions: What the person does, best first; only what reaches the threshold, so perhaps nothing.
+    """
+
+    time_s: float
+    box_xyxy_px: BoxPx
+    detection_score: float
+    actions: tuple[Prediction, ...]
+
+
+@dataclass(frozen=True)
+class Track:
+    """One person through the video.
+
+    Attributes:
+        number: From 1, in the order in which they appear.
+        seen: In order of time, at most once for each keyframe.
+    """
+
+    number: int
+    seen: tuple[TrackPoint, ...]
+
+
+def actions_of(track: Track) -> list[tuple[str, float]]:
+    """What a person does over a track: each action with its mean score where it counted, longest first."""
+    scores: dict[str, list[float]] = {}
+    for seen in track.seen:
+        for action in seen.actions:
+            scores.setdefault(action.label, []).append(action.score)
+    means = [(label, sum(values) / len(values)) for label, values in scores.items()]
+    return sorted(means, key=lambda pair: (-len(scores[pair[0]]), -pair[1]))
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Who does what, where and when in a video.
+
+    Attributes:
+        video: The path as given.
+        model: Full name of network and weights.
+        dataset: That it was trained on, for example "ava2.2": whose numbers the actions' indices are. AVA's
+            files count actions from 1: there it is the index + 1.
+        engine, people, tracker: What scored actions, found people and followed them.
+        width_px, height_px: Of the picture as displayed.
+        duration_s: Of the video.
+        every_s: From one keyframe to the next.
+        keyframes_s: All that were looked at, also those without people.
+        tracks: In the order of their numbers.
+        warnings: What the user should know about this answer; often empty.
+        timing_s: Seconds for "people" and "actions", and for which these waited, "decode".
+    """
+
+    video: str
+    model: str
+    dataset: str
+    engine: str
+    people: str
+    tracker: str
+    width_px: int
+    height_px: int
+    duration_s: float
+    every_s: float
+    keyframes_s: tuple[float, ...]
+    tracks: tuple[Track, ...]
+    warnings: tuple[str, ...]
+    timing_s: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values, for JSON; each box also as shares of the picture, 0 to 1."""
+        values = asdict(self)
+        size = (self.width_px, self.height_px) * 2
+        for track in values["tracks"]:
+            for seen in track["seen"]:
+                box = seen["box_xyxy_px"]
+                seen["box_xyxy"] = [round(side / of, 5) for side, of in zip(box, size, strict=True)]
+        return values

@@ -1,0 +1,105 @@
+"""When what happens in a video, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from twinpath.results.classification import SYNTHETIC_WARNING, Prediction
+from twinpath.results.provenance import versions
+from twinpath.results.segments import Segment, SegmentRules
+from twinpath.results.window_scores import WindowScores
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """When what happens in a video.
+
+    Attributes:
+        windows: What the model said of each window.
+        segments: In order of their starts.
+        rules: How these were made of those.
+        top_k: How many labels of a window are told.
+    """
+
+    windows: WindowScores
+    segments: tuple[Segment, ...]
+    rules: SegmentRules
+    top_k: int
+
+    @property
+    def shown(self) -> tuple[int, ...]:
+        """The numbers of the labels that were looked for."""
+        labels = self.windows.labels
+        if self.rules.labels is None:
+            return tuple(range(len(labels)))
+        return tuple(labels.index(label) for label in self.rules.labels)
+
+    def top_of(self, window: int) -> tuple[Prediction, ...]:
+        """The likeliest of the labels that were looked for, best first."""
+        shown = np.asarray(self.shown)
+        scores = self.windows.scores[window, shown]
+        return tuple(
+            Prediction(self.windows.labels[shown[i]], int(shown[i]), round(float(scores[i]), 4))
+            for i in np.argsort(-scores, kind="stable")[: self.top_k]
+        )
+
+    def best(self) -> tuple[float, Prediction] | None:
+        """The middle of the window with the highest score of all, and that score; None without a window."""
+        if not len(self.windows):
+            return None
+        highest = self.windows.scores[:, self.shown].max(axis=1)
+        window = int(highest.argmax())
+        middle_s = (self.windows.starts_s[window] + self.windows.ends_s[window]) / 2
+        return round(float(middle_s), 3), self.top_of(window)[0]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should know about this answer."""
+        of_model = (SYNTHETIC_WARNING,) if self.windows.dataset == "synthetic" else ()
+        return self.windows.warnings + of_model
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides what comes out, beside the video and the model."""
+        return {
+            "every_s": self.windows.origin.every_s,
+            "min_score": self.rules.min_score,
+            "leave_score": self.rules.leave_score,
+            "merge_s": self.rules.merge_s,
+            "smooth_s": self.rules.smooth_s,
+            "labels": list(self.rules.labels) if self.rules.labels is not None else None,
+            "top_k": self.top_k,
+        }
+
+    def window_dicts(self) -> Iterator[dict[str, Any]]:
+        """Each window with its likeliest labels, as plain values."""
+        for i, (start_s, end_s) in enumerate(zip(self.windows.starts_s, self.windows.ends_s, strict=True)):
+            yield {
+                "start_s": round(float(start_s), 3),
+                "end_s": round(float(end_s), 3),
+                "top": [{"label": p.label, "score": p.score} for p in self.top_of(i)],
+            }
+
+    def to_dict(self, *, with_windows: bool = True) -> dict[str, Any]:
+        """All of it as plain values, for JSON."""
+        windows = self.windows
+        values: dict[str, Any] = {
+            "video": windows.video,
+            "duration_s": round(windows.origin.duration_s, 3),
+            "complete": windows.complete,
+            "done_s": round(windows.done_s, 3),
+            "model": windows.origin.model,
+            "weights_sha256": windows.origin.weights_sha256,
+            "engine": windows.engine,
+            "settings": self.settings(),
+            "window_s": round(windows.span_s, 3),
+            "warnings": list(self.warnings),
+            "versions": versions(),
+            "segments": [segment.to_dict() for segment in self.segments],
+        }
+        if with_windows:
+            values["windows"] = list(self.window_dicts())
+        return values

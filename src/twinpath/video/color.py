@@ -1,0 +1,55 @@
+"""Decoded frames to RGB as displayed: turned upright, in the colours that FFmpeg converts to."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+
+Rgb = npt.NDArray[np.uint8]
+
+
+class RgbConverter:
+    """Decoded frames to RGB as displayed: turned upright, all of the first frame's size.
+
+    Sample aspect ratio is ignored, as in the references. Colours: FFmpeg's swscale, BT.601 unless tagged.
+
+    Attributes:
+        resized: How many frames came in another size than the first.
+        recoloured: How many frames are tagged with a matrix or range that swscale has no conversion for, such
+            as YCgCo and ICtCp, and were converted as if they had no tags.
+    """
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+        self._size: tuple[int, int] | None = None
+        self._quarter_turns = 0
+        self.resized = 0
+        self.recoloured = 0
+
+    def shape(self, frame: VideoFrame) -> tuple[int, int, int]:
+        """(H, W, 3) of the arrays that this converter returns; settled by the first frame it sees."""
+        if self._size is None:
+            self._size = (frame.width, frame.height)
+            self._quarter_turns = round(frame.rotation / 90) % 4
+        width, height = self._size
+        return (width, height, 3) if self._quarter_turns % 2 else (height, width, 3)
+
+    def __call__(self, frame: VideoFrame) -> Rgb:
+        """(H, W, 3) uint8."""
+        self.shape(frame)
+        assert self._size is not None
+        width, height = self._size
+        self.resized += (frame.width, frame.height) != self._size
+        try:
+            rgb = self._reformatter.reformat(frame, width=width, height=height, format="rgb24")
+        except MemoryError:
+            raise
+        except av.FFmpegError:
+            self.recoloured += 1
+            frame.colorspace, frame.color_range = Colorspace.DEFAULT, ColorRange.UNSPECIFIED
+            rgb = self._reformatter.reformat(frame, width=width, height=height, format="rgb24")
+        picture: Rgb = np.asarray(rgb.to_ndarray(), dtype=np.uint8)
+        return np.rot90(picture, self._quarter_turns) if self._quarter_turns else picture

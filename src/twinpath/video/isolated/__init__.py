@@ -1,0 +1,1 @@
+"""Untrusted files, read in a process with limits."""

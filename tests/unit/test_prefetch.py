@@ -1,0 +1,109 @@
+"""Items made in the background: bounded, in order, over when the block is left; and items in batches."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from twinpath.prefetch import Prefetcher, batches
+
+
+class Source:
+    """Numbers up to a count; remembers how many were made."""
+
+    def __init__(self, count: int, fail_at: int | None = None) -> None:
+        self.made = 0
+        self._count, self._fail_at = count, fail_at
+
+    def __iter__(self) -> Iterator[int]:
+        for number in range(self._count):
+            if number == self._fail_at:
+                raise ValueError("no more")
+            self.made += 1
+            yield number
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def is_over() -> bool:
+    return not any(thread.name == "twinpath-ahead" for thread in threading.enumerate())
+
+
+def test_all_items_in_order() -> None:
+    with Prefetcher(Source(1000), size_bytes=lambda n: 1, most_bytes=10) as ahead:
+        assert list(ahead) == list(range(1000))
+    assert is_over()
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "most_items", "waiting"), [(1, 99, 10), (4, 99, 2), (100, 99, 1), (1, 3, 3)]
+)
+def test_so_many_wait_as_there_is_room(size_bytes: int, most_items: int, waiting: int) -> None:
+    source = Source(50)
+    with Prefetcher(source, size_bytes=lambda n: size_bytes, most_bytes=10, most_items=most_items) as ahead:
+        wait_until(lambda: source.made == waiting + 1)  # one more is made and finds no room
+        time.sleep(0.02)
+        assert source.made == waiting + 1
+        assert list(ahead) == list(range(50))
+
+
+def test_an_error_comes_where_its_item_would_have() -> None:
+    with Prefetcher(Source(9, fail_at=3), size_bytes=lambda n: 1, most_bytes=99) as ahead:
+        items = iter(ahead)
+        assert [next(items) for _ in range(3)] == [0, 1, 2]
+        with pytest.raises(ValueError, match="no more"):
+            next(items)
+    assert is_over()
+
+
+def test_leaving_early_ends_the_thread() -> None:
+    source = Source(10_000)
+    with Prefetcher(source, size_bytes=lambda n: 1, most_bytes=5) as ahead:
+        assert next(iter(ahead)) == 0
+    assert is_over()
+    assert source.made < 20
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [(1, [[0], [1], [2], [3]]), (2, [[0, 1], [2, 3]]), (3, [[0, 1, 2], [3]]), (9, [[0, 1, 2, 3]])],
+)
+def test_batches_are_full_but_for_the_last(size: int, expected: list[list[int]]) -> None:
+    assert list(batches(Source(4), size)) == expected
+
+
+def test_a_batch_is_full_of_bytes_too() -> None:
+    found = batches([30, 30, 30, 80, 10, 200, 10], 3, size_bytes=lambda item: item, most_bytes=100)
+    assert list(found) == [[30, 30, 30], [80], [10, 200], [10]]
+
+
+def test_nothing_makes_no_batch() -> None:
+    assert list(batches(Source(0), 3)) == []
+
+
+def test_a_batch_takes_no_more_than_it_needs() -> None:
+    source = Source(10_000)
+    found = batches(source, 3)
+    assert source.made == 0
+    assert next(found) == [0, 1, 2]
+    assert source.made == 3
+
+
+def test_an_error_comes_after_the_full_batches_before_it() -> None:
+    found = batches(Source(9, fail_at=5), 2)
+    assert [next(found), next(found)] == [[0, 1], [2, 3]]
+    with pytest.raises(ValueError, match="no more"):
+        next(found)
+
+
+def test_a_batch_of_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one item, not 0"):
+        next(batches([1, 2], 0))
