@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from twinpath.recognize.classifier import Classifier
     from twinpath.recognize.detector import Detector, detections_of
     from twinpath.recognize.features import FeatureExtractor
-    from twinpath.recognize.infer import VideoScores, infer, infer_videos
+    from twinpath.recognize.inference import VideoScores, infer, infer_videos
     from twinpath.recognize.live import LiveRecognition
     from twinpath.recognize.model import LoadedModel, load_model
     from twinpath.recognize.plan import Views, plan_keyframes, plan_views, plan_windows
@@ -34,12 +34,12 @@ _MODULE_OF = {
     "LiveRecognition": "live",
     "LoadedModel": "model",
     "VideoReader": "read",
-    "VideoScores": "infer",
+    "VideoScores": "inference",
     "Views": "plan",
     "aggregate_views": "aggregate",
     "detections_of": "detector",
-    "infer": "infer",
-    "infer_videos": "infer",
+    "infer": "inference",
+    "infer_videos": "inference",
     "load_model": "model",
     "plan_keyframes": "plan",
     "plan_views": "plan",

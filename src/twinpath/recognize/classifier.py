@@ -20,7 +20,7 @@ from twinpath.engine.base import Engine
 from twinpath.engine.config import EngineConfig
 from twinpath.errors import UsageError
 from twinpath.recognize.aggregate import aggregate_views, top_predictions
-from twinpath.recognize.infer import OpenSource, VideoScores, infer_videos, scores_of
+from twinpath.recognize.inference import OpenSource, VideoScores, infer_videos, scores_of
 from twinpath.recognize.model import load_model
 from twinpath.recognize.plan import Views
 from twinpath.recognize.read import VideoReader

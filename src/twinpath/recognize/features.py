@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinpath.engine.config import EngineConfig
-from twinpath.recognize.infer import VideoScores, infer, infer_videos
+from twinpath.recognize.inference import VideoScores, infer, infer_videos
 from twinpath.recognize.model import load_model
 from twinpath.recognize.plan import check_every_s, plan_windows
 from twinpath.recognize.read import VideoReader

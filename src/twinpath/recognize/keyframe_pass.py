@@ -14,7 +14,7 @@ from twinpath.people.base import PersonDetector, Tracker
 from twinpath.people.file_boxes import NEAREST_S, FileBoxes
 from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
 from twinpath.recognize.checkpoint import PeriodicCheckpoint
-from twinpath.recognize.infer import scores_of, size_bytes
+from twinpath.recognize.inference import scores_of, size_bytes
 from twinpath.results.keyframes import Keyframe, KeyframeScores, PersonBoxes
 from twinpath.results.provenance import Provenance
 

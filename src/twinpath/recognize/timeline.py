@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from twinpath.errors import UsageError
 from twinpath.paths import display_path
 from twinpath.recognize.checkpoint import PeriodicCheckpoint
-from twinpath.recognize.infer import infer
+from twinpath.recognize.inference import infer
 from twinpath.recognize.plan import check_every_s, plan_windows
 from twinpath.recognize.segments import find_segments
 from twinpath.results.provenance import Provenance
