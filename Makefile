@@ -32,7 +32,7 @@ check: $(READY)  ## Format, lint, types, import layering, public names
 	@$(BIN)/python -m pytest -q tests/unit/test_public_names.py
 
 fuzz: $(READY)  ## Read N=10000 changed videos of SEED=1 in a process with limits; what fails is kept
-	@$(BIN)/python tests/faults/mutants.py --count $(or $(N),10000) --seed $(or $(SEED),1)
+	@$(BIN)/python -m tests.support.mutants --count $(or $(N),10000) --seed $(or $(SEED),1)
 
 bench: $(READY)  ## Measure speed on this machine (ARGS='--peer', '--quick', '--only clip' …)
 	@$(BIN)/python -m benchmarks $(ARGS)
