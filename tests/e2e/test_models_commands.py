@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from commands import COLUMNS, TINY, on_terminal, twinpath
-from golden_weights import write_golden_checkpoint
+from tests.support.commands import COLUMNS, TINY, on_terminal, twinpath
+from tests.support.golden_weights import write_golden_checkpoint
 from twinpath.models.registry import ARCHITECTURES
 from twinpath.weights.load import save_weights
 from twinpath.zoo.create import create_model

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import live_sources as servers
-from commands import TINY, environment, on_terminal, start, twinpath
+from tests.support import live_sources as servers
+from tests.support.commands import TINY, environment, on_terminal, start, twinpath
 from twinpath.video.decode import FrameStream
 from twinpath.video.probe import probe
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sound_people import check_on_strange_pictures, check_people
 
+from tests.support.detector_checks import check_on_strange_pictures, check_people
 from twinpath.errors import DamagedWeights, DownloadFailed, UnsafeWeights, UsageError, WeightsMismatch
 from twinpath.people.torchvision_detector import FASTER_RCNN, RETINANET, Published, TorchvisionDetector
 from twinpath.weights.fetch import DownloadRetryPolicy, cached_path

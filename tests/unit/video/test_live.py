@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-import live_sources as servers
+from tests.support import live_sources as servers
 from twinpath.errors import InputError, NoFrames, NotAFile, NotAVideo, SourceLost, UsageError
 from twinpath.video import live
 from twinpath.video.decode import FrameStream
