@@ -143,15 +143,9 @@ class Detector:
             min_person_score: From which on a person counts; None: the person detector's own.
             resume_from: The first keyframes, scored earlier with the same settings; decoding begins behind
                 them. A person detector with a memory of its own, "motion", begins without it.
-<<<<<<< HEAD
             on_checkpoint: Called with the keyframes so far every `CHECKPOINT_EVERY_S` seconds, and when an
                 error or a signal ends the work, if there is a new one.
             progress: Called with the number of keyframes that are done, and of all.
-=======
-            on_checkpoint: Called with all keyframes so far every `CHECKPOINT_EVERY_S` seconds, and when an
-                error or a signal ends the work, if there is a new one.
-            progress: Told how many keyframes are done, of how many.
->>>>>>> main
         Raises:
             InputError: The file cannot be used; says why.
             UsageError: An argument is out of its range, or the person detector cannot be had here; or
