@@ -13,7 +13,9 @@ from twinpath.results.classification import Prediction
 ViewPooling = Literal["mean", "max"]
 
 
-def aggregate_views(scores: Sequence[NDArray[np.float32]], pooling: ViewPooling = "mean") -> NDArray[np.float32]:
+def aggregate_views(
+    scores: Sequence[NDArray[np.float32]], pooling: ViewPooling = "mean"
+) -> NDArray[np.float32]:
     """Pool the scores of all views of a video, crops in space and clips in time.
 
     Args:

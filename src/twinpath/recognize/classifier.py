@@ -117,7 +117,9 @@ class Classifier:
         wanted = checked_views(views, start_s=start_s, top_k=top_k)
         if isinstance(video, np.ndarray):
             if wanted.time != 1 or start_s:
-                raise UsageError("decoded frames are one clip: start_s and several views in time are for files")
+                raise UsageError(
+                    "decoded frames are one clip: start_s and several views in time are for files"
+                )
             return self._classify_frames(video, wanted, top_k)
         path = Path(video)
 

@@ -28,7 +28,8 @@ from twinpath.recognize.keyframe_pass import KeyframePass
 from twinpath.recognize.model import DEFAULT_DETECTION_MODEL, load_model
 from twinpath.recognize.plan import check_every_s, plan_keyframes
 from twinpath.recognize.read import VideoReader
-from twinpath.recognize.smoothing import checked_thresholds, smooth_scores
+from twinpath.recognize.smoothing import smooth_scores
+from twinpath.recognize.thresholds import checked_thresholds
 from twinpath.recognize.timeline import check_resumable
 from twinpath.results.classification import SYNTHETIC_WARNING, Prediction
 from twinpath.results.detections import Detections, Track, TrackPoint

@@ -23,7 +23,6 @@ from typing import Any, Self
 
 import numpy as np
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
 from twinpath.errors import LimitExceeded
 from twinpath.recognize.live_models import LiveModel, WindowResult
@@ -31,9 +30,9 @@ from twinpath.recognize.plan import check_every_s
 from twinpath.results.classification import Prediction
 from twinpath.results.detections import Track
 from twinpath.video.color import Rgb, RgbConverter
-from twinpath.video.selection import Selection
 from twinpath.video.live import LiveFrame
 from twinpath.video.sampling import TIME_TOLERANCE_S
+from twinpath.video.selection import Selection
 
 DEFAULT_MAX_BYTES = 1 << 30  # five seconds of 4K at 25 frames a second; a clip in RGB comes on top
 _MAX_HELD = 4096  # pictures, however small: a source may claim any frame rate
@@ -298,9 +297,7 @@ class LiveRecognition:
         self._model = model
         self._stop = stop
         self._on_frame = on_frame
-        self._ring = FrameRing(
-            sampling.at, span_s=sampling.span_s, every_s=every_s, max_bytes=max_bytes
-        )
+        self._ring = FrameRing(sampling.at, span_s=sampling.span_s, every_s=every_s, max_bytes=max_bytes)
         self._answers: queue.Queue[StreamAnswer | BaseException | None] = queue.Queue(maxsize=1)
         self._failure: BaseException | None = None
         self._reader = threading.Thread(target=self._read, name="twinpath-read", daemon=True)

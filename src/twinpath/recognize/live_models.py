@@ -14,7 +14,7 @@ from twinpath.people.base import PersonDetector, Tracker
 from twinpath.recognize.classifier import Classifier
 from twinpath.recognize.detector import MIN_SCORE, Detector, tracks_of
 from twinpath.recognize.inference import scores_of
-from twinpath.recognize.smoothing import checked_thresholds
+from twinpath.recognize.thresholds import checked_thresholds
 from twinpath.results.classification import Prediction
 from twinpath.results.detections import Track
 from twinpath.results.keyframes import Keyframe

@@ -82,9 +82,7 @@ def plan_views(
     if spec.sampling == "segments":
         return Selections((_segment_middles(spec, start_s, rest_s),) * views.time)
     if spec.sampling == "strided" or not info.average_fps:
-        spans = view_spans(
-            rest_s, span_s=sampling.span_s, num_views=views.time, use_offset=spec.offset_views
-        )
+        spans = view_spans(rest_s, span_s=sampling.span_s, num_views=views.time, use_offset=spec.offset_views)
         if spec.sampling == "strided":
             return Selections(tuple(sampling.at(start_s + start) for start, _ in spans))
         return Selections(tuple(EvenSpan(start_s + start, span, spec.num_frames) for start, span in spans))

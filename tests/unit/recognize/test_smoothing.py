@@ -9,7 +9,8 @@ import pytest
 
 from twinpath.errors import ConfigError, UsageError
 from twinpath.labels import labels
-from twinpath.recognize.smoothing import parse_thresholds, smooth_scores
+from twinpath.recognize.smoothing import smooth_scores
+from twinpath.recognize.thresholds import parse_thresholds
 
 TALK = "talk to (e.g., self, a person, a group)"
 LABELS = ("stand", "sit", "x = 0.5, y", TALK)
