@@ -1,13 +1,13 @@
 """Recognition in four public steps, and the classes that are compositions of them.
 
-    plan        a video's facts and a model's input to the clips that are wanted     plan_views, plan_windows, …
-    read        the clips of a file, within limits, isolated or not                  VideoReader
-    infer       clips to scores, in batches that span videos                         infer, infer_videos
-    aggregate   scores to an answer                                                  aggregate_views, top_predictions
+    plan        a model's input and a video's facts to the wanted clips    plan_views, plan_windows, …
+    read        the clips of a file, within limits, isolated or not        VideoReader
+    infer       clips to scores, in batches that span videos               infer, infer_videos
+    aggregate   scores to an answer                                        aggregate_views, top_predictions
 
-`load_model` gets from a model's name to an engine. `Classifier`, `Detector`, `FeatureExtractor`, `score_windows`
-and `LiveRecognition` are made of these; a server, a cluster or a trainer may use them just so. Names load on
-first use.
+`load_model` gets from a model's name to an engine. `Classifier`, `Detector`, `FeatureExtractor`,
+`score_windows` and `LiveRecognition` are made of these; a server, a cluster or a trainer may use them just as
+well. Names load on first use.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ for track in found.tracks:
     for point in track.points:
         point.time_s, point.box_xyxy_px, point.actions
 
-Keyframes lie at 0, `every_s`, 2 * `every_s` … seconds. At each, people are detected and tracked, and the actions
-of each are scored on the clip around it, which is decoded once, ahead of both networks.
+Keyframes lie at 0, `every_s`, 2 * `every_s` … seconds. At each, people are detected and tracked, and the
+actions of each person are scored on the clip around it, which is decoded once, ahead of both networks.
 """
 
 from __future__ import annotations
@@ -137,8 +137,8 @@ class Detector:
 
         Args:
             video: A path.
-            people: Who detects people: a name for `people.choose.make_detector`, a file with boxes, or your own.
-            tracker: Who tracks them: a name for `people.choose.make_tracker`, or your own. A tracker
+            people: Detects people: a name for `people.choose.make_detector`, a file with boxes, or your own.
+            tracker: Tracks them: a name for `people.choose.make_tracker`, or your own. A tracker
                 remembers people: make one for each video.
             every_s: From one keyframe to the next, in seconds. Where frames come slower, each is one.
             min_person_score: From which on a person counts; None: the person detector's own.

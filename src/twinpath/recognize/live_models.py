@@ -1,4 +1,4 @@
-"""What looks at the windows of a live source: a classifier, or a detector with its person detector and tracker."""
+"""Models for the windows of a live source: a classifier; a detector with its person detector and tracker."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Step 1 of recognition: which clips of a video are wanted. From a model's input and a video's facts; no torch.
+"""Step 1 of recognition: from a model's input and a video's facts to the wanted clips. No torch.
 
-plan_views(Views.parse("3x10"), spec, info=probe("archery.mp4"))     classification: a few clips, spread evenly
-plan_windows(spec, every_s=1.0)                                     timelines, features: all over the video
-plan_keyframes(spec, every_s=1.0)                                   detection: one clip around each keyframe
+plan_views(Views.parse("3x10"), spec, info=probe("archery.mp4"))    classification: a few clips, spread out
+plan_windows(spec, every_s=1.0)                                    timelines, features: all over the video
+plan_keyframes(spec, every_s=1.0)                                  detection: a clip around each keyframe
 """
 
 from __future__ import annotations
