@@ -124,8 +124,8 @@ def tick_step_s(duration_s: float, *, most: int) -> float:
 def _facts(timeline: Timeline) -> str:
     windows = timeline.windows
     return (
-        f"{clock(windows.origin.duration_s)} long, {len(windows)} windows of {windows.span_s:.2f} s, "
-        f"one every {windows.origin.every_s:g} s. {windows.origin.model} on {windows.engine}. "
+        f"{clock(windows.duration_s)} long, {len(windows)} windows of {windows.span_s:.2f} s, "
+        f"one every {windows.every_s:g} s. {windows.provenance.model} on {windows.engine}. "
         f"Segments from a score of {timeline.rules.min_score:g}."
     )
 
@@ -134,7 +134,7 @@ def _notes(timeline: Timeline) -> list[str]:
     windows = timeline.windows
     notes = list(timeline.warnings)
     if not windows.complete:
-        end = f"{clock(windows.done_s)} of {clock(windows.origin.duration_s)}"
+        end = f"{clock(windows.done_s)} of {clock(windows.duration_s)}"
         notes.insert(0, f"Unfinished: up to {end}.")
     best = timeline.best()
     if not timeline.segments and best is not None:
@@ -157,7 +157,7 @@ def _name(timeline: Timeline) -> str:
 
 def _write_html(timeline: Timeline, path: Path) -> None:
     lanes, more = lanes_of(timeline, most=MOST_LANES["html"], points=MOST_POINTS["html"])
-    duration_s = max(timeline.windows.origin.duration_s, 1e-3)
+    duration_s = max(timeline.windows.duration_s, 1e-3)
     hidden = f"<p class='facts'>{more} more labels are in the table.</p>" if more else ""
     numbers = {id(segment): n for n, segment in enumerate(timeline.segments)}
     longest = max((len(lane.label) for lane in lanes), default=8)
@@ -278,7 +278,7 @@ class _Picture:
 
     def __init__(self, timeline: Timeline, lanes: Sequence[Lane], more: int) -> None:
         self._timeline = timeline
-        self._duration_s = max(timeline.windows.origin.duration_s, 1e-3)
+        self._duration_s = max(timeline.windows.duration_s, 1e-3)
         notes = _notes(timeline) + ([f"{more} more labels are not shown."] if more else [])
         self._top = 84 + 24 * len(notes) + (10 if notes else 0)
         self._bottom = self._top + _LANE * max(len(lanes), 1)
