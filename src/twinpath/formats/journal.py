@@ -1,11 +1,11 @@
-"""The answers of a batch in a file, one JSON object a line, from which a later run goes on.
+"""The results of a batch in a file, one JSON object a line, from which a later run resumes.
 
-with ResultsJournal("answers.jsonl", asked, videos) as answers:
-    for video in answers.missing:
-        answers.add(video, classify(video).to_dict())
+with ResultsJournal("results.jsonl", settings, videos) as journal:
+    for video in journal.missing:
+        journal.add(video, classify(video).to_dict())
 
 Each line is on the disk before the next video begins, so that a crash or a power cut loses at most one. A
-line tells of which file it is, by size and time of change, and what was asked.
+line holds the size and the time of change of its video and the settings of the run.
 """
 
 from __future__ import annotations
@@ -24,19 +24,21 @@ from twinpath.results.window_scores import file_facts
 
 Line = dict[str, Any]
 
+_BEGIN = b'{"video": "'  # of every line that `add` writes
+
 
 class ResultsJournal:
-    """Use it in a `with` block: nobody else may write to the file meanwhile.
+    """Use it in a `with` block, which locks the file where the platform can.
 
     Args:
         path: The file; made if it is not there.
-        settings: What decides the answers beside the video: model, weights, views … Values that JSON knows.
-        videos: That answers are wanted of.
+        settings: What decides the results beside the video: model, weights, views … Values that JSON knows.
+        videos: The videos of this run.
     Attributes:
-        missing: Those that have no answer yet: new, failed before, or changed since.
+        missing: Those without a result: new, failed before, or changed since.
     Raises:
-        UsageError: The file has answers to something else, or another run is writing to it.
-        InputError: The file is none of ours; nothing was changed.
+        UsageError: The file has results of other settings, or another run is writing to it.
+        InputError: The file is no journal of results; it was not changed.
         OSError: It cannot be written.
     """
 
@@ -61,31 +63,32 @@ class ResultsJournal:
         self._file.close()
 
     def add(self, video: Path, answer: Mapping[str, Any]) -> None:
-        """Put the answer, or {"error": …}, behind the others, on the disk."""
+        """Append a result, or {"error": …}; it is on the disk afterwards."""
         line = {"video": str(video), **answer, "asked": self._settings, "file": _facts(video)}
         self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def _opened(self) -> BinaryIO:
-        """Behind its last line, and locked where the platform can."""
+        """The file, opened to append and locked.
+
+        Raises:
+            UsageError: Another run has locked it.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = self.path.open("ab")
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            return file
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.close()
-            raise UsageError(
-                f"{display_path(self.path)}: another run is writing to it; wait, or give another file"
-            ) from error
-        return file
+        while True:
+            file = self.path.open("ab")
+            if not _lock(file):
+                file.close()
+                raise UsageError(
+                    f"{display_path(self.path)}: another run is writing to it; wait, or give another file"
+                )
+            if _is_at(file, self.path):
+                return file
+            file.close()  # replaced or removed between opening and locking
 
     def _begin(self, videos: list[Path]) -> None:
-        """Find what is missing; take out the lines that will be written anew, and one that was cut off."""
+        """Find the missing videos; remove lines that will be written anew, and one that was cut off."""
         lines, is_whole = self._read()
         answered = {line["video"]: line for line in lines if "error" not in line}
         for line in answered.values():
@@ -93,18 +96,36 @@ class ResultsJournal:
         self.missing = [v for v in videos if not _is_of(answered.get(str(v)), v)]
         anew = {str(video) for video in self.missing}
         kept = [line for line in lines if line["video"] not in anew]
-        if is_whole and len(kept) == len(lines):
-            return
-        with atomic_path(self.path) as temporary, temporary.open("wb") as file:
-            file.writelines(json.dumps(line).encode() + b"\n" for line in kept)
-        old = self._file
-        self._file = self._opened()
-        old.close()
+        if not is_whole or len(kept) < len(lines):
+            self._rewrite(kept)
+
+    def _rewrite(self, lines: list[Line]) -> None:
+        """Replace the file by one with these lines, which is locked before it takes the old one's place."""
+        with atomic_path(self.path) as temporary:
+            file = temporary.open("ab")
+            try:
+                _lock(file)
+                file.writelines(json.dumps(line).encode() + b"\n" for line in lines)
+                file.flush()
+            except BaseException:
+                file.close()
+                raise
+        self._file.close()
+        self._file = file
 
     def _read(self) -> tuple[list[Line], bool]:
-        """All lines, and whether the last one is whole."""
+        """All whole lines, and whether nothing follows the last of them.
+
+        Raises:
+            InputError: A line was not written by `add`, or what follows the last newline is no begun line.
+        """
         *whole, rest = self.path.read_bytes().split(b"\n")
-        return [self._line(number, text) for number, text in enumerate(whole, 1)], not rest
+        lines = [self._line(number, text) for number, text in enumerate(whole, 1)]
+        if _is_json(rest):  # only its newline is missing
+            return [*lines, self._line(len(lines) + 1, rest)], False
+        if not (rest.startswith(_BEGIN) or _BEGIN.startswith(rest)):
+            raise self._foreign(len(lines) + 1)
+        return lines, not rest
 
     def _line(self, number: int, text: bytes) -> Line:
         try:
@@ -115,13 +136,16 @@ class ResultsJournal:
             isinstance(line, dict)
             and isinstance(line.get("video"), str)
             and isinstance(line.get("asked"), dict)
-            and isinstance(line.get("file"), dict | None)
+            and "file" in line
+            and isinstance(line["file"], dict | None)
         ):
-            raise InputError(
-                f"{display_path(self.path)}:{number}: `twinpath classify --out` did "
-                "not write this; give another file"
-            )
+            raise self._foreign(number)
         return line
+
+    def _foreign(self, number: int) -> InputError:
+        return InputError(
+            f"{display_path(self.path)}:{number}: not a line of a journal of results; give another file"
+        )
 
     def _check(self, line: Line) -> None:
         names = [name for name in self._settings if line["asked"].get(name) != self._settings[name]]
@@ -130,17 +154,46 @@ class ResultsJournal:
             raise UsageError(
                 f"{display_path(self.path)} has answers with {name} "
                 f"{line['asked'].get(name)!r}, and now it is "
-                f"{self._settings[name]!r}; give another file with --out, or ask as before"
+                f"{self._settings[name]!r}; give another file, or the same settings"
             )
 
 
+def _lock(file: BinaryIO) -> bool:
+    """Whether the file is ours alone now; True where the platform has no locks."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    """Whether the open file is the one that the path leads to."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def _is_of(line: Line | None, video: Path) -> bool:
-    """Whether this is an answer of the file as it is now."""
+    """Whether this is a result of the file as it is now."""
     return line is not None and line["file"] is not None and line["file"] == _facts(video)
 
 
 def _facts(video: Path) -> Line | None:
-    """None where the file cannot be looked at."""
+    """Size and time of change; None where the file cannot be found."""
     try:
         size_bytes, modified_s = file_facts(video)
     except (OSError, ValueError):

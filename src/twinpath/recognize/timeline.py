@@ -59,8 +59,8 @@ def score_windows(
         every_s: From the start of a window to that of the next, in seconds.
         weights_sha256: Of the weight file, where it is not the record's; kept with the scores.
         resume_from: The first windows, scored earlier; decoding begins behind them.
-        on_checkpoint: Called with the scores so far every `CHECKPOINT_EVERY_S` seconds, and when an error or a
-            signal ends the work, if there is a new window.
+        on_checkpoint: Called with the scores so far every `CHECKPOINT_EVERY_S` seconds, and when an error or
+            a signal ends the work, if there is a new window.
         progress: Told how many windows are done, of how many.
     Raises:
         InputError: The file cannot be used; says why.

@@ -124,7 +124,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_done(truth: BoxRows, frame
 
 def test_a_run_goes_on_where_it_was_broken_off(truth: BoxRows, frames: Path, tmp_path: Path) -> None:
     journal = tmp_path / "done.jsonl"
-    options = {"resume": journal, "asked": {"model": "fake"}}
+    options = {"resume": journal, "settings": {"model": "fake"}}
     whole = run(FakeEngine(), truth, frames)
 
     class BrokenOff(FakeEngine):
@@ -149,7 +149,7 @@ def test_a_run_goes_on_where_it_was_broken_off(truth: BoxRows, frames: Path, tmp
 
 
 def test_scores_of_other_people_are_not_taken(truth: BoxRows, frames: Path, tmp_path: Path) -> None:
-    options = {"resume": tmp_path / "done.jsonl", "asked": {}}
+    options = {"resume": tmp_path / "done.jsonl", "settings": {}}
     run(FakeEngine(), truth, frames, **options)
     (tmp_path / "truth.csv").write_text(TRUTH.replace("b,0900,0.1", "b,0900,0.2"))
     engine = FakeEngine()
