@@ -5,7 +5,7 @@ write_detection_file(found, Path("match.ava.csv"), "csv")
 write_detection_file(found, Path("match.cvat.xml"), "xml", frame_times_s=frame_times_s)
 read_detections(Path("match.json")) == found
 
-A JSON file may also hold the provenance of the result, so that a later run knows that it need not be made again:
+A JSON file may also hold the provenance of the result, by which a later run knows what is done already:
 
 write_detection_file(found, Path("match.json"), "json", provenance=provenance)
 read_provenance(Path("match.json")) == provenance
