@@ -135,8 +135,8 @@ class PeopleOverTime:
     """
 
     def __init__(self, detections: Detections, *, size_px: tuple[int, int]) -> None:
-        self._tracks = [track for track in detections.tracks if track.seen]
-        self._times_s = [[seen.time_s for seen in track.seen] for track in self._tracks]
+        self._tracks = [track for track in detections.tracks if track.points]
+        self._times_s = [[seen.time_s for seen in track.points] for track in self._tracks]
         keyframes_s = np.unique(np.concatenate([detections.keyframes_s, *self._times_s]))
         self._keyframes = [np.searchsorted(keyframes_s, times_s) for times_s in self._times_s]
         halfway_s = (keyframes_s[1:] + keyframes_s[:-1]) / 2
@@ -159,16 +159,16 @@ class PeopleOverTime:
         following = bisect.bisect_right(times_s, time_s)
         before, after = max(following - 1, 0), min(following, len(times_s) - 1)
         near = min(before, after, key=lambda i: abs(times_s[i] - time_s))
-        nearest = track.seen[near]
+        nearest = track.points[near]
         if keyframes[after] - keyframes[before] <= _MOST_GAP:
-            box = _between(track.seen[before], track.seen[after], time_s)
+            box = _between(track.points[before], track.points[after], time_s)
         elif self._from_s[keyframes[near]] <= time_s <= self._until_s[keyframes[near]]:
             box = nearest.box_xyxy_px
         else:
             return None
         x1, y1, x2, y2 = (side * scale for side, scale in zip(box, self._scale, strict=True))
         actions = tuple((action.label, action.score) for action in nearest.actions)
-        return ShownPerson(track.number, (x1, y1, x2, y2), actions)
+        return ShownPerson(track.track_id, (x1, y1, x2, y2), actions)
 
 
 def _between(before: TrackPoint, after: TrackPoint, time_s: float) -> BoxPx:
@@ -220,7 +220,7 @@ def _fullest_keyframes(detections: Detections) -> tuple[float, ...]:
     """Those with the most people, up to nine, in order; among equals evenly over the video."""
     counts = dict.fromkeys(detections.keyframes_s or (0.0,), 0)
     for track in detections.tracks:
-        for seen in track.seen:
+        for seen in track.points:
             counts[seen.time_s] = counts.get(seen.time_s, 0) + 1
     chosen: list[float] = []
     for count in sorted(set(counts.values()), reverse=True):

@@ -66,9 +66,9 @@ class AnswerOverlay:
 def shown_people(people: Sequence[Track]) -> list[ShownPerson]:
     """Tracks of one keyframe each, to draw."""
     return [
-        ShownPerson(track.number, seen.box_xyxy_px, tuple((a.label, a.score) for a in seen.actions))
+        ShownPerson(track.track_id, seen.box_xyxy_px, tuple((a.label, a.score) for a in seen.actions))
         for track in people
-        for seen in track.seen
+        for seen in track.points
     ]
 
 
