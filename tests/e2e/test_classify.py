@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from commands import COLUMNS, SCRIPT, TINY, environment, on_terminal, start, twinpath
-from golden_weights import GOLDEN, write_golden_checkpoint
-from real_videos import real_video
+from tests.support.commands import COLUMNS, SCRIPT, TINY, environment, on_terminal, start, twinpath
+from tests.support.golden_weights import GOLDEN, write_golden_checkpoint
+from tests.support.real_videos import real_video
 from twinpath.data.synthetic import ACTIONS
 from twinpath.models.registry import architecture
 from twinpath.weights.load import save_weights

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import TINY, environment, on_terminal, start, twinpath
-from timelines import read_srt, read_vtt
+from tests.support.commands import TINY, environment, on_terminal, start, twinpath
+from tests.support.timelines import read_srt, read_vtt
 from twinpath.data.synthetic import TEST_SEED, make_scene, render
 from twinpath.video.writer import VideoWriter
 

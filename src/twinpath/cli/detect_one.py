@@ -209,7 +209,8 @@ def _write(job: Job, done: Done, base: Path, provenance: Provenance) -> list[str
     from twinpath.cli.console import count_progress
     from twinpath.cli.outputs import file_of
     from twinpath.formats.detections import DETECTION_KINDS, write_detection_file
-    from twinpath.render.annotate import annotate_video, contact_sheet
+    from twinpath.render.annotate import annotate_video
+    from twinpath.render.contact_sheet import contact_sheet
     from twinpath.video.probe import frame_times
 
     assert done.found is not None
@@ -225,7 +226,7 @@ def _write(job: Job, done: Done, base: Path, provenance: Provenance) -> list[str
         else:
             with count_progress("drawing") as progress:
                 warnings += annotate_video(
-                    done.path, done.found, place, labels=job.labels, hud=job.hud, progress=progress
+                    done.path, done.found, place, top_k=job.labels, hud=job.hud, progress=progress
                 )
     done.files = {kind: file_of(base, ENDINGS[kind]) for kind in job.kinds}
     return warnings

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-import bad_videos
 import numpy as np
 import pytest
 
+from tests.support import bad_videos
 from twinpath.cli.detect_one import Job, detect_into_files, is_done
 from twinpath.errors import NotAFile
 from twinpath.recognize.detector import Detector

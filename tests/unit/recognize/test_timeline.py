@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-import bad_videos
 import numpy as np
 import pytest
 
-from timelines import ShadeClassifier, grey_film, read_srt, read_vtt, scores_by_hand
+from tests.support import bad_videos
+from tests.support.timelines import ShadeClassifier, grey_film, read_srt, read_vtt, scores_by_hand
 from twinpath.errors import InputError, UsageError
 from twinpath.formats.timelines import cues, write_timeline_file
 from twinpath.formats.window_scores import load_window_scores, save_window_scores

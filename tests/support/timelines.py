@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import bad_videos
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tests.support import bad_videos
 from twinpath.models.input_spec import InputSpec
 from twinpath.results.provenance import FileFacts, Provenance
 from twinpath.results.window_scores import WindowScores
