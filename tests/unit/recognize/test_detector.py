@@ -24,7 +24,7 @@ from twinpath.models.registry import architecture
 from twinpath.people.base import Picture
 from twinpath.recognize import checkpoint as keeper
 from twinpath.recognize.detector import tracks_of
-from twinpath.render.annotate import PeopleOverTime
+from twinpath.render.track_interpolator import TrackInterpolator
 from twinpath.results.keyframes import Keyframe, KeyframeScores, PersonBoxes
 from twinpath.results.provenance import Provenance
 from twinpath.video.probe import frame_times
@@ -167,7 +167,7 @@ def test_every_picture_of_a_slow_video_is_looked_at(detect: Detector, tmp_path: 
     assert given.times_s == pytest.approx([0, 3.4, 6.8, 10.2, 13.6, 17.0], abs=0.01)
     assert given.levels == pytest.approx([0, 40, 80, 120, 160, 200], abs=4)
     assert sum(len(track.points) for track in found.tracks) == 6
-    shown = PeopleOverTime(found, size_px=(48, 64))
+    shown = TrackInterpolator(found, size_px=(48, 64))
     assert all(len(shown.at(time_s)) == 1 for time_s in frame_times(tmp_path / "slow.mp4"))
 
 
