@@ -202,7 +202,7 @@ def test_the_same_command_goes_on_after_a_signal(many: Path, tmp_path: Path) -> 
     assert len(rest.objects) == 3
     assert out.read_text().splitlines()[:done] == kept
     assert twinpath("classify", many, *TINY, "--views", "3x1", "--out", out, code=2).error.endswith(
-        "has answers with views '1x1', and now it is '3x1'; give another file, or the same settings"
+        "has results of another run: views is '3x1', before '1x1'; give another file, or run as before"
     )
 
 

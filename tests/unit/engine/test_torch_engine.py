@@ -71,7 +71,7 @@ def test_auto_finds_a_device() -> None:
 
 @pytest.mark.parametrize("config", ["abacus", "", "cuda:99", "meta", "cpu:x"])
 def test_a_device_that_is_not_there(config: str) -> None:
-    with pytest.raises(UsageError, match=r"cannot be used here \(.*\); try --device cpu") as caught:
+    with pytest.raises(UsageError, match=r"cannot be used here \(.*\); try the device 'cpu'") as caught:
         choose_device(config)
     assert repr(config) in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -11,8 +11,10 @@ import pytest
 
 from twinpath.errors import InputError, UsageError
 from twinpath.formats.journal import ResultsJournal
+from twinpath.results.provenance import Provenance
 
-ASKED = {"model": "slowfast_tiny.synthetic", "views": "1x1"}
+MODEL = "slowfast_tiny.synthetic"
+SETTINGS = {"views": "1x1", "crops": (1, 2)}
 ANSWER = {"predictions": [{"label": "wave", "index": 1, "score": 0.9}]}
 ERROR = {"error": {"type": "NotAVideo", "message": "it is not a video"}}
 
@@ -34,14 +36,18 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def run(**settings: object) -> Provenance:
+    return Provenance.of(None, model=MODEL, settings={**SETTINGS, **settings})
+
+
 def fill(out: Path, videos: list[Path], *answers: dict) -> None:
-    with ResultsJournal(out, ASKED, videos) as file:
+    with ResultsJournal(out, run(), videos) as file:
         for video, answer in zip(videos, answers, strict=False):
             file.add(video, answer)
 
 
-def missing(out: Path, videos: list[Path], **asked: object) -> list[Path]:
-    with ResultsJournal(out, {**ASKED, **asked}, videos) as file:
+def missing(out: Path, videos: list[Path], **settings: object) -> list[Path]:
+    with ResultsJournal(out, run(**settings), videos) as file:
         return file.missing
 
 
@@ -84,9 +90,13 @@ def test_a_video_that_is_gone_is_missing(out: Path, videos: list[Path]) -> None:
 def test_answers_to_something_else_are_left_alone(out: Path, videos: list[Path]) -> None:
     fill(out, videos, ANSWER)
     before = out.read_bytes()
-    with pytest.raises(UsageError, match=r"answers with views '1x1', and now it is '3x10'"):
+    with pytest.raises(UsageError, match=r"results of another run: views is '3x10', before '1x1'; give"):
         missing(out, videos, views="3x10")
     assert out.read_bytes() == before
+
+
+WHOLE = json.dumps(Provenance(None, MODEL, None, {}).to_dict())
+NO_FILE = WHOLE.replace('"source": null', '"source": {"size_bytes": 5}')
 
 
 @pytest.mark.parametrize(
@@ -94,8 +104,9 @@ def test_answers_to_something_else_are_left_alone(out: Path, videos: list[Path])
     [
         "my notes",
         '{"video": "a.mp4"}',
-        '{"video": "a.mp4", "asked": {}}',  # of no file
-        '{"video": "a.mp4", "asked": {}, "file": null, "n": ' + "9" * 5000 + "}",
+        f'{{"video": "a.mp4", "provenance": {NO_FILE}}}',
+        f'{{"provenance": {WHOLE}}}',
+        f'{{"video": "a.mp4", "provenance": {WHOLE}, "n": {"9" * 5000}}}',
         "[" * 100_000,
         '"text"',
     ],
@@ -170,7 +181,7 @@ def test_a_file_replaced_before_it_is_locked_is_opened_again(
 
 def test_two_runs_do_not_write_to_one_file(out: Path, videos: list[Path]) -> None:
     fill(out, videos, ERROR)
-    with ResultsJournal(out, ASKED, videos) as file:  # whose beginning made the file anew
+    with ResultsJournal(out, run(), videos) as file:  # whose beginning made the file anew
         with pytest.raises(UsageError, match="another run is writing to it"):
             missing(out, videos)
         file.add(videos[0], ANSWER)
