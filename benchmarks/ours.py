@@ -7,7 +7,6 @@ Imports wait until they are needed: a process with compiled networks must not ho
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,8 +37,7 @@ class Ours:
 
     def prepare(self, folder: str, networks: list[list[str]], real_clip: bool) -> dict[str, Any]:
         """Make weights for (record, golden), and a clip of ten seconds if there is no real one."""
-        sys.path.insert(0, str(ROOT / "tests"))
-        from golden_weights import write_golden_checkpoint
+        from tests.support.golden_weights import write_golden_checkpoint
 
         place = Path(folder)
         clips = [path for name in REAL_CLIPS if real_clip and (path := VIDEOS / name).is_file()]

@@ -7,7 +7,7 @@ Whoever starts the tests in the background of a shell script has them ignore Ctr
 import os
 import signal
 
-from commands import HOME
+from tests.support.commands import HOME
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TWINPATH_HOME"] = str(HOME)

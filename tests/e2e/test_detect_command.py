@@ -11,12 +11,12 @@ import signal
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-import bad_videos
 import pytest
 
-from commands import start, twinpath
-from golden_weights import write_golden_checkpoint
-from real_videos import real_video
+from tests.support import bad_videos
+from tests.support.commands import start, twinpath
+from tests.support.golden_weights import write_golden_checkpoint
+from tests.support.real_videos import real_video
 from twinpath.data.synthetic import ACTIONS, TEST_SEED, people_scene, truth_of, write_clip
 from twinpath.formats.detections import read_detections
 from twinpath.video.probe import frame_times, probe

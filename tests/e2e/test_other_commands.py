@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from commands import TINY, environment, twinpath
+from tests.support.commands import TINY, environment, twinpath
 from twinpath import __version__
 from twinpath.data.synthetic import ACTIONS
 from twinpath.video.decode import FrameStream

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-import live_sources as servers
-from commands import TINY, environment, on_terminal, start, twinpath
+from tests.support import live_sources as servers
+from tests.support.commands import TINY, environment, on_terminal, start, twinpath
+from tests.support.http_server import http_server
 from twinpath.video.decode import FrameStream
 from twinpath.video.probe import probe
 
@@ -125,7 +126,7 @@ def test_rtsp_comes_back_after_the_server_died(long_clip: Path, tmp_path: Path) 
 def test_an_mjpeg_camera_over_http(clips: Path) -> None:
     pictures = servers.jpegs(clips / "a.mp4")
     answer = servers.multipart(pictures * 3, every_s=1 / 30)
-    with servers.http_server({"/cam": answer}) as server:
+    with http_server({"/cam": answer}) as server:
         url = server.url("/cam", user="joe:s3cret@")
         done = twinpath("stream", url, *TINY, "--for", "6", "--min-score", "0.3")
     end = check(done.objects)

@@ -10,20 +10,17 @@ from typing import Any
 
 import pytest
 
+from benchmarks.bars import Verdict, judge
+from benchmarks.figures import Figure, figure_of, in_turn
+from benchmarks.machine import describe
+from benchmarks.networks import EMBEDDED, NETWORKS
+from benchmarks.processes import Bystanders, CommandFailed, run
+from benchmarks.report import as_json, as_markdown
+from benchmarks.warm import PEOPLE, people_in_words
+from benchmarks.worker import Worker, WorkerFailed
+from twinpath.zoo.create import input_spec
+
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))  # `benchmarks` lies beside `tests`
-
-from benchmarks.bars import Verdict, judge  # noqa: E402
-from benchmarks.figures import Figure, figure_of, in_turn  # noqa: E402
-from benchmarks.machine import describe  # noqa: E402
-from benchmarks.networks import EMBEDDED, NETWORKS  # noqa: E402
-from benchmarks.processes import Bystanders, CommandFailed, run  # noqa: E402
-from benchmarks.report import as_json, as_markdown  # noqa: E402
-from benchmarks.warm import PEOPLE, people_in_words  # noqa: E402
-from benchmarks.worker import Worker, WorkerFailed  # noqa: E402
-
-from twinpath.zoo.create import input_spec  # noqa: E402
-
 MAIN = "slowfast_r50_8x8"
 ECHO = """
 from benchmarks.worker import serve

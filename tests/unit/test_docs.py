@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from write_api_reference import API, pages
+from scripts.write_api_reference import API, pages
 
 ROOT = Path(__file__).parents[2]
 PAGES = [

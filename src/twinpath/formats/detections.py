@@ -5,10 +5,10 @@ write_detection_file(found, Path("match.ava.csv"), "csv")
 write_detection_file(found, Path("match.cvat.xml"), "xml", frame_times_s=frame_times_s)
 read_detections(Path("match.json")) == found
 
-A JSON file may also tell what was asked and of which file, so that a later run knows that it is the answer:
+A JSON file may also hold the provenance of the result, by which a later run knows what is done already:
 
-write_detection_file(found, Path("match.json"), "json", origin=origin_of(Path("match.mp4"), asked))
-origin_in(Path("match.json")) == origin_of(Path("match.mp4"), asked)
+write_detection_file(found, Path("match.json"), "json", provenance=provenance)
+read_provenance(Path("match.json")) == provenance
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import itertools
 import json
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,14 +30,13 @@ from twinpath.formats.xml_text import xml_text
 from twinpath.paths import display_path
 from twinpath.results.classification import Prediction
 from twinpath.results.detections import BoxPx, Detections, Track, TrackPoint
-from twinpath.results.provenance import versions
-from twinpath.results.window_scores import file_facts
+from twinpath.results.provenance import Provenance, versions
 from twinpath.video.sampling import TIME_TOLERANCE_S, Times, on_screen_indices
 
 #: File formats that this module writes.
 DETECTION_KINDS = ("json", "csv", "xml")
 
-_ORIGIN = "origin"
+_PROVENANCE = "provenance"
 _PERSON = "person"
 _CHECKBOX = {"input_type": "checkbox", "default_value": "false"}
 _LARGEST = sys.float_info.max
@@ -49,7 +48,7 @@ def write_detection_file(
     kind: str,
     *,
     frame_times_s: Times | None = None,
-    origin: Mapping[str, Any] | None = None,
+    provenance: Provenance | None = None,
 ) -> None:
     """Write one file, whole or not at all.
 
@@ -59,7 +58,7 @@ def write_detection_file(
         kind: One of `DETECTION_KINDS`.
         frame_times_s: (N,) of all the video's frames, in seconds since the first, increasing. Needed for
             "xml", since CVAT counts frames.
-        origin: For "json": of what the detections are, see `origin_of`.
+        provenance: For "json": what the detections were made from.
     Raises:
         OSError: The disk is full or refuses; the old file is kept.
     """
@@ -70,7 +69,7 @@ def write_detection_file(
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         if kind == "json":
-            write_json(found, file, origin)
+            write_json(found, file, provenance)
         elif kind == "csv":
             write_ava(found, file)
         elif frame_times_s is None:
@@ -79,9 +78,11 @@ def write_detection_file(
             write_cvat(found, file, frame_times_s)
 
 
-def write_json(found: Detections, file: IO[str], origin: Mapping[str, Any] | None = None) -> None:
+def write_json(found: Detections, file: IO[str], provenance: Provenance | None = None) -> None:
     """Everything, a person at a keyframe a line."""
-    values = {**found.to_dict(), "versions": versions(), **({_ORIGIN: origin} if origin else {})}
+    values = {**found.to_dict(), "versions": versions()}
+    if provenance is not None:
+        values[_PROVENANCE] = provenance.to_dict()
     keyframes_s, tracks = values.pop("keyframes_s"), values.pop("tracks")
     head = json.dumps(values, indent=2, allow_nan=False).removesuffix("\n}")
     file.write(f'{head},\n  "keyframes_s": {json.dumps(keyframes_s, allow_nan=False)},\n  "tracks": [')
@@ -209,25 +210,12 @@ def _lines(element: ET.Element, *, level: int) -> str:
     return "  " * level + ET.tostring(element, encoding="unicode") + "\n"
 
 
-def origin_of(video: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Of what detections are: a file as it is now, and what was asked of it.
-
-    Args:
-        video: The file.
-        settings: All that decides the answer, as plain values.
-    """
-    size_bytes, modified_s = file_facts(video)
-    return {"file": {"size_bytes": size_bytes, "modified_s": modified_s}, "asked": dict(settings)}
-
-
-def origin_in(path: Path) -> dict[str, Any] | None:
-    """What a JSON file says of its origin; None where it says nothing, is damaged or not there."""
+def read_provenance(path: Path) -> Provenance | None:
+    """The provenance in a JSON file of detections; None where it has none, is damaged or not there."""
     try:
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return Provenance.from_dict(json.loads(path.read_bytes())[_PROVENANCE])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    origin = values.get(_ORIGIN) if isinstance(values, dict) else None
-    return origin if isinstance(origin, dict) else None
 
 
 def read_detections(path: Path) -> Detections:

@@ -1,33 +1,33 @@
 """The keyframes of a video that a stopped run had looked at, in a file, from which a later one goes on.
 
-save_unfinished(keyframes, Path("match.unfinished.npz"), origin)
-detect("match.mp4", resume_from=load_unfinished(Path("match.unfinished.npz"), origin))
+save_unfinished(keyframes, Path("match.unfinished.npz"), provenance)
+detect("match.mp4", resume_from=load_unfinished(Path("match.unfinished.npz"), provenance))
 """
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from twinpath.atomic import atomic_path
 from twinpath.results.people import Keyframe, People
+from twinpath.results.provenance import Provenance
 
 _FORMAT = "twinpath keyframes 1"
 _PARTS = ("boxes", "person_scores", "numbers", "scores")
 
 
-def save_unfinished(keyframes: Sequence[Keyframe], path: Path, origin: Mapping[str, Any]) -> None:
+def save_unfinished(keyframes: Sequence[Keyframe], path: Path, provenance: Provenance) -> None:
     """Write the file in one step: the old one stays until the new one is whole.
 
     Args:
         keyframes: At least one, from the first of the video on.
         path: Where to.
-        origin: Of what they are, see `detection_files.origin_of`.
+        provenance: What they were made from.
     """
     knew_who = np.array([k.people.numbers is not None for k in keyframes])
     with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -40,15 +40,16 @@ def save_unfinished(keyframes: Sequence[Keyframe], path: Path, origin: Mapping[s
             person_scores=np.concatenate([k.people.scores for k in keyframes]),
             numbers=np.concatenate([k.numbers for k in keyframes]),
             scores=np.concatenate([k.scores for k in keyframes]),
-            facts=np.asarray(json.dumps({"format": _FORMAT, "origin": origin})),
+            facts=np.asarray(json.dumps({"format": _FORMAT, "provenance": provenance.to_dict()})),
         )
 
 
-def load_unfinished(path: Path, origin: Mapping[str, Any]) -> list[Keyframe]:
+def load_unfinished(path: Path, provenance: Provenance) -> list[Keyframe]:
     """What a stopped run left; nothing where it is not there, is damaged, or is of something else."""
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            if json.loads(str(file["facts"])) != {"format": _FORMAT, "origin": origin}:
+            facts = json.loads(str(file["facts"]))
+            if facts["format"] != _FORMAT or Provenance.from_dict(facts["provenance"]) != provenance:
                 return []
             ends = np.cumsum(file["people"])[:-1]
             parts = [np.split(file[name], ends) for name in _PARTS]

@@ -136,8 +136,8 @@ class Detector:
                 seconds away; 0: not at all.
             resume_from: The first keyframes, looked at earlier with the same settings; decoding begins behind
                 them. A person detector with a memory of its own, "motion", begins without it.
-            on_checkpoint: Called with all keyframes so far every `CHECKPOINT_EVERY_S` seconds, and when an error
-                or a signal ends the work, if there is a new one.
+            on_checkpoint: Called with all keyframes so far every `CHECKPOINT_EVERY_S` seconds, and when an
+                error or a signal ends the work, if there is a new one.
             progress: Told how many keyframes are done, of how many.
         Raises:
             InputError: The file cannot be used; says why.

@@ -99,7 +99,7 @@ def _curve_points(timeline: Timeline, max_points: int) -> tuple[NDArray[np.float
 
 def shown_duration_s(timeline: Timeline) -> float:
     """The length of the time axis in seconds, > 0."""
-    return max(timeline.windows.origin.duration_s, 1e-3)
+    return max(timeline.windows.duration_s, 1e-3)
 
 
 def tick_step_s(duration_s: float, *, max_ticks: int) -> float:
@@ -111,8 +111,8 @@ def facts_line(timeline: Timeline) -> str:
     """One line about the video, the windows, the model and the threshold."""
     windows = timeline.windows
     return (
-        f"{clock(windows.origin.duration_s)} long, {len(windows)} windows of {windows.span_s:.2f} s, "
-        f"one every {windows.origin.every_s:g} s. {windows.origin.model} on {windows.engine}. "
+        f"{clock(windows.duration_s)} long, {len(windows)} windows of {windows.span_s:.2f} s, "
+        f"one every {windows.every_s:g} s. {windows.provenance.model} on {windows.engine}. "
         f"Segments from a score of {timeline.rules.min_score:g}."
     )
 
@@ -122,7 +122,7 @@ def note_lines(timeline: Timeline) -> list[str]:
     windows = timeline.windows
     notes = list(timeline.warnings)
     if not windows.complete:
-        end = f"{clock(windows.done_s)} of {clock(windows.origin.duration_s)}"
+        end = f"{clock(windows.done_s)} of {clock(windows.duration_s)}"
         notes.insert(0, f"Unfinished: up to {end}.")
     best = timeline.best()
     if not timeline.segments and best is not None:

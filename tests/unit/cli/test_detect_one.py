@@ -7,16 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-import bad_videos
 import numpy as np
 import pytest
 
+from tests.support import bad_videos
 from twinpath.cli.detect_one import Job, detect_into_files, is_done
 from twinpath.errors import NotAFile
 from twinpath.recognize.detector import Detector
 from twinpath.results.detections import Detections
+from twinpath.results.provenance import Provenance
 
-JOB = Job("whole", "iou", 1.0, np.full(80, 0.5), None, 1.5, ("json",), 3, False, True, {"every_s": 1.0})
+RUN = Provenance(None, "m", None, {"every_s": 1.0})
+JOB = Job("whole", "iou", 1.0, np.full(80, 0.5), None, 1.5, ("json",), 3, False, True, RUN)
 
 
 def detector(meanwhile: Callable[[Path], None]) -> Detector:

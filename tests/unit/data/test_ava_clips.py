@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from golden_weights import GOLDEN
+from tests.support.golden_weights import GOLDEN
 from twinpath.data.ava import (
     AvaClip,
     FrameFolder,
@@ -108,6 +108,14 @@ def test_a_frame_that_does_not_decode_loses_its_seconds(tmp_path: Path) -> None:
     (folder / "a_000061.png").unlink()
     with pytest.raises(InputError, match="frame 62 follows frame 60"):
         list(frame_folders(tmp_path / "frames")["a"].clips([900], **CLIP))
+
+
+def test_only_pictures_of_the_listed_formats_are_opened(tmp_path: Path) -> None:
+    """Pillow would decode any of its formats, whatever the file is called."""
+    folder = write_frames(tmp_path / "a")
+    Image.new("RGB", (64, 48)).save(folder / "a_000061.png", format="PPM")
+    clips = list(FrameFolder(folder, sorted(folder.iterdir()), by_name=True).clips([902], **CLIP))
+    assert clips == [Lost(902, f"{folder / 'a_000061.png'} is no picture that can be read")]
 
 
 def test_frames_of_several_sizes_are_no_clip(tmp_path: Path) -> None:

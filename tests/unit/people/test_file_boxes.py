@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sound_people import check_people
 
+from tests.support.detector_checks import check_people
 from twinpath.data.synthetic.clips import truth_of
 from twinpath.data.synthetic.scene import make_scene
 from twinpath.errors import InputError, NotAFile, TwinpathError

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sound_people import check_on_strange_pictures, check_people
 
-from real_videos import real_video
+from tests.support.detector_checks import check_on_strange_pictures, check_people
+from tests.support.real_videos import real_video
 from twinpath.boxes import overlaps
 from twinpath.data.synthetic.draw import boxes_xyxy, render, width_of
 from twinpath.data.synthetic.scene import make_scene

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import io
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from sound_people import check_on_strange_pictures, check_people
 
+from tests.support.detector_checks import check_on_strange_pictures, check_people
+from tests.support.http_server import http_server, whole
 from twinpath.errors import DamagedWeights, DownloadFailed, UnsafeWeights, UsageError, WeightsMismatch
 from twinpath.people.torchvision_detector import FASTER_RCNN, RETINANET, Published, TorchvisionDetector
 from twinpath.weights.fetch import DownloadRetryPolicy, cached_path
@@ -75,23 +74,8 @@ def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def served(weights: bytes) -> Iterator[str]:
     """The file on a server of this machine."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(weights)))
-            self.end_headers()
-            self.wfile.write(weights)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield f"http://127.0.0.1:{http.server_port}/models"
-    http.shutdown()
-    http.server_close()
-    thread.join()
+    with http_server(whole(weights, "application/octet-stream")) as server:
+        yield server.url("/models")
 
 
 def test_finds_people_of_the_given_score_only(detector: TorchvisionDetector) -> None:

@@ -10,8 +10,8 @@ import httpx
 import numpy as np
 import pytest
 import torch
-from sound_people import check_on_strange_pictures, check_people
 
+from tests.support.detector_checks import check_on_strange_pictures, check_people
 from twinpath.errors import DownloadFailed, UnknownWeightFormat, UsageError
 from twinpath.people.transformers_detector import TransformersDetector
 

@@ -26,6 +26,7 @@ from twinpath.recognize import checkpoint as keeper
 from twinpath.recognize.detector import tracks_of
 from twinpath.render.annotate import PeopleOverTime
 from twinpath.results.people import Keyframe, People
+from twinpath.results.provenance import Provenance
 from twinpath.video.probe import frame_times
 from twinpath.video.writer import VideoWriter
 from twinpath.weights.load import save_weights
@@ -289,10 +290,11 @@ def test_a_stopped_run_is_gone_on_with(
     (part,) = kept
     assert len(part) == 2 * (call - 1)
 
-    place, origin = tmp_path / "brighter.unfinished.npz", {"asked": {"every_s": 0.25}}
-    save_unfinished(part, place, origin)
-    assert load_unfinished(place, {"asked": {"every_s": 1.0}}) == []
-    before = load_unfinished(place, origin)
+    place = tmp_path / "brighter.unfinished.npz"
+    provenance = Provenance.of(brighter, model="m", settings={"every_s": 0.25})
+    save_unfinished(part, place, provenance)
+    assert load_unfinished(place, replace(provenance, settings={"every_s": 1.0})) == []
+    before = load_unfinished(place, provenance)
     assert len(before) == len(part)
     told: list[tuple[int, int]] = []
     given = Given(boxes)
@@ -327,7 +329,7 @@ def test_what_a_stopped_run_left_may_be_damaged(tmp_path: Path, content: bytes |
     place = tmp_path / "left.npz"
     if content is not None:
         place.write_bytes(content)
-    assert load_unfinished(place, {}) == []
+    assert load_unfinished(place, Provenance(None, "m", None, {})) == []
 
 
 def test_what_makes_no_sense(detect: Detector, weights: Path, brighter: Path, tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import bad_videos
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support import bad_videos
 from twinpath.errors import NoFrames, NotAVideo, UsageError
 from twinpath.render.annotate import annotate_video
 from twinpath.render.contact_sheet import contact_sheet

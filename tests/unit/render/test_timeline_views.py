@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from timelines import scores_by_hand
+from tests.support.timelines import scores_by_hand
 from twinpath.recognize.timeline import timeline_of
 from twinpath.render.timeline import write_timeline_view
 from twinpath.render.timeline_lanes import lanes_of, tick_step_s

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import bad_videos
 import numpy as np
 import pytest
 
+from tests.support import bad_videos
 from twinpath.errors import CorruptVideo, NoFrames
 from twinpath.video import clips as module
 from twinpath.video.clips import Clip, ClipStream

@@ -3,10 +3,10 @@
 import subprocess
 import sys
 
-import bad_videos
 import numpy as np
 import pytest
 
+from tests.support import bad_videos
 from twinpath.errors import LimitExceeded
 from twinpath.video.decode import AtTimes, EvenSpan, FrameStream, read_frames
 from twinpath.video.probe import probe

@@ -9,10 +9,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import bad_videos
 import numpy as np
 import pytest
 
+from tests.support import bad_videos
 from twinpath.errors import CorruptVideo, LimitExceeded, NotAFile, NotAVideo, TwinpathError, WorkerDied
 from twinpath.video.decode import AtTimes, EvenSpan, read_frames
 from twinpath.video.isolated import messages as sandbox_messages

@@ -9,11 +9,11 @@ import sys
 import types
 from types import SimpleNamespace
 
-import bad_videos
 import numpy as np
 import pytest
 
-from commands import TINY, twinpath
+from tests.support import bad_videos
+from tests.support.commands import TINY, twinpath
 from twinpath.errors import CorruptVideo, LimitExceeded, MissingExtra, NotAVideo, UsageError
 from twinpath.video import torchcodec_decoder
 from twinpath.video.decode import AtTimes, EvenSpan, FrameStream, read_frames

@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from golden_weights import golden, write_caffe2_checkpoint, write_golden_checkpoint
+from tests.support.golden_weights import golden, write_caffe2_checkpoint, write_golden_checkpoint
 from twinpath.errors import DamagedWeights, NotAFile, UnknownModel, UsageError, WeightsMismatch
 from twinpath.models.registry import architecture
 from twinpath.weights.formats import read_weights

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from golden_weights import write_golden_checkpoint
+from tests.support.golden_weights import write_golden_checkpoint
 from twinpath.errors import DownloadFailed, UnknownModel, UsageError
 from twinpath.models.layers.head import HeadConfig, PooledHead
 from twinpath.models.registry import ARCHITECTURES, architecture

@@ -35,6 +35,7 @@ _AWAY_S = 0.5  # a keyframe so long after the last frame, or before the first, i
 _AT_ONCE_BYTES = 1 << 28  # of frames decoded in one pass
 _MOST_AT_ONCE = 32
 _PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+_PICTURE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")  # Pillow opens no other, whatever a file is called
 FAILURES = (InputError, LimitExceeded, OSError)  # of one video or second, which end no test
 
 
@@ -314,7 +315,7 @@ def _picture(path: Path) -> Frames:
     if not path.is_file():
         raise NotAFile(f"{display_path(path)}: there is no such frame")
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=_PICTURE_FORMATS) as picture:
             return np.asarray(picture.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{display_path(path)} is no picture that can be read") from error

@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import bad_videos
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tests.support import bad_videos
 from twinpath.models.input_spec import InputSpec
-from twinpath.results.window_scores import Origin, WindowScores
+from twinpath.results.provenance import FileFacts, Provenance
+from twinpath.results.window_scores import WindowScores
 
 SHADES = ("dark", "light")
 
@@ -70,9 +71,11 @@ def scores_by_hand(
         duration_s = float(len(columns) + 1)
     return WindowScores(
         video=video,
-        origin=Origin(1000, 1.5, duration_s, "net.weights", None, 1.0),
+        provenance=Provenance(FileFacts(1000, 1.5), "net.weights", None, {"every_s": 1.0}),
         dataset="test",
         engine="by hand",
+        duration_s=duration_s,
+        every_s=1.0,
         span_s=2.0,
         labels=tuple(labels),
         starts_s=starts_s,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "shared" / "videos"
+FOLDER = Path(__file__).parents[3] / "shared" / "videos"
 
 
 def real_video(name: str) -> Path:

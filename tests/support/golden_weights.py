@@ -8,6 +8,7 @@ measured on PyTorchVideo and PySlowFast with PyTorch 2.14 on a CPU; each file na
 
 from __future__ import annotations
 
+import csv
 import json
 import pickle
 import re
@@ -19,7 +20,14 @@ from typing import Any
 import numpy as np
 import torch
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
+# The network of ours that each golden file is about.
+INDEX = {
+    Path(row["golden"]).stem: row["our_name"]
+    for row in csv.DictReader((GOLDEN / "index.csv").read_text().splitlines())
+}
+# What the config builds where the weights published under its name are another network's.
+OTHER_NETWORK = {"psf_Kinetics_MVIT_B_32x3_CONV": "mvit_v1_b24_32x3"}
 
 
 @cache

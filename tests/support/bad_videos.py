@@ -14,7 +14,8 @@ from pathlib import Path
 import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
-from field_coded import write_field_coded
+
+from tests.support.field_coded import write_field_coded
 
 WIDTH, HEIGHT, FPS, FRAMES = 64, 48, 25, 50
 TINY_GOPS = {"g": "12", "bf": "2", "preset": "ultrafast"}

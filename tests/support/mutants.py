@@ -5,8 +5,8 @@ process with limits. Allowed is a result that holds together, or one of our erro
 another exception, a crash, more time or memory than there is. Its file is kept, and the command that tries it
 again is printed:
 
-    python tests/faults/mutants.py --seed 1 --only 4711      # this mutant, made anew
-    python tests/faults/mutants.py --file FILE               # a file that was kept
+    python -m tests.support.mutants --seed 1 --only 4711      # this mutant, made anew
+    python -m tests.support.mutants --file FILE               # a file that was kept
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import bad_videos
 import numpy as np
 
+from tests.support import bad_videos
 from twinpath.errors import InputError, TwinpathError, WorkerDied
 from twinpath.video.decode import AtTimes, DecodedFrames, EvenSpan
 from twinpath.video.isolated.sandbox import ProcessLimits, Sandbox
@@ -295,7 +295,7 @@ def run(numbers: range, *, seed: int, keep: Path) -> Iterator[tuple[int, Outcome
 
 def tell(number: int, outcome: Outcome, *, seed: int, keep: Path) -> str:
     """A finding, and how to see it again."""
-    again = shlex.join([sys.executable, str(Path(__file__))])
+    again = shlex.join([sys.executable, "-m", "tests.support.mutants"])
     file = keep / f"mutant-{seed}-{number}.mp4"
     return (
         f"mutant {number} of seed {seed}: {outcome.finding}\n"

@@ -3,7 +3,7 @@
 Run by the tests with the system's Python, for which Debian has GStreamer:
 
     apt-get install python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good
-    /usr/bin/python3 tests/rtsp_server.py VIDEO.mp4 PORT [USER PASSWORD]
+    /usr/bin/python3 tests/support/rtsp_server.py VIDEO.mp4 PORT [USER PASSWORD]
 
 PORT 0: any free one. Prints the port when it is ready.
 """
