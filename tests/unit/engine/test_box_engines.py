@@ -22,10 +22,9 @@ TINY = "slowfast_tiny_det"
 def compiled(tiny_detector_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenVinoBoxEngine:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TWINPATH_HOME", str(tmp_path_factory.mktemp("home")))
-        open_box_engine(TINY, tiny_detector_weights)
-        engine = open_box_engine(
-            TINY, tiny_detector_weights, config=EngineConfig("openvino", "cpu", "fp32")
-        )  # from the cache
+        config = EngineConfig("openvino", "cpu", "fp32")
+        open_box_engine(TINY, tiny_detector_weights, config=config)
+        engine = open_box_engine(TINY, tiny_detector_weights, config=config)  # from the cache
     assert isinstance(engine, OpenVinoBoxEngine)
     return engine
 
