@@ -22,8 +22,8 @@ TINY = "slowfast_tiny_det"
 def compiled(tiny_detector_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenVinoEngine:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TWINPATH_HOME", str(tmp_path_factory.mktemp("home")))
-        open_engine(TINY, tiny_detector_weights, output="boxes")
         config = EngineConfig("openvino", "cpu", "fp32")
+        open_engine(TINY, tiny_detector_weights, output="boxes", config=config)
         engine = open_engine(TINY, tiny_detector_weights, output="boxes", config=config)  # from the cache
     assert isinstance(engine, OpenVinoEngine)
     return engine

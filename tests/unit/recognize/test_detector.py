@@ -50,7 +50,7 @@ class Given:
 
 @pytest.fixture(scope="module")
 def detect(tiny_detector_weights: Path) -> Detector:
-    return Detector(MODEL, tiny_detector_weights, "cpu")
+    return Detector(MODEL, tiny_detector_weights, config=EngineConfig(device="cpu", precision="fp32"))
 
 
 @pytest.fixture(scope="module")
