@@ -264,7 +264,7 @@ def test_people_of_a_live_source(clips: Path, tmp_path: Path) -> None:
     for window in windows:
         assert "predictions" not in window
         (track,) = window["people"]
-        (seen,) = track["seen"]
+        (seen,) = track["points"]
         assert len(seen["actions"]) == 2
         assert window["start_s"] < seen["time_s"] < window["end_s"]
     assert end["frames_written"] == 72

@@ -93,7 +93,7 @@ def _print_people(found: Detections, truth: dict[int, str]) -> None:
 
     for track in found.tracks:
         says = ", ".join(f"{label} {score:.2f}" for label, score in actions_of(track)[:2]) or "nothing sure"
-        print(f"  person {track.number}: {says}")
+        print(f"  person {track.track_id}: {says}")
     print(f"  in truth: {', '.join(truth.values())}")
 
 

@@ -309,7 +309,7 @@ def _people_watch(
 
 
 def _with_best(track: Track, top_k: int) -> Track:
-    return replace(track, seen=tuple(replace(seen, actions=seen.actions[:top_k]) for seen in track.seen))
+    return replace(track, points=tuple(replace(seen, actions=seen.actions[:top_k]) for seen in track.points))
 
 
 def _live(

@@ -3,7 +3,7 @@
 detect = Detector("slowfast_r50_8x8_det.ptv_ava")
 found = detect("basketball.mp4", people="auto", every_s=1.0)
 for track in found.tracks:
-    for seen in track.seen:
+    for seen in track.points:
         seen.time_s, seen.box_xyxy_px, seen.actions
 
 Keyframes lie at 0, `every_s`, 2 * `every_s` … seconds. There, people are found and followed, and the actions
@@ -36,7 +36,7 @@ from twinpath.recognize.smoothing import checked_thresholds, smooth_scores
 from twinpath.recognize.timeline import LIMITS, check_every
 from twinpath.results.classification import SYNTHETIC_WARNING, Prediction
 from twinpath.results.detections import Detections, Track, TrackPoint
-from twinpath.results.people import Keyframe, People
+from twinpath.results.keyframes import Keyframe, PersonBoxes
 from twinpath.video.clips import Clip, ClipStream
 from twinpath.video.decode import AtTimes
 from twinpath.video.probe import probe
@@ -329,9 +329,9 @@ class _Seen:
                 self._keyframes.append(Keyframe(clip.start_s, people, numbers, scores))
             yield
 
-    def _number(self, people: People, time_s: float) -> NDArray[np.int64]:
+    def _number(self, people: PersonBoxes, time_s: float) -> NDArray[np.int64]:
         """Who is who: as the person detector says, or else the tracker."""
-        return self._tracker.update(people, time_s) if people.numbers is None else people.numbers
+        return self._tracker.update(people, time_s) if people.track_ids is None else people.track_ids
 
     def detections(
         self, video: str, stream: ClipStream, min_score: NDArray[np.float64], smooth_s: float
@@ -344,7 +344,7 @@ class _Seen:
             model=owner.model,
             dataset=owner.dataset,
             engine=owner.engine.describe(),
-            people=self._people_name,
+            person_detector=self._people_name,
             tracker=self._tracker.name,
             width_px=width,
             height_px=height,
@@ -394,7 +394,7 @@ def tracks_of(
     """
     rows: dict[int, list[tuple[float, Keyframe, int]]] = {}
     for keyframe in keyframes:
-        for i, number in enumerate(keyframe.numbers.tolist()):
+        for i, number in enumerate(keyframe.track_ids.tolist()):
             rows.setdefault(number, []).append((keyframe.time_s, keyframe, i))
     thresholds = np.broadcast_to(np.asarray(min_score, dtype=np.float64), (len(names),))
     return tuple(_track(number, rows[number], names, thresholds, smooth_s) for number in sorted(rows))

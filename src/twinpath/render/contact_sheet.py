@@ -64,7 +64,7 @@ def _keyframes_with_most_people(detections: Detections) -> tuple[float, ...]:
     """The times of up to nine keyframes, in order; of equal ones some, spread evenly over the video."""
     counts = dict.fromkeys(detections.keyframes_s or (0.0,), 0)
     for track in detections.tracks:
-        for point in track.seen:
+        for point in track.points:
             counts[point.time_s] = counts.get(point.time_s, 0) + 1
     chosen: list[float] = []
     for count in sorted(set(counts.values()), reverse=True):

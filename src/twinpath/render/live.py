@@ -59,9 +59,9 @@ class LiveOverlay:
 def shown_people(people: Sequence[Track]) -> list[ShownPerson]:
     """The people of tracks with one point each, to draw."""
     return [
-        ShownPerson(track.number, point.box_xyxy_px, tuple((a.label, a.score) for a in point.actions))
+        ShownPerson(track.track_id, point.box_xyxy_px, tuple((a.label, a.score) for a in point.actions))
         for track in people
-        for point in track.seen
+        for point in track.points
     ]
 
 

@@ -26,8 +26,8 @@ class TrackInterpolator:
     """
 
     def __init__(self, detections: Detections, *, size_px: tuple[int, int]) -> None:
-        self._tracks = [track for track in detections.tracks if track.seen]
-        self._times_s = [[point.time_s for point in track.seen] for track in self._tracks]
+        self._tracks = [track for track in detections.tracks if track.points]
+        self._times_s = [[point.time_s for point in track.points] for track in self._tracks]
         keyframes_s = np.unique(np.concatenate([detections.keyframes_s, *self._times_s]))
         self._keyframes = [np.searchsorted(keyframes_s, times_s) for times_s in self._times_s]
         midpoints_s = (keyframes_s[1:] + keyframes_s[:-1]) / 2
@@ -51,16 +51,16 @@ class TrackInterpolator:
         following = bisect.bisect_right(times_s, time_s)
         before, after = max(following - 1, 0), min(following, len(times_s) - 1)
         nearest = min(before, after, key=lambda i: abs(times_s[i] - time_s))
-        point = track.seen[nearest]
+        point = track.points[nearest]
         if keyframes[after] - keyframes[before] <= _MAX_GAP:
-            box = _interpolated(track.seen[before], track.seen[after], time_s)
+            box = _interpolated(track.points[before], track.points[after], time_s)
         elif self._hold_from_s[keyframes[nearest]] <= time_s <= self._hold_until_s[keyframes[nearest]]:
             box = point.box_xyxy_px
         else:
             return None
         x1, y1, x2, y2 = (side * scale for side, scale in zip(box, self._scale, strict=True))
         actions = tuple((action.label, action.score) for action in point.actions)
-        return ShownPerson(track.number, (x1, y1, x2, y2), actions)
+        return ShownPerson(track.track_id, (x1, y1, x2, y2), actions)
 
 
 def _interpolated(before: TrackPoint, after: TrackPoint, time_s: float) -> BoxPx:

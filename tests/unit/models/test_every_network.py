@@ -107,3 +107,23 @@ def assert_exports(model: VideoNetwork, clip: tuple[torch.Tensor, ...], expected
     with torch.inference_mode():
         again = program.module()(*clip)
     assert (again - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
+SHRINK_IN_TIME = sorted(name for name, network in ARCHITECTURES.items() if network.min_frames > 1)
+
+
+@pytest.mark.parametrize("name", SHRINK_IN_TIME)
+def test_the_shortest_clip_of_a_network(name: str) -> None:
+    """`min_frames` of the registry is what strides and pooling in time need, and no more."""
+    network = ARCHITECTURES[name]
+    shortest, side = network.min_frames, 64
+    boxes = [torch.zeros(1, 5, device="meta")] if network.is_detector else []
+    with torch.device("meta"), torch.inference_mode():
+        model = network.build(num_frames=shortest).eval()
+        assert model(torch.empty(1, 3, shortest, side, side), *boxes).shape == (
+            1,
+            model.head.projection.out_features,
+        )
+        with pytest.raises((ValueError, RuntimeError)):
+            shorter = network.build(num_frames=shortest - 1).eval()
+            shorter(torch.empty(1, 3, shortest - 1, side, side), *boxes)

@@ -41,7 +41,7 @@ def detections(
         model="m",
         dataset="ava2.2",
         engine="e",
-        people="p",
+        person_detector="p",
         tracker="t",
         width_px=size[0],
         height_px=size[1],
