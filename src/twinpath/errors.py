@@ -171,3 +171,8 @@ class Interrupted(Stopped):
 
 class Terminated(Stopped):
     exit_code = 143
+
+
+#: What keeps one input from its result and ends no batch of others. The library turns a `MemoryError` into a
+#: `LimitExceeded` wherever it knows the file.
+INPUT_FAILURES = (InputError, LimitExceeded, WorkerDied, UsageError, OSError, MemoryError)
