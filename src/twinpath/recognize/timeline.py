@@ -12,7 +12,6 @@ import difflib
 import math
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +21,12 @@ from numpy.typing import NDArray
 from twinpath.errors import InputError, UsageError
 from twinpath.prefetch import PREFETCH_BYTES, Prefetcher, batches
 from twinpath.recognize.checkpoint import PeriodicCheckpoint
-from twinpath.recognize.plan import clip_at
 from twinpath.recognize.segments import find_segments
 from twinpath.results.segments import DEFAULT_RULES, SegmentRules
 from twinpath.results.timeline import Timeline
 from twinpath.results.window_scores import Origin, WindowScores, file_facts
-from twinpath.video.clips import Clip, ClipStream
+from twinpath.video.clip_plan import Windows
+from twinpath.video.clips import Clip, ClipSource, open_clips
 from twinpath.video.sampling import clip_span_s
 from twinpath.video.source import Limits
 
@@ -59,8 +58,8 @@ def score_windows(
         every_s: From the start of a window to that of the next, in seconds.
         weights_sha256: Of the weight file, where it is not the record's; kept with the scores.
         resume_from: The first windows, scored earlier; decoding begins behind them.
-        on_checkpoint: Called with the scores so far every `CHECKPOINT_EVERY_S` seconds, and when an error or a
-            signal ends the work, if there is a new window.
+        on_checkpoint: Called with the scores so far every `CHECKPOINT_EVERY_S` seconds, and when an error or
+            a signal ends the work, if there is a new window.
         progress: Told how many windows are done, of how many.
     Raises:
         InputError: The file cannot be used; says why.
@@ -72,9 +71,7 @@ def score_windows(
     span_s = clip_span_s(spec.num_frames, spec.sampling_rate)
     start_s = float(resume_from.starts_s[-1]) + every_s / 2 if resume_from else 0.0
     path = Path(video)
-    with ClipStream(
-        path, partial(clip_at, spec), span_s=span_s, every_s=every_s, start_s=start_s, limits=LIMITS
-    ) as stream:
+    with open_clips(path, Windows(spec.clip_sampling, every_s, start_s), limits=LIMITS) as stream:
         origin = Origin(*file_facts(path), stream.end_s, classifier.model, weights_sha256, every_s)
         engine = classifier.engine(1)
         gathered = _Gathered(
@@ -115,7 +112,7 @@ class _Gathered:
         classifier: Classifier,
         engine: str,
         span_s: float,
-        stream: ClipStream,
+        stream: ClipSource,
         resume_from: WindowScores | None,
     ) -> None:
         if resume_from is not None:
