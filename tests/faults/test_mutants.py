@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-import mutants
 import numpy as np
 import pytest
 
+from tests.support import mutants
 from twinpath.video.isolated import worker as worker_module
 
 

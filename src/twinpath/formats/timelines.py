@@ -160,7 +160,7 @@ def _add_header(document: ET.Element, timeline: Timeline, folder: Path) -> None:
     facts = {
         "lastUsedAnnotationId": str(len(timeline.segments)),
         "twinpath.version": __version__,
-        "twinpath.model": timeline.windows.origin.model,
+        "twinpath.model": timeline.windows.provenance.model,
         "twinpath.complete": str(timeline.windows.complete).lower(),
     }
     for name, value in facts.items():
@@ -179,7 +179,7 @@ def _add_tiers(document: ET.Element, timeline: Timeline) -> None:
     for n, segment in enumerate(timeline.segments):
         label = xml_text(segment.label)
         if label not in tiers:
-            tiers[label] = _add_tier(document, label, timeline.windows.origin.model)
+            tiers[label] = _add_tier(document, label, timeline.windows.provenance.model)
         annotation = ET.SubElement(
             ET.SubElement(tiers[label], "ANNOTATION"),
             "ALIGNABLE_ANNOTATION",
@@ -191,7 +191,7 @@ def _add_tiers(document: ET.Element, timeline: Timeline) -> None:
         )
         ET.SubElement(annotation, "ANNOTATION_VALUE").text = label
     if not tiers:
-        _add_tier(document, _TIER_TYPE, timeline.windows.origin.model)
+        _add_tier(document, _TIER_TYPE, timeline.windows.provenance.model)
 
 
 def _add_tier(document: ET.Element, name: str, model: str) -> ET.Element:

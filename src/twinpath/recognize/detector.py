@@ -3,7 +3,7 @@
 detect = Detector("slowfast_r50_8x8_det.ptv_ava")
 found = detect("basketball.mp4", people="auto", every_s=1.0)
 for track in found.tracks:
-    for seen in track.seen:
+    for seen in track.points:
         seen.time_s, seen.box_xyxy_px, seen.actions
 
 Keyframes lie at 0, `every_s`, 2 * `every_s` … seconds. There, people are found and followed, and the actions
@@ -35,7 +35,7 @@ from twinpath.recognize.smoothing import checked_thresholds, smooth_scores
 from twinpath.recognize.timeline import LIMITS, check_every
 from twinpath.results.classification import SYNTHETIC_WARNING, Prediction
 from twinpath.results.detections import Detections, Track, TrackPoint
-from twinpath.results.people import Keyframe, People
+from twinpath.results.keyframes import Keyframe, PersonBoxes
 from twinpath.video.clip_plan import Keyframes
 from twinpath.video.clips import Clip, ClipSource, open_clips
 from twinpath.video.probe import probe
@@ -85,7 +85,7 @@ class Detector:
             raise UsageError(f"{model} classifies whole clips; to detect, take one such as {DEFAULT_MODEL}")
         if record is None and weights is None:
             raise UsageError(f"no weights are published for {model}; give a file with --weights")
-        from twinpath.engine.open import open_box_engine
+        from twinpath.engine.open import open_engine
 
         self.model = record.name if record else architecture.name
         self.spec = input_spec(model)
@@ -94,9 +94,10 @@ class Detector:
         self.config = config or EngineConfig(device=device)
         self._progress = progress
         self._finders: dict[tuple[str, float | None], PersonDetector] = {}
-        self.engine = open_box_engine(
+        self.engine = open_engine(
             self.model,
             None if weights is None else Path(weights),
+            output="boxes",
             config=self.config,
             progress=progress,
             on_status=on_status or logger.info,
@@ -320,9 +321,9 @@ class _Seen:
                 self._keyframes.append(Keyframe(clip.start_s, people, numbers, scores))
             yield
 
-    def _number(self, people: People, time_s: float) -> NDArray[np.int64]:
+    def _number(self, people: PersonBoxes, time_s: float) -> NDArray[np.int64]:
         """Who is who: as the person detector says, or else the tracker."""
-        return self._tracker.update(people, time_s) if people.numbers is None else people.numbers
+        return self._tracker.update(people, time_s) if people.track_ids is None else people.track_ids
 
     def detections(
         self, video: str, stream: ClipSource, min_score: NDArray[np.float64], smooth_s: float
@@ -335,7 +336,7 @@ class _Seen:
             model=owner.model,
             dataset=owner.dataset,
             engine=owner.engine.describe(),
-            people=self._people_name,
+            person_detector=self._people_name,
             tracker=self._tracker.name,
             width_px=width,
             height_px=height,
@@ -385,7 +386,7 @@ def tracks_of(
     """
     rows: dict[int, list[tuple[float, Keyframe, int]]] = {}
     for keyframe in keyframes:
-        for i, number in enumerate(keyframe.numbers.tolist()):
+        for i, number in enumerate(keyframe.track_ids.tolist()):
             rows.setdefault(number, []).append((keyframe.time_s, keyframe, i))
     thresholds = np.broadcast_to(np.asarray(min_score, dtype=np.float64), (len(names),))
     return tuple(_track(number, rows[number], names, thresholds, smooth_s) for number in sorted(rows))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from golden_weights import GOLDEN
+from tests.support.golden_weights import GOLDEN
 from twinpath.data.ava import (
     AvaClip,
     FrameFolder,

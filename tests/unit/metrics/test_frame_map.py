@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from golden_weights import GOLDEN
+from tests.support.golden_weights import GOLDEN
 from twinpath.metrics.frame_map import Boxes, FrameMap, frame_map
 
 FIGURES = json.loads((GOLDEN / "rules" / "ava_map.json").read_text())

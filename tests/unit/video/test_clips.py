@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import bad_videos
 import numpy as np
 import pytest
 
+from tests.support import bad_videos
 from twinpath.errors import CorruptVideo, LimitExceeded, NoFrames
 from twinpath.video import wanted_frames as module
 from twinpath.video.clip_plan import ClipPlan, ClipSampling, Keyframes, Selections, Windows
@@ -36,12 +36,6 @@ def clips_of(
         return clips, stream.warnings
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """2 s, 25 fps."""
-    return bad_videos.make_good(tmp_path_factory.mktemp("clips"))
-
-
 @pytest.mark.parametrize(
     ("span_s", "every_s", "starts_s", "end_s"),
     [
@@ -54,9 +48,9 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_clips_go_on_until_one_reaches_the_end(
-    good: Path, span_s: float, every_s: float | None, starts_s: list[float], end_s: float
+    good_video: Path, span_s: float, every_s: float | None, starts_s: list[float], end_s: float
 ) -> None:
-    found, warnings = clips_of(good, span_s=span_s, every_s=every_s)
+    found, warnings = clips_of(good_video, span_s=span_s, every_s=every_s)
     assert [clip.start_s for clip in found] == pytest.approx(starts_s)
     assert [clip.end_s for clip in found[:-1]] == pytest.approx([s + span_s for s in starts_s[:-1]])
     assert found[-1].end_s == pytest.approx(end_s)
@@ -72,14 +66,14 @@ def test_each_clip_is_what_reading_it_alone_gives(recipe: str, every_s: float, t
         assert np.array_equal(clip.frames, alone.clip())
 
 
-def test_frames_at_exact_times(good: Path) -> None:
-    with open_clips(good, Windows(ClipSampling(3, 6, "strided"), 0.6)) as stream:
+def test_frames_at_exact_times(good_video: Path) -> None:
+    with open_clips(good_video, Windows(ClipSampling(3, 6, "strided"), 0.6)) as stream:
         greys = [clip.frames[:, 24, 32, 0].astype(float) for clip in stream]
     numbers = [np.round((grey - 20) / 4).astype(int).tolist() for grey in greys]
     assert numbers == [[0, 5, 10], [15, 20, 25], [30, 35, 40], [45, 49, 49]]  # the last frame stays on screen
 
 
-def test_frames_that_clips_share_are_decoded_once(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_that_clips_share_are_decoded_once(good_video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[DecodePass] = []
 
     class Counted(DecodePass):
@@ -88,7 +82,7 @@ def test_frames_that_clips_share_are_decoded_once(good: Path, monkeypatch: pytes
             return super().__iter__()
 
     monkeypatch.setattr(module, "DecodePass", Counted)
-    assert len(clips_of(good, span_s=0.8, every_s=0.04)[0]) == 31
+    assert len(clips_of(good_video, span_s=0.8, every_s=0.04)[0]) == 31
     (only,) = made
     assert only.decoded == 50
 
@@ -174,12 +168,12 @@ def test_nothing_to_see(tmp_path: Path) -> None:
         clips_of(tmp_path / "zeros.mp4", span_s=0.8)
 
 
-def test_a_length_of_nothing(good: Path) -> None:
+def test_a_length_of_nothing(good_video: Path) -> None:
     for span_s, every_s in ((0.0, None), (1.0, 0.0), (1.0, -1.0), (float("inf"), None)):
         with pytest.raises(ValueError, match="above 0"):
-            open_clips(good, windows(span_s, every_s))
+            open_clips(good_video, windows(span_s, every_s))
     with pytest.raises(ValueError, match="0 s or later"):
-        open_clips(good, windows(1.0, start_s=-1.0))
+        open_clips(good_video, windows(1.0, start_s=-1.0))
     with pytest.raises(ValueError, match="at least one"):
         Selections(())
 
@@ -292,12 +286,12 @@ def test_a_part_that_does_not_decode_shows_frames_of_another(tmp_path: Path) -> 
     assert clips[0].times_s.min() > 7.9
 
 
-def test_a_clip_of_few_frames_at_the_end_of_the_video_is_told(good: Path) -> None:
-    with open_clips(good, Selections((EvenSpan(1.99, 2.1, 16),))) as stream:
+def test_a_clip_of_few_frames_at_the_end_of_the_video_is_told(good_video: Path) -> None:
+    with open_clips(good_video, Selections((EvenSpan(1.99, 2.1, 16),))) as stream:
         (clip,) = stream
         assert stream.warnings == ["the clip at 1.99 s holds 1 of 16 frames: the video ends at 2.00 s"]
     assert len(set(greys(clip))) == 1
-    with open_clips(good, Selections((EvenSpan(1.8, 2.1, 16), EvenSpan(1.9, 2.1, 16)))) as stream:
+    with open_clips(good_video, Selections((EvenSpan(1.8, 2.1, 16), EvenSpan(1.9, 2.1, 16)))) as stream:
         assert len(list(stream)) == 2
         assert stream.warnings == ["the clip at 1.90 s holds 2 of 16 frames: the video ends at 2.00 s"]
 
@@ -312,7 +306,7 @@ def test_few_frames_because_the_video_is_slow_are_no_news(tmp_path: Path) -> Non
 # Limits
 
 
-def test_frames_that_are_held_at_once_are_bounded(good: Path) -> None:
+def test_frames_that_are_held_at_once_are_bounded(good_video: Path) -> None:
     frame = 64 * 48 * 3
     for plan, most in (
         (Selections((EvenSpan(0.0, 2.0, 32),)), 32 * frame),
@@ -321,11 +315,11 @@ def test_frames_that_are_held_at_once_are_bounded(good: Path) -> None:
         (Selections((EvenSpan(1.0, 0.4, 10), EvenSpan(0.0, 0.4, 10))), 20 * frame),
     ):
         with (
-            open_clips(good, plan, limits=Limits(max_bytes=most)) as stream,
+            open_clips(good_video, plan, limits=Limits(max_bytes=most)) as stream,
             pytest.raises(LimitExceeded, match=r"good\.mp4: .* frames of 64x48 are more than .* bytes"),
         ):
             list(stream)
-        with open_clips(good, plan, limits=Limits(max_bytes=most + 2 * frame)) as stream:
+        with open_clips(good_video, plan, limits=Limits(max_bytes=most + 2 * frame)) as stream:
             assert list(stream)
 
 
@@ -337,10 +331,10 @@ def test_frames_that_are_held_at_once_are_bounded(good: Path) -> None:
         (Limits(max_seconds=0.0), "longer than 0 s"),
     ],
 )
-def test_the_other_limits(good: Path, limits: Limits, words: str) -> None:
+def test_the_other_limits(good_video: Path, limits: Limits, words: str) -> None:
     plan: ClipPlan
     for plan in (windows(0.8), Selections((EvenSpan(0.0, 2.0, 8),)), Keyframes(8, 2, 0.5)):
-        with pytest.raises(LimitExceeded, match=words), open_clips(good, plan, limits=limits) as stream:
+        with pytest.raises(LimitExceeded, match=words), open_clips(good_video, plan, limits=limits) as stream:
             list(stream)
 
 
@@ -363,20 +357,23 @@ def test_large_pictures_are_a_limit_not_a_memory_error(tmp_path: Path, recipe: s
         read_frames(path, [EvenSpan(0.0, 2.1, 32)])
 
 
-def test_memory_that_runs_out_names_the_file(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_runs_out_names_the_file(good_video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(self: RgbConverter, frame: object) -> None:
         raise MemoryError
 
     monkeypatch.setattr(RgbConverter, "__call__", fails)
-    with open_clips(good, windows(0.8)) as stream, pytest.raises(LimitExceeded, match=r"good\.mp4: .*memory"):
+    with (
+        open_clips(good_video, windows(0.8)) as stream,
+        pytest.raises(LimitExceeded, match=r"good\.mp4: .*memory"),
+    ):
         list(stream)
     with pytest.raises(LimitExceeded, match=r"good\.mp4: .* memory"):
-        read_frames(good, [EvenSpan(0.0, 1.0, 4)])
+        read_frames(good_video, [EvenSpan(0.0, 1.0, 4)])
 
 
-def test_a_clip_is_not_held_when_the_next_one_is_made(good: Path) -> None:
+def test_a_clip_is_not_held_when_the_next_one_is_made(good_video: Path) -> None:
     held: list[int] = []
-    with open_clips(good, windows(0.4)) as stream:
+    with open_clips(good_video, windows(0.4)) as stream:
         for clip in stream:
             held.append(id(clip.frames))
             clip.frames[:] = 7  # the caller's own

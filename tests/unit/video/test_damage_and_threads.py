@@ -1,11 +1,11 @@
 """A damaged file gives the same frames and warnings in every run, however many threads decode it."""
 
 import av
-import bad_videos
 import numpy as np
 import pytest
 from av.bitstream import BitStreamFilterContext
 
+from tests.support import bad_videos
 from twinpath.errors import CorruptVideo, NotAFile
 from twinpath.video import decode_pass
 from twinpath.video.decode import EvenSpan, FrameStream, read_frames
