@@ -6,7 +6,6 @@ most often keeps them as frames, 30 for each second: second s is then frame (s -
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from twinpath.errors import InputError, LimitExceeded, NotAFile
-from twinpath.formats.text_columns import fault, read_lines
+from twinpath.formats.text_columns import csv_rows, fault, read_lines, whole_number_or_none
 from twinpath.paths import display_path
 from twinpath.video.decode import AtTimes, read_frames
 from twinpath.video.find import find_videos
@@ -34,6 +33,7 @@ _CUT_NAME = "_902"  # at the end of a name: a cut whose first annotated second i
 _AWAY_S = 0.5  # a keyframe so long after the last frame, or before the first, is not in the video
 _AT_ONCE_BYTES = 1 << 28  # of frames decoded in one pass
 _MOST_AT_ONCE = 32
+_FRAME_LIST_COLUMNS = "original_vido_id video_id frame_id path labels"
 _PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _PICTURE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")  # Pillow opens no other, whatever a file is called
 FAILURES = (InputError, LimitExceeded, OSError)  # of one video or second, which end no test
@@ -268,19 +268,17 @@ def read_frame_list(
     """
     path, folder = Path(path), Path(folder)
     pictures: dict[str, list[Path]] = {}
-    reader = csv.reader(read_lines(path), delimiter=" ", quotechar='"')
-    for row in reader:
-        if not row or (reader.line_num == 1 and row[2:3] == ["frame_id"]):
+    for line, row in csv_rows(path, read_lines(path), delimiter=" "):
+        if line == 1 and row[2:3] == ["frame_id"]:
             continue
         if len(row) != 5:
-            wanted = "original_vido_id video_id frame_id path labels"
-            raise fault(path, reader.line_num, f"{len(row)} columns instead of 5: {wanted}")
+            raise fault(path, line, f"{len(row)} columns, not the 5 of {_FRAME_LIST_COLUMNS}")
         video, _, frame, name, _ = row
-        if not frame.isdecimal():
-            raise fault(path, reader.line_num, f"frame_id {frame!r} is no whole number")
         before = pictures.setdefault(video, [])
+        if whole_number_or_none(frame, least=0) is None:
+            raise fault(path, line, f"frame_id is {frame!r}, not a whole number from 0")
         if int(frame) != len(before):
-            raise fault(path, reader.line_num, f"frame {frame} of {video} where {len(before)} should come")
+            raise fault(path, line, f"frame {frame} of {video} where {len(before)} should come")
         before.append(folder / name)
     if not pictures:
         raise fault(path, 1, "there are no frames in this list")
