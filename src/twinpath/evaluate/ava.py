@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.data.ava.clips import FAILURES, AvaClip, AvaSource, Lost
-from twinpath.engine.base import BoxEngine
+from twinpath.engine.base import Engine
 from twinpath.errors import UsageError
 from twinpath.formats.ava import BoxRows
 from twinpath.formats.ava_label_map import LabelMap
@@ -24,9 +24,6 @@ from twinpath.formats.journal import ResultsJournal
 from twinpath.models.input_spec import InputSpec
 from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
 from twinpath.results.provenance import Provenance
-
-# PySlowFast's thresholds for predicted people, by family of network.
-MIN_PERSON_SCORE = {"slow_det": 0.9, "slowfast_det": 0.8}
 
 Boxes = NDArray[np.float64]
 People = Mapping[str, Mapping[int, Boxes]]  # of each video, at each second in order: (N, 4) shares
@@ -92,7 +89,7 @@ def people_to_score(
 
 
 def score_split(
-    engine: BoxEngine,
+    engine: Engine,
     spec: InputSpec,
     people: People,
     sources: Mapping[str, AvaSource],
@@ -163,7 +160,7 @@ class _Counter:
 
 
 def _score_video(
-    engine: BoxEngine,
+    engine: Engine,
     spec: InputSpec,
     video: str,
     seconds: Mapping[int, Boxes],

@@ -86,7 +86,7 @@ class Detector:
             raise UsageError(f"{model} classifies whole clips; to detect, take one such as {DEFAULT_MODEL}")
         if record is None and weights is None:
             raise UsageError(f"no weights are published for {model}; give a file with --weights")
-        from twinpath.engine.open import open_box_engine
+        from twinpath.engine.open import open_engine
 
         self.model = record.name if record else architecture.name
         self.spec = input_spec(model)
@@ -95,9 +95,10 @@ class Detector:
         self.config = config or EngineConfig(device=device)
         self._progress = progress
         self._finders: dict[tuple[str, float | None], PersonDetector] = {}
-        self.engine = open_box_engine(
+        self.engine = open_engine(
             self.model,
             None if weights is None else Path(weights),
+            output="boxes",
             config=self.config,
             progress=progress,
             on_status=on_status or logger.info,

@@ -114,7 +114,7 @@ class FeatureExtractor:
         done = 0
         with ClipStream(Path(video), select, span_s=self.span_s, every_s=self.every_s) as stream:
             for batch in batches(stream, self.engine.batch_clips):
-                embeddings = self.engine([clip.frames for clip in batch])
+                embeddings = np.concatenate(self.engine([clip.frames for clip in batch]))
                 if not np.isfinite(embeddings).all():
                     raise InputError(
                         f"{self.model} gave features that are not numbers; are its weights sound?"

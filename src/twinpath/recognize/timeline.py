@@ -93,7 +93,7 @@ def score_windows(
         ) as ahead:
             try:
                 for batch in batches(ahead, engine.batch_clips):
-                    gathered.add(batch, engine([clip.frames for clip in batch]))
+                    gathered.add(batch, np.concatenate(engine([clip.frames for clip in batch])))
                     if progress is not None:
                         progress(gathered.done, gathered.expected)
                     kept.now_and_then()

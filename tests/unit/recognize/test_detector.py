@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from twinpath import Detector
 from twinpath.data.synthetic import ACTIONS, people_scene, truth_of, write_clip
 from twinpath.engine.config import EngineConfig
-from twinpath.engine.torch_engine import TorchBoxEngine
+from twinpath.engine.torch_engine import TorchEngine
 from twinpath.errors import NotAVideo, UsageError
 from twinpath.formats.keyframes import load_keyframe_scores, save_keyframe_scores
-from twinpath.models.registry import architecture
 from twinpath.people.base import Picture
 from twinpath.recognize import checkpoint as keeper
 from twinpath.recognize.detector import tracks_of
@@ -29,7 +27,6 @@ from twinpath.results.keyframes import Keyframe, KeyframeScores, PersonBoxes
 from twinpath.results.provenance import Provenance
 from twinpath.video.probe import frame_times
 from twinpath.video.writer import VideoWriter
-from twinpath.weights.load import save_weights
 
 MODEL = "slowfast_tiny_det.synthetic"
 
@@ -52,18 +49,8 @@ class Given:
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    network = architecture("slowfast_tiny_det").build()
-    network.get_parameter("head.projection.weight").data *= 30
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    save_weights(network, path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def detect(weights: Path) -> Detector:
-    return Detector(MODEL, weights, "cpu")
+def detect(tiny_detector_weights: Path) -> Detector:
+    return Detector(MODEL, tiny_detector_weights, config=EngineConfig(device="cpu", precision="fp32"))
 
 
 @pytest.fixture(scope="module")
@@ -117,12 +104,12 @@ def test_people_are_looked_for_in_as_many_pictures_as_memory_allows(
         assert counts == expected
 
 
-def test_several_keyframes_at_once(detect: Detector, brighter: Path, weights: Path) -> None:
+def test_several_keyframes_at_once(detect: Detector, brighter: Path, tiny_detector_weights: Path) -> None:
     """As on a GPU; the people, their numbers and their scores are the same."""
     people = Given([[10, 10, 60, 90], [70, 5, 120, 95]])
     alone = detect(brighter, people=people, min_score=0.0)
-    together = Detector(MODEL, weights, config=EngineConfig("torch", "cpu"))
-    assert isinstance(together.engine, TorchBoxEngine)
+    together = Detector(MODEL, tiny_detector_weights, config=EngineConfig("torch", "cpu"))
+    assert isinstance(together.engine, TorchEngine)
     together.engine.batch_clips = 2
     found = together(brighter, people=people, min_score=0.0)
     assert [track.track_id for track in found.tracks] == [1, 2]
@@ -345,7 +332,9 @@ def test_going_on_where_all_was_looked_at(detect: Detector, brighter: Path) -> N
     assert replace(again, timing_s={}) == replace(whole, timing_s={})
 
 
-def test_what_makes_no_sense(detect: Detector, weights: Path, brighter: Path, tmp_path: Path) -> None:
+def test_what_makes_no_sense(
+    detect: Detector, tiny_detector_weights: Path, brighter: Path, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match="classifies whole clips"):
         Detector("slowfast_tiny.synthetic")
     with pytest.raises(UsageError, match="a keyframe every 0 s makes no sense"):
