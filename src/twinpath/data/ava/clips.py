@@ -23,7 +23,7 @@ from twinpath.paths import display_path
 from twinpath.video.decode import AtTimes, read_frames
 from twinpath.video.find import find_videos
 from twinpath.video.probe import probe
-from twinpath.video.sampling import TARGET_FPS, Indices
+from twinpath.video.sampling import Indices, Times, keyframe_offsets, keyframe_times
 
 Frames = NDArray[np.uint8]
 CUT_BEGINS_AT_S = 900
@@ -65,17 +65,9 @@ def clip_indices(centre: int, *, num_frames: int, sampling_rate: int, num_availa
         num_available: Frames that the video has.
     Returns:
         (T,) int64.
-    Source: PySlowFast, `get_sequence`, for T * tau even, as it always is.
     """
-    first = centre - num_frames * sampling_rate // 2
-    return np.clip(first + sampling_rate * np.arange(num_frames), 0, num_available - 1).astype(np.int64)
-
-
-def clip_times_s(centre_s: float, *, num_frames: int, sampling_rate: float) -> tuple[float, ...]:
-    """The same clip by time, for `AtTimes`: frame i at centre + (i - T / 2) * tau / 30 seconds."""
-    steps = np.arange(num_frames) - num_frames / 2
-    times_s: list[float] = (centre_s + steps * sampling_rate / TARGET_FPS).tolist()
-    return tuple(times_s)
+    offsets = keyframe_offsets(num_frames, sampling_rate)
+    return np.clip(centre + offsets, 0, num_available - 1).astype(np.int64)
 
 
 class VideoFile:
@@ -107,7 +99,9 @@ class VideoFile:
         at_once = min(max(_AT_ONCE_BYTES // clip_bytes, 1), _MOST_AT_ONCE)
         for first in range(0, len(seconds), at_once):
             times = {
-                second: clip_times_s(second - begins_at_s, num_frames=num_frames, sampling_rate=sampling_rate)
+                second: keyframe_times(
+                    second - begins_at_s, num_frames=num_frames, sampling_rate=sampling_rate
+                )
                 for second in seconds[first : first + at_once]
             }
             yield from self._read(times)
@@ -120,10 +114,10 @@ class VideoFile:
         ends_early = duration_s is not None and duration_s < min(_LONGEST_CUT_S, max(seconds))
         return CUT_BEGINS_AT_S if ends_early and min(seconds) >= CUT_BEGINS_AT_S else 0
 
-    def _read(self, times: dict[int, tuple[float, ...]]) -> Iterator[AvaClip | Lost]:
+    def _read(self, times: dict[int, Times]) -> Iterator[AvaClip | Lost]:
         """The clips of some seconds in one pass; where that fails, each alone, to know which one it is."""
         try:
-            decoded = read_frames(self.path, [AtTimes(clip_s) for clip_s in times.values()])
+            decoded = read_frames(self.path, [AtTimes(tuple(clip_s.tolist())) for clip_s in times.values()])
         except FAILURES as error:
             for second, clip_s in times.items():
                 if len(times) > 1:
