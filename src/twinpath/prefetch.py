@@ -54,7 +54,7 @@ class Prefetcher(Generic[Item]):
         self._stopped = False
         self._error: BaseException | None = None
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="twinpath-ahead", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="twinpath-prefetch", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -34,7 +34,7 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 
 def is_over() -> bool:
-    return not any(thread.name == "twinpath-ahead" for thread in threading.enumerate())
+    return not any(thread.name == "twinpath-prefetch" for thread in threading.enumerate())
 
 
 def test_all_items_in_order() -> None:

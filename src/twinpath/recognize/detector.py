@@ -161,7 +161,7 @@ class Detector:
         provenance = Provenance.of(
             path, model=self.model, weights_sha256=self.weights_sha256, settings=settings
         )
-        check_resumable(resume_from.provenance if resume_from else None, provenance, path)
+        check_resumable(resume_from.provenance.differences(provenance) if resume_from else [], path)
         earlier = resume_from.keyframes if resume_from else ()
         start_s = float(np.nextafter(earlier[-1].time_s, np.inf)) if earlier else 0.0
         plan = plan_keyframes(self.spec, every_s=every_s, start_s=start_s)
