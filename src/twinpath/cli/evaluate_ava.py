@@ -124,7 +124,7 @@ def _run(
     from twinpath.cli.console import count_progress, print_note, progress_bar
     from twinpath.cli.loading import sha256_of
     from twinpath.engine.config import EngineConfig
-    from twinpath.engine.open import open_box_engine
+    from twinpath.engine.open import open_engine
     from twinpath.errors import UsageError
     from twinpath.evaluate.ava import people_to_score, score_split
     from twinpath.formats.ava import read_people
@@ -152,8 +152,8 @@ def _run(
     )
     with progress_bar(f"downloading {name}") as downloading:
         config = EngineConfig(device=options.device)
-        engine = open_box_engine(
-            name, options.weights, config=config, progress=downloading, on_status=on_status
+        engine = open_engine(
+            name, options.weights, output="boxes", config=config, progress=downloading, on_status=on_status
         )
     with count_progress("testing") as progress:
         run = score_split(

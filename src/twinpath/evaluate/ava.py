@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.data.ava.clips import FAILURES, AvaClip, AvaSource, Lost
-from twinpath.engine.base import BoxEngine
+from twinpath.engine.base import Engine
 from twinpath.errors import UsageError
 from twinpath.formats.ava import BoxRows
 from twinpath.formats.ava_label_map import LabelMap
@@ -89,7 +89,7 @@ def people_to_score(
 
 
 def score_split(
-    engine: BoxEngine,
+    engine: Engine,
     spec: InputSpec,
     people: People,
     sources: Mapping[str, AvaSource],
@@ -160,7 +160,7 @@ class _Counter:
 
 
 def _score_video(
-    engine: BoxEngine,
+    engine: Engine,
     spec: InputSpec,
     video: str,
     seconds: Mapping[int, Boxes],

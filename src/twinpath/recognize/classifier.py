@@ -216,7 +216,7 @@ class Classifier:
         done = 0
         for part in parts:
             began_s = time.perf_counter()
-            scores.append(self.engine(views.space)(part.clips))
+            scores += self.engine(views.space)(part.clips)
             infer_s += time.perf_counter() - began_s
             decode_s += part.decode_s
             warnings |= dict.fromkeys(part.warnings)

@@ -16,7 +16,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,10 +36,10 @@ from twinpath.recognize.timeline import LIMITS, check_every
 from twinpath.results.classification import SYNTHETIC_WARNING, Prediction
 from twinpath.results.detections import Detections, Track, TrackPoint
 from twinpath.results.keyframes import Keyframe, PersonBoxes
-from twinpath.video.clips import Clip, ClipStream
-from twinpath.video.decode import AtTimes
+from twinpath.video.clip_plan import Keyframes
+from twinpath.video.clips import Clip, ClipSource, open_clips
 from twinpath.video.probe import probe
-from twinpath.video.sampling import Times, keyframe_grid, keyframe_times
+from twinpath.video.sampling import Times
 from twinpath.zoo.create import input_spec, resolve
 
 if TYPE_CHECKING:
@@ -86,7 +85,7 @@ class Detector:
             raise UsageError(f"{model} classifies whole clips; to detect, take one such as {DEFAULT_MODEL}")
         if record is None and weights is None:
             raise UsageError(f"no weights are published for {model}; give a file with --weights")
-        from twinpath.engine.open import open_box_engine
+        from twinpath.engine.open import open_engine
 
         self.model = record.name if record else architecture.name
         self.spec = input_spec(model)
@@ -95,9 +94,10 @@ class Detector:
         self.config = config or EngineConfig(device=device)
         self._progress = progress
         self._finders: dict[tuple[str, float | None], PersonDetector] = {}
-        self.engine = open_box_engine(
+        self.engine = open_engine(
             self.model,
             None if weights is None else Path(weights),
+            output="boxes",
             config=self.config,
             progress=progress,
             on_status=on_status or logger.info,
@@ -149,11 +149,9 @@ class Detector:
         if not 0 <= smooth_s < np.inf:
             raise UsageError(f"smoothing over {smooth_s:g} s makes no sense; give seconds from 0")
         path = Path(video)
-        starts = partial(keyframe_grid, every_s=every_s)
-        start_s = np.nextafter(resume_from[-1].time_s, np.inf) if resume_from else 0.0
-        with ClipStream(
-            path, self._clip_at, span_s=every_s, starts=starts, start_s=start_s, limits=LIMITS
-        ) as stream:
+        start_s = float(np.nextafter(resume_from[-1].time_s, np.inf)) if resume_from else 0.0
+        plan = Keyframes(self.spec.num_frames, self.spec.sampling_rate, every_s, start_s)
+        with open_clips(path, plan, limits=LIMITS) as stream:
             # The picture's size is known from the first clip on; so is who looks for people in it.
             found_by = os.fspath(people) if isinstance(people, os.PathLike) else people
             seen = _Seen(self, path, every_s, found_by, tracker, min_person_score, resume_from)
@@ -182,12 +180,6 @@ class Detector:
         if serves_any_video(name):
             self._finders[key] = finder
         return finder
-
-    def _clip_at(self, keyframe_s: float) -> AtTimes:
-        """The clip around a keyframe."""
-        spec = self.spec
-        times_s = keyframe_times(keyframe_s, num_frames=spec.num_frames, sampling_rate=spec.sampling_rate)
-        return AtTimes(tuple(times_s.tolist()))
 
 
 class LiveDetector:
@@ -334,7 +326,7 @@ class _Seen:
         return self._tracker.update(people, time_s) if people.track_ids is None else people.track_ids
 
     def detections(
-        self, video: str, stream: ClipStream, min_score: NDArray[np.float64], smooth_s: float
+        self, video: str, stream: ClipSource, min_score: NDArray[np.float64], smooth_s: float
     ) -> Detections:
         owner, (width, height) = self._owner, self._size_px
         of_model = [SYNTHETIC_WARNING] if owner.dataset == "synthetic" else []

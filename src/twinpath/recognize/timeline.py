@@ -12,7 +12,6 @@ import difflib
 import math
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,13 +22,13 @@ from twinpath.errors import InputError, UsageError
 from twinpath.paths import display_path
 from twinpath.prefetch import PREFETCH_BYTES, Prefetcher, batches
 from twinpath.recognize.checkpoint import PeriodicCheckpoint
-from twinpath.recognize.plan import clip_at
 from twinpath.recognize.segments import find_segments
 from twinpath.results.provenance import Provenance
 from twinpath.results.segments import DEFAULT_RULES, SegmentRules
 from twinpath.results.timeline import Timeline
 from twinpath.results.window_scores import WindowScores
-from twinpath.video.clips import Clip, ClipStream
+from twinpath.video.clip_plan import Windows
+from twinpath.video.clips import Clip, ClipSource, open_clips
 from twinpath.video.sampling import clip_span_s
 from twinpath.video.source import Limits
 
@@ -74,9 +73,7 @@ def score_windows(
     span_s = clip_span_s(spec.num_frames, spec.sampling_rate)
     start_s = float(resume_from.starts_s[-1]) + every_s / 2 if resume_from else 0.0
     path = Path(video)
-    with ClipStream(
-        path, partial(clip_at, spec), span_s=span_s, every_s=every_s, start_s=start_s, limits=LIMITS
-    ) as stream:
+    with open_clips(path, Windows(spec.clip_sampling, every_s, start_s), limits=LIMITS) as stream:
         provenance = Provenance.of(
             path, model=classifier.model, weights_sha256=weights_sha256, settings={"every_s": every_s}
         )
@@ -93,7 +90,7 @@ def score_windows(
         ) as ahead:
             try:
                 for batch in batches(ahead, engine.batch_clips):
-                    gathered.add(batch, engine([clip.frames for clip in batch]))
+                    gathered.add(batch, np.concatenate(engine([clip.frames for clip in batch])))
                     if progress is not None:
                         progress(gathered.done, gathered.expected)
                     kept.now_and_then()
@@ -120,7 +117,7 @@ class _Gathered:
         classifier: Classifier,
         engine: str,
         span_s: float,
-        stream: ClipStream,
+        stream: ClipSource,
         resume_from: WindowScores | None,
     ) -> None:
         if resume_from is not None:

@@ -189,5 +189,4 @@ def test_the_shortest_clip_of_a_network(name: str) -> None:
             model.head.projection.out_features,
         )
         with pytest.raises((ValueError, RuntimeError)):
-            shorter = network.build(num_frames=shortest - 1).eval()
-            shorter(torch.empty(1, 3, shortest - 1, side, side), *boxes)
+            network.build(num_frames=shortest - 1).eval()(torch.empty(1, 3, shortest - 1, side, side), *boxes)
