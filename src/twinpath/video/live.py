@@ -528,6 +528,8 @@ def _allowed(source: Source, network: Network) -> dict[str, str]:
         import certifi
 
         options |= {"tls_verify": "1", "ca_file": os.environ.get("SSL_CERT_FILE") or certifi.where()}
+    elif not network.verify:
+        options["tls_verify"] = "0"  # newer versions of FFmpeg verify unless told otherwise
     if source.kind == "http":
         protocols = "http,https,tcp,tls,httpproxy"
         return {**options, "protocol_whitelist": protocols, "format_whitelist": _HTTP_FORMATS}
