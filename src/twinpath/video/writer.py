@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +23,6 @@ from twinpath.video.audio import AudioTrack
 
 _TICKS_PER_SECOND = 90_000  # about this fine; fine enough for any frame's own time
 
-_MACROBLOCK_PX = 16
 _BT601 = 6  # SMPTE 170M in H.264's table of matrices: what swscale takes RGB to
 
 
@@ -34,8 +34,8 @@ class VideoWriter:
             writer.write(frame, time_s=1.5)    # or at a time of its own
 
     The frames go to a temporary file in the same folder; when the block ends well it takes the place of
-    `path`, and when it ends with an exception (Ctrl-C, too) it is removed. The same frames give the same
-    bytes. Odd sizes are padded by repeating the last row or column, as yuv420p needs even ones.
+    `path`, and when it ends with an exception (Ctrl-C, too) it is removed. Odd sizes are padded by repeating
+    the last row or column, as yuv420p needs even ones.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class VideoWriter:
         crf: int = 20,
         preset: str = "fast",
         pixel_aspect: Fraction = Fraction(1),
+        encoder_options: Mapping[str, str] | None = None,
         audio: AudioTrack | None = None,
     ) -> None:
         """
@@ -59,6 +60,8 @@ class VideoWriter:
             crf: x264's quality, 0 (lossless, large) to 51; 18 is nearly transparent, 28 visibly coarse.
             preset: x264's, from "ultrafast" to "veryslow": slower makes smaller files.
             pixel_aspect: Width of a pixel over its height, for players.
+            encoder_options: More options of x264. {"mbtree": "0"}: the same frames give the same bytes in
+                every run, which they do not with x264's macroblock tree; files are larger.
             audio: Written beside the pictures; stays open.
         Raises:
             UsageError: The folder does not exist, or a number is out of its range.
@@ -82,9 +85,9 @@ class VideoWriter:
         self._frames = 0
         self._place = contextlib.ExitStack()
         self._temporary = self._place.enter_context(atomic_path(self.path))
-        self._open(crf, preset, pixel_aspect)
+        self._open({"crf": str(crf), "preset": preset, **(encoder_options or {})}, pixel_aspect)
 
-    def _open(self, crf: int, preset: str, pixel_aspect: Fraction) -> None:
+    def _open(self, encoder_options: dict[str, str], pixel_aspect: Fraction) -> None:
         self._container = av.open(
             "file:" + os.path.abspath(self._temporary),  # noqa: PTH100 - resolve() would follow links
             "w",
@@ -94,7 +97,7 @@ class VideoWriter:
         self._stream: VideoStream = self._container.add_stream("libx264", rate=self._rate)
         self._stream.width, self._stream.height = (side + side % 2 for side in self._size)
         self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"crf": str(crf), "preset": preset, **_repeatable(self._size)}
+        self._stream.options = {**encoder_options}
         self._stream.codec_context.time_base = 1 / (self._rate * self._ticks_per_frame)
         self._stream.codec_context.thread_count = 2  # x264's output depends on it: not the computer's number
         # Players guess the matrix by the height of the picture where none is given.
@@ -176,14 +179,6 @@ class VideoWriter:
         with contextlib.suppress(av.FFmpegError):  # an unfinished file cannot always be closed in order
             self._container.close()
         self._place.__exit__(type(reason), reason, reason.__traceback__)
-
-
-def _repeatable(size: tuple[int, int]) -> dict[str, str]:
-    """x264's options for a (width, height), so that the same frames give the same bytes.
-
-    Where a side is no multiple of 16 pixels, its macroblock tree differs from run to run (measured).
-    """
-    return {} if all(side % _MACROBLOCK_PX == 0 for side in size) else {"x264-params": "mbtree=0"}
 
 
 class _Discarded(Exception):
