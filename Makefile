@@ -2,20 +2,30 @@
 # Each target makes .venv when it is missing and installs what constraints.txt pins.
 PYTHON ?= python3
 BIN := .venv/bin
+CORE := .venv/.core
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check fuzz bench train accuracy models format clean
+.PHONY: help demo test test-slow check fuzz bench train accuracy models docs format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-$(READY): pyproject.toml constraints.txt
-	@test -x $(BIN)/python || { echo "making .venv and installing (some minutes, some GB, once) ..."; $(PYTHON) -m venv .venv; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+$(BIN)/python:
+	@echo "making .venv and installing (some minutes, some GB, once) ..."
+	@$(PYTHON) -m venv .venv
+
+# What running Twinpath needs.
+$(CORE): pyproject.toml constraints.txt | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 
-demo: $(READY)  ## Draw a clip, classify it, show the answer
+# Every extra and the development tools on top.
+$(READY): pyproject.toml constraints.txt | $(BIN)/python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(CORE) $@
+
+demo: $(CORE)  ## Draw a clip, classify it, show the answer
 	@$(BIN)/twinpath demo
 
 test: $(READY)  ## Run every test but the slow ones
@@ -32,7 +42,7 @@ check: $(READY)  ## Format, lint, types, import layering, public names
 	@$(BIN)/python -m pytest -q tests/unit/test_public_names.py
 
 fuzz: $(READY)  ## Read N=10000 changed videos of SEED=1 in a process with limits; what fails is kept
-	@$(BIN)/python tests/faults/mutants.py --count $(or $(N),10000) --seed $(or $(SEED),1)
+	@$(BIN)/python -m tests.support.mutants --count $(or $(N),10000) --seed $(or $(SEED),1)
 
 bench: $(READY)  ## Measure speed on this machine (ARGS='--peer', '--quick', '--only clip' …)
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -45,6 +55,10 @@ accuracy: $(READY)  ## Measure the embedded model on 1,000 fresh clips
 
 models: $(READY)  ## Count what every network costs; write the tables and docs/models.md
 	@$(BIN)/python scripts/write_model_tables.py
+
+docs: $(READY)  ## Write docs/api/ and docs/schemas.md from the code
+	@$(BIN)/python -m scripts.write_api_reference
+	@$(BIN)/python -m scripts.write_schemas
 
 format: $(READY)  ## Put the code into its form
 	@$(BIN)/ruff check --fix .

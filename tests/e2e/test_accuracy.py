@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import twinpath as package
-from commands import twinpath
+from tests.support.commands import twinpath
 from twinpath.zoo.records import record
 
 ASSETS = Path(package.__file__).parent / "assets"

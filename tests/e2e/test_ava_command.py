@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from commands import twinpath
-from golden_weights import GOLDEN
+from tests.support.commands import twinpath
+from tests.support.golden_weights import GOLDEN
 from twinpath.data.synthetic import TEST_SEED, labelled_scene, write_clip
 from twinpath.models.registry import architecture
 from twinpath.weights.load import save_weights

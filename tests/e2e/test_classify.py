@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from commands import COLUMNS, SCRIPT, TINY, environment, on_terminal, start, twinpath
-from golden_weights import GOLDEN, write_golden_checkpoint
-from real_videos import real_video
+from tests.support.commands import COLUMNS, SCRIPT, TINY, environment, on_terminal, start, twinpath
+from tests.support.golden_weights import GOLDEN, write_golden_checkpoint
+from tests.support.real_videos import real_video
 from twinpath.data.synthetic import ACTIONS
 from twinpath.models.registry import architecture
 from twinpath.weights.load import save_weights
@@ -202,7 +202,7 @@ def test_the_same_command_goes_on_after_a_signal(many: Path, tmp_path: Path) -> 
     assert len(rest.objects) == 3
     assert out.read_text().splitlines()[:done] == kept
     assert twinpath("classify", many, *TINY, "--views", "3x1", "--out", out, code=2).error.endswith(
-        "has answers with views '1x1', and now it is '3x1'; give another file with --out, or ask as before"
+        "has results of another run: views is '3x1', before '1x1'; give another file, or run as before"
     )
 
 

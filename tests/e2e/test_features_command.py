@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from commands import TINY, on_terminal, start, twinpath
+from tests.support.commands import TINY, on_terminal, start, twinpath
 
 SPAN_S = 16 * 4 / 30
 

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import TINY, environment, on_terminal, start, twinpath
-from timelines import read_srt, read_vtt
+from tests.support.commands import TINY, environment, on_terminal, start, twinpath
+from tests.support.timelines import read_srt, read_vtt
 from twinpath.data.synthetic import TEST_SEED, make_scene, render
 from twinpath.video.writer import VideoWriter
 
@@ -175,7 +175,7 @@ def test_a_signal_keeps_what_is_done(film: Path, tmp_path: Path, signum: signal.
     assert all(word in err.splitlines()[-1] for word in words)
 
     other = twinpath(*arguments, "--resume", "--every", "0.1", code=2)
-    assert "a window every 0.1 s, before 0.05 s" in other.error
+    assert "every_s is 0.1, before 0.05" in other.error
     rest = twinpath(*arguments, "--resume")
     scored = next(line for line in rest.err.splitlines() if line.startswith("scored"))
     assert int(scored.split()[1]) == 279 - len(part["windows"])
@@ -188,12 +188,12 @@ def test_a_signal_keeps_what_is_done(film: Path, tmp_path: Path, signum: signal.
 def test_a_run_that_starts_over_says_so(film: Path, tmp_path: Path) -> None:
     arguments = ("timeline", film, *TINY, "--every", "4", "--formats", "json", "--out", tmp_path)
     twinpath(*arguments)
-    from twinpath.results.window_scores import WindowScores
+    from twinpath.formats.window_scores import load_window_scores, save_window_scores
 
     place = tmp_path / "film.scores.npz"
     from dataclasses import replace
 
-    replace(WindowScores.load(place), complete=False).save(place)
+    save_window_scores(replace(load_window_scores(place), complete=False), place)
     assert "starting over (--resume would go on)" in twinpath(*arguments).err
     place.write_bytes(b"damaged")
     assert "is not a whole file of window scores" in twinpath(*arguments, "--resume", code=3).error

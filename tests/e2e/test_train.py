@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from commands import Finished, twinpath
+from tests.support.commands import Finished, twinpath
 from twinpath.train.recipe import read_recipe, to_toml
 
 RECIPE = to_toml(

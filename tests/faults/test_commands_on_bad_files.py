@@ -10,13 +10,13 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-import bad_videos
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from commands import TINY, twinpath
+from tests.support import bad_videos
+from tests.support.commands import TINY, twinpath
 from twinpath.models.registry import architecture
 from twinpath.weights.load import save_weights
 

@@ -5,10 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import bad_videos
 import numpy as np
 import pytest
 
+from tests.support import bad_videos
 from twinpath.errors import (
     CorruptVideo,
     LimitExceeded,

@@ -5,7 +5,6 @@ One golden file holds one network of one reference. `index.csv` says which netwo
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,21 @@ import numpy as np
 import pytest
 import torch
 
-from golden_weights import GOLDEN, golden, golden_clip, write_caffe2_checkpoint, write_golden_checkpoint
+from tests.support.golden_weights import (
+    GOLDEN,
+    INDEX,
+    OTHER_NETWORK,
+    golden,
+    golden_clip,
+    write_caffe2_checkpoint,
+    write_golden_checkpoint,
+)
 from twinpath.models.layers.head import HeadConfig
 from twinpath.models.layers.resnet import slow_frames
 from twinpath.weights.load import load_weights
 from twinpath.zoo.create import resolve
 
-# What the config builds where the weights published under its name are another network's.
-OTHER_NETWORK = {"psf_Kinetics_MVIT_B_32x3_CONV": "mvit_v1_b24_32x3"}
 NAMING = {"ptv": "pytorchvideo", "psf": "pyslowfast", "tv_": "torchvision"}
-INDEX = {
-    Path(row["golden"]).stem: row["our_name"]
-    for row in csv.DictReader((GOLDEN / "index.csv").read_text().splitlines())
-}
 ACTIVATED = ("ptv_r2plus1d_r50", "ptv_slow_r50_detection", "ptv_slowfast_r50_detection")
 CAFFE2 = (
     "psf_Kinetics_SLOW_4x16_R50",

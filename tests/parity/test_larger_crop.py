@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from golden_weights import golden, write_golden_checkpoint
+from tests.support.golden_weights import golden, write_golden_checkpoint
 from twinpath.models.layers.head import HeadConfig
 from twinpath.models.network import VideoNetwork
 from twinpath.models.registry import architecture

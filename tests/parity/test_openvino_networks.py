@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from golden_weights import golden, write_golden_checkpoint
-from real_videos import real_video
+from tests.support.golden_weights import INDEX, OTHER_NETWORK, golden, write_golden_checkpoint
+from tests.support.real_videos import real_video
 from twinpath.engine.base import Engine
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.open import open_engine
@@ -25,8 +25,6 @@ from twinpath.recognize.plan import Views, selections
 from twinpath.video.decode import read_frames
 from twinpath.weights.load import load_weights, save_weights
 from twinpath.zoo.create import create_model, input_spec, resolve
-
-from test_golden_networks import INDEX, OTHER_NETWORK  # isort: skip - beside this file
 
 CLIPS = ("archery.mp4", "arm_wrestling.mp4", "basketball.mp4")
 MODELS = {name: OTHER_NETWORK.get(name, model) for name, model in INDEX.items()}

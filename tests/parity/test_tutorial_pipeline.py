@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from golden_weights import GOLDEN, write_golden_checkpoint
-from real_videos import real_video
+from tests.support.golden_weights import GOLDEN, write_golden_checkpoint
+from tests.support.real_videos import real_video
 from twinpath import Classifier
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.torch_engine import TorchEngine

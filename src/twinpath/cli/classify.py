@@ -114,16 +114,14 @@ def _run_into(out: Path, job: _Job, paths: list[Path]) -> int:
     from twinpath.errors import Interrupted, Terminated
     from twinpath.formats.journal import ResultsJournal
     from twinpath.paths import display_path
+    from twinpath.results.provenance import Provenance
 
-    job = replace(job, model=full_name(job.model))
-    asked = {
-        "model": job.model,
-        "weights_sha256": sha256_of(job.weights),
-        "views": job.views,
-        "start_s": job.start_s,
-        "top": job.top,
-    }
-    with ResultsJournal(out, asked, paths) as answers:
+    model = full_name(job.model)
+    job = replace(job, model=model)
+    settings = {"views": job.views, "start_s": job.start_s, "top": job.top}
+    weights_sha256 = sha256_of(job.weights)
+    run = Provenance.of(None, model=model, weights_sha256=weights_sha256, settings=settings)
+    with ResultsJournal(out, run, paths) as answers:
         left = len(answers.missing)
         if left < len(paths):
             print_note(f"{display_path(out)} has {len(paths) - left} of {len(paths)} answers already")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from twinpath.errors import TwinpathError
     from twinpath.recognize.detector import Detector
     from twinpath.results.detections import Detections
+    from twinpath.results.provenance import Provenance
 
 MOST_ROWS = 50  # of a table on a terminal
 
@@ -113,9 +114,10 @@ def detect(
     paths = find_videos(videos)
     bases = {path: out / name for path, name in zip(paths, output_names(paths), strict=True)}
     _keep_sources(bases, kinds)
-    asked = _asked(model, weights, people, thresholds, tracker=tracker, every_s=every, smooth_s=smooth)
-    asked |= {"min_person_score": min_person_score, "labels": labels, "hud": hud}
-    job = Job(people, tracker, every, thresholds, min_person_score, smooth, kinds, labels, hud, resume, asked)
+    settings = {"tracker": tracker, "every_s": every, "smooth_s": smooth, "labels": labels, "hud": hud}
+    settings["min_person_score"] = min_person_score
+    run = _provenance(model, weights, people, thresholds, settings)
+    job = Job(people, tracker, every, thresholds, min_person_score, smooth, kinds, labels, hud, resume, run)
     _check_finders(job, paths)
     kept = frozenset(path for path, base in bases.items() if resume and is_done(job, path, base))
     detector = None if len(kept) == len(bases) else _load(model, weights, config)
@@ -124,22 +126,26 @@ def detect(
         raise PartialFailure(f"{failed} of {len(paths)} videos could not be used; each is named above")
 
 
-def _asked(
-    model: str, weights: Path | None, people: str, min_score: NDArray[np.float64], **others: Any
-) -> dict[str, Any]:
-    """What decides the answers, with the contents of the files that were named."""
+def _provenance(
+    model: str,
+    weights: Path | None,
+    people: str,
+    min_score: NDArray[np.float64],
+    settings: dict[str, Any],
+) -> Provenance:
+    """What decides the results, with the contents of the files that were named."""
     from twinpath.cli.loading import full_name, sha256_of
+    from twinpath.results.provenance import Provenance
     from twinpath.weights.hashes import file_sha256
 
     one_score = bool((min_score == min_score[0]).all())
-    return {
-        "model": full_name(model),
-        "weights_sha256": sha256_of(weights),
+    given = {
         "people": people,
         "people_sha256": file_sha256(Path(people)) if Path(people).is_file() else None,
         "min_score": float(min_score[0]) if one_score else min_score.tolist(),
-        **others,
+        **settings,
     }
+    return Provenance.of(None, model=full_name(model), weights_sha256=sha256_of(weights), settings=given)
 
 
 def _thresholds(model: str, text: str) -> NDArray[np.float64]:
@@ -296,10 +302,10 @@ def _print(done: Done, *, is_first: bool) -> None:
         elif is_first:
             print_note(f"warning: {warning}")
     if done.was_there:
-        print_note(f"{found.people}; found by an earlier run")
+        print_note(f"{found.person_detector}; found by an earlier run")
     else:
         timing = ", ".join(f"{part} {took_s:.1f} s" for part, took_s in found.timing_s.items())
-        print_note(f"{found.people}; {done.took_s:.1f} s in all, of these {timing}")
+        print_note(f"{found.person_detector}; {done.took_s:.1f} s in all, of these {timing}")
     print_note(f"files: {' '.join(display_path(place) for place in done.files.values())}")
 
 
@@ -314,9 +320,9 @@ def _print_tracks(found: Detections) -> None:
     shown = found.tracks[:MOST_ROWS]
     print_table(
         [
-            Column("person", [str(track.number) for track in shown], right=True),
-            Column("start", [clock(track.seen[0].time_s) for track in shown], right=True),
-            Column("end", [clock(track.seen[-1].time_s) for track in shown], right=True),
+            Column("person", [str(track.track_id) for track in shown], right=True),
+            Column("start", [clock(track.points[0].time_s) for track in shown], right=True),
+            Column("end", [clock(track.points[-1].time_s) for track in shown], right=True),
             Column("actions", [_in_words(actions_of(track)) for track in shown]),
         ]
     )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from twinpath.recognize.detector import Detector
     from twinpath.results.detections import Detections
-    from twinpath.results.people import Keyframe
+    from twinpath.results.keyframes import Keyframe, KeyframeScores
+    from twinpath.results.provenance import Provenance
 
 ENDINGS = {"json": "json", "csv": "ava.csv", "xml": "cvat.xml", "mp4": "mp4", "png": "png"}
 
@@ -29,7 +30,7 @@ class Job:
         labels: Of a person in the annotated video.
         hud: Whether that shows time and speed.
         resume: Go on from what earlier runs left.
-        asked: All that decides what comes out, as plain values.
+        run: What decides the result, beside the video.
     """
 
     people: str
@@ -42,7 +43,7 @@ class Job:
     labels: int
     hud: bool
     resume: bool
-    asked: dict[str, Any]
+    run: Provenance
 
     @property
     def can_go_on(self) -> bool:
@@ -71,15 +72,12 @@ class Done:
 def is_done(job: Job, path: Path, base: Path) -> bool:
     """Whether an earlier run made all files, of this same video, asked for the same: the JSON comes last."""
     from twinpath.cli.outputs import file_of
-    from twinpath.formats.detections import origin_in, origin_of
+    from twinpath.formats.detections import read_provenance
 
     if not all(file_of(base, ENDINGS[kind]).is_file() for kind in job.kinds):
         return False
-    try:
-        now = origin_of(path, job.asked)
-    except OSError:
-        return False  # it is told in its turn
-    return origin_in(file_of(base, ENDINGS["json"])) == now
+    provenance = read_provenance(file_of(base, ENDINGS["json"]))
+    return provenance is not None and provenance.is_of(path) and provenance.same_run(job.run)
 
 
 def detect_into_files(
@@ -87,16 +85,15 @@ def detect_into_files(
 ) -> Done:
     """One video, in files; or why there is none: one bad file does not end a batch."""
     from twinpath.errors import InputError, LimitExceeded
-    from twinpath.formats.detections import origin_of
     from twinpath.video.source import open_video
 
     began_s = time.perf_counter()
     done = Done(path)
     try:
         open_video(path).close()  # says better than the next line what is wrong with a file
-        origin = origin_of(path, job.asked)  # before the work: a file that changes meanwhile is another one
-        done.found = _detect(job, detector, path, base, origin, progress)
-        done.warnings = _once([*done.found.warnings, *_write(job, done, base, origin)])
+        provenance = job.run.for_file(path)  # before the work: a file that changes meanwhile is another one
+        done.found = _detect(job, detector, path, base, provenance, progress)
+        done.warnings = _once([*done.found.warnings, *_write(job, done, base, provenance)])
     except OSError as error:
         done.error = error
     except (InputError, LimitExceeded) as error:
@@ -119,17 +116,17 @@ def _detect(
     detector: Detector,
     path: Path,
     base: Path,
-    origin: dict[str, Any],
+    provenance: Provenance,
     progress: Callable[[int, int], None],
 ) -> Detections:
     """Look at a video, from where an earlier run was stopped; leave what a later one may go on from."""
-    from twinpath.formats.keyframes import load_unfinished, save_unfinished
+    from twinpath.formats.keyframes import save_keyframe_scores
 
     place = _unfinished(base)
 
     def keep(keyframes: Sequence[Keyframe]) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
-        save_unfinished(keyframes, place, origin)
+        save_keyframe_scores(_part(job, detector, path, provenance, keyframes), place)
 
     return detector(
         path,
@@ -139,10 +136,48 @@ def _detect(
         min_score=job.min_score,
         min_person_score=job.min_person_score,
         smooth_s=job.smooth_s,
-        resume_from=load_unfinished(place, origin) if job.resume and job.can_go_on else (),
+        resume_from=_earlier(place, provenance) if job.resume and job.can_go_on else (),
         on_checkpoint=keep if job.can_go_on else None,
         progress=progress,
     )
+
+
+def _part(
+    job: Job, detector: Detector, path: Path, provenance: Provenance, keyframes: Sequence[Keyframe]
+) -> KeyframeScores:
+    from twinpath.results.keyframes import KeyframeScores
+
+    return KeyframeScores(
+        video=str(path),
+        provenance=provenance,
+        dataset=detector.dataset,
+        engine=detector.engine.describe(),
+        person_detector=job.people,
+        tracker=job.tracker,
+        width_px=0,
+        height_px=0,
+        duration_s=0.0,
+        every_s=job.every_s,
+        labels=detector.labels,
+        keyframes=tuple(keyframes),
+        keyframes_expected=0,
+        complete=False,
+        warnings=(),
+        timing_s={},
+        settings={},
+    )
+
+
+def _earlier(place: Path, provenance: Provenance) -> Sequence[Keyframe]:
+    """What a stopped run left; nothing where it is not there, is damaged, or is of something else."""
+    from twinpath.errors import InputError
+    from twinpath.formats.keyframes import load_keyframe_scores
+
+    try:
+        scores = load_keyframe_scores(place)
+    except (InputError, OSError):
+        return ()
+    return scores.keyframes if scores.provenance == provenance else ()
 
 
 def _once(warnings: list[str]) -> tuple[str, ...]:
@@ -169,12 +204,13 @@ def as_before(job: Job, path: Path, base: Path) -> Done:
     return done
 
 
-def _write(job: Job, done: Done, base: Path, origin: dict[str, Any]) -> list[str]:
+def _write(job: Job, done: Done, base: Path, provenance: Provenance) -> list[str]:
     """Write the files, the JSON last, since it tells that all are there; returns what there is to say."""
     from twinpath.cli.console import count_progress
     from twinpath.cli.outputs import file_of
     from twinpath.formats.detections import DETECTION_KINDS, write_detection_file
-    from twinpath.render.annotate import annotate_video, contact_sheet
+    from twinpath.render.annotate import annotate_video
+    from twinpath.render.contact_sheet import contact_sheet
     from twinpath.video.probe import frame_times
 
     assert done.found is not None
@@ -184,13 +220,13 @@ def _write(job: Job, done: Done, base: Path, origin: dict[str, Any]) -> list[str
     for kind in sorted(job.kinds, key="json".__eq__):
         place = file_of(base, ENDINGS[kind])
         if kind in DETECTION_KINDS:
-            write_detection_file(done.found, place, kind, frame_times_s=times_s, origin=origin)
+            write_detection_file(done.found, place, kind, frame_times_s=times_s, provenance=provenance)
         elif kind == "png":
             contact_sheet(done.path, done.found, place)
         else:
             with count_progress("drawing") as progress:
                 warnings += annotate_video(
-                    done.path, done.found, place, labels=job.labels, hud=job.hud, progress=progress
+                    done.path, done.found, place, top_k=job.labels, hud=job.hud, progress=progress
                 )
     done.files = {kind: file_of(base, ENDINGS[kind]) for kind in job.kinds}
     return warnings

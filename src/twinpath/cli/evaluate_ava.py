@@ -128,6 +128,7 @@ def _run(
     from twinpath.errors import UsageError
     from twinpath.evaluate.ava import people_to_score, score_split
     from twinpath.formats.ava import read_people
+    from twinpath.results.provenance import Provenance
     from twinpath.zoo.create import input_spec, resolve
 
     architecture, record = resolve(options.model or DEFAULT_MODEL)
@@ -143,7 +144,12 @@ def _run(
     people = people_to_score(truth, predicted, excluded=excluded)
     sources = _sources(options)
     on_status = print_note if sys.stderr.isatty() else None
-    settings = {"model": name, "weights_sha256": sha256_of(options.weights), "actions": list(label_map.ids)}
+    provenance = Provenance.of(
+        None,
+        model=name,
+        weights_sha256=sha256_of(options.weights),
+        settings={"actions": list(label_map.ids)},
+    )
     with progress_bar(f"downloading {name}") as downloading:
         config = EngineConfig(device=options.device)
         engine = open_engine(
@@ -158,7 +164,7 @@ def _run(
             label_map,
             progress=progress,
             resume=None if options.out is None else _journal(options.out),
-            settings=settings,
+            provenance=provenance,
         )
     return run, {"model": name, "engine": engine.describe()}
 

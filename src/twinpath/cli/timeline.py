@@ -170,22 +170,24 @@ def _earlier(job: _Job, path: Path, base: Path) -> WindowScores | None:
         UsageError: They are of another video, model or setting.
     """
     from twinpath.cli.outputs import file_of
-    from twinpath.results.window_scores import WindowScores, file_facts
+    from twinpath.errors import UsageError
+    from twinpath.formats.window_scores import load_window_scores
+    from twinpath.paths import display_path
+    from twinpath.results.provenance import Provenance
 
     place = file_of(base, SCORES)
     if not job.resume or not place.is_file():
         return None
-    earlier = WindowScores.load(place)
-    size_bytes, modified_s = file_facts(path)
-    now = replace(
-        earlier.origin,
-        size_bytes=size_bytes,
-        modified_s=modified_s,
-        model=job.model,
-        weights_sha256=job.weights_sha256,
-        every_s=job.every_s,
+    earlier = load_window_scores(place)
+    now = Provenance.of(
+        path, model=job.model, weights_sha256=job.weights_sha256, settings={"every_s": job.every_s}
     )
-    earlier.origin.check(now, video=path)
+    differences = earlier.provenance.differences(now)
+    if differences:
+        raise UsageError(
+            f"{display_path(path)} cannot go on from its earlier scores: {'; '.join(differences)}; "
+            "run it as before, or leave out --resume to start over"
+        )
     return earlier
 
 
@@ -269,6 +271,7 @@ def _score(
     progress: Callable[[int, int], None],
 ) -> _Done:
     from twinpath.cli.outputs import file_of
+    from twinpath.formats.window_scores import save_window_scores
     from twinpath.recognize.timeline import score_windows
 
     latest = earlier
@@ -276,7 +279,7 @@ def _score(
     def keep(windows: WindowScores) -> None:
         nonlocal latest
         latest = windows
-        windows.save(file_of(base, SCORES))
+        save_window_scores(windows, file_of(base, SCORES))
 
     began_s = time.perf_counter()
     done = _Done(path)
@@ -303,6 +306,7 @@ def _finish(job: _Job, done: _Done, windows: WindowScores, base: Path) -> _Done:
     """Write the files, then the scores that call them finished; nothing where all is there already."""
     from twinpath.cli.outputs import file_of
     from twinpath.formats.timelines import TIMELINE_KINDS, write_timeline_file
+    from twinpath.formats.window_scores import save_window_scores
     from twinpath.recognize.timeline import timeline_of
     from twinpath.render.timeline import write_timeline_view
 
@@ -316,7 +320,7 @@ def _finish(job: _Job, done: _Done, windows: WindowScores, base: Path) -> _Done:
         write = write_timeline_file if kind in TIMELINE_KINDS else write_timeline_view
         write(found, done.files[kind], kind)
     if windows.complete:
-        windows.with_settings(found.settings()).save(done.files[SCORES])
+        save_window_scores(windows.with_settings(found.settings()), done.files[SCORES])
     return done
 
 
@@ -325,15 +329,15 @@ def _note_what_is_lost(job: _Job, base: Path) -> None:
     from twinpath.cli.console import print_note
     from twinpath.cli.outputs import file_of
     from twinpath.errors import InputError
+    from twinpath.formats.window_scores import load_window_scores
     from twinpath.paths import display_path
     from twinpath.results.clock import clock
-    from twinpath.results.window_scores import WindowScores
 
     place = file_of(base, SCORES)
     if job.resume or not place.is_file():
         return
     with contextlib.suppress(InputError, OSError):
-        old = WindowScores.load(place)
+        old = load_window_scores(place)
         if not old.complete:
             print_note(
                 f"{display_path(place)} holds the first {clock(old.done_s)}; starting "
@@ -351,7 +355,7 @@ def _print(done: _Done, base: Path, *, is_first: bool) -> None:
     assert done.timeline is not None
     windows = done.timeline.windows
     video = display_path(Path(windows.video))
-    part = "" if windows.complete else f" of {clock(windows.origin.duration_s)}, unfinished"
+    part = "" if windows.complete else f" of {clock(windows.duration_s)}, unfinished"
     print(f"{video}  {clock(windows.done_s)}{part}, {len(windows)} windows", flush=True)
     _print_segments(done.timeline)
     for warning in done.timeline.warnings:
@@ -402,9 +406,7 @@ def _raise_stopped(done: _Done, base: Path, *, finished: int) -> NoReturn:
         what = f"before the first window of {display_path(done.path)} was done"
     else:
         windows = done.timeline.windows
-        what = (
-            f"at {clock(windows.done_s)} of {clock(windows.origin.duration_s)} of {display_path(done.path)}"
-        )
+        what = f"at {clock(windows.done_s)} of {clock(windows.duration_s)} of {display_path(done.path)}"
         what += f"; {display_path(base)}.* has what was done"
     others = f"; {finished} videos before it are finished" if finished else ""
     kind, verb = (

@@ -6,7 +6,6 @@ run.rows, run.failures
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import ExitStack
@@ -24,6 +23,7 @@ from twinpath.formats.ava_label_map import LabelMap
 from twinpath.formats.journal import ResultsJournal
 from twinpath.models.input_spec import InputSpec
 from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
+from twinpath.results.provenance import Provenance
 
 Boxes = NDArray[np.float64]
 People = Mapping[str, Mapping[int, Boxes]]  # of each video, at each second in order: (N, 4) shares
@@ -97,7 +97,7 @@ def score_split(
     *,
     progress: Callable[[int, int], None] | None = None,
     resume: str | os.PathLike[str] | None = None,
-    settings: Mapping[str, Any] | None = None,
+    provenance: Provenance | None = None,
 ) -> AvaRun:
     """Score the people of a split; clips are decoded while the network looks at those before.
 
@@ -110,7 +110,7 @@ def score_split(
         progress: Told how many seconds are done, of how many.
         resume: A file that keeps the scores of each video that is done; a later run goes on from it. It stays
             until somebody removes it.
-        settings: What decides the scores, told from other runs by `resume`: model, weights, people …
+        provenance: Of the run, by which its scores in `resume` are told from another run's.
     Raises:
         UsageError: The label map has actions that the network does not score; or `resume` has the scores of
             something else.
@@ -127,8 +127,10 @@ def score_split(
     with ExitStack() as stack:
         journal = None
         if resume is not None:
+            if provenance is None:
+                raise ValueError("resume needs the provenance of the run")
             paths = [source.path for name, source in sources.items() if name in people]
-            journal = stack.enter_context(ResultsJournal(resume, settings or {}, paths))
+            journal = stack.enter_context(ResultsJournal(resume, provenance, paths))
             scored = _kept(journal, people, sources)
         for video, seconds in people.items():
             if video in scored:
@@ -216,17 +218,13 @@ def _kept(
     journal: ResultsJournal, people: People, sources: Mapping[str, AvaSource]
 ) -> dict[str, list[_Scored]]:
     """The scores of an earlier run that hold for this one: of the same file and the same people."""
-    missing = set(map(str, journal.missing))
-    names = {str(source.path): name for name, source in sources.items() if str(source.path) not in missing}
+    lines = {str(path): line for path, line in journal.done.items()}
     kept: dict[str, list[_Scored]] = {}
-    with journal.path.open(encoding="utf-8") as file:
-        for line in map(json.loads, file):
-            name = names.get(line["video"])
-            if name is None or name not in people:
-                continue
+    for name, wanted in people.items():
+        line = lines.get(str(sources[name].path)) if name in sources else None
+        if line is not None:
             columns = zip(line["seconds"], line["boxes"], line["scores"], strict=True)
             found = [_Scored(s, np.asarray(b), np.asarray(p, dtype=np.float32)) for s, b, p in columns]
-            wanted = people[name]
             if [one.second for one in found] == list(wanted) and all(
                 np.array_equal(one.boxes_xyxy, wanted[one.second]) for one in found
             ):

@@ -5,42 +5,35 @@ write_detection_file(found, Path("match.ava.csv"), "csv")
 write_detection_file(found, Path("match.cvat.xml"), "xml", frame_times_s=frame_times_s)
 read_detections(Path("match.json")) == found
 
-A JSON file may also tell what was asked and of which file, so that a later run knows that it is the answer:
+A JSON file may also hold the provenance of the result, by which a later run knows what is done already:
 
-write_detection_file(found, Path("match.json"), "json", origin=origin_of(Path("match.mp4"), asked))
-origin_in(Path("match.json")) == origin_of(Path("match.mp4"), asked)
+write_detection_file(found, Path("match.json"), "json", provenance=provenance)
+read_provenance(Path("match.json")) == provenance
 """
 
 from __future__ import annotations
 
-import csv
-import itertools
 import json
-import sys
-import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
+from typing import IO, TYPE_CHECKING
 
 from twinpath.atomic import atomic_path
 from twinpath.errors import InputError
-from twinpath.formats.xml_text import xml_text
+from twinpath.formats.ava import write_detections
+from twinpath.formats.cvat import write_cvat
 from twinpath.paths import display_path
 from twinpath.results.classification import Prediction
-from twinpath.results.detections import BoxPx, Detections, Track, TrackPoint
-from twinpath.results.provenance import versions
-from twinpath.results.window_scores import file_facts
-from twinpath.video.sampling import TIME_TOLERANCE_S, Times, on_screen_indices
+from twinpath.results.detections import Detections, Track, TrackPoint
+from twinpath.results.provenance import Provenance, versions
+from twinpath.video.sampling import Times
+
+if TYPE_CHECKING:
+    from twinpath.formats.detections_schema import DetectionsPointSchema, DetectionsSchema
 
 #: File formats that this module writes.
 DETECTION_KINDS = ("json", "csv", "xml")
 
-_ORIGIN = "origin"
-_PERSON = "person"
-_CHECKBOX = {"input_type": "checkbox", "default_value": "false"}
-_LARGEST = sys.float_info.max
+_PROVENANCE = "provenance"
 
 
 def write_detection_file(
@@ -49,7 +42,7 @@ def write_detection_file(
     kind: str,
     *,
     frame_times_s: Times | None = None,
-    origin: Mapping[str, Any] | None = None,
+    provenance: Provenance | None = None,
 ) -> None:
     """Write one file, whole or not at all.
 
@@ -59,7 +52,7 @@ def write_detection_file(
         kind: One of `DETECTION_KINDS`.
         frame_times_s: (N,) of all the video's frames, in seconds since the first, increasing. Needed for
             "xml", since CVAT counts frames.
-        origin: For "json": of what the detections are, see `origin_of`.
+        provenance: For "json": what the detections were made from.
     Raises:
         OSError: The disk is full or refuses; the old file is kept.
     """
@@ -70,164 +63,39 @@ def write_detection_file(
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         if kind == "json":
-            write_json(found, file, origin)
+            write_json(found, file, provenance)
         elif kind == "csv":
-            write_ava(found, file)
+            write_detections(found, file)
         elif frame_times_s is None:
             raise ValueError("a file for CVAT needs frame_times_s")
         else:
             write_cvat(found, file, frame_times_s)
 
 
-def write_json(found: Detections, file: IO[str], origin: Mapping[str, Any] | None = None) -> None:
+def write_json(found: Detections, file: IO[str], provenance: Provenance | None = None) -> None:
     """Everything, a person at a keyframe a line."""
-    values = {**found.to_dict(), "versions": versions(), **({_ORIGIN: origin} if origin else {})}
+    values = {**found.to_dict(), "versions": versions()}
+    if provenance is not None:
+        values[_PROVENANCE] = provenance.to_dict()
     keyframes_s, tracks = values.pop("keyframes_s"), values.pop("tracks")
     head = json.dumps(values, indent=2, allow_nan=False).removesuffix("\n}")
     file.write(f'{head},\n  "keyframes_s": {json.dumps(keyframes_s, allow_nan=False)},\n  "tracks": [')
     for number, track in enumerate(tracks):
-        seen = track.pop("seen")
-        file.write(("," if number else "") + "\n    " + json.dumps({**track, "seen": []}).removesuffix("]}"))
-        for line, person in enumerate(seen):
+        points = track.pop("points")
+        head = json.dumps({**track, "points": []}).removesuffix("]}")
+        file.write(("," if number else "") + "\n    " + head)
+        for line, person in enumerate(points):
             file.write(("," if line else "") + "\n      " + json.dumps(person, allow_nan=False))
         file.write("\n    ]}")
     file.write("\n  ]\n}\n")
 
 
-def write_ava(found: Detections, file: IO[str]) -> None:
-    """A row for each action of each person: video, second, x1, y1, x2, y2, action id, score; no header.
-
-    Seconds are those of the keyframes. Where all are whole they have four digits, as AVA's own; else three
-    decimals, which AVA's evaluation refuses to read rather than taking them for another second.
-
-    Source: the files of the AVA dataset, v2.2.
-    """
-    writer = csv.writer(file, lineterminator="\n")
-    video = Path(found.video).stem
-    is_whole = all(abs(time_s - round(time_s)) < TIME_TOLERANCE_S for time_s in found.keyframes_s)
-    size = (found.width_px, found.height_px) * 2
-    rows = ((seen.time_s, track.number, seen) for track in found.tracks for seen in track.seen)
-    for time_s, _, seen in sorted(rows, key=lambda row: row[:2]):
-        second = f"{round(time_s):04d}" if is_whole else f"{time_s:.3f}"
-        box = [f"{side / of:.5f}" for side, of in zip(seen.box_xyxy_px, size, strict=True)]
-        for action in seen.actions:
-            writer.writerow([video, second, *box, action.index + 1, f"{action.score:.5f}"])
-
-
-def write_cvat(found: Detections, file: IO[str], frame_times_s: Times) -> None:
-    """Tracks of people for CVAT, each action a checkbox that may change from frame to frame.
-
-    CVAT takes no labels from a file of annotations and drops attributes that its task has not; so a comment
-    at the beginning holds them as its "Raw" editor of labels takes them.
-
-    Source: CVAT's format "CVAT for video 1.1" and what its importer (`load_anno`) reads.
-    """
-    actions = {action.index: action.label for t in found.tracks for seen in t.seen for action in seen.actions}
-    names = {index: xml_text(actions[index]) for index in sorted(actions)}
-    file.write('<?xml version="1.0" encoding="utf-8"?>\n')
-    file.write(f"<!-- Labels for the task, to paste into CVAT's Raw editor:\n{_raw_labels(names)}\n-->\n")
-    file.write("<annotations>\n  <version>1.1</version>\n")
-    file.write(_lines(_meta(found, tuple(names.values()), len(frame_times_s)), level=1))
-    for track in found.tracks:
-        if track.seen:  # CVAT fails at a track without boxes
-            file.write(f'  <track id="{track.number}" label="{_PERSON}" source="auto">\n')
-            for frame, seen, is_gone in _boxes(track, found.keyframes_s, frame_times_s):
-                file.write(_lines(_box(frame, seen, names, is_gone=is_gone), level=2))
-            file.write("  </track>\n")
-    file.write("</annotations>\n")
-
-
-def _raw_labels(names: dict[int, str]) -> str:
-    checkbox = {"mutable": True, **_CHECKBOX, "values": ["false"]}
-    attributes = [{"name": name, **checkbox} for name in names.values()]
-    text = json.dumps([{"name": _PERSON, "type": "rectangle", "attributes": attributes}])
-    return text.replace("--", "-\\u002d")  # which a comment may not hold; only names can
-
-
-def _meta(found: Detections, names: Sequence[str], num_frames: int) -> ET.Element:
-    meta = ET.Element("meta")
-    task = ET.SubElement(meta, "task")
-    video = Path(found.video)
-    facts = {
-        "name": video.stem,
-        "size": num_frames,
-        "mode": "interpolation",
-        "start_frame": 0,
-        "stop_frame": max(num_frames - 1, 0),
-        "source": video.name,
-    }
-    _add_texts(task, facts)
-    label = ET.SubElement(ET.SubElement(task, "labels"), "label")
-    _add_texts(label, {"name": _PERSON, "type": "rectangle"})
-    attributes = ET.SubElement(label, "attributes")
-    for name in names:
-        texts = {"name": name, "mutable": "True", **_CHECKBOX, "values": "false"}
-        _add_texts(ET.SubElement(attributes, "attribute"), texts)
-    _add_texts(ET.SubElement(task, "original_size"), {"width": found.width_px, "height": found.height_px})
-    return meta
-
-
-def _boxes(
-    track: Track, keyframes_s: Sequence[float], frame_times_s: Times
-) -> Iterator[tuple[int, TrackPoint, bool]]:
-    """Frame, person, and whether they are gone: on the frame after they were seen last, or were lost.
-
-    Where keyframes are nearer to each other than frames, the last one of a frame stays.
-    """
-    times_s = np.array([seen.time_s for seen in track.seen])
-    frames = [int(frame) for frame in on_screen_indices(frame_times_s, times_s)]
-    keyframe_numbers = np.searchsorted(keyframes_s, times_s - TIME_TOLERANCE_S)
-    for n, seen in enumerate(track.seen):
-        is_last = n + 1 == len(frames)
-        next_frame = len(frame_times_s) if is_last else frames[n + 1]
-        if next_frame == frames[n]:
-            continue
-        yield frames[n], seen, False
-        is_lost = is_last or keyframe_numbers[n + 1] > keyframe_numbers[n] + 1
-        if is_lost and frames[n] + 1 < next_frame:
-            yield frames[n] + 1, seen, True
-
-
-def _box(frame: int, seen: TrackPoint, names: dict[int, str], *, is_gone: bool) -> ET.Element:
-    x1, y1, x2, y2 = (f"{side:.2f}" for side in seen.box_xyxy_px)
-    place = {"xtl": x1, "ytl": y1, "xbr": x2, "ybr": y2, "z_order": "0"}
-    state = {"frame": str(frame), "keyframe": "1", "outside": str(int(is_gone)), "occluded": "0"}
-    box = ET.Element("box", {**state, **place})
-    does = {action.index for action in seen.actions}
-    for index, name in names.items():
-        ET.SubElement(box, "attribute", {"name": name}).text = str(index in does).lower()
-    return box
-
-
-def _add_texts(parent: ET.Element, texts: dict[str, Any]) -> None:
-    for name, text in texts.items():
-        ET.SubElement(parent, name).text = xml_text(str(text))
-
-
-def _lines(element: ET.Element, *, level: int) -> str:
-    ET.indent(element, "  ", level=level)
-    return "  " * level + ET.tostring(element, encoding="unicode") + "\n"
-
-
-def origin_of(video: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Of what detections are: a file as it is now, and what was asked of it.
-
-    Args:
-        video: The file.
-        settings: All that decides the answer, as plain values.
-    """
-    size_bytes, modified_s = file_facts(video)
-    return {"file": {"size_bytes": size_bytes, "modified_s": modified_s}, "asked": dict(settings)}
-
-
-def origin_in(path: Path) -> dict[str, Any] | None:
-    """What a JSON file says of its origin; None where it says nothing, is damaged or not there."""
+def read_provenance(path: Path) -> Provenance | None:
+    """The provenance in a JSON file of detections; None where it has none, is damaged or not there."""
     try:
-        values = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        return Provenance.from_dict(json.loads(path.read_bytes())[_PROVENANCE])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    origin = values.get(_ORIGIN) if isinstance(values, dict) else None
-    return origin if isinstance(origin, dict) else None
 
 
 def read_detections(path: Path) -> Detections:
@@ -242,109 +110,53 @@ def read_detections(path: Path) -> Detections:
         raise InputError(f"{display_path(path)}: damaged, or no JSON ({error}); detect again") from error
     if not isinstance(values, dict) or not {"video", "keyframes_s", "tracks"} <= values.keys():
         raise InputError(f"{display_path(path)}: holds no detections; give a JSON file of detections")
-    root = _Value(values, file=display_path(path))
-    tracks = tuple(_track(value) for value in root["tracks"].parts())
-    _check_rising(root["tracks"], "number", [track.number for track in tracks])
+    from twinpath.formats.detections_schema import DetectionsSchema, validated
+
+    found = validated(DetectionsSchema, values, file=display_path(path))
+    _check_order(found, display_path(path))
     return Detections(
-        video=root["video"].text(),
-        model=root["model"].text(),
-        dataset=root["dataset"].text(),
-        engine=root["engine"].text(),
-        people=root["people"].text(),
-        tracker=root["tracker"].text(),
-        width_px=root["width_px"].integer(lowest=1),
-        height_px=root["height_px"].integer(lowest=1),
-        duration_s=root["duration_s"].number(lowest=0),
-        every_s=root["every_s"].number(lowest=0),
-        keyframes_s=tuple(value.number(lowest=0) for value in root["keyframes_s"].parts()),
-        tracks=tracks,
-        warnings=tuple(value.text() for value in root["warnings"].parts()),
-        timing_s={name: root["timing_s"][name].number() for name in root["timing_s"].names()},
-    )
-
-
-def _track(value: _Value) -> Track:
-    """Keyframes that are nearer to each other than frames may share the time of the video's last frame."""
-    seen = tuple(_person_seen(person) for person in value["seen"].parts())
-    _check_rising(value["seen"], "time_s", [person.time_s for person in seen], may_repeat=True)
-    return Track(value["number"].integer(lowest=1), seen)
-
-
-def _person_seen(value: _Value) -> TrackPoint:
-    return TrackPoint(
-        time_s=value["time_s"].number(lowest=0),
-        box_xyxy_px=_box_px(value["box_xyxy_px"]),
-        detection_score=value["detection_score"].number(lowest=0, highest=1),
-        actions=tuple(
-            Prediction(
-                action["label"].text(),
-                action["index"].integer(lowest=0),
-                action["score"].number(lowest=0, highest=1),
-            )
-            for action in value["actions"].parts()
+        video=found.video,
+        model=found.model,
+        dataset=found.dataset,
+        engine=found.engine,
+        person_detector=found.person_detector,
+        tracker=found.tracker,
+        width_px=found.width_px,
+        height_px=found.height_px,
+        duration_s=found.duration_s,
+        every_s=found.every_s,
+        keyframes_s=tuple(found.keyframes_s),
+        tracks=tuple(
+            Track(track.track_id, tuple(_track_point(point) for point in track.points))
+            for track in found.tracks
         ),
+        warnings=tuple(found.warnings),
+        timing_s=found.timing_s,
     )
 
 
-def _box_px(value: _Value) -> BoxPx:
-    sides = [side.number() for side in value.parts()]
-    if len(sides) != 4:
-        raise value.wrong(f"must be x1, y1, x2, y2, not {len(sides)} numbers")
-    x1, y1, x2, y2 = sides
-    if x1 > x2 or y1 > y2:
-        raise value.wrong("its right or lower side lies before the other")
-    return x1, y1, x2, y2
+def _track_point(point: DetectionsPointSchema) -> TrackPoint:
+    x1, y1, x2, y2 = point.box_xyxy_px
+    actions = tuple(Prediction(action.label, action.index, action.score) for action in point.actions)
+    return TrackPoint(point.time_s, (x1, y1, x2, y2), point.detection_score, actions)
 
 
-def _check_rising(value: _Value, name: str, numbers: Sequence[float], *, may_repeat: bool = False) -> None:
-    for n, (before, number) in enumerate(itertools.pairwise(numbers), start=1):
-        if number < before or (number == before and not may_repeat):
-            raise value.parts()[n][name].wrong(f"must come after the one before, {before:g}")
+def _check_order(found: DetectionsSchema, where: str) -> None:
+    """Keyframes that are nearer to each other than frames may share the time of the video's last frame.
 
-
-class _Value:
-    """A value in a JSON file that knows its place, for the message where it is not what it must be."""
-
-    def __init__(self, value: Any, *, file: str, place: str = "") -> None:
-        self._value, self._file, self._place = value, file, place
-
-    def __getitem__(self, name: str) -> _Value:
-        if name not in self.names():
-            raise self._at(f".{name}", None).wrong("is missing")
-        return self._at(f".{name}", self._value[name])
-
-    def names(self) -> list[str]:
-        if not isinstance(self._value, dict):
-            raise self.wrong("must be an object")
-        return list(self._value)
-
-    def parts(self) -> list[_Value]:
-        if not isinstance(self._value, list):
-            raise self.wrong("must be a list")
-        return [self._at(f"[{n}]", value) for n, value in enumerate(self._value)]
-
-    def text(self) -> str:
-        if not isinstance(self._value, str):
-            raise self.wrong("must be text")
-        return self._value
-
-    def number(self, *, lowest: float = -_LARGEST, highest: float = _LARGEST) -> float:
-        """Raises: InputError: no number, or one that is not finite or not in the range."""
-        if isinstance(self._value, bool) or not isinstance(self._value, int | float):
-            raise self.wrong("must be a number")
-        if not lowest <= self._value <= highest:
-            upto = "" if highest == _LARGEST else f" up to {highest:g}"
-            wanted = "finite" if lowest == -_LARGEST else f"a number from {lowest:g}{upto}"
-            raise self.wrong(f"must be {wanted}")
-        return float(self._value)
-
-    def integer(self, *, lowest: int) -> int:
-        if isinstance(self._value, bool) or not isinstance(self._value, int) or self._value < lowest:
-            raise self.wrong(f"must be a whole number from {lowest}")
-        return self._value
-
-    def wrong(self, what: str) -> InputError:
-        return InputError(f"{self._file}: {self._place}: {what}")
-
-    def _at(self, step: str, value: Any) -> _Value:
-        return _Value(value, file=self._file, place=(self._place + step).removeprefix("."))
+    Raises:
+        InputError: Tracks or their points are in another order than of ids and of time, or a box is none.
+    """
+    last_id = 0
+    for t, track in enumerate(found.tracks):
+        if track.track_id <= last_id:
+            raise InputError(f"{where}: tracks[{t}].track_id: {track.track_id} comes after {last_id}")
+        last_id, last_s = track.track_id, 0.0
+        for p, point in enumerate(track.points):
+            place = f"{where}: tracks[{t}].points[{p}]"
+            if point.time_s < last_s:
+                raise InputError(f"{place}.time_s: {point.time_s:g} comes after {last_s:g}")
+            last_s = point.time_s
+            x1, y1, x2, y2 = point.box_xyxy_px
+            if x1 > x2 or y1 > y2:
+                raise InputError(f"{place}.box_xyxy_px: x2 is less than x1, or y2 less than y1")

@@ -1,11 +1,11 @@
-"""The answers of a batch in a file, one JSON object a line, from which a later run goes on.
+"""The results of a batch in a file, one JSON object a line, from which a later run resumes.
 
-with ResultsJournal("answers.jsonl", asked, videos) as answers:
-    for video in answers.missing:
-        answers.add(video, classify(video).to_dict())
+with ResultsJournal("results.jsonl", Provenance.of(None, model=…, settings=…), videos) as journal:
+    for video in journal.missing:
+        journal.add(video, classify(video).to_dict())
 
 Each line is on the disk before the next video begins, so that a crash or a power cut loses at most one. A
-line tells of which file it is, by size and time of change, and what was asked.
+line is {"video": …, what the run gives or "error": …, "provenance": …}.
 """
 
 from __future__ import annotations
@@ -13,38 +13,52 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, NamedTuple, Self
 
 from twinpath.atomic import atomic_path
 from twinpath.errors import InputError, UsageError
 from twinpath.paths import display_path
-from twinpath.results.window_scores import file_facts
+from twinpath.results.provenance import Provenance
 
 Line = dict[str, Any]
+_BEGIN = b'{"video": "'  # of every line that `add` writes
+
+
+class _Entry(NamedTuple):
+    """A line of the file, and what it says of its provenance."""
+
+    line: Line
+    provenance: Provenance
+
+    @property
+    def video(self) -> str:
+        name: str = self.line["video"]
+        return name
 
 
 class ResultsJournal:
-    """Use it in a `with` block: nobody else may write to the file meanwhile.
+    """Use it in a `with` block, which locks the file where the platform can.
 
     Args:
         path: The file; made if it is not there.
-        settings: What decides the answers beside the video: model, weights, views … Values that JSON knows.
-        videos: That answers are wanted of.
+        run: What decides the results beside the video; its `source` is None.
+        videos: The videos of this run.
     Attributes:
-        missing: Those that have no answer yet: new, failed before, or changed since.
+        missing: Those without a result: new, failed before, or changed since.
+        done: The lines of the other ones, by video.
     Raises:
-        UsageError: The file has answers to something else, or another run is writing to it.
-        InputError: The file is none of ours; nothing was changed.
+        UsageError: The file has results of another model or other settings, or another run is writing to it.
+        InputError: The file is no journal of results; it was not changed.
         OSError: It cannot be written.
     """
 
-    def __init__(
-        self, path: str | os.PathLike[str], settings: Mapping[str, Any], videos: Iterable[Path]
-    ) -> None:
-        self.path, self._settings = Path(path), dict(settings)
+    def __init__(self, path: str | os.PathLike[str], run: Provenance, videos: Iterable[Path]) -> None:
+        self.path, self._run = Path(path), run
         self.missing: list[Path] = []
+        self.done: dict[Path, Line] = {}
         self._file = self._opened()
         try:
             self._begin(list(videos))
@@ -60,89 +74,125 @@ class ResultsJournal:
     ) -> None:
         self._file.close()
 
-    def add(self, video: Path, answer: Mapping[str, Any]) -> None:
-        """Put the answer, or {"error": …}, behind the others, on the disk."""
-        line = {"video": str(video), **answer, "asked": self._settings, "file": _facts(video)}
+    def add(self, video: Path, result: Mapping[str, Any]) -> None:
+        """Append a result, or {"error": …}; it is on the disk afterwards."""
+        line = {"video": str(video), **result, "provenance": self._run.for_file(video).to_dict()}
         self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
 
     def _opened(self) -> BinaryIO:
-        """Behind its last line, and locked where the platform can."""
+        """The file, opened to append and locked.
+
+        Raises:
+            UsageError: Another run has locked it.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        file = self.path.open("ab")
-        try:
-            import fcntl
-        except ImportError:  # Windows
-            return file
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.close()
-            raise UsageError(
-                f"{display_path(self.path)}: another run is writing to it; wait, or give another file"
-            ) from error
-        return file
+        while True:
+            file = self.path.open("ab")
+            if not _lock(file):
+                file.close()
+                raise UsageError(
+                    f"{display_path(self.path)}: another run is writing to it; wait, or give another file"
+                )
+            if _is_at(file, self.path):
+                return file
+            file.close()  # replaced or removed between opening and locking
 
     def _begin(self, videos: list[Path]) -> None:
-        """Find what is missing; take out the lines that will be written anew, and one that was cut off."""
-        lines, is_whole = self._read()
-        answered = {line["video"]: line for line in lines if "error" not in line}
-        for line in answered.values():
-            self._check(line)
-        self.missing = [v for v in videos if not _is_of(answered.get(str(v)), v)]
+        """Find the missing videos; remove lines that will be written anew, and one that was cut off."""
+        entries, is_whole = self._read()
+        finished = {entry.video: entry for entry in entries if "error" not in entry.line}
+        for entry in finished.values():
+            self._check(entry.provenance)
+        for video in videos:
+            known = finished.get(str(video))
+            if known is not None and known.provenance.is_of(video):
+                self.done[video] = known.line
+            else:
+                self.missing.append(video)
         anew = {str(video) for video in self.missing}
-        kept = [line for line in lines if line["video"] not in anew]
-        if is_whole and len(kept) == len(lines):
-            return
-        with atomic_path(self.path) as temporary, temporary.open("wb") as file:
-            file.writelines(json.dumps(line).encode() + b"\n" for line in kept)
-        old = self._file
-        self._file = self._opened()
-        old.close()
+        kept = [entry.line for entry in entries if entry.video not in anew]
+        if not is_whole or len(kept) < len(entries):
+            self._rewrite(kept)
 
-    def _read(self) -> tuple[list[Line], bool]:
-        """All lines, and whether the last one is whole."""
+    def _rewrite(self, lines: list[Line]) -> None:
+        """Replace the file by one with these lines, which is locked before it takes the old one's place."""
+        with atomic_path(self.path) as temporary:
+            file = temporary.open("ab")
+            try:
+                _lock(file)
+                file.writelines(json.dumps(line).encode() + b"\n" for line in lines)
+                file.flush()
+            except BaseException:
+                file.close()
+                raise
+        self._file.close()
+        self._file = file
+
+    def _read(self) -> tuple[list[_Entry], bool]:
+        """All whole lines, and whether nothing follows the last of them.
+
+        Raises:
+            InputError: A line was not written by `add`, or what follows the last newline is no begun line.
+        """
         *whole, rest = self.path.read_bytes().split(b"\n")
-        return [self._line(number, text) for number, text in enumerate(whole, 1)], not rest
+        entries = [self._entry(number, text) for number, text in enumerate(whole, 1)]
+        if _is_json(rest):  # only its newline is missing
+            return [*entries, self._entry(len(entries) + 1, rest)], False
+        if not (rest.startswith(_BEGIN) or _BEGIN.startswith(rest)):
+            raise self._foreign(len(entries) + 1)
+        return entries, not rest
 
-    def _line(self, number: int, text: bytes) -> Line:
+    def _entry(self, number: int, text: bytes) -> _Entry:
         try:
             line = json.loads(text)
-        except (ValueError, RecursionError):
-            line = None
-        if not (
-            isinstance(line, dict)
-            and isinstance(line.get("video"), str)
-            and isinstance(line.get("asked"), dict)
-            and isinstance(line.get("file"), dict | None)
-        ):
-            raise InputError(
-                f"{display_path(self.path)}:{number}: `twinpath classify --out` did "
-                "not write this; give another file"
-            )
-        return line
+            provenance = Provenance.from_dict(line["provenance"])
+            if not isinstance(line["video"], str):
+                raise ValueError("video is no text")
+        except (ValueError, RecursionError, LookupError, TypeError) as error:
+            raise self._foreign(number) from error
+        return _Entry(line, provenance)
 
-    def _check(self, line: Line) -> None:
-        names = [name for name in self._settings if line["asked"].get(name) != self._settings[name]]
-        if names:
-            name = names[0]
+    def _foreign(self, number: int) -> InputError:
+        return InputError(
+            f"{display_path(self.path)}:{number}: not a line of a journal of results; give another file"
+        )
+
+    def _check(self, before: Provenance) -> None:
+        """Raises: UsageError: a result is of another model or other settings."""
+        differences = replace(before, source=None).differences(self._run)
+        if differences:
             raise UsageError(
-                f"{display_path(self.path)} has answers with {name} "
-                f"{line['asked'].get(name)!r}, and now it is "
-                f"{self._settings[name]!r}; give another file with --out, or ask as before"
+                f"{display_path(self.path)} has results of another run: {'; '.join(differences)}; "
+                "give another file, or run as before"
             )
 
 
-def _is_of(line: Line | None, video: Path) -> bool:
-    """Whether this is an answer of the file as it is now."""
-    return line is not None and line["file"] is not None and line["file"] == _facts(video)
-
-
-def _facts(video: Path) -> Line | None:
-    """None where the file cannot be looked at."""
+def _lock(file: BinaryIO) -> bool:
+    """Whether the file is ours alone now; True where the platform has no locks."""
     try:
-        size_bytes, modified_s = file_facts(video)
-    except (OSError, ValueError):
-        return None
-    return {"size_bytes": size_bytes, "modified_s": modified_s}
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    """Whether the open file is the one that the path leads to."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from twinpath import __version__
 from twinpath.atomic import atomic_path
+from twinpath.formats.text_columns import cell_of
 from twinpath.formats.xml_text import xml_text
 from twinpath.results.segments import Segment
 
@@ -59,7 +60,9 @@ def write_csv(timeline: Timeline, file: IO[str], folder: Path) -> None:
     writer.writerow(["start_s", "end_s", "length_s", "label", "mean_score", "peak_score", "peak_s"])
     for s in timeline.segments:
         length_s = round(s.length_s, 3)
-        writer.writerow([s.start_s, s.end_s, length_s, s.label, s.mean_score, s.peak_score, s.peak_s])
+        writer.writerow(
+            [s.start_s, s.end_s, length_s, cell_of(s.label), s.mean_score, s.peak_score, s.peak_s]
+        )
 
 
 def write_srt(timeline: Timeline, file: IO[str], folder: Path) -> None:
@@ -160,7 +163,7 @@ def _add_header(document: ET.Element, timeline: Timeline, folder: Path) -> None:
     facts = {
         "lastUsedAnnotationId": str(len(timeline.segments)),
         "twinpath.version": __version__,
-        "twinpath.model": timeline.windows.origin.model,
+        "twinpath.model": timeline.windows.provenance.model,
         "twinpath.complete": str(timeline.windows.complete).lower(),
     }
     for name, value in facts.items():
@@ -179,7 +182,7 @@ def _add_tiers(document: ET.Element, timeline: Timeline) -> None:
     for n, segment in enumerate(timeline.segments):
         label = xml_text(segment.label)
         if label not in tiers:
-            tiers[label] = _add_tier(document, label, timeline.windows.origin.model)
+            tiers[label] = _add_tier(document, label, timeline.windows.provenance.model)
         annotation = ET.SubElement(
             ET.SubElement(tiers[label], "ANNOTATION"),
             "ALIGNABLE_ANNOTATION",
@@ -191,7 +194,7 @@ def _add_tiers(document: ET.Element, timeline: Timeline) -> None:
         )
         ET.SubElement(annotation, "ANNOTATION_VALUE").text = label
     if not tiers:
-        _add_tier(document, _TIER_TYPE, timeline.windows.origin.model)
+        _add_tier(document, _TIER_TYPE, timeline.windows.provenance.model)
 
 
 def _add_tier(document: ET.Element, name: str, model: str) -> ET.Element:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.boxes import areas, overlaps
-from twinpath.results.people import People
+from twinpath.boxes import areas, iou_matrix
+from twinpath.results.keyframes import PersonBoxes
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class IouTracker:
         self._last_number = 0
         self._last_time_s = 0.0
 
-    def update(self, people: People, time_s: float) -> NDArray[np.int64]:
+    def update(self, people: PersonBoxes, time_s: float) -> NDArray[np.int64]:
         """See `Tracker.update`."""
         self._followed = [f for f in self._followed if time_s - f.time_s <= self.rules.lost_s]
         boxes = people.boxes_xyxy_px
@@ -87,7 +87,7 @@ class IouTracker:
     ) -> list[tuple[int, int]]:
         """Which track goes on in which box, a step after the last one."""
         rules = self.rules
-        overlap = overlaps(last, boxes)
+        overlap = iou_matrix(last, boxes)
         pairs = _best_first(overlap, overlap >= rules.min_overlap)
         distance = _distances(last, boxes)
         growth = areas(boxes)[None, :] / areas(last)[:, None]

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.boxes import overlaps
+from twinpath.boxes import iou_matrix
 from twinpath.errors import MissingExtra
-from twinpath.results.people import People
+from twinpath.results.keyframes import PersonBoxes
 
 Algorithm = Literal["bytetrack", "ocsort"]
 
@@ -57,7 +57,7 @@ class TrackersTracker:
         self._numbers: dict[int, int] = {}  # by the package's number, from 0
         self._unconfirmed: list[tuple[Any, int]] = []  # the package's track, and our number
 
-    def update(self, people: People, time_s: float) -> NDArray[np.int64]:
+    def update(self, people: PersonBoxes, time_s: float) -> NDArray[np.int64]:
         """See `Tracker.update`."""
         detections = self._supervision.Detections(
             xyxy=people.boxes_xyxy_px.astype(np.float32),
@@ -89,7 +89,7 @@ class TrackersTracker:
         return self._last_number
 
     def _remember_unconfirmed(
-        self, people: People, theirs: NDArray[np.int64], numbers: NDArray[np.int64]
+        self, people: PersonBoxes, theirs: NDArray[np.int64], numbers: NDArray[np.int64]
     ) -> None:
         """Note which of our numbers each of the package's tracks has that is not numbered there yet."""
         known = {id(track): (track, number) for track, number in self._unconfirmed}
@@ -100,7 +100,7 @@ class TrackersTracker:
         if not begun or not len(loose):
             return
         tracks = np.array([track.get_state_bbox() for track in begun], dtype=np.float64).reshape(-1, 4)
-        alike = overlaps(tracks, people.boxes_xyxy_px[loose])
+        alike = iou_matrix(tracks, people.boxes_xyxy_px[loose])
         for track, row in zip(begun, alike, strict=True):
             if row.max() >= _SAME_BOX:
                 self._unconfirmed.append((track, int(numbers[loose[int(row.argmax())]])))

@@ -3,7 +3,7 @@
 detect = Detector("slowfast_r50_8x8_det.ptv_ava")
 found = detect("basketball.mp4", people="auto", every_s=1.0)
 for track in found.tracks:
-    for seen in track.seen:
+    for seen in track.points:
         seen.time_s, seen.box_xyxy_px, seen.actions
 
 Keyframes lie at 0, `every_s`, 2 * `every_s` … seconds. There, people are found and followed, and the actions
@@ -16,7 +16,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,11 +35,11 @@ from twinpath.recognize.smoothing import checked_thresholds, smooth_scores
 from twinpath.recognize.timeline import LIMITS, check_every
 from twinpath.results.classification import SYNTHETIC_WARNING, Prediction
 from twinpath.results.detections import Detections, Track, TrackPoint
-from twinpath.results.people import Keyframe, People
-from twinpath.video.clips import Clip, ClipStream
-from twinpath.video.decode import AtTimes
+from twinpath.results.keyframes import Keyframe, PersonBoxes
+from twinpath.video.clip_plan import Keyframes
+from twinpath.video.clips import Clip, ClipSource, open_clips
 from twinpath.video.probe import probe
-from twinpath.video.sampling import Times, keyframe_grid, keyframe_times
+from twinpath.video.sampling import Times
 from twinpath.zoo.create import input_spec, resolve
 
 if TYPE_CHECKING:
@@ -137,8 +136,8 @@ class Detector:
                 seconds away; 0: not at all.
             resume_from: The first keyframes, looked at earlier with the same settings; decoding begins behind
                 them. A person detector with a memory of its own, "motion", begins without it.
-            on_checkpoint: Called with all keyframes so far every `CHECKPOINT_EVERY_S` seconds, and when an error
-                or a signal ends the work, if there is a new one.
+            on_checkpoint: Called with all keyframes so far every `CHECKPOINT_EVERY_S` seconds, and when an
+                error or a signal ends the work, if there is a new one.
             progress: Told how many keyframes are done, of how many.
         Raises:
             InputError: The file cannot be used; says why.
@@ -150,11 +149,9 @@ class Detector:
         if not 0 <= smooth_s < np.inf:
             raise UsageError(f"smoothing over {smooth_s:g} s makes no sense; give seconds from 0")
         path = Path(video)
-        starts = partial(keyframe_grid, every_s=every_s)
-        start_s = np.nextafter(resume_from[-1].time_s, np.inf) if resume_from else 0.0
-        with ClipStream(
-            path, self._clip_at, span_s=every_s, starts=starts, start_s=start_s, limits=LIMITS
-        ) as stream:
+        start_s = float(np.nextafter(resume_from[-1].time_s, np.inf)) if resume_from else 0.0
+        plan = Keyframes(self.spec.num_frames, self.spec.sampling_rate, every_s, start_s)
+        with open_clips(path, plan, limits=LIMITS) as stream:
             # The picture's size is known from the first clip on; so is who looks for people in it.
             found_by = os.fspath(people) if isinstance(people, os.PathLike) else people
             seen = _Seen(self, path, every_s, found_by, tracker, min_person_score, resume_from)
@@ -183,12 +180,6 @@ class Detector:
         if serves_any_video(name):
             self._finders[key] = finder
         return finder
-
-    def _clip_at(self, keyframe_s: float) -> AtTimes:
-        """The clip around a keyframe."""
-        spec = self.spec
-        times_s = keyframe_times(keyframe_s, num_frames=spec.num_frames, sampling_rate=spec.sampling_rate)
-        return AtTimes(tuple(times_s.tolist()))
 
 
 class LiveDetector:
@@ -330,12 +321,12 @@ class _Seen:
                 self._keyframes.append(Keyframe(clip.start_s, people, numbers, scores))
             yield
 
-    def _number(self, people: People, time_s: float) -> NDArray[np.int64]:
+    def _number(self, people: PersonBoxes, time_s: float) -> NDArray[np.int64]:
         """Who is who: as the person detector says, or else the tracker."""
-        return self._tracker.update(people, time_s) if people.numbers is None else people.numbers
+        return self._tracker.update(people, time_s) if people.track_ids is None else people.track_ids
 
     def detections(
-        self, video: str, stream: ClipStream, min_score: NDArray[np.float64], smooth_s: float
+        self, video: str, stream: ClipSource, min_score: NDArray[np.float64], smooth_s: float
     ) -> Detections:
         owner, (width, height) = self._owner, self._size_px
         of_model = [SYNTHETIC_WARNING] if owner.dataset == "synthetic" else []
@@ -345,7 +336,7 @@ class _Seen:
             model=owner.model,
             dataset=owner.dataset,
             engine=owner.engine.describe(),
-            people=self._people_name,
+            person_detector=self._people_name,
             tracker=self._tracker.name,
             width_px=width,
             height_px=height,
@@ -395,7 +386,7 @@ def tracks_of(
     """
     rows: dict[int, list[tuple[float, Keyframe, int]]] = {}
     for keyframe in keyframes:
-        for i, number in enumerate(keyframe.numbers.tolist()):
+        for i, number in enumerate(keyframe.track_ids.tolist()):
             rows.setdefault(number, []).append((keyframe.time_s, keyframe, i))
     thresholds = np.broadcast_to(np.asarray(min_score, dtype=np.float64), (len(names),))
     return tuple(_track(number, rows[number], names, thresholds, smooth_s) for number in sorted(rows))

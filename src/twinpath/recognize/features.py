@@ -11,7 +11,6 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +19,9 @@ import numpy as np
 from twinpath.engine.config import EngineConfig
 from twinpath.errors import InputError, UsageError
 from twinpath.prefetch import batches
-from twinpath.recognize.plan import clip_at
 from twinpath.results.features import Feature
-from twinpath.video.clips import ClipStream
+from twinpath.video.clip_plan import Windows
+from twinpath.video.clips import open_clips
 from twinpath.video.sampling import clip_span_s
 from twinpath.zoo.create import input_spec, resolve
 
@@ -110,9 +109,8 @@ class FeatureExtractor:
             InputError: The file cannot be used; says why.
             LimitExceeded: The file would cost too much.
         """
-        select = partial(clip_at, self.spec)
         done = 0
-        with ClipStream(Path(video), select, span_s=self.span_s, every_s=self.every_s) as stream:
+        with open_clips(video, Windows(self.spec.clip_sampling, self.every_s)) as stream:
             for batch in batches(stream, self.engine.batch_clips):
                 embeddings = np.concatenate(self.engine([clip.frames for clip in batch]))
                 if not np.isfinite(embeddings).all():

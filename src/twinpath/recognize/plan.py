@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from twinpath.errors import UsageError
 from twinpath.models.input_spec import InputSpec
-from twinpath.video.decode import AtTimes, EvenSpan, Selection
 from twinpath.video.probe import VideoInfo
 from twinpath.video.sampling import clip_span_s, view_spans, view_times
+from twinpath.video.selection import AtTimes, EvenSpan, Selection
 
 MAX_TIME_VIEWS = 100
 
@@ -62,11 +62,11 @@ def selections(views: Views, spec: InputSpec, *, start_s: float, info: VideoInfo
         raise UsageError("the file does not tell its length, which several views need; use --views 1x1")
     rest_s = max(info.duration_s - start_s, 0.0)
     if spec.sampling == "segments":
-        return [_middles(spec, start_s, rest_s)] * views.time
+        return [spec.clip_sampling.middles(start_s, rest_s)] * views.time
     if spec.sampling == "strided" or not info.average_fps:
         spans = view_spans(rest_s, span_s=span_s, num_views=views.time, use_offset=spec.offset_views)
         if spec.sampling == "strided":
-            return [_strided(spec, start_s + start) for start, _ in spans]
+            return [clip_at(spec, start_s + start) for start, _ in spans]
         return [EvenSpan(start_s + start, span, spec.num_frames) for start, span in spans]
     times_s = view_times(
         rest_s,
@@ -84,21 +84,4 @@ def clip_at(spec: InputSpec, start_s: float) -> Selection:
 
     A model of Something-Something sees a whole video; here it sees so much as if that were the video.
     """
-    span_s = clip_span_s(spec.num_frames, spec.sampling_rate)
-    if spec.sampling == "clip":
-        return EvenSpan(start_s, span_s, spec.num_frames)
-    if spec.sampling == "strided":
-        return _strided(spec, start_s)
-    return _middles(spec, start_s, span_s)
-
-
-def _middles(spec: InputSpec, start_s: float, span_s: float) -> AtTimes:
-    """The middle of each of T segments."""
-    segment_s = span_s / spec.num_frames
-    return AtTimes(tuple(start_s + (i + 0.5) * segment_s for i in range(spec.num_frames)))
-
-
-def _strided(spec: InputSpec, start_s: float) -> AtTimes:
-    """Frames every `sampling_rate / 30` seconds, from the start on."""
-    step_s = clip_span_s(1, spec.sampling_rate)
-    return AtTimes(tuple(start_s + i * step_s for i in range(spec.num_frames)))
+    return spec.clip_sampling.at(start_s)

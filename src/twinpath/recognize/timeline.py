@@ -12,7 +12,6 @@ import difflib
 import math
 import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,14 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.errors import InputError, UsageError
+from twinpath.paths import display_path
 from twinpath.prefetch import PREFETCH_BYTES, Prefetcher, batches
 from twinpath.recognize.checkpoint import PeriodicCheckpoint
-from twinpath.recognize.plan import clip_at
 from twinpath.recognize.segments import find_segments
+from twinpath.results.provenance import Provenance
 from twinpath.results.segments import DEFAULT_RULES, SegmentRules
 from twinpath.results.timeline import Timeline
-from twinpath.results.window_scores import Origin, WindowScores, file_facts
-from twinpath.video.clips import Clip, ClipStream
+from twinpath.results.window_scores import WindowScores
+from twinpath.video.clip_plan import Windows
+from twinpath.video.clips import Clip, ClipSource, open_clips
 from twinpath.video.sampling import clip_span_s
 from twinpath.video.source import Limits
 
@@ -59,8 +60,8 @@ def score_windows(
         every_s: From the start of a window to that of the next, in seconds.
         weights_sha256: Of the weight file, where it is not the record's; kept with the scores.
         resume_from: The first windows, scored earlier; decoding begins behind them.
-        on_checkpoint: Called with the scores so far every `CHECKPOINT_EVERY_S` seconds, and when an error or a
-            signal ends the work, if there is a new window.
+        on_checkpoint: Called with the scores so far every `CHECKPOINT_EVERY_S` seconds, and when an error or
+            a signal ends the work, if there is a new window.
         progress: Told how many windows are done, of how many.
     Raises:
         InputError: The file cannot be used; says why.
@@ -72,13 +73,13 @@ def score_windows(
     span_s = clip_span_s(spec.num_frames, spec.sampling_rate)
     start_s = float(resume_from.starts_s[-1]) + every_s / 2 if resume_from else 0.0
     path = Path(video)
-    with ClipStream(
-        path, partial(clip_at, spec), span_s=span_s, every_s=every_s, start_s=start_s, limits=LIMITS
-    ) as stream:
-        origin = Origin(*file_facts(path), stream.end_s, classifier.model, weights_sha256, every_s)
+    with open_clips(path, Windows(spec.clip_sampling, every_s, start_s), limits=LIMITS) as stream:
+        provenance = Provenance.of(
+            path, model=classifier.model, weights_sha256=weights_sha256, settings={"every_s": every_s}
+        )
         engine = classifier.engine(1)
         gathered = _Gathered(
-            os.fspath(video), origin, classifier, engine.describe(), span_s, stream, resume_from
+            os.fspath(video), provenance, every_s, classifier, engine.describe(), span_s, stream, resume_from
         )
         if progress is not None:
             progress(gathered.done, gathered.expected)
@@ -111,16 +112,18 @@ class _Gathered:
     def __init__(
         self,
         video: str,
-        origin: Origin,
+        provenance: Provenance,
+        every_s: float,
         classifier: Classifier,
         engine: str,
         span_s: float,
-        stream: ClipStream,
+        stream: ClipSource,
         resume_from: WindowScores | None,
     ) -> None:
         if resume_from is not None:
-            resume_from.origin.check(origin, video=Path(video))
-        self._video, self._origin, self._span_s, self._stream = video, origin, span_s, stream
+            _check_same(resume_from, provenance, stream.end_s, Path(video))
+        self._video, self._provenance, self._every_s = video, provenance, every_s
+        self._span_s, self._stream = span_s, stream
         self._labels, self._dataset = classifier.labels, classifier.dataset
         self._engines = dict.fromkeys([*resume_from.engine.split(THEN), engine] if resume_from else [engine])
         self._notes = _notes_before(resume_from)
@@ -136,7 +139,9 @@ class _Gathered:
     def add(self, clips: list[Clip], scores: NDArray[np.float32]) -> None:
         """Raises: InputError: the model gave no numbers."""
         if not np.isfinite(scores).all():
-            raise InputError(f"{self._origin.model} gave scores that are not numbers; are its weights sound?")
+            raise InputError(
+                f"{self._provenance.model} gave scores that are not numbers; are its weights sound?"
+            )
         self._scores.append(scores.astype(np.float16))
         self._starts_s += [clip.start_s for clip in clips]
         self._ends_s += [clip.end_s for clip in clips]
@@ -147,9 +152,11 @@ class _Gathered:
         of_file = self._stream.warnings if complete else self._stream.warnings_until(self._ends_s[-1])
         return WindowScores(
             video=self._video,
-            origin=self._origin,
+            provenance=self._provenance,
             dataset=self._dataset,
             engine=THEN.join(self._engines),
+            duration_s=self._stream.end_s,
+            every_s=self._every_s,
             span_s=self._span_s,
             labels=self._labels,
             starts_s=np.asarray(self._starts_s, dtype=np.float64),
@@ -159,6 +166,16 @@ class _Gathered:
             complete=complete,
             warnings=tuple(self._notes | dict.fromkeys(of_file)),
             settings={},
+        )
+
+
+def _check_same(earlier: WindowScores, provenance: Provenance, duration_s: float, video: Path) -> None:
+    """Raises: UsageError: the earlier scores are of another video, model or setting; says which."""
+    differences = earlier.differences(provenance, duration_s)
+    if differences:
+        raise UsageError(
+            f"{display_path(video)} cannot resume from its earlier scores: {'; '.join(differences)}; "
+            "run as before, or start over"
         )
 
 
@@ -183,14 +200,14 @@ def timeline_of(windows: WindowScores, rules: SegmentRules = DEFAULT_RULES, *, t
     if rules.labels is not None:
         for label in rules.labels:
             if label not in windows.labels:
-                raise UsageError(f"{windows.origin.model} knows no label {label!r}")
+                raise UsageError(f"{windows.provenance.model} knows no label {label!r}")
     segments = find_segments(
         windows.scores,
         windows.starts_s,
         windows.ends_s,
         labels=windows.labels,
         rules=rules,
-        every_s=windows.origin.every_s,
+        every_s=windows.every_s,
         until_s=windows.done_s,
     )
     return Timeline(windows, segments, rules, top_k)

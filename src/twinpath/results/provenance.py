@@ -1,20 +1,171 @@
-"""Which software made a result."""
+"""What a result was made from: the file, the model, the settings and the software."""
 
 from __future__ import annotations
 
+import json
+import os
 import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
 
-import av
 import numpy as np
 
 from twinpath import __version__
 
+_NOT_SET = object()
+_MOST_SHOWN = 60
+
 
 def versions() -> dict[str, str]:
-    """Of the programs that decide what comes out, beside the engine's own."""
+    """Versions of the programs that decide a result, beside the engine's own."""
+    import av
+
     return {
         "twinpath": __version__,
         "python": platform.python_version(),
         "av": av.__version__,
         "numpy": np.__version__,
     }
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """By what a file is known again without reading it.
+
+    Attributes:
+        size_bytes: Its size.
+        modified_s: When its content was changed last, in seconds since 1970.
+    """
+
+    size_bytes: int
+    modified_s: float
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str]) -> FileFacts:
+        """Of a file as it is now; links are followed.
+
+        Raises:
+            OSError: There is no such file, or it cannot be reached.
+        """
+        status = Path(path).stat()
+        return cls(status.st_size, status.st_mtime)
+
+    @classmethod
+    def from_dict(cls, values: Any) -> FileFacts | None:
+        """What `dataclasses.asdict` gave, or None for None.
+
+        Raises:
+            ValueError: Something else.
+        """
+        if values is None:
+            return None
+        facts = values if isinstance(values, dict) else {}
+        size_bytes, modified_s = facts.get("size_bytes"), facts.get("modified_s")
+        if type(size_bytes) is not int or type(modified_s) is not float:
+            raise ValueError("the provenance has no size and time of change of the file")
+        return cls(size_bytes, modified_s)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What decides a result. Two results belong together if nothing here differs but the versions.
+
+    Attributes:
+        source: The video file; None: of a run over several videos, or the file cannot be reached.
+        model: Full name of network and weights.
+        weights_sha256: Of a weight file that was given in place of the published one, else None.
+        settings: Everything else that decides the result, as values that JSON knows; tuples become lists.
+        versions: Of the software, see `versions`. Not compared.
+    """
+
+    source: FileFacts | None
+    model: str
+    weights_sha256: str | None
+    settings: dict[str, Any]
+    versions: dict[str, str] = field(default_factory=versions, compare=False)
+
+    def __post_init__(self) -> None:
+        """Raises: TypeError, ValueError: `settings` holds what JSON does not know."""
+        object.__setattr__(self, "settings", json.loads(json.dumps(dict(self.settings), allow_nan=False)))
+
+    @classmethod
+    def of(
+        cls,
+        path: str | os.PathLike[str] | None,
+        *,
+        model: str,
+        weights_sha256: str | None = None,
+        settings: Mapping[str, Any],
+    ) -> Self:
+        """Of a result of this video file as it is now; `path` None: of a run over several videos.
+
+        Raises:
+            OSError: There is no such file, or it cannot be reached.
+        """
+        source = None if path is None else FileFacts.of(path)
+        return cls(source, model, weights_sha256, dict(settings))
+
+    def for_file(self, path: str | os.PathLike[str]) -> Self:
+        """The same run, of one video; `source` is None where the file cannot be reached."""
+        try:
+            return replace(self, source=FileFacts.of(path))
+        except (OSError, ValueError):  # ValueError: a NUL in the name
+            return replace(self, source=None)
+
+    def is_of(self, path: str | os.PathLike[str]) -> bool:
+        """Whether the result is of this file as it is now."""
+        return self.source is not None and self.source == self.for_file(path).source
+
+    def same_run(self, other: Provenance) -> bool:
+        """Whether all but the video file is equal."""
+        return replace(self, source=other.source) == other
+
+    def differences(self, other: Provenance) -> list[str]:
+        """What is another in `other`, in words; this one is the earlier of the two. Empty: nothing is."""
+        lines = []
+        if self.source is not None and other.source is not None:
+            if self.source.size_bytes != other.source.size_bytes:
+                sizes = other.source.size_bytes, self.source.size_bytes
+                lines.append("the video has {:,} bytes, before {:,}".format(*sizes))
+            if self.source.modified_s != other.source.modified_s:
+                lines.append("the video was changed since")
+        elif self.source != other.source:
+            lines.append("the video file could be reached only once")
+        if self.model != other.model:
+            lines.append(f"the model is {other.model}, before {self.model}")
+        if self.weights_sha256 != other.weights_sha256:
+            lines.append("the weight file is another one")
+        for name in dict.fromkeys([*other.settings, *self.settings]):
+            now, before = (settings.get(name, _NOT_SET) for settings in (other.settings, self.settings))
+            if now != before:
+                lines.append(f"{name} is {_shown(now)}, before {_shown(before)}")
+        return lines
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Self:
+        """What `to_dict` gave.
+
+        Raises:
+            ValueError: Something else; says what.
+        """
+        if not isinstance(values, dict):
+            raise ValueError("the provenance is no object")
+        source, model, sha256 = (values.get(name) for name in ("source", "model", "weights_sha256"))
+        settings, made_by = values.get("settings"), values.get("versions", {})
+        if not isinstance(model, str) or not isinstance(sha256, str | None):
+            raise ValueError("the provenance names no model")
+        if not isinstance(settings, dict) or not isinstance(made_by, dict):
+            raise ValueError("the provenance holds no settings")
+        return cls(FileFacts.from_dict(source), model, sha256, settings, made_by)
+
+
+def _shown(value: Any) -> str:
+    """A setting for a message, at most `_MOST_SHOWN` characters."""
+    text = "not set" if value is _NOT_SET else repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 1]}…"

@@ -65,7 +65,7 @@ class Timeline:
     def settings(self) -> dict[str, Any]:
         """Everything that decides what comes out, beside the video and the model."""
         return {
-            "every_s": self.windows.origin.every_s,
+            "every_s": self.windows.every_s,
             "min_score": self.rules.min_score,
             "leave_score": self.rules.leave_score,
             "merge_s": self.rules.merge_s,
@@ -88,11 +88,11 @@ class Timeline:
         windows = self.windows
         values: dict[str, Any] = {
             "video": windows.video,
-            "duration_s": round(windows.origin.duration_s, 3),
+            "duration_s": round(windows.duration_s, 3),
             "complete": windows.complete,
             "done_s": round(windows.done_s, 3),
-            "model": windows.origin.model,
-            "weights_sha256": windows.origin.weights_sha256,
+            "model": windows.provenance.model,
+            "weights_sha256": windows.provenance.weights_sha256,
             "engine": windows.engine,
             "settings": self.settings(),
             "window_s": round(windows.span_s, 3),

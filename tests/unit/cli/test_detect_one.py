@@ -7,16 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-import bad_videos
 import numpy as np
 import pytest
 
+from tests.support import bad_videos
 from twinpath.cli.detect_one import Job, detect_into_files, is_done
 from twinpath.errors import NotAFile
 from twinpath.recognize.detector import Detector
 from twinpath.results.detections import Detections
+from twinpath.results.provenance import Provenance
 
-JOB = Job("whole", "iou", 1.0, np.full(80, 0.5), None, 1.5, ("json",), 3, False, True, {"every_s": 1.0})
+RUN = Provenance(None, "m", None, {"every_s": 1.0})
+JOB = Job("whole", "iou", 1.0, np.full(80, 0.5), None, 1.5, ("json",), 3, False, True, RUN)
 
 
 def detector(meanwhile: Callable[[Path], None]) -> Detector:
@@ -25,7 +27,7 @@ def detector(meanwhile: Callable[[Path], None]) -> Detector:
     def detect(video: Path, **_: Any) -> Detections:
         meanwhile(video)
         return Detections(
-            video=str(video), model="m", dataset="ava2.2", engine="e", people="p", tracker="t",
+            video=str(video), model="m", dataset="ava2.2", engine="e", person_detector="p", tracker="t",
             width_px=64, height_px=48, duration_s=1.0, every_s=1.0, keyframes_s=(0.0,), tracks=(),
             warnings=(), timing_s={},
         )  # fmt: skip

@@ -9,19 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from golden_weights import GOLDEN
+from tests.support.golden_weights import GOLDEN
 from twinpath.data.ava import (
     AvaClip,
     FrameFolder,
     Lost,
     VideoFile,
     clip_indices,
-    clip_times_s,
     frame_folders,
     video_files,
 )
 from twinpath.errors import InputError, NotAFile
-from twinpath.video.sampling import on_screen_indices
+from twinpath.video.sampling import keyframe_times, on_screen_indices
 from twinpath.video.writer import VideoWriter
 
 SEQUENCES = json.loads((GOLDEN / "rules" / "ava_sequence.json").read_text())
@@ -63,8 +62,18 @@ def test_clips_have_the_references_frames(
         centre, num_frames=num_frames, sampling_rate=sampling_rate, num_available=available
     )
     assert indices.tolist() == wanted
-    times_s = clip_times_s(centre / 30, num_frames=num_frames, sampling_rate=sampling_rate)
+    times_s = keyframe_times(centre / 30, num_frames=num_frames, sampling_rate=sampling_rate)
     assert on_screen_indices(np.arange(available) / 30, times_s).tolist() == wanted
+
+
+def test_the_rule_by_time_puts_the_keyframe_in_the_middle() -> None:
+    """Frame i lies (i - T / 2) * tau / 30 s from the keyframe, to the last bit, where T * tau is even."""
+    for num_frames in range(2, 65, 2):
+        for sampling_rate in (1, 2, 3, 4, 5, 8, 16):
+            for keyframe_s in (0.0, 0.1, 902.0, 1798.3):
+                steps = np.arange(num_frames) - num_frames / 2
+                times_s = keyframe_times(keyframe_s, num_frames=num_frames, sampling_rate=sampling_rate)
+                assert np.array_equal(times_s, keyframe_s + steps * sampling_rate / 30)
 
 
 def test_a_cut_and_its_frames_give_the_same_clips(tmp_path: Path) -> None:
@@ -108,6 +117,14 @@ def test_a_frame_that_does_not_decode_loses_its_seconds(tmp_path: Path) -> None:
     (folder / "a_000061.png").unlink()
     with pytest.raises(InputError, match="frame 62 follows frame 60"):
         list(frame_folders(tmp_path / "frames")["a"].clips([900], **CLIP))
+
+
+def test_only_pictures_of_the_listed_formats_are_opened(tmp_path: Path) -> None:
+    """Pillow would decode any of its formats, whatever the file is called."""
+    folder = write_frames(tmp_path / "a")
+    Image.new("RGB", (64, 48)).save(folder / "a_000061.png", format="PPM")
+    clips = list(FrameFolder(folder, sorted(folder.iterdir()), by_name=True).clips([902], **CLIP))
+    assert clips == [Lost(902, f"{folder / 'a_000061.png'} is no picture that can be read")]
 
 
 def test_frames_of_several_sizes_are_no_clip(tmp_path: Path) -> None:

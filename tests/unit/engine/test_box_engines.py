@@ -13,37 +13,25 @@ from twinpath.engine.config import EngineConfig
 from twinpath.engine.open import open_engine
 from twinpath.engine.openvino_engine import OpenVinoEngine
 from twinpath.engine.torch_engine import TorchEngine
-from twinpath.models.registry import architecture
 from twinpath.models.resample import scaled_boxes
-from twinpath.weights.load import save_weights
 
 TINY = "slowfast_tiny_det"
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    network = architecture(TINY).build()
-    network.get_parameter("head.projection.weight").data *= 30  # scores all over 0 to 1
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    save_weights(network, path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def compiled(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenVinoEngine:
+def compiled(tiny_detector_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenVinoEngine:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TWINPATH_HOME", str(tmp_path_factory.mktemp("home")))
-        open_engine(TINY, weights, output="boxes")
         config = EngineConfig("openvino", "cpu", "fp32")
-        engine = open_engine(TINY, weights, output="boxes", config=config)  # from the cache
+        open_engine(TINY, tiny_detector_weights, output="boxes", config=config)
+        engine = open_engine(TINY, tiny_detector_weights, output="boxes", config=config)  # from the cache
     assert isinstance(engine, OpenVinoEngine)
     return engine
 
 
 @pytest.fixture(scope="module")
-def exact(weights: Path) -> TorchEngine:
-    engine = open_engine(TINY, weights, output="boxes", config=EngineConfig("torch", "cpu"))
+def exact(tiny_detector_weights: Path) -> TorchEngine:
+    engine = open_engine(TINY, tiny_detector_weights, output="boxes", config=EngineConfig("torch", "cpu"))
     assert isinstance(engine, TorchEngine)
     return engine
 
@@ -90,7 +78,9 @@ def test_nobody(compiled: OpenVinoEngine, exact: TorchEngine) -> None:
         assert of(engine, clip(96, 128), np.zeros((0, 4))).shape == (0, 12)
 
 
-def test_the_network_is_given_scaled_boxes_and_the_whole_picture(weights: Path, exact: TorchEngine) -> None:
+def test_the_network_is_given_scaled_boxes_and_the_whole_picture(
+    tiny_detector_weights: Path, exact: TorchEngine
+) -> None:
     """By hand: the same as `model.scores(clip, boxes)` of the resized clip."""
     boxes = np.array([[4.0, 6.0, 100.0, 90.0]])
     frames = clip(120, 200)

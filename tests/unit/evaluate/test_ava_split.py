@@ -15,6 +15,7 @@ from twinpath.evaluate.ava import AvaRun, people_to_score, score_split
 from twinpath.formats.ava import BoxRows, read_people, read_results, read_truth, write_results
 from twinpath.formats.ava_label_map import LabelMap
 from twinpath.models.input_spec import InputSpec
+from twinpath.results.provenance import Provenance
 
 LABELS = LabelMap({1: "walk", 3: "jump"}, frozenset(range(1, 5)))
 SPEC = InputSpec(4, 2, 32, 32)
@@ -124,7 +125,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_done(truth: BoxRows, frame
 
 def test_a_run_goes_on_where_it_was_broken_off(truth: BoxRows, frames: Path, tmp_path: Path) -> None:
     journal = tmp_path / "done.jsonl"
-    options = {"resume": journal, "asked": {"model": "fake"}}
+    options = {"resume": journal, "provenance": Provenance(None, "fake", None, {})}
     whole = run(FakeEngine(), truth, frames)
 
     class BrokenOff(FakeEngine):
@@ -144,12 +145,12 @@ def test_a_run_goes_on_where_it_was_broken_off(truth: BoxRows, frames: Path, tmp
     again = FakeEngine()
     run(again, truth, frames, **options)
     assert again.shown == []
-    with pytest.raises(UsageError, match="has answers with model 'fake', and now it is 'other'"):
-        run(engine, truth, frames, resume=journal, settings={"model": "other"})
+    with pytest.raises(UsageError, match="has results of another run: the model is other, before fake"):
+        run(engine, truth, frames, resume=journal, provenance=Provenance(None, "other", None, {}))
 
 
 def test_scores_of_other_people_are_not_taken(truth: BoxRows, frames: Path, tmp_path: Path) -> None:
-    options = {"resume": tmp_path / "done.jsonl", "asked": {}}
+    options = {"resume": tmp_path / "done.jsonl", "provenance": Provenance(None, "fake", None, {})}
     run(FakeEngine(), truth, frames, **options)
     (tmp_path / "truth.csv").write_text(TRUTH.replace("b,0900,0.1", "b,0900,0.2"))
     engine = FakeEngine()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from golden_weights import GOLDEN
+from tests.support.golden_weights import GOLDEN
 from twinpath.errors import InputError
 from twinpath.formats.ava import read_exclusions, read_results, read_truth
 from twinpath.formats.ava_label_map import LabelMap, built_in_label_map

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from golden_weights import golden
+from tests.support.golden_weights import golden
 from twinpath.errors import WeightsMismatch
 from twinpath.models.layers.attention import PooledAttention, Pooling, StochasticDepth
 from twinpath.models.layers.positions import (

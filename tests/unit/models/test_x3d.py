@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from golden_weights import GOLDEN, golden
+from tests.support.golden_weights import GOLDEN, golden
 from twinpath.models.layers.head import HeadConfig
 from twinpath.models.registry import architecture
 from twinpath.models.x3d import X3D, InvertedBottleneck, SqueezeExcitation, X3DHead

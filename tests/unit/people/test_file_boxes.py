@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sound_people import check_people
 
+from tests.support.detector_checks import check_people
 from twinpath.data.synthetic.clips import truth_of
 from twinpath.data.synthetic.scene import make_scene
 from twinpath.errors import InputError, NotAFile, TwinpathError
 from twinpath.people.file_boxes import FileBoxes
 from twinpath.results.detections import Detections, Track, TrackPoint
-from twinpath.results.people import People
+from twinpath.results.keyframes import PersonBoxes
 from twinpath.video.writer import VideoWriter
 
 WIDTH, HEIGHT = 200, 100
@@ -26,7 +26,7 @@ PICTURE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
 
 def people_at(
     path: Path, *times_s: float, video: Path = Path("clip.mp4"), min_score: float = 0.0
-) -> list[People]:
+) -> list[PersonBoxes]:
     detector = FileBoxes(path, video=video, width_px=WIDTH, height_px=HEIGHT, min_score=min_score)
     answers = detector([PICTURE] * len(times_s), times_s)
     for people in answers:
@@ -112,9 +112,9 @@ def test_a_file_of_one_video_is_taken_as_it_is(tmp_path: Path) -> None:
         ("clip,1,0.5,0.2,0.1,0.8", ":2: x2 = 0.1 is not right of x1 = 0.5"),
         ("clip,1,0.1,0.8,0.5,0.2", ":2: y2 = 0.2 is not below y1 = 0.8"),
         ("clip,1,0.1,0.2,0.1,0.8", ":2: x2 = 0.1 is not right of"),
-        ("clip,1,0.1,0.2,1.5,0.8", r":2: \(0.1, 0.2, 1.5, 0.8\) is not within 0 to 1"),
-        ("clip,1,-0.1,0.2,0.5,0.8", ":2: .*is not within 0 to 1"),
-        ("clip,1,10,20,50,80", ":2: .*is not within 0 to 1"),
+        ("clip,1,0.1,0.2,1.5,0.8", r":2: the box \(0.1, 0.2, 1.5, 0.8\) is not within 0 and 1"),
+        ("clip,1,-0.1,0.2,0.5,0.8", ":2: .*is not within 0 and 1"),
+        ("clip,1,10,20,50,80", ":2: .*is not within 0 and 1"),
         ("clip,1,nan,0.2,0.5,0.8", ":2: x1 is 'nan', not a number"),
         ("clip,1,0.1,0.2,inf,0.8", ":2: x2 is 'inf', not a number"),
         ("clip,soon,0.1,0.2,0.5,0.8", ":2: second is 'soon', not a number"),
@@ -352,7 +352,7 @@ def annotation(**changes: Any) -> dict[str, Any]:
         (annotation(bbox=[0, "a", 10, 10]), r"annotations\[1\].bbox\[1\]: 'a' is not a number"),
         (annotation(bbox=[0, True, 10, 10]), r"annotations\[1\].bbox\[1\]: True is not a number"),
         (annotation(bbox=[0, 10**400, 10, 10]), r"bbox\[1\]: 1000.*… is not a finite number"),
-        (annotation(bbox="0 0 10 10"), r"annotations\[1\].bbox: '0 0 10 10' is no list"),
+        (annotation(bbox="0 0 10 10"), r"annotations\[1\].bbox: '0 0 10 10' is not a list"),
         (annotation(bbox=[900, 0, 10, 10]), r"annotations\[1\].bbox: .* outside the picture of 400x200"),
         (annotation(bbox=None), r"annotations\[1\]: 'bbox' is missing"),
         (annotation(image_id=77), r"annotations\[1\].image_id: there is no image 77"),
@@ -360,8 +360,8 @@ def annotation(**changes: Any) -> dict[str, Any]:
         (annotation(category_id="1"), r"annotations\[1\].category_id: there is no category '1'"),
         (annotation(score=2), r"annotations\[1\].score: 2 is not from 0 to 1"),
         (annotation(image_id=1), r"annotations\[1\]: the same box is there twice at 0 s"),
-        (coco(annotations=[3]), r"annotations\[0\]: 3 is no object"),
-        (coco(annotations={"a": 1}), r"annotations: .* is no list"),
+        (coco(annotations=[3]), r"annotations\[0\]: 3 is not an object"),
+        (coco(annotations={"a": 1}), r"annotations: .* is not a list"),
         (
             coco(categories=[{"id": 1, "name": "dog"}]),
             "categories: none of them is called 'person', only dog",
@@ -395,7 +395,7 @@ def annotation(**changes: Any) -> dict[str, Any]:
         ([{"time_s": 0, "category_id": 3, "bbox": [0, 0, 1, 1]}, {"category_id": 4}], "none is 1"),
         ({"frames": []}, "an object with frames, but neither 'annotations'"),
         ({}, "an object with nothing"),
-        ([1, 2], r"\[0\]: 1 is no object"),
+        ([1, 2], r"\[0\]: 1 is not an object"),
     ],
 )
 def test_mistakes_in_coco_files(content: object, words: str, tmp_path: Path) -> None:
@@ -408,6 +408,13 @@ def test_json_that_is_none(tmp_path: Path) -> None:
     fails(written(tmp_path, "[" * 100_000), "nested too deeply")
 
 
+def test_numbers_of_thousands_of_digits(tmp_path: Path) -> None:
+    bbox = '{"time_s": 0, "bbox": [0, 0, 1, ' + "9" * 5000 + "]}"
+    fails(written(tmp_path, f"[{bbox}]"), "no JSON: a number has too many digits")
+    point = '{"people": [{"track": 1, "boxes": [{"time_s": ' + "9" * 5000 + "}]}]}"
+    fails(written(tmp_path, f'{{"people": []}}\n{point}\n'), ":2: no JSON: a number has too many digits")
+
+
 # --- our own ---
 
 
@@ -416,8 +423,9 @@ def detections() -> Detections:
         return TrackPoint(time_s, (x, 20.0, x + 60, 160.0), score, ())
 
     return Detections(
-        video="somewhere/clip.mp4", model="m", dataset="ava2.2", engine="e", people="HOG", tracker="iou",
-        width_px=400, height_px=200, duration_s=4.0, every_s=1.0, keyframes_s=(0.0, 1.0, 2.0, 3.0),
+        video="somewhere/clip.mp4", model="m", dataset="ava2.2", engine="e", tracker="iou",
+        person_detector="HOG", width_px=400, height_px=200, duration_s=4.0, every_s=1.0,
+        keyframes_s=(0.0, 1.0, 2.0, 3.0),
         tracks=(Track(1, (seen(0, 0), seen(1, 100))), Track(2, (seen(1, 300, 0.4),))),
         warnings=(), timing_s={},
     )  # fmt: skip
@@ -441,15 +449,15 @@ def test_several_answers_line_by_line(tmp_path: Path) -> None:
 
 def test_mistakes_in_our_own(tmp_path: Path) -> None:
     content = json.loads(json.dumps(detections().to_dict()))
-    content["tracks"][0]["seen"][1]["time_s"] = 0
-    fails(written(tmp_path, content), r"tracks\[0\].seen\[1\]: track 1 is seen twice at 0 s")
-    content["tracks"][0]["seen"][1] = {"time_s": 2}
-    fails(written(tmp_path, content), r"tracks\[0\].seen\[1\]: 'box_xyxy_px' is missing")
+    content["tracks"][0]["points"][1]["time_s"] = 0
+    fails(written(tmp_path, content), r"tracks\[0\].points\[1\]: track 1 is seen twice at 0 s")
+    content["tracks"][0]["points"][1] = {"time_s": 2}
+    fails(written(tmp_path, content), r"tracks\[0\].points\[1\]: 'box_xyxy_px' is missing")
 
 
 def test_a_track_that_is_there_twice(tmp_path: Path) -> None:
     content = json.loads(json.dumps(detections().to_dict()))
-    content["tracks"][1]["number"] = 1
+    content["tracks"][1]["track_id"] = 1
     fails(written(tmp_path, content), r": tracks\[1\]: track 1 is there twice")
     truth = truth_of(make_scene(3, kind="people"), height_px=HEIGHT)
     for person in truth["people"]:
@@ -462,9 +470,9 @@ def test_a_track_that_is_there_twice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"tracks": None}, ": 'tracks' is null; it must be a list of tracks"),
-        ({"tracks": "all"}, ": tracks: 'all' is no list"),
-        ({"tracks": None, "people": []}, ": 'tracks' is null; it must be a list of tracks"),
+        ({"tracks": None}, ": 'tracks' is null; it must be a list"),
+        ({"tracks": "all"}, ": tracks: 'all' is not a list"),
+        ({"tracks": None, "people": []}, ": 'tracks' is null; it must be a list"),
     ],
 )
 def test_tracks_that_are_no_list(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
@@ -475,8 +483,9 @@ def test_tracks_that_are_no_list(changes: dict[str, Any], words: str, tmp_path: 
 
 def test_people_that_are_no_list(tmp_path: Path) -> None:
     content: dict[str, Any] = {"video": "clip.mp4", "people": None}
-    fails(written(tmp_path, content), ": 'people' is null; it must be a list of tracks")
-    fails(written(tmp_path, content | {"people": "HOG"}), ": 'tracks' is missing")  # as `detect` writes it
+    fails(written(tmp_path, content), ": 'people' is null; it must be a list")
+    fails(written(tmp_path, content | {"people": "HOG"}), ": people: 'HOG' is not a list")
+    fails(written(tmp_path, {"video": "clip.mp4", "person_detector": "HOG"}), r"neither .* nor 'tracks'")
 
 
 def test_truth_of_the_synthetic_world(tmp_path: Path) -> None:
@@ -511,8 +520,8 @@ def test_lines_of_videos_that_could_not_be_used(tmp_path: Path) -> None:
     seen = [{"time_s": 0.0, "box_xyxy_px": [10, 10, 30, 40]}]
     lines = [
         {"video": "bad.mp4", "error": {"type": "NotAVideo", "message": "no video"}},
-        {"video": "clip.mp4", "tracks": [{"number": 1, "seen": seen}]},
+        {"video": "clip.mp4", "tracks": [{"track_id": 1, "points": seen}]},
     ]
     path = written(tmp_path, "".join(json.dumps(line) + "\n" for line in lines))
     assert boxes_at(path, 0.0) == [[10, 10, 30, 40]]
-    fails(written(tmp_path, lines[:1], "failed.json"), "only that some could not be used")
+    fails(written(tmp_path, lines[:1], "failed.json"), "has no boxes, only errors of videos that failed")

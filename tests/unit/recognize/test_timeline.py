@@ -14,20 +14,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-import bad_videos
 import numpy as np
 import pytest
 
-from timelines import ShadeClassifier, grey_film, read_srt, read_vtt, scores_by_hand
+from tests.support import bad_videos
+from tests.support.timelines import ShadeClassifier, grey_film, read_srt, read_vtt, scores_by_hand
 from twinpath.errors import InputError, UsageError
 from twinpath.formats.timelines import cues, write_timeline_file
+from twinpath.formats.window_scores import load_window_scores, save_window_scores
 from twinpath.recognize import checkpoint as keeper
 from twinpath.recognize import timeline as module
 from twinpath.recognize.classifier import Classifier
 from twinpath.recognize.timeline import read_labels, score_windows, timeline_of
+from twinpath.results.provenance import FileFacts, Provenance
 from twinpath.results.segments import SegmentRules
 from twinpath.results.window_scores import WindowScores
-from twinpath.video.clips import ClipStream
+from twinpath.video.clips import ClipReader
 
 EVERY_S = 0.2
 
@@ -52,20 +54,19 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def streams(monkeypatch: pytest.MonkeyPatch) -> list[ClipStream]:
+def streams(monkeypatch: pytest.MonkeyPatch) -> list[ClipReader]:
     """Every stream that is opened."""
-    opened: list[ClipStream] = []
+    opened: list[ClipReader] = []
 
-    class Watched(ClipStream):
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **options)
-            opened.append(self)
+    def watched(*arguments: Any, **options: Any) -> ClipReader:
+        opened.append(ClipReader(*arguments, **options))
+        return opened[-1]
 
-    monkeypatch.setattr(module, "ClipStream", Watched)
+    monkeypatch.setattr(module, "open_clips", watched)
     return opened
 
 
-def test_windows_all_over_a_video(film: Path, streams: list[ClipStream]) -> None:
+def test_windows_all_over_a_video(film: Path, streams: list[ClipReader]) -> None:
     told: list[tuple[int, int]] = []
     found = score(film, progress=lambda done, total: told.append((done, total)))
     assert found.complete
@@ -76,7 +77,7 @@ def test_windows_all_over_a_video(film: Path, streams: list[ClipStream]) -> None
     assert found.scores.shape == (37, 2)
     assert (np.diff(found.scores[:, 1].astype(float)) > 0).all()  # ever lighter
     assert told == [(n, 37) for n in (0, *range(2, 37, 2), 37)]
-    assert streams[0]._decoding.decoded == 200  # each frame once
+    assert streams[0]._source.budget.frames == 200  # each frame once
     assert found.warnings == ()
 
 
@@ -90,7 +91,7 @@ def test_the_thread_is_over_when_the_work_is(film: Path) -> None:
 @pytest.mark.parametrize("container", [None, "mpegts", "avi"])
 @pytest.mark.parametrize("call", [2, 15])
 def test_going_on_gives_what_one_run_gives(
-    tmp_path: Path, streams: list[ClipStream], container: str | None, call: int
+    tmp_path: Path, streams: list[ClipReader], container: str | None, call: int
 ) -> None:
     video = grey_film(tmp_path / "film.video", container=container or "mp4")
     whole = score(video)
@@ -102,11 +103,11 @@ def test_going_on_gives_what_one_run_gives(
     assert len(part) == 2 * (call - 1)
     assert part.done_s == part.ends_s[-1]
     place = tmp_path / "film.scores.npz"
-    part.save(place)
+    save_window_scores(part, place)
 
     told: list[tuple[int, int]] = []
     rest = score(
-        video, resume_from=WindowScores.load(place), progress=lambda done, total: told.append((done, total))
+        video, resume_from=load_window_scores(place), progress=lambda done, total: told.append((done, total))
     )
     assert rest.complete
     assert np.array_equal(rest.starts_s, whole.starts_s)
@@ -115,7 +116,7 @@ def test_going_on_gives_what_one_run_gives(
     assert told[0] == (len(part), len(whole))
     assert told[-1] == (len(whole), len(whole))
     if call == 15:  # from the keyframe before 5.6 s, not from the beginning
-        assert streams[-1]._decoding.decoded <= 200 - 5.6 * 25 + 12
+        assert streams[-1]._source.budget.frames <= 200 - 5.6 * 25 + 12
 
 
 def test_going_on_where_all_windows_are_done(film: Path) -> None:
@@ -142,22 +143,28 @@ def test_nothing_is_kept_before_the_first_window(film: Path) -> None:
     assert kept == []
 
 
+def of(part: WindowScores, provenance: Provenance) -> WindowScores:
+    return replace(part, provenance=provenance, complete=False)
+
+
 def test_only_scores_of_the_same_kind_are_gone_on_from(film: Path) -> None:
     part = score(film)
-    others: dict[str, dict[str, Any]] = {
-        f"has {film.stat().st_size:,} bytes, before 5": {"size_bytes": 5},
-        "was changed since": {"modified_s": 5.0},
-        "lasts 8.0 s, before 70.0 s": {"duration_s": 70.0},
-        "is shade.test, before slow": {"model": "slow"},
-        "weight file is another": {"weights_sha256": "ab"},
-        "every 0.2 s, before 0.3 s": {"every_s": 0.3},
+    made, source = part.provenance, FileFacts.of(film)
+    others: dict[str, WindowScores] = {
+        f"has {source.size_bytes:,} bytes, before 5": of(
+            part, replace(made, source=replace(source, size_bytes=5))
+        ),
+        "was changed since": of(part, replace(made, source=replace(source, modified_s=5.0))),
+        "lasts 8.0 s, before 70.0 s": replace(part, duration_s=70.0),
+        "is shade.test, before slow": of(part, replace(made, model="slow")),
+        "weight file is another": of(part, replace(made, weights_sha256="ab")),
+        "every_s is 0.2, before 0.3": of(part, replace(made, settings={"every_s": 0.3})),
     }
-    for words, changes in others.items():
-        other = replace(part, origin=replace(part.origin, **changes), complete=False)
+    for words, other in others.items():
         with pytest.raises(UsageError) as error:
             score(film, resume_from=other)
         assert words in str(error.value)
-        assert "leave out --resume" in str(error.value)
+        assert "start over" in str(error.value)
 
 
 def test_a_damaged_video_gives_what_there_is_and_says_so(tmp_path: Path) -> None:
@@ -196,9 +203,10 @@ def test_a_distance_that_makes_no_sense(film: Path, every_s: float) -> None:
 def test_scores_survive_their_file(tmp_path: Path) -> None:
     given = scores_by_hand([[0.1, 0.9], [0.2, 0.8]], ("a ü", "b"), warnings=("hm",), complete=False)
     place = tmp_path / "new folder" / "x.scores.npz"
-    given.with_settings({"top_k": 3}).save(place)
-    found = WindowScores.load(place)
-    assert (found.origin, found.labels, found.warnings) == (given.origin, given.labels, given.warnings)
+    save_window_scores(given.with_settings({"top_k": 3}), place)
+    found = load_window_scores(place)
+    assert (found.labels, found.warnings) == (given.labels, given.warnings)
+    assert (found.provenance, found.duration_s) == (given.provenance, given.duration_s)
     assert (found.complete, found.settings, found.done_s) == (False, {"top_k": 3}, 3.0)
     assert np.array_equal(found.scores, given.scores)
     assert np.abs(found.scores.astype(float) - [[0.1, 0.9], [0.2, 0.8]]).max() < 0.0003
@@ -208,7 +216,7 @@ def test_scores_survive_their_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["empty", "text", "cut", "other", "pickle"])
 def test_a_file_that_holds_no_scores(tmp_path: Path, damage: str) -> None:
     place = tmp_path / "x.scores.npz"
-    scores_by_hand([[0.1]], ("a",)).save(place)
+    save_window_scores(scores_by_hand([[0.1]], ("a",)), place)
     data = place.read_bytes()
     if damage == "other":
         np.savez(place, scores=np.zeros(3))
@@ -217,7 +225,7 @@ def test_a_file_that_holds_no_scores(tmp_path: Path, damage: str) -> None:
     else:
         place.write_bytes({"empty": b"", "text": b"hello" * 9, "cut": data[: len(data) // 2]}[damage])
     with pytest.raises(InputError, match=r"x\.scores\.npz is not a whole file of window scores"):
-        WindowScores.load(place)
+        load_window_scores(place)
 
 
 def test_labels_that_a_user_wrote() -> None:

@@ -1,16 +1,16 @@
 """A damaged file gives the same frames and warnings in every run, however many threads decode it."""
 
 import av
-import bad_videos
 import numpy as np
 import pytest
 from av.bitstream import BitStreamFilterContext
 
+from tests.support import bad_videos
 from twinpath.errors import CorruptVideo, NotAFile
 from twinpath.video import decode_pass
 from twinpath.video.decode import EvenSpan, FrameStream, read_frames
 from twinpath.video.decode_pass import DecodePass
-from twinpath.video.source import Budget, VideoSource, open_video
+from twinpath.video.source import VideoSource, open_video
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_few_pictures_wait(tmp_path, decode_on, monkeypatch):
     )
     decode_on(2)
     with open_video(path) as source:
-        decoding = DecodePass(source, plan=None, budget=Budget(path, source.limits), strict=False)
+        decoding = DecodePass(source)
         assert max(len(decoding._held) for _ in decoding) == 3
         assert decoding.decoded == 100
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from golden_weights import golden, write_golden_checkpoint
+from tests.support.golden_weights import golden, write_golden_checkpoint
 from twinpath.errors import WeightsMismatch
 from twinpath.models.registry import architecture
 from twinpath.weights.inflate import inflate

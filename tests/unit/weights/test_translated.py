@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from golden_weights import golden
+from tests.support.golden_weights import golden
 from twinpath.models.registry import architecture
 from twinpath.weights.converted import matching_networks
 from twinpath.weights.names import translate

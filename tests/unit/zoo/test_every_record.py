@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from scripts.write_model_tables import models_md
 from twinpath.labels import labels
 from twinpath.models.measure import cost_of_clip, count_parameters
 from twinpath.models.registry import ARCHITECTURES
 from twinpath.zoo.create import create_model, list_models
 from twinpath.zoo.measured import measured
 from twinpath.zoo.records import Record, record, records
-from write_model_tables import models_md
 
 ROOT = Path(__file__).parents[3]
 RECORDS = [r.name for r in records()]
