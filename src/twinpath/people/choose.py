@@ -12,7 +12,7 @@ from twinpath.paths import display_path
 from twinpath.people.base import PersonDetector, Tracker
 
 if TYPE_CHECKING:
-    from twinpath.weights.fetch import Progress
+    from twinpath.weights.callbacks import Progress
 
 DETECTORS = ("auto", "fasterrcnn", "retinanet", "dfine", "hog", "motion", "whole")
 TRACKERS = ("iou", "bytetrack", "ocsort")
