@@ -127,7 +127,7 @@ class TorchvisionDetector:
             cached_path(published),
             check=published.check,
             progress=progress,
-            patience=retry,
+            retry=retry,
         )
         options = {published.score_option: self.min_score, published.count_option: MAX_PEOPLE}
         network: nn.Module = getattr(detection, published.builder)(
