@@ -171,3 +171,8 @@ class Interrupted(Stopped):
 
 class Terminated(Stopped):
     exit_code = 143
+
+
+#: What may go wrong with one input of a batch, and does not end the batch. `MemoryError` means that the input
+#: needs more memory than there is.
+INPUT_FAILURES = (InputError, LimitExceeded, WorkerDied, UsageError, OSError, MemoryError)
