@@ -6,7 +6,7 @@ CORE := .venv/.core
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check fuzz bench train accuracy models format clean
+.PHONY: help demo test test-slow check fuzz bench train accuracy models docs format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ accuracy: $(READY)  ## Measure the embedded model on 1,000 fresh clips
 
 models: $(READY)  ## Count what every network costs; write the tables and docs/models.md
 	@$(BIN)/python scripts/write_model_tables.py
+
+docs: $(READY)  ## Write docs/api/ from the docstrings
+	@$(BIN)/python scripts/write_api_reference.py
 
 format: $(READY)  ## Put the code into its form
 	@$(BIN)/ruff check --fix .

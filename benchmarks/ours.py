@@ -273,8 +273,9 @@ class Ours:
 
 
 def _openvino_product(a: np.ndarray, precision: str) -> Any:
-    import openvino as ov
-    from openvino import opset13 as op
+    from twinpath.engine.openvino_import import ov
+
+    op = ov.opset13
 
     given = op.parameter(list(a.shape), np.float32)
     network = ov.Model([op.matmul(given, op.constant(a), False, False)], [given])

@@ -84,8 +84,9 @@ written by `make models` from `src/twinpath/zoo/records.csv`; do not edit it.
   put together from parts with that proof, and has the published number of parameters or another size of the
   same family.
 
-The weights are downloaded from their publishers on first use. Apache-2.0 (`ptv`, `psf`) and BSD-3-Clause
-(`tv`) are the licences of the projects that published them; the datasets have their own terms.
+The weights are downloaded from their publishers on first use. Nobody else is contacted:
+OpenVINO's telemetry is switched off. Apache-2.0 (`ptv`, `psf`) and BSD-3-Clause (`tv`) are the licences of
+the projects that published them; the datasets have their own terms.
 """
 
 _SECTIONS = (

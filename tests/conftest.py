@@ -6,10 +6,31 @@ Whoever starts the tests in the background of a shell script has them ignore Ctr
 
 import os
 import signal
+from pathlib import Path
 
+import pytest
+
+from tests.support import bad_videos
 from tests.support.commands import HOME
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TWINPATH_HOME"] = str(HOME)
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Twinpath's cache folder, empty. No mirror and no proxy stand between a test and its server."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("TWINPATH_HOME", str(home))
+    monkeypatch.delenv("TWINPATH_MIRROR", raising=False)
+    monkeypatch.setenv("NO_PROXY", "*")
+    return home
+
+
+@pytest.fixture(scope="session")
+def good_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """2 s at 25 fps; the brightness of a frame is its number."""
+    return bad_videos.make_good(tmp_path_factory.mktemp("good"))

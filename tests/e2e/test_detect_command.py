@@ -54,13 +54,13 @@ def test_all_files_of_a_scene(scene: Path, tmp_path: Path) -> None:
     assert sorted(answer["files"].values()) == sorted(str(tmp_path / f"scene.{kind}") for kind in KINDS)
     found = read_detections(tmp_path / "scene.json")
     assert len(found.tracks) == len(answer["tracks"]) >= 2
-    assert {a.label for track in found.tracks for seen in track.seen for a in seen.actions} <= set(ACTIONS)
+    assert {a.label for track in found.tracks for seen in track.points for a in seen.actions} <= set(ACTIONS)
     drawn, source = tmp_path / "scene.mp4", scene / "scene.mp4"
     assert frame_times(drawn) == pytest.approx(frame_times(source), abs=0.001)
     assert (probe(drawn).width, probe(drawn).height) == (probe(source).width, probe(source).height)
     with (tmp_path / "scene.ava.csv").open(newline="") as file:
         rows = list(csv.reader(file))
-    assert len(rows) == sum(len(seen.actions) for track in found.tracks for seen in track.seen)
+    assert len(rows) == sum(len(seen.actions) for track in found.tracks for seen in track.points)
     assert all(row[0] == "scene" and len(row) == 8 for row in rows)
     tracks = ET.parse(tmp_path / "scene.cvat.xml").getroot().findall("track")
     assert len(tracks) == len(found.tracks)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from safetensors.numpy import save
 
 from tests.support.commands import COLUMNS, TINY, on_terminal, twinpath
 from tests.support.golden_weights import write_golden_checkpoint
+from tests.support.http_server import http_server, respond
 from twinpath.models.registry import ARCHITECTURES
 from twinpath.weights.load import save_weights
 from twinpath.zoo.create import create_model
@@ -119,26 +119,12 @@ BODY = save({"a.weight": np.arange(1000, dtype=np.float32)})
 def mirror(tmp_path: Path) -> Iterator[dict[str, str]]:
     """A server that has every X3D but X3D-L, and the environment in which it is asked."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            found = "_l." not in self.path.lower()
-            self.send_response(200 if found else 404)
-            self.send_header("Content-Length", str(len(BODY) if found else 0))
-            self.end_headers()
-            self.wfile.write(BODY if found else b"")
+    def answer(to: BaseHTTPRequestHandler) -> None:
+        is_there = "_l." not in to.path.lower()
+        respond(to, 200 if is_there else 404, body=BODY if is_there else b"")
 
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    http.daemon_threads = True
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    url = f"http://127.0.0.1:{http.server_port}"
-    yield {"TWINPATH_HOME": str(tmp_path / "home"), "TWINPATH_MIRROR": url, "NO_PROXY": "*"}
-    http.shutdown()
-    http.server_close()
-    thread.join()
+    with http_server(answer) as server:
+        yield {"TWINPATH_HOME": str(tmp_path / "home"), "TWINPATH_MIRROR": server.url(), "NO_PROXY": "*"}
 
 
 def test_download_prints_the_path_of_each_file(mirror: dict[str, str], tmp_path: Path) -> None:

@@ -130,9 +130,9 @@ def test_demo_is_right(tmp_path: Path) -> None:
     assert answer["predictions"][0]["label"] == answer["truth"]
     assert len(people["tracks"]) == len(people["truth"]) >= 2
     for track in people["tracks"]:
-        assert len(track["seen"]) >= 3
-        best = {seen["actions"][0]["label"] for seen in track["seen"]}
-        assert best == {people["truth"][str(track["number"] - 1)]}, "at every keyframe"
+        assert len(track["points"]) >= 3
+        best = {seen["actions"][0]["label"] for seen in track["points"]}
+        assert best == {people["truth"][str(track["track_id"] - 1)]}, "at every keyframe"
 
 
 def test_demo_of_an_action_that_nobody_can_do(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from tests.support import live_sources as servers
 from tests.support.commands import TINY, environment, on_terminal, start, twinpath
+from tests.support.http_server import http_server
 from twinpath.video.decode import FrameStream
 from twinpath.video.probe import probe
 
@@ -125,7 +126,7 @@ def test_rtsp_comes_back_after_the_server_died(long_clip: Path, tmp_path: Path) 
 def test_an_mjpeg_camera_over_http(clips: Path) -> None:
     pictures = servers.jpegs(clips / "a.mp4")
     answer = servers.multipart(pictures * 3, every_s=1 / 30)
-    with servers.http_server({"/cam": answer}) as server:
+    with http_server({"/cam": answer}) as server:
         url = server.url("/cam", user="joe:s3cret@")
         done = twinpath("stream", url, *TINY, "--for", "6", "--min-score", "0.3")
     end = check(done.objects)
@@ -263,7 +264,7 @@ def test_people_of_a_live_source(clips: Path, tmp_path: Path) -> None:
     for window in windows:
         assert "predictions" not in window
         (track,) = window["people"]
-        (seen,) = track["seen"]
+        (seen,) = track["points"]
         assert len(seen["actions"]) == 2
         assert window["start_s"] < seen["time_s"] < window["end_s"]
     assert end["frames_written"] == 72

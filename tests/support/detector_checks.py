@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.people.base import PersonDetector
-from twinpath.results.people import People
+from twinpath.results.keyframes import PersonBoxes
 
 
-def check_people(people: People, picture: NDArray[np.uint8]) -> None:
+def check_people(people: PersonBoxes, picture: NDArray[np.uint8]) -> None:
     """Boxes inside the picture, with an area, best first."""
     boxes, scores = people.boxes_xyxy_px, people.scores
     assert boxes.dtype == scores.dtype == np.float32

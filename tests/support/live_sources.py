@@ -1,4 +1,4 @@
-"""Servers on loopback that the tests of live sources read from: HTTP in a thread, RTSP as a process."""
+"""What the tests of live sources read: streams for `http_server`, and an RTSP server as a process."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ import io
 import os
 import socket
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import av
 import pytest
 from av.video.frame import VideoFrame
 
+from tests.support.http_server import Answer
 from twinpath.video.decode import FrameStream
 
-Answer = Callable[[BaseHTTPRequestHandler], None]
 SYSTEM_PYTHON = "/usr/bin/python3"  # for which Debian has GStreamer
 RTSP_PACKAGES = "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-good"
 
@@ -61,53 +60,6 @@ def jpegs(video: Path) -> list[bytes]:
     return found
 
 
-class HttpServer(ThreadingHTTPServer):
-    """Answers by path. `seen` has the paths that were asked for."""
-
-    def __init__(self, answers: dict[str, Answer]) -> None:
-        seen: list[str] = []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                seen.append(self.path)
-                with contextlib.suppress(OSError):  # the reader may go at any time
-                    answers[self.path](self)
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.seen = seen
-
-    def url(self, path: str, user: str = "") -> str:
-        return f"http://{user}127.0.0.1:{self.server_port}{path}"
-
-
-@contextlib.contextmanager
-def http_server(answers: dict[str, Answer]) -> Iterator[HttpServer]:
-    with HttpServer(answers) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def whole(data: bytes, kind: str = "video/mp2t") -> Answer:
-    """A file of known length."""
-
-    def answer(to: BaseHTTPRequestHandler) -> None:
-        to.send_response(200)
-        to.send_header("Content-Type", kind)
-        to.send_header("Content-Length", str(len(data)))
-        to.end_headers()
-        to.wfile.write(data)
-
-    return answer
-
-
 def endless(parts: list[bytes], *, every_s: float, kind: str = "video/mp2t", then_s: float = 0) -> Answer:
     """A stream without a known length: pieces, one every so often, and then silence for a while."""
 
@@ -124,19 +76,6 @@ def endless(parts: list[bytes], *, every_s: float, kind: str = "video/mp2t", the
     return answer
 
 
-def cut(data: bytes, kind: str = "video/mp2t") -> Answer:
-    """Half of a file, of which the whole was announced."""
-
-    def answer(to: BaseHTTPRequestHandler) -> None:
-        to.send_response(200)
-        to.send_header("Content-Type", kind)
-        to.send_header("Content-Length", str(len(data)))
-        to.end_headers()
-        to.wfile.write(data[: len(data) // 2])
-
-    return answer
-
-
 def multipart(pictures: list[bytes], *, every_s: float) -> Answer:
     """MJPEG, as cameras serve it to browsers."""
     parts = [
@@ -144,17 +83,6 @@ def multipart(pictures: list[bytes], *, every_s: float) -> Answer:
         for data in pictures
     ]
     return endless(parts, every_s=every_s, kind="multipart/x-mixed-replace; boundary=frame")
-
-
-def status(code: int, **headers: str) -> Answer:
-    def answer(to: BaseHTTPRequestHandler) -> None:
-        to.send_response(code)
-        for name, value in headers.items():
-            to.send_header(name, value)
-        to.send_header("Content-Length", "0")
-        to.end_headers()
-
-    return answer
 
 
 def free_port() -> int:

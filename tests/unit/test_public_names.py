@@ -46,7 +46,7 @@ def test_importing_the_package_and_its_light_parts_imports_no_torch() -> None:
     code = (
         "import sys, twinpath, twinpath.cli.app, twinpath.labels, twinpath.video.decode, "
         "twinpath.zoo.create, twinpath.recognize.classifier, twinpath.recognize.features, "
-        "twinpath.data.synthetic, twinpath.render.answer\n"
+        "twinpath.data.synthetic, twinpath.render.prediction_panel\n"
         "twinpath.list_models()\n"
         "print([m for m in ('torch', 'lightning', 'rich.table', 'pydantic') if m in sys.modules])"
     )

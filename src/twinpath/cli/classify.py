@@ -116,10 +116,11 @@ def _run_into(out: Path, job: _Job, paths: list[Path]) -> int:
     from twinpath.paths import display_path
     from twinpath.results.provenance import Provenance
 
-    job = replace(job, model=full_name(job.model))
+    model = full_name(job.model)
+    job = replace(job, model=model)
     settings = {"views": job.views, "start_s": job.start_s, "top": job.top}
     weights_sha256 = sha256_of(job.weights)
-    run = Provenance.of(None, model=job.model, weights_sha256=weights_sha256, settings=settings)
+    run = Provenance.of(None, model=model, weights_sha256=weights_sha256, settings=settings)
     with ResultsJournal(out, run, paths) as answers:
         left = len(answers.missing)
         if left < len(paths):

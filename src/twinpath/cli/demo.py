@@ -73,7 +73,8 @@ def _detect(out: Path, seed: int) -> tuple[Detections, dict[int, str]]:
     from twinpath.atomic import atomic_path
     from twinpath.data.synthetic import TEST_SEED, people_scene, truth_of, write_clip
     from twinpath.recognize.detector import Detector
-    from twinpath.render.annotate import annotate_video, contact_sheet
+    from twinpath.render.annotate import annotate_video
+    from twinpath.render.contact_sheet import contact_sheet
 
     scene = people_scene(TEST_SEED + OTHER_SCENE + seed)
     video, boxes = out / "people.mp4", out / "people.jsonl"
@@ -92,7 +93,7 @@ def _print_people(found: Detections, truth: dict[int, str]) -> None:
 
     for track in found.tracks:
         says = ", ".join(f"{label} {score:.2f}" for label, score in actions_of(track)[:2]) or "nothing sure"
-        print(f"  person {track.number}: {says}")
+        print(f"  person {track.track_id}: {says}")
     print(f"  in truth: {', '.join(truth.values())}")
 
 
@@ -101,13 +102,13 @@ def _draw(clip: Path, out: Path, predictions: tuple[Prediction, ...], truth: str
     from PIL import Image
 
     from twinpath.atomic import atomic_path
-    from twinpath.render.answer import AnswerPanel
+    from twinpath.render.prediction_panel import PredictionPanel
     from twinpath.video.decode import FrameStream
     from twinpath.video.probe import probe
     from twinpath.video.writer import VideoWriter
 
     info = probe(clip)
-    panel = AnswerPanel(predictions, (info.height, info.width), title=f"truth: {truth}")
+    panel = PredictionPanel(predictions, (info.height, info.width), title=f"truth: {truth}")
     kept = []
     with (
         FrameStream(clip) as stream,

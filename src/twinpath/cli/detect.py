@@ -302,10 +302,10 @@ def _print(done: Done, *, is_first: bool) -> None:
         elif is_first:
             print_note(f"warning: {warning}")
     if done.was_there:
-        print_note(f"{found.people}; found by an earlier run")
+        print_note(f"{found.person_detector}; found by an earlier run")
     else:
         timing = ", ".join(f"{part} {took_s:.1f} s" for part, took_s in found.timing_s.items())
-        print_note(f"{found.people}; {done.took_s:.1f} s in all, of these {timing}")
+        print_note(f"{found.person_detector}; {done.took_s:.1f} s in all, of these {timing}")
     print_note(f"files: {' '.join(display_path(place) for place in done.files.values())}")
 
 
@@ -320,9 +320,9 @@ def _print_tracks(found: Detections) -> None:
     shown = found.tracks[:MOST_ROWS]
     print_table(
         [
-            Column("person", [str(track.number) for track in shown], right=True),
-            Column("start", [clock(track.seen[0].time_s) for track in shown], right=True),
-            Column("end", [clock(track.seen[-1].time_s) for track in shown], right=True),
+            Column("person", [str(track.track_id) for track in shown], right=True),
+            Column("start", [clock(track.points[0].time_s) for track in shown], right=True),
+            Column("end", [clock(track.points[-1].time_s) for track in shown], right=True),
             Column("actions", [_in_words(actions_of(track)) for track in shown]),
         ]
     )

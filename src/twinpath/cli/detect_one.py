@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from twinpath.recognize.detector import Detector
     from twinpath.results.detections import Detections
-    from twinpath.results.people import Keyframe
+    from twinpath.results.keyframes import Keyframe, KeyframeScores
     from twinpath.results.provenance import Provenance
 
 ENDINGS = {"json": "json", "csv": "ava.csv", "xml": "cvat.xml", "mp4": "mp4", "png": "png"}
@@ -120,13 +120,13 @@ def _detect(
     progress: Callable[[int, int], None],
 ) -> Detections:
     """Look at a video, from where an earlier run was stopped; leave what a later one may go on from."""
-    from twinpath.formats.keyframes import load_unfinished, save_unfinished
+    from twinpath.formats.keyframes import save_keyframe_scores
 
     place = _unfinished(base)
 
     def keep(keyframes: Sequence[Keyframe]) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
-        save_unfinished(keyframes, place, provenance)
+        save_keyframe_scores(_part(job, detector, path, provenance, keyframes), place)
 
     return detector(
         path,
@@ -136,10 +136,48 @@ def _detect(
         min_score=job.min_score,
         min_person_score=job.min_person_score,
         smooth_s=job.smooth_s,
-        resume_from=load_unfinished(place, provenance) if job.resume and job.can_go_on else (),
+        resume_from=_earlier(place, provenance) if job.resume and job.can_go_on else (),
         on_checkpoint=keep if job.can_go_on else None,
         progress=progress,
     )
+
+
+def _part(
+    job: Job, detector: Detector, path: Path, provenance: Provenance, keyframes: Sequence[Keyframe]
+) -> KeyframeScores:
+    from twinpath.results.keyframes import KeyframeScores
+
+    return KeyframeScores(
+        video=str(path),
+        provenance=provenance,
+        dataset=detector.dataset,
+        engine=detector.engine.describe(),
+        person_detector=job.people,
+        tracker=job.tracker,
+        width_px=0,
+        height_px=0,
+        duration_s=0.0,
+        every_s=job.every_s,
+        labels=detector.labels,
+        keyframes=tuple(keyframes),
+        keyframes_expected=0,
+        complete=False,
+        warnings=(),
+        timing_s={},
+        settings={},
+    )
+
+
+def _earlier(place: Path, provenance: Provenance) -> Sequence[Keyframe]:
+    """What a stopped run left; nothing where it is not there, is damaged, or is of something else."""
+    from twinpath.errors import InputError
+    from twinpath.formats.keyframes import load_keyframe_scores
+
+    try:
+        scores = load_keyframe_scores(place)
+    except (InputError, OSError):
+        return ()
+    return scores.keyframes if scores.provenance == provenance else ()
 
 
 def _once(warnings: list[str]) -> tuple[str, ...]:
@@ -171,7 +209,8 @@ def _write(job: Job, done: Done, base: Path, provenance: Provenance) -> list[str
     from twinpath.cli.console import count_progress
     from twinpath.cli.outputs import file_of
     from twinpath.formats.detections import DETECTION_KINDS, write_detection_file
-    from twinpath.render.annotate import annotate_video, contact_sheet
+    from twinpath.render.annotate import annotate_video
+    from twinpath.render.contact_sheet import contact_sheet
     from twinpath.video.probe import frame_times
 
     assert done.found is not None
@@ -187,7 +226,7 @@ def _write(job: Job, done: Done, base: Path, provenance: Provenance) -> list[str
         else:
             with count_progress("drawing") as progress:
                 warnings += annotate_video(
-                    done.path, done.found, place, labels=job.labels, hud=job.hud, progress=progress
+                    done.path, done.found, place, top_k=job.labels, hud=job.hud, progress=progress
                 )
     done.files = {kind: file_of(base, ENDINGS[kind]) for kind in job.kinds}
     return warnings

@@ -20,7 +20,7 @@ def evaluate_on_scenes(
 
     def look(video: Path, boxes: Path) -> SceneBoxes:
         found = detector(video, people=str(boxes), every_s=EVERY_S, min_score=0.0, smooth_s=0.0)
-        rows = [(seen, action) for track in found.tracks for seen in track.seen for action in seen.actions]
+        rows = [(seen, action) for track in found.tracks for seen in track.points for action in seen.actions]
         return SceneBoxes(
             np.asarray([seen.time_s for seen, _ in rows], dtype=np.float64),
             np.asarray([seen.box_xyxy_px for seen, _ in rows], dtype=np.float64).reshape(-1, 4),

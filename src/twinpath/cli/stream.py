@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from twinpath.engine.config import EngineConfig
     from twinpath.models.input_spec import InputSpec
     from twinpath.recognize.live import LiveRecognition, StreamAnswer, WindowResult
-    from twinpath.render.live import AnnotatedFile, LiveWindow
+    from twinpath.render.live import AnnotatedFile
+    from twinpath.render.live_window import LiveWindow
     from twinpath.results.detections import Track
     from twinpath.video.live import LiveFrame, LiveReader, Network, Retry
 
@@ -174,7 +175,8 @@ def _retry(max_retries: int | None, retry_for_s: float | None) -> Retry:
 def _views(reader: LiveReader, annotate: Path | None, *, display_path: bool) -> _Views:
     """What shows pictures; found out now whether it can."""
     from twinpath.errors import UsageError
-    from twinpath.render.live import AnnotatedFile, LiveWindow
+    from twinpath.render.live import AnnotatedFile
+    from twinpath.render.live_window import LiveWindow
 
     views = _Views()
     if annotate is not None:
@@ -307,7 +309,7 @@ def _people_watch(
 
 
 def _with_best(track: Track, top_k: int) -> Track:
-    return replace(track, seen=tuple(replace(seen, actions=seen.actions[:top_k]) for seen in track.seen))
+    return replace(track, points=tuple(replace(seen, actions=seen.actions[:top_k]) for seen in track.points))
 
 
 def _live(

@@ -100,11 +100,11 @@ def open_screen(model: str, reader: LiveReader, live: LiveRecognition, *, as_jso
 def _in_words(answer: StreamAnswer) -> str:
     if answer.people is None:
         return ", ".join(f"{p.label} {100 * p.score:.1f} %" for p in answer.predictions)
-    return "; ".join(f"person {track.number}: {_actions_in_words(track)}" for track in answer.people)
+    return "; ".join(f"person {track.track_id}: {_actions_in_words(track)}" for track in answer.people)
 
 
 def _actions_in_words(track: Track) -> str:
-    return ", ".join(f"{a.label} {100 * a.score:.1f} %" for seen in track.seen for a in seen.actions) or "-"
+    return ", ".join(f"{a.label} {100 * a.score:.1f} %" for seen in track.points for a in seen.actions) or "-"
 
 
 class _Lines:
@@ -186,7 +186,7 @@ class _LiveTable(_Lines):
             for p in answer.predictions:
                 table.add_row(Text(p.label), Text(bar(p.score), style="cyan"), f"{100 * p.score:.1f} %")
             for track in answer.people or ():
-                table.add_row(Text(f"person {track.number}"), Text(_actions_in_words(track)))
+                table.add_row(Text(f"person {track.track_id}"), Text(_actions_in_words(track)))
         elif counters.frames_read:
             when = "filling the first window"
         footer = (

@@ -7,11 +7,11 @@ import logging
 import warnings
 from contextlib import redirect_stdout
 
-import openvino as ov
 import torch
 from torch import Tensor, nn
 
 from twinpath.engine.config import Output
+from twinpath.engine.openvino_import import ov
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.preprocess import Preprocess
 

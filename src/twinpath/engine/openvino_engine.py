@@ -9,12 +9,12 @@ from functools import cache
 from typing import Any, Literal, Self
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from twinpath.engine.base import Boxes, Clips
 from twinpath.engine.compiled_cache import Entry
 from twinpath.engine.config import EngineConfig
+from twinpath.engine.openvino_import import ov
 from twinpath.errors import UsageError
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.resample import crop_plan, scaled_boxes

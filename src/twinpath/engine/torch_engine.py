@@ -115,7 +115,7 @@ class TorchEngine(_OnDevice):
 
     def with_crops(self, num_crops: int) -> TorchEngine:
         """The same network on 1 or 3 crops of each clip."""
-        options = {"what": self.output, "batch_clips": self.batch_clips, "wish": self.config}
+        options = {"output": self.output, "batch_clips": self.batch_clips, "config": self.config}
         return TorchEngine(self.network, self.spec, num_crops=num_crops, **options)  # type: ignore[arg-type]
 
     def warm_up(self, height: int, width: int) -> None:

@@ -3,7 +3,7 @@
 AVA CSV            video,second,x1,y1,x2,y2[,action[,person or score]]     see `ava_csv.py`
 COCO               {"images": [{"id", "file_name" …}], "annotations": [{"image_id", "bbox"}]}
 COCO results       [{"image_id" or "time_s", "bbox", "score"}]             see `coco_json.py`
-Twinpath           {"tracks": [{"seen": [{"time_s", "box_xyxy_px"}]}]}     what `twinpath detect` writes
+Twinpath           {"tracks": [{"points": [{"time_s", "box_xyxy_px"}]}]}   what `twinpath detect` writes
 synthetic world    {"people": [{"boxes": [{"time_s", "box_xyxy_px"}]}]}    a line for each video
 
 The last two may hold several videos, as lines or as a list. Whose boxes are taken from a file of several, of
@@ -174,10 +174,8 @@ def _by_video(entries: Sequence[Node]) -> dict[str, Node]:
 
 def _keys_of(entry: Node) -> tuple[str, str, str]:
     """What an entry calls its list of tracks, and in each the number and the boxes."""
-    people = entry.find("people")
-    # What `twinpath detect` writes has "people" too: the name of what found them.
-    is_truth = not entry.has("tracks") and not (people and isinstance(people.value, str))
-    keys = ("people", "track", "boxes") if is_truth else ("tracks", "number", "seen")
+    is_truth = not entry.has("tracks")
+    keys = ("people", "track", "boxes") if is_truth else ("tracks", "track_id", "points")
     if entry.has(keys[0]) and not entry.find(keys[0]):
         raise entry.error(f"{keys[0]!r} is null; it must be a list of tracks")
     return keys

@@ -5,7 +5,7 @@ write_detection_file(found, Path("match.ava.csv"), "csv")
 write_detection_file(found, Path("match.cvat.xml"), "xml", frame_times_s=frame_times_s)
 read_detections(Path("match.json")) == found
 
-A JSON file may also hold the provenance of the result, so that a later run knows that it need not be made again:
+A JSON file may also hold the provenance of the result, by which a later run knows what is done already:
 
 write_detection_file(found, Path("match.json"), "json", provenance=provenance)
 read_provenance(Path("match.json")) == provenance
@@ -87,9 +87,10 @@ def write_json(found: Detections, file: IO[str], provenance: Provenance | None =
     head = json.dumps(values, indent=2, allow_nan=False).removesuffix("\n}")
     file.write(f'{head},\n  "keyframes_s": {json.dumps(keyframes_s, allow_nan=False)},\n  "tracks": [')
     for number, track in enumerate(tracks):
-        seen = track.pop("seen")
-        file.write(("," if number else "") + "\n    " + json.dumps({**track, "seen": []}).removesuffix("]}"))
-        for line, person in enumerate(seen):
+        points = track.pop("points")
+        head = json.dumps({**track, "points": []}).removesuffix("]}")
+        file.write(("," if number else "") + "\n    " + head)
+        for line, person in enumerate(points):
             file.write(("," if line else "") + "\n      " + json.dumps(person, allow_nan=False))
         file.write("\n    ]}")
     file.write("\n  ]\n}\n")
@@ -107,7 +108,7 @@ def write_ava(found: Detections, file: IO[str]) -> None:
     video = Path(found.video).stem
     is_whole = all(abs(time_s - round(time_s)) < TIME_TOLERANCE_S for time_s in found.keyframes_s)
     size = (found.width_px, found.height_px) * 2
-    rows = ((seen.time_s, track.number, seen) for track in found.tracks for seen in track.seen)
+    rows = ((seen.time_s, track.track_id, seen) for track in found.tracks for seen in track.points)
     for time_s, _, seen in sorted(rows, key=lambda row: row[:2]):
         second = f"{round(time_s):04d}" if is_whole else f"{time_s:.3f}"
         box = [f"{side / of:.5f}" for side, of in zip(seen.box_xyxy_px, size, strict=True)]
@@ -123,15 +124,17 @@ def write_cvat(found: Detections, file: IO[str], frame_times_s: Times) -> None:
 
     Source: CVAT's format "CVAT for video 1.1" and what its importer (`load_anno`) reads.
     """
-    actions = {action.index: action.label for t in found.tracks for seen in t.seen for action in seen.actions}
+    actions = {
+        action.index: action.label for t in found.tracks for seen in t.points for action in seen.actions
+    }
     names = {index: xml_text(actions[index]) for index in sorted(actions)}
     file.write('<?xml version="1.0" encoding="utf-8"?>\n')
     file.write(f"<!-- Labels for the task, to paste into CVAT's Raw editor:\n{_raw_labels(names)}\n-->\n")
     file.write("<annotations>\n  <version>1.1</version>\n")
     file.write(_lines(_meta(found, tuple(names.values()), len(frame_times_s)), level=1))
     for track in found.tracks:
-        if track.seen:  # CVAT fails at a track without boxes
-            file.write(f'  <track id="{track.number}" label="{_PERSON}" source="auto">\n')
+        if track.points:  # CVAT fails at a track without boxes
+            file.write(f'  <track id="{track.track_id}" label="{_PERSON}" source="auto">\n')
             for frame, seen, is_gone in _boxes(track, found.keyframes_s, frame_times_s):
                 file.write(_lines(_box(frame, seen, names, is_gone=is_gone), level=2))
             file.write("  </track>\n")
@@ -175,10 +178,10 @@ def _boxes(
 
     Where keyframes are nearer to each other than frames, the last one of a frame stays.
     """
-    times_s = np.array([seen.time_s for seen in track.seen])
+    times_s = np.array([seen.time_s for seen in track.points])
     frames = [int(frame) for frame in on_screen_indices(frame_times_s, times_s)]
     keyframe_numbers = np.searchsorted(keyframes_s, times_s - TIME_TOLERANCE_S)
-    for n, seen in enumerate(track.seen):
+    for n, seen in enumerate(track.points):
         is_last = n + 1 == len(frames)
         next_frame = len(frame_times_s) if is_last else frames[n + 1]
         if next_frame == frames[n]:
@@ -232,13 +235,13 @@ def read_detections(path: Path) -> Detections:
         raise InputError(f"{display_path(path)}: holds no detections; give a JSON file of detections")
     root = _Value(values, file=display_path(path))
     tracks = tuple(_track(value) for value in root["tracks"].parts())
-    _check_rising(root["tracks"], "number", [track.number for track in tracks])
+    _check_rising(root["tracks"], "track_id", [track.track_id for track in tracks])
     return Detections(
         video=root["video"].text(),
         model=root["model"].text(),
         dataset=root["dataset"].text(),
         engine=root["engine"].text(),
-        people=root["people"].text(),
+        person_detector=root["person_detector"].text(),
         tracker=root["tracker"].text(),
         width_px=root["width_px"].integer(lowest=1),
         height_px=root["height_px"].integer(lowest=1),
@@ -253,9 +256,9 @@ def read_detections(path: Path) -> Detections:
 
 def _track(value: _Value) -> Track:
     """Keyframes that are nearer to each other than frames may share the time of the video's last frame."""
-    seen = tuple(_person_seen(person) for person in value["seen"].parts())
-    _check_rising(value["seen"], "time_s", [person.time_s for person in seen], may_repeat=True)
-    return Track(value["number"].integer(lowest=1), seen)
+    points = tuple(_person_seen(person) for person in value["points"].parts())
+    _check_rising(value["points"], "time_s", [point.time_s for point in points], may_repeat=True)
+    return Track(value["track_id"].integer(lowest=1), points)
 
 
 def _person_seen(value: _Value) -> TrackPoint:

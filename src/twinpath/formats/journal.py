@@ -106,9 +106,9 @@ class ResultsJournal:
         for entry in finished.values():
             self._check(entry.provenance)
         for video in videos:
-            entry = finished.get(str(video))
-            if entry is not None and entry.provenance.is_of(video):
-                self.done[video] = entry.line
+            known = finished.get(str(video))
+            if known is not None and known.provenance.is_of(video):
+                self.done[video] = known.line
             else:
                 self.missing.append(video)
         anew = {str(video) for video in self.missing}

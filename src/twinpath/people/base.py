@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from twinpath.results.people import People
+from twinpath.results.keyframes import PersonBoxes
 
 Picture = NDArray[np.uint8]  # (H, W, 3) RGB, as displayed
 
@@ -19,7 +19,7 @@ class PersonDetector(Protocol):
     name: str  # for people, with version or model
     batch_pictures: int  # that are best given at once
 
-    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[People]:
+    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
         """The people of each picture; `times_s` are seconds since the video's first picture."""
         ...
 
@@ -29,7 +29,7 @@ class Tracker(Protocol):
 
     name: str
 
-    def update(self, people: People, time_s: float) -> NDArray[np.int64]:
+    def update(self, people: PersonBoxes, time_s: float) -> NDArray[np.int64]:
         """(N,) the number of each person's track, from 1; a number is never used for another person."""
         ...
 
@@ -47,8 +47,8 @@ def people_in(
     width_px: int,
     height_px: int,
     min_score: float = 0.0,
-    numbers: ArrayLike | None = None,
-) -> People:
+    track_ids: ArrayLike | None = None,
+) -> PersonBoxes:
     """What a detector found, made fit to hand on: inside the picture, best first, at most `MAX_PEOPLE`.
 
     Args:
@@ -56,7 +56,7 @@ def people_in(
         scores: (N,) 0 to 1.
         width_px, height_px: Of the picture.
         min_score: What scores less is left out.
-        numbers: (N,) who each is, where the detector knows.
+        track_ids: (N,) who each is, where the detector knows.
     Returns:
         Boxes at least `MIN_SIDE_PX` wide and high; those of which less lies inside the picture, or that are
         no numbers, are left out.
@@ -67,5 +67,5 @@ def people_in(
     # A NaN compares as False, so it goes too.
     kept = (boxes[:, 2:] - boxes[:, :2] >= MIN_SIDE_PX).all(axis=1) & (sure >= np.float32(min_score))
     order = np.flatnonzero(kept)[np.argsort(-sure[kept], kind="stable")[:MAX_PEOPLE]]
-    known = None if numbers is None else np.asarray(numbers, dtype=np.int64)[order]
-    return People(boxes[order], np.clip(sure[order], 0, 1), known)
+    known = None if track_ids is None else np.asarray(track_ids, dtype=np.int64)[order]
+    return PersonBoxes(boxes[order], np.clip(sure[order], 0, 1), known)

@@ -1,4 +1,4 @@
-"""People whose boxes are known already: from annotations, another detector, or an earlier answer."""
+"""PersonBoxes whose boxes are known already: from annotations, another detector, or an earlier answer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from twinpath.formats.box_observations import Box, BoxObservation, is_called
 from twinpath.formats.boxes import read_boxes
 from twinpath.people.base import Picture, people_in
-from twinpath.results.people import People
+from twinpath.results.keyframes import PersonBoxes
 
 NEAREST_S = 0.5  # how far a box may be from the time that is asked for
 _LONGEST_GAP_S = 2.0  # over which a track is interpolated, or two steps of the file where that is more
@@ -80,11 +80,11 @@ class FileBoxes:
         steps_s = np.diff(self._times_s)
         self._longest_gap_s = max(_LONGEST_GAP_S, 2 * float(np.median(steps_s)) if len(steps_s) else 0.0)
 
-    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[People]:
+    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
         """See `PersonDetector`; of the pictures only the sizes are looked at."""
         return [self._at(t, *picture.shape[:2]) for picture, t in zip(pictures, times_s, strict=True)]
 
-    def _at(self, time_s: float, height_px: int, width_px: int) -> People:
+    def _at(self, time_s: float, height_px: int, width_px: int) -> PersonBoxes:
         nearest_s = self._nearest(time_s)
         found: list[Found] = [(s.box, s.score) for s in self._loose.get(nearest_s, ())]
         numbers = []
@@ -94,7 +94,7 @@ class FileBoxes:
                 found.append(place)
                 numbers.append(number)
         if not found:
-            return People.nobody()
+            return PersonBoxes.none()
         boxes = np.array([box for box, _ in found]) * ([width_px, height_px] * 2)
         scores = [score for _, score in found]
         return people_in(
@@ -103,7 +103,7 @@ class FileBoxes:
             width_px=width_px,
             height_px=height_px,
             min_score=self.min_score,
-            numbers=None if self._loose else numbers,
+            track_ids=None if self._loose else numbers,
         )
 
     def _nearest(self, time_s: float) -> float:

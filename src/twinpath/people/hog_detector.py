@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from twinpath.boxes import best_apart, overlaps
 from twinpath.people.base import Picture, people_in
 from twinpath.people.opencv import load_opencv
-from twinpath.results.people import People
+from twinpath.results.keyframes import PersonBoxes
 
 DEFAULT_MIN_SCORE = 0.5
 
@@ -55,20 +55,20 @@ class HogDetector:
         self._hog: Any = self._cv2.HOGDescriptor()
         self._hog.setSVMDetector(self._cv2.HOGDescriptor_getDefaultPeopleDetector())
 
-    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[People]:
+    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
         """See `PersonDetector`; pictures of any size."""
         return [self._look(picture) for picture in pictures]
 
-    def _look(self, picture: Picture) -> People:
+    def _look(self, picture: Picture) -> PersonBoxes:
         height, width = picture.shape[:2]
         scale = min(_HEIGHT_PX / height, _MAX_WIDTH_PX / width, _MAX_ENLARGEMENT)
         if width * scale + 2 * _RIM_PX < _WINDOW_PX[0] or height * scale + 2 * _RIM_PX < _WINDOW_PX[1]:
-            return People.nobody()
+            return PersonBoxes.none()
         windows, margins = self._hog.detectMultiScale(
             self._prepared(picture, scale), winStride=_STRIDE_PX, scale=_SCALE_STEP, groupThreshold=0
         )
         if len(windows) == 0:
-            return People.nobody()
+            return PersonBoxes.none()
         boxes, support = _supported(_people_of(windows) - _RIM_PX, np.asarray(margins).reshape(-1))
         kept = best_apart(boxes, support, max_overlap=0.3, max_inside=0.6)
         scores = support / (support + _HALF_SUPPORT)

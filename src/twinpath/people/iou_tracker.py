@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.boxes import areas, overlaps
-from twinpath.results.people import People
+from twinpath.results.keyframes import PersonBoxes
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class IouTracker:
         self._last_number = 0
         self._last_time_s = 0.0
 
-    def update(self, people: People, time_s: float) -> NDArray[np.int64]:
+    def update(self, people: PersonBoxes, time_s: float) -> NDArray[np.int64]:
         """See `Tracker.update`."""
         self._followed = [f for f in self._followed if time_s - f.time_s <= self.rules.lost_s]
         boxes = people.boxes_xyxy_px

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from twinpath.people.base import Picture, people_in
 from twinpath.people.opencv import load_opencv
-from twinpath.results.people import People
+from twinpath.results.keyframes import PersonBoxes
 
 DEFAULT_MIN_SCORE = 0.3
 
@@ -55,7 +55,7 @@ class MotionDetector:
         self._size: tuple[int, int] | None = None
         self._has_cut = False
 
-    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[People]:
+    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
         """See `PersonDetector`; another size of picture starts anew, and a cut does with the next call."""
         small = [self._prepared(picture) for picture in pictures]
         if self._has_cut:
@@ -84,15 +84,15 @@ class MotionDetector:
         self._learned += 1
         self._background.apply(picture, learningRate=1 / min(self._learned, _MEMORY_PICTURES))
 
-    def _look(self, picture: NDArray[np.uint8], *, of: Picture) -> People:
+    def _look(self, picture: NDArray[np.uint8], *, of: Picture) -> PersonBoxes:
         if self._learned < _TEACHING_PICTURES or picture.shape[:2] != self._size:
-            return People.nobody()
+            return PersonBoxes.none()
         cv2 = self._cv2
         moving = (self._background.apply(picture, learningRate=0) == _FOREGROUND).astype(np.uint8)
         moving = cv2.morphologyEx(moving, cv2.MORPH_OPEN, np.ones((_SPECK_PX, _SPECK_PX), np.uint8))
         if moving.mean() > _MAX_MOVING:
             self._has_cut = True
-            return People.nobody()
+            return PersonBoxes.none()
         boxes, scores = self._blobs(moving)
         height, width = of.shape[:2]
         scale = np.array([width / picture.shape[1], height / picture.shape[0]] * 2)

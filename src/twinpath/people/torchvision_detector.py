@@ -19,7 +19,7 @@ import torch
 from twinpath.device import choose_device
 from twinpath.errors import DamagedWeights, MissingExtra, WeightsMismatch
 from twinpath.people.base import MAX_PEOPLE, Picture, people_in
-from twinpath.results.people import People
+from twinpath.results.keyframes import PersonBoxes
 from twinpath.weights.fetch import cached_path, fetch_file
 from twinpath.weights.formats import read_weights
 from twinpath.weights.sniff import check_whole
@@ -137,9 +137,9 @@ class TorchvisionDetector:
         self.name = f"{published.name} (COCO, torchvision {_version()})"
         self.batch_pictures = 8 if self._device.type == "cuda" else 1
 
-    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[People]:
+    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
         """See `PersonDetector`; pictures of any size, also of several."""
-        answers = [People.nobody() for _ in pictures]
+        answers = [PersonBoxes.none() for _ in pictures]
         places = [i for i, picture in enumerate(pictures) if _can_be_scaled(picture)]
         if not places:
             return answers

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from twinpath.boxes import overlaps
 from twinpath.errors import MissingExtra
-from twinpath.results.people import People
+from twinpath.results.keyframes import PersonBoxes
 
 Algorithm = Literal["bytetrack", "ocsort"]
 
@@ -57,7 +57,7 @@ class TrackersTracker:
         self._numbers: dict[int, int] = {}  # by the package's number, from 0
         self._unconfirmed: list[tuple[Any, int]] = []  # the package's track, and our number
 
-    def update(self, people: People, time_s: float) -> NDArray[np.int64]:
+    def update(self, people: PersonBoxes, time_s: float) -> NDArray[np.int64]:
         """See `Tracker.update`."""
         detections = self._supervision.Detections(
             xyxy=people.boxes_xyxy_px.astype(np.float32),
@@ -89,7 +89,7 @@ class TrackersTracker:
         return self._last_number
 
     def _remember_unconfirmed(
-        self, people: People, theirs: NDArray[np.int64], numbers: NDArray[np.int64]
+        self, people: PersonBoxes, theirs: NDArray[np.int64], numbers: NDArray[np.int64]
     ) -> None:
         """Note which of our numbers each of the package's tracks has that is not numbered there yet."""
         known = {id(track): (track, number) for track, number in self._unconfirmed}

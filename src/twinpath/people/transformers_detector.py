@@ -19,7 +19,7 @@ import torch
 from twinpath.device import choose_device
 from twinpath.errors import DownloadFailed, MissingExtra, UnknownWeightFormat, UsageError
 from twinpath.people.base import Picture, people_in
-from twinpath.results.people import People
+from twinpath.results.keyframes import PersonBoxes
 
 DEFAULT_MODEL = "ustc-community/dfine-small-coco"
 DEFAULT_MIN_SCORE = 0.5
@@ -58,7 +58,7 @@ class TransformersDetector:
         self.name = f"{name_or_path} (transformers {transformers.__version__})"
         self.batch_pictures = 8 if self._device.type == "cuda" else 1
 
-    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[People]:
+    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
         """See `PersonDetector`; pictures of any size, also of several."""
         if not pictures:
             return []

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from twinpath.people.base import Picture
-from twinpath.results.people import People
+from twinpath.results.keyframes import PersonBoxes
 
 
 class WholeFrame:
@@ -16,9 +16,11 @@ class WholeFrame:
     name = "the whole picture"
     batch_pictures = 1
 
-    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[People]:
+    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
         """One box of score 1 for each picture."""
         return [
-            People(np.array([[0, 0, picture.shape[1], picture.shape[0]]], np.float32), np.ones(1, np.float32))
+            PersonBoxes(
+                np.array([[0, 0, picture.shape[1], picture.shape[0]]], np.float32), np.ones(1, np.float32)
+            )
             for picture in pictures
         ]

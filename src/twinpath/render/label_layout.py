@@ -1,10 +1,10 @@
-"""Where the labels of people go: beside their boxes, off faces, off each other, and calm from frame to frame.
+"""Label placement: beside the boxes, off faces, without overlaps, and stable from frame to frame.
 
-    placer = LabelLayout((720, 1280))
-    places = placer.place(wishes)          # for each plate where it goes, or None where there is no room
+    layout = LabelLayout((720, 1280))
+    placements = layout.place(requests)    # one for each request; None: there is no room
 
-A plate tries places around its box and, where there is no room, smaller versions of itself. People with
-large boxes choose first.
+Each label tries ten positions around its box and, where none is free, smaller versions of itself. The labels
+of large boxes are placed first.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 Rectangles = NDArray[np.float32]  # (..., 4) as x1, y1, x2, y2 in pixels
 
-# Corner of the box (as a share of its width and height) on which the plate's corner (as a share of its own)
-# lies, and what the place costs for itself. Above comes first: there the eye expects a name.
-_SLOTS: tuple[tuple[tuple[float, float], tuple[float, float], float], ...] = (
+# A position: the point of the box (as a share of its width and height) on which a point of the label (as a
+# share of its own) lies, and its cost. Above the box is preferred: readers expect a name there.
+_POSITIONS: tuple[tuple[tuple[float, float], tuple[float, float], float], ...] = (
     ((0, 0), (0, 1), 0.00),  # above, flush left
     ((1, 0), (1, 1), 0.04),  # above, flush right
     ((1, 0), (0, 0), 0.08),  # to the right, at the top
@@ -31,42 +31,42 @@ _SLOTS: tuple[tuple[tuple[float, float], tuple[float, float], float], ...] = (
     ((1, 1), (0, 1), 0.22),  # to the right, at the bottom
     ((0, 1), (1, 1), 0.24),  # to the left, at the bottom
 )
-_BOX_SHARE, _PLATE_SHARE, _SLOT_COST = (
-    np.array(column, dtype=np.float32) for column in zip(*_SLOTS, strict=True)
+_BOX_POINTS, _LABEL_POINTS, _POSITION_COSTS = (
+    np.array(column, dtype=np.float32) for column in zip(*_POSITIONS, strict=True)
 )
 
 _FACE_SHARE = 1 / 3  # of a person's box, from its top
-_FACE_COST = 4.0  # for a plate that covers a whole face, or lies on faces altogether
-_BODY_COST = 1.0  # for a plate that lies on other people altogether
-_SHIFT_COST = 1.0  # for a plate that the picture's border shifts by its own size
-_MOST_COST = 1.0  # dearer places are not taken: rather a smaller version, or none
-_SMALLER_COST = 0.6  # for each step to a smaller version
-_STAY_BONUS = 0.2  # for the place of the frame before
-_MEMORY = 0.1  # share of a new area in a track's smoothed area
+_FACE_COST = 4.0  # of a label that covers a whole face, or lies completely on faces
+_BODY_COST = 1.0  # of a label that lies completely on other people
+_SHIFT_COST = 1.0  # of a label that the image's border shifts by the label's own size
+_MAX_COST = 1.0  # above it a smaller version is taken, or none
+_SMALLER_COST = 0.6  # of each step to a smaller version
+_SAME_POSITION_BONUS = 0.2  # for the position in the frame before
+_AREA_MOMENTUM = 0.1  # weight of the current area in a track's moving average
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A plate that wants a place beside a person's box.
+class LabelRequest:
+    """A label to place beside a person's box.
 
     Attributes:
-        track: Whose; its last place is remembered.
+        track_id: The person's track; its last position is preferred.
         box_xyxy_px: The person's box.
-        sizes_px: (width, height) of its versions, the one wished for first; at least one.
+        sizes_px: (width, height) of the label's versions, the preferred one first; at least one.
     """
 
-    track: int
+    track_id: int
     box_xyxy_px: tuple[float, float, float, float]
     sizes_px: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a plate goes.
+class LabelPlacement:
+    """Where a label goes.
 
     Attributes:
-        version: Index into the wish's `sizes_px`.
-        x_px, y_px: Its upper left corner, inside the picture.
+        version: Index into the request's `sizes_px`.
+        x_px, y_px: Its upper left corner, inside the image.
     """
 
     version: int
@@ -75,119 +75,132 @@ class Place:
 
 
 class LabelLayout:
-    """Finds places, frame after frame; prefers those of the frame before.
+    """Places the labels of one frame after the other; prefers the positions of the frame before.
 
     Args:
-        size_px: (height, width) of the pictures.
+        size_px: (height, width) of the frames.
     """
 
     def __init__(self, size_px: tuple[int, int]) -> None:
         height, width = size_px
-        self._picture = np.array([width, height], dtype=np.float32)
-        self._last: dict[int, tuple[int, int]] = {}  # a track's version and slot
-        self._areas: dict[int, float] = {}  # smoothed, so that two people do not take turns
+        self._frame_wh_px = np.array([width, height], dtype=np.float32)
+        self._last: dict[int, tuple[int, int]] = {}  # (version, position) by track id
+        self._areas: dict[int, float] = {}  # smoothed, so that two tracks do not alternate
 
     def place(
         self,
-        wishes: Sequence[Wish],
+        requests: Sequence[LabelRequest],
         *,
-        taken_xyxy_px: Sequence[tuple[float, float, float, float]] = (),
-    ) -> list[Place | None]:
-        """A place for each plate, or None where all that are left would make a mess.
+        occupied_xyxy_px: Sequence[tuple[float, float, float, float]] = (),
+    ) -> list[LabelPlacement | None]:
+        """Place the labels of one frame.
 
         Args:
-            wishes: Those of one frame.
-            taken_xyxy_px: Where nothing may lie.
+            requests: All labels of the frame.
+            occupied_xyxy_px: Rectangles that no label may touch.
         Returns:
-            For each plate its place. No two overlap, and none lies outside the picture unless it is larger.
+            A placement for each request; None: every position left costs too much. No two labels overlap,
+            and none reaches beyond the frame unless it is larger than the frame.
         """
-        if not wishes:
+        if not requests:
             self._last, self._areas = {}, {}
             return []
-        boxes = np.array([config.box_xyxy_px for config in wishes], dtype=np.float32)
-        where, costs = self._candidates(wishes, boxes)
-        for rectangle in taken_xyxy_px:
-            costs[_touch(where, np.array(rectangle, dtype=np.float32))] = np.inf
-        places: list[Place | None] = [None] * len(wishes)
+        boxes = np.array([request.box_xyxy_px for request in requests], dtype=np.float32)
+        candidates, costs = self._candidates(requests, boxes)
+        for rectangle in occupied_xyxy_px:
+            costs[_intersects(candidates, np.array(rectangle, dtype=np.float32))] = np.inf
+        placements: list[LabelPlacement | None] = [None] * len(requests)
         last: dict[int, tuple[int, int]] = {}
-        for i in self._by_importance(wishes, boxes):
+        for i in self._largest_first(requests, boxes):
             best = int(np.argmin(costs[i]))
             if not np.isfinite(costs[i, best]):
                 continue
-            last[wishes[i].track] = version, _ = divmod(best, len(_SLOTS))
-            places[i] = Place(version, round(float(where[i, best, 0])), round(float(where[i, best, 1])))
-            costs[_touch(where, where[i, best])] = np.inf
+            last[requests[i].track_id] = version, _ = divmod(best, len(_POSITIONS))
+            x, y = candidates[i, best, :2]
+            placements[i] = LabelPlacement(version, round(float(x)), round(float(y)))
+            costs[_intersects(candidates, candidates[i, best])] = np.inf
         self._last = last
-        return places
+        return placements
 
-    def _by_importance(self, wishes: Sequence[Wish], boxes: Rectangles) -> list[int]:
+    def _largest_first(self, requests: Sequence[LabelRequest], boxes: Rectangles) -> list[int]:
+        """Indices of the requests by the smoothed areas of their tracks, largest first."""
         areas: dict[int, float] = {}
-        for config, box in zip(wishes, boxes, strict=True):
+        for request, box in zip(requests, boxes, strict=True):
             area = float((box[2] - box[0]) * (box[3] - box[1]))
-            areas[config.track] = _MEMORY * area + (1 - _MEMORY) * self._areas.get(config.track, area)
+            before = self._areas.get(request.track_id, area)
+            areas[request.track_id] = _AREA_MOMENTUM * area + (1 - _AREA_MOMENTUM) * before
         self._areas = areas
-        return sorted(range(len(wishes)), key=lambda i: (-areas[wishes[i].track], wishes[i].track))
+        return sorted(
+            range(len(requests)), key=lambda i: (-areas[requests[i].track_id], requests[i].track_id)
+        )
 
     def _candidates(
-        self, wishes: Sequence[Wish], boxes: Rectangles
+        self, requests: Sequence[LabelRequest], boxes: Rectangles
     ) -> tuple[Rectangles, NDArray[np.float32]]:
-        """(N, versions * slots, 4) places for each wish, and what each costs; infinite: not to be taken."""
-        versions = max(len(config.sizes_px) for config in wishes)
-        sizes = np.zeros((len(wishes), versions, 1, 2), dtype=np.float32)
-        for i, config in enumerate(wishes):
-            for version, size in enumerate(config.sizes_px):
+        """The candidate rectangles of each request, and their costs.
+
+        Returns:
+            (N, versions * positions, 4) rectangles and (N, versions * positions) costs; infinite where a
+            candidate must not be taken.
+        """
+        versions = max(len(request.sizes_px) for request in requests)
+        sizes = np.zeros((len(requests), versions, 1, 2), dtype=np.float32)
+        for i, request in enumerate(requests):
+            for version, size in enumerate(request.sizes_px):
                 sizes[i, version, 0] = size
-        corners = boxes[:, None, :2] + _BOX_SHARE * (boxes[:, None, 2:] - boxes[:, None, :2])
-        wished = corners[:, None] - _PLATE_SHARE * sizes  # (N, versions, slots, 2)
-        inside = np.round(np.maximum(np.minimum(wished, self._picture - sizes), 0))
-        there = np.maximum(sizes, 1)
-        costs = _SLOT_COST + _SHIFT_COST * (np.abs(inside - wished) / there).sum(axis=-1)
-        costs = costs.reshape(len(wishes), -1)
-        where = np.concatenate([inside, inside + sizes], axis=-1).reshape(len(wishes), -1, 4)
-        costs += _covering(where, boxes)
-        for i, config in enumerate(wishes):
-            version, slot = self._last.get(config.track, (versions, 0))
+        points = boxes[:, None, :2] + _BOX_POINTS * (boxes[:, None, 2:] - boxes[:, None, :2])
+        unclipped = points[:, None] - _LABEL_POINTS * sizes  # (N, versions, positions, 2)
+        clipped = np.round(np.maximum(np.minimum(unclipped, self._frame_wh_px - sizes), 0))
+        shifts = np.abs(clipped - unclipped) / np.maximum(sizes, 1)
+        costs = _POSITION_COSTS + _SHIFT_COST * shifts.sum(axis=-1)
+        costs = costs.reshape(len(requests), -1)
+        candidates = np.concatenate([clipped, clipped + sizes], axis=-1).reshape(len(requests), -1, 4)
+        costs += _occlusion_costs(candidates, boxes)
+        for i, request in enumerate(requests):
+            version, position = self._last.get(request.track_id, (versions, 0))
             if version < versions:
-                costs[i, version * len(_SLOTS) + slot] -= _STAY_BONUS
-            costs[i, len(config.sizes_px) * len(_SLOTS) :] = np.inf
-        costs[costs > _MOST_COST] = np.inf
-        costs += np.repeat(_SMALLER_COST * np.arange(versions, dtype=np.float32), len(_SLOTS))
-        return where, costs
+                costs[i, version * len(_POSITIONS) + position] -= _SAME_POSITION_BONUS
+            costs[i, len(request.sizes_px) * len(_POSITIONS) :] = np.inf
+        costs[costs > _MAX_COST] = np.inf
+        costs += np.repeat(_SMALLER_COST * np.arange(versions, dtype=np.float32), len(_POSITIONS))
+        return candidates, costs
 
 
-def _covering(where: Rectangles, boxes: Rectangles) -> NDArray[np.float32]:
-    """What it costs that (N, C, 4) plates of N people lie on any of their faces, and on others' bodies."""
-    people, candidates = where.shape[:2]
-    plates = where.reshape(-1, 4)
-    own = np.maximum(_area(plates), 1)
+def _occlusion_costs(candidates: Rectangles, boxes: Rectangles) -> NDArray[np.float32]:
+    """(N, C) costs of the faces and of the other people's bodies that (N, C, 4) labels of N people cover."""
+    people, num_candidates = candidates.shape[:2]
+    labels = candidates.reshape(-1, 4)
+    label_areas = np.maximum(_areas_px(labels), 1)
     faces = boxes.copy()
     faces[:, 3] = boxes[:, 1] + _FACE_SHARE * (boxes[:, 3] - boxes[:, 1])
-    on_faces = overlaps_px(plates, faces)
-    most = (on_faces / np.maximum(_area(faces), 1)).max(axis=1)
-    face = np.maximum(most, np.minimum(on_faces.sum(axis=1) / own, 1))
-    on_bodies = overlaps_px(plates, boxes).reshape(people, candidates, people)
-    on_bodies[np.arange(people), :, np.arange(people)] = 0
-    body = np.minimum(on_bodies.sum(axis=-1).ravel() / own, 1)
-    cost: NDArray[np.float32] = (_FACE_COST * face + _BODY_COST * body).reshape(people, candidates)
-    return cost
+    on_faces = intersections_px(labels, faces)
+    largest_share = (on_faces / np.maximum(_areas_px(faces), 1)).max(axis=1)
+    face = np.maximum(largest_share, np.minimum(on_faces.sum(axis=1) / label_areas, 1))
+    on_bodies = intersections_px(labels, boxes).reshape(people, num_candidates, people)
+    on_bodies[np.arange(people), :, np.arange(people)] = 0  # a person's own box costs nothing
+    body = np.minimum(on_bodies.sum(axis=-1).ravel() / label_areas, 1)
+    costs: NDArray[np.float32] = (_FACE_COST * face + _BODY_COST * body).reshape(people, num_candidates)
+    return costs
 
 
-def _area(rectangles: Rectangles) -> NDArray[np.float32]:
-    area: NDArray[np.float32] = (rectangles[:, 2] - rectangles[:, 0]) * (rectangles[:, 3] - rectangles[:, 1])
-    return area
+def _areas_px(rectangles: Rectangles) -> NDArray[np.float32]:
+    areas: NDArray[np.float32] = (rectangles[:, 2] - rectangles[:, 0]) * (rectangles[:, 3] - rectangles[:, 1])
+    return areas
 
 
-def _touch(rectangles: Rectangles, other: Rectangles) -> NDArray[np.bool_]:
-    """Which of (..., 4) rectangles have an area in common with another one, (4,)."""
+def _intersects(rectangles: Rectangles, other: Rectangles) -> NDArray[np.bool_]:
+    """Which of (..., 4) rectangles have an area in common with `other`, (4,)."""
     left, top, right, bottom = np.moveaxis(rectangles, -1, 0)
-    touch: NDArray[np.bool_] = (left < other[2]) & (right > other[0]) & (top < other[3]) & (bottom > other[1])
-    return touch
+    intersects: NDArray[np.bool_] = (
+        (left < other[2]) & (right > other[0]) & (top < other[3]) & (bottom > other[1])
+    )
+    return intersects
 
 
-def overlaps_px(rectangles: Rectangles, others: Rectangles) -> NDArray[np.float32]:
-    """Common area of each two of (N, 4) and (M, 4) rectangles: (N, M) square pixels."""
+def intersections_px(rectangles: Rectangles, others: Rectangles) -> NDArray[np.float32]:
+    """Area of intersection of each pair of (N, 4) and (M, 4) rectangles: (N, M) square pixels."""
     left, top, right, bottom = rectangles.T[..., None]
-    wide = np.minimum(right, others[:, 2]) - np.maximum(left, others[:, 0])
-    high = np.minimum(bottom, others[:, 3]) - np.maximum(top, others[:, 1])
-    common: NDArray[np.float32] = np.maximum(wide, 0) * np.maximum(high, 0)
-    return common
+    widths = np.minimum(right, others[:, 2]) - np.maximum(left, others[:, 0])
+    heights = np.minimum(bottom, others[:, 3]) - np.maximum(top, others[:, 1])
+    intersections: NDArray[np.float32] = np.maximum(widths, 0) * np.maximum(heights, 0)
+    return intersections

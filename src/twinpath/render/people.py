@@ -1,10 +1,9 @@
-"""People drawn on a picture: a box in the colour of the track, and beside it what the person does.
+"""People drawn on frames: a box in the colour of the track, and beside it a label with the actions.
 
-    painter = PeoplePainter((720, 1280))      # one for a video: labels stay where they were
-    painter.draw(picture, people)             # on the picture itself
-    drawn = draw_people(picture, people)      # or once, on a copy
+    painter = PeoplePainter((720, 1280))      # one for a video: labels keep their positions
+    painter.draw(frame, people)               # in place
 
-Only the pixels of lines and plates are touched, so that drawing costs little beside decoding and encoding.
+Only the pixels of lines and labels are touched, so that drawing costs little beside decoding and encoding.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
-from twinpath.render.label_image import Colour, LabelImage, Picture, PlatePress
-from twinpath.render.label_layout import LabelLayout, Wish
+from twinpath.render.label_image import Colour, Frame, LabelImage, LabelRenderer
+from twinpath.render.label_layout import LabelLayout, LabelRequest
 from twinpath.results.clock import clock
 from twinpath.results.detections import BoxPx
 
-_HUES = (205, 25, 130, 300, 50, 345, 175, 265, 90, 5, 225, 320)  # neighbours in number look unlike
-_MOST_PLATES = 512  # that are kept: a time code makes new ones for ever
+_HUES = (205, 25, 130, 300, 50, 345, 175, 265, 90, 5, 225, 320)  # consecutive tracks look different
+_MAX_CACHED_LABELS = 512  # a running time makes a new label for every frame
 
 
 @dataclass(frozen=True)
@@ -28,25 +27,25 @@ class ShownPerson:
     """One person to draw.
 
     Attributes:
-        track: Its number, which is shown and chooses the colour.
-        box_xyxy_px: In pixels of the picture; may reach beyond it.
+        track_id: Is shown, and chooses the colour.
+        box_xyxy_px: In pixels of the frame; may reach beyond it.
         labels: (name, score), best first; may be empty.
     """
 
-    track: int
+    track_id: int
     box_xyxy_px: BoxPx
     labels: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
 class Hud:
-    """The head-up display in the upper left corner: a line for each that is known.
+    """The head-up display in the upper left corner: a line for each value that is not None.
 
     Attributes:
-        time_s: Of this picture.
-        people: How many there are in it.
-        keyframes_per_s: That the network answers for, while it works.
-        video_s_per_s: How much faster than the video plays everything together is.
+        time_s: Of this frame.
+        people: How many are in it.
+        keyframes_per_s: Throughput of the network alone.
+        video_s_per_s: Throughput of all stages together, in seconds of video per second.
     """
 
     time_s: float | None = None
@@ -55,7 +54,7 @@ class Hud:
     video_s_per_s: float | None = None
 
     def lines(self) -> list[tuple[str, str]]:
-        """(name, value) of what is known."""
+        """(name, value) of each line."""
         lines = []
         if self.time_s is not None:
             lines.append(("time", clock(self.time_s)))
@@ -68,114 +67,113 @@ class Hud:
         return lines
 
 
-def draw_people(picture: Picture, people: Sequence[ShownPerson], *, hud: Hud | None = None) -> Picture:
-    """A copy of the picture (H, W, 3) uint8 RGB with people on it. For videos use `PeoplePainter`."""
-    drawn = picture.copy()
-    PeoplePainter(picture.shape[:2]).draw(drawn, people, hud=hud)
-    return drawn
-
-
-def colour_of(track: int) -> Colour:
-    """RGB of a track; after twelve tracks they come again, a little paler."""
-    turn, number = divmod(track - 1, len(_HUES))
-    red, green, blue = colorsys.hsv_to_rgb(_HUES[number] / 360, (0.78, 0.5, 0.95)[turn % 3], 0.98)
+def colour_of(track_id: int) -> Colour:
+    """RGB of a track. The hues repeat after twelve tracks, with another saturation."""
+    cycle, index = divmod(track_id - 1, len(_HUES))
+    red, green, blue = colorsys.hsv_to_rgb(_HUES[index] / 360, (0.78, 0.5, 0.95)[cycle % 3], 0.98)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
 class PeoplePainter:
-    """Draws people on the pictures of one video.
+    """Draws people on the frames of one video.
 
     Args:
-        size_px: (height, width) of the pictures.
-        labels: How many lines a person has at most; 0: only boxes and numbers.
+        size_px: (height, width) of the frames.
+        top_k: How many actions of a person are shown at most; 0: only boxes and track ids.
     """
 
-    def __init__(self, size_px: tuple[int, int], *, labels: int = 3) -> None:
-        self._size = size_px
-        self._labels = labels
+    def __init__(self, size_px: tuple[int, int], *, top_k: int = 3) -> None:
+        self._size_px = size_px
+        self._top_k = top_k
         self._line_px = max(2, round(size_px[0] / 260))
-        self._press = PlatePress(size_px)
-        self._placer = LabelLayout(size_px)
-        self._plates: OrderedDict[Hashable, LabelImage] = OrderedDict()
+        self._renderer = LabelRenderer(size_px)
+        self._layout = LabelLayout(size_px)
+        self._label_cache: OrderedDict[Hashable, LabelImage] = OrderedDict()
         self._hud_width_px = 0
 
-    def draw(self, picture: Picture, people: Sequence[ShownPerson], *, hud: Hud | None = None) -> None:
-        """Draw on a picture (H, W, 3) uint8 RGB of the painter's size, in place.
+    def draw(self, frame: Frame, people: Sequence[ShownPerson], *, hud: Hud | None = None) -> None:
+        """Draw people on a frame, in place.
 
+        Args:
+            frame: (H, W, 3) uint8 RGB of the painter's size.
+            people: To draw, in any order.
+            hud: To draw in the corner; no label overlaps it.
         Raises:
-            ValueError: The picture has another size.
+            ValueError: The frame has another size.
         """
-        if picture.shape != (*self._size, 3):
-            raise ValueError(f"expected a picture of {(*self._size, 3)}, got {picture.shape}")
-        for person in sorted(people, key=_area):  # large ones last: they are in front
-            _draw_box(picture, person.box_xyxy_px, colour_of(person.track), self._line_px)
-        taken = self._draw_hud(picture, hud) if hud is not None else []
+        if frame.shape != (*self._size_px, 3):
+            raise ValueError(f"expected a frame of {(*self._size_px, 3)}, got {frame.shape}")
+        for person in sorted(people, key=_area_px):  # the largest last: it is in front
+            _draw_box(frame, person.box_xyxy_px, colour_of(person.track_id), self._line_px)
+        occupied = self._draw_hud(frame, hud) if hud is not None else []
         versions = [self._versions(person) for person in people]
-        wishes = [
-            Wish(person.track, person.box_xyxy_px, tuple(plate.size_px for plate in plates))
-            for person, plates in zip(people, versions, strict=True)
+        requests = [
+            LabelRequest(person.track_id, person.box_xyxy_px, tuple(label.size_px for label in labels))
+            for person, labels in zip(people, versions, strict=True)
         ]
-        places = self._placer.place(wishes, taken_xyxy_px=taken)
-        for place, plates in zip(places, versions, strict=True):
-            if place is not None:
-                plates[place.version].draw(picture, place.x_px, place.y_px)
+        placements = self._layout.place(requests, occupied_xyxy_px=occupied)
+        for placement, labels in zip(placements, versions, strict=True):
+            if placement is not None:
+                labels[placement.version].draw(frame, placement.x_px, placement.y_px)
 
     def _versions(self, person: ShownPerson) -> list[LabelImage]:
-        """All lines, the best one, only the number."""
-        labels = person.labels[: self._labels]
-        lines = sorted({len(labels), min(len(labels), 1), 0}, reverse=True)
-        return [self._plate(person.track, labels[:count]) for count in lines]
+        """The label with all actions, with the best one, with the track id alone."""
+        actions = person.labels[: self._top_k]
+        counts = sorted({len(actions), min(len(actions), 1), 0}, reverse=True)
+        return [self._person_label(person.track_id, actions[:count]) for count in counts]
 
-    def _plate(self, track: int, labels: tuple[tuple[str, float], ...]) -> LabelImage:
-        lines = [(name, f"{score:.2f}") for name, score in labels]
-        return self._kept((track, *lines), lambda: self._press.person(track, lines, colour_of(track)))
+    def _person_label(self, track_id: int, actions: tuple[tuple[str, float], ...]) -> LabelImage:
+        rows = [(name, f"{score:.2f}") for name, score in actions]
+        return self._cached(
+            (track_id, *rows), lambda: self._renderer.person(track_id, rows, colour_of(track_id))
+        )
 
-    def _draw_hud(self, picture: Picture, hud: Hud) -> list[BoxPx]:
-        """Where it lies now."""
+    def _draw_hud(self, frame: Frame, hud: Hud) -> list[BoxPx]:
+        """Draw the display. Returns: The rectangle that it covers, if any."""
         lines = hud.lines()
         if not lines:
             return []
-        least_px = self._hud_width_px  # it does not shrink with its numbers: that would flicker
-        plate = self._kept(
-            ("hud", least_px, *lines), lambda: self._press.table(lines, least_width_px=least_px)
+        min_width_px = self._hud_width_px  # it never becomes narrower: that would flicker
+        table = self._cached(
+            ("hud", min_width_px, *lines), lambda: self._renderer.table(lines, min_width_px=min_width_px)
         )
-        width, height = plate.size_px
+        width, height = table.size_px
         self._hud_width_px = width
         margin = 2 * self._line_px
-        plate.draw(picture, margin, margin)
+        table.draw(frame, margin, margin)
         return [(0.0, 0.0, float(margin + width), float(margin + height))]
 
-    def _kept(self, key: Hashable, make: Callable[[], LabelImage]) -> LabelImage:
-        plate = self._plates.pop(key, None) or make()
-        self._plates[key] = plate
-        if len(self._plates) > _MOST_PLATES:
-            self._plates.popitem(last=False)
-        return plate
+    def _cached(self, key: Hashable, render: Callable[[], LabelImage]) -> LabelImage:
+        label = self._label_cache.pop(key, None) or render()
+        self._label_cache[key] = label
+        if len(self._label_cache) > _MAX_CACHED_LABELS:
+            self._label_cache.popitem(last=False)
+        return label
 
 
-def _area(person: ShownPerson) -> float:
+def _area_px(person: ShownPerson) -> float:
     x1, y1, x2, y2 = person.box_xyxy_px
     return (x2 - x1) * (y2 - y1)
 
 
-def _draw_box(picture: Picture, box_xyxy_px: BoxPx, colour: Colour, line_px: int) -> None:
-    """Lines inside the box's border, and around them a darker pixel that sets them off from bright ground."""
-    height, width = picture.shape[:2]
+def _draw_box(frame: Frame, box_xyxy_px: BoxPx, colour: Colour, line_px: int) -> None:
+    """Lines along the inside of the box's border, and a darker outline of one pixel around them."""
+    height, width = frame.shape[:2]
     x1, y1, x2, y2 = (round(side) for side in box_xyxy_px)
     x2, y2 = max(x2, x1 + 2 * line_px), max(y2, y1 + 2 * line_px)
-    for grow, thick in ((1, line_px + 2), (0, line_px)):
-        left, top, right, bottom = x1 - grow, y1 - grow, x2 + grow, y2 + grow
-        sides = (
-            (left, top, right, top + thick),
-            (left, bottom - thick, right, bottom),
-            (left, top + thick, left + thick, bottom - thick),
-            (right - thick, top + thick, right, bottom - thick),
+    for outline, thickness in ((1, line_px + 2), (0, line_px)):
+        left, top, right, bottom = x1 - outline, y1 - outline, x2 + outline, y2 + outline
+        strips = (
+            (left, top, right, top + thickness),
+            (left, bottom - thickness, right, bottom),
+            (left, top + thickness, left + thickness, bottom - thickness),
+            (right - thickness, top + thickness, right, bottom - thickness),
         )
-        for from_x, from_y, to_x, to_y in sides:
-            strip = picture[
+        for from_x, from_y, to_x, to_y in strips:
+            pixels = frame[
                 max(from_y, 0) : min(max(to_y, 0), height), max(from_x, 0) : min(max(to_x, 0), width)
             ]
-            if grow:
-                strip >>= 1
+            if outline:
+                pixels >>= 1
             else:
-                strip[:] = colour
+                pixels[:] = colour

@@ -32,19 +32,19 @@ class Track:
     """One person through the video.
 
     Attributes:
-        number: From 1, in the order in which they appear.
-        seen: In order of time, at most once for each keyframe.
+        track_id: From 1, in the order in which they appear.
+        points: In order of time, at most one for each keyframe.
     """
 
-    number: int
-    seen: tuple[TrackPoint, ...]
+    track_id: int
+    points: tuple[TrackPoint, ...]
 
 
 def actions_of(track: Track) -> list[tuple[str, float]]:
     """What a person does over a track: each action with its mean score where it counted, longest first."""
     scores: dict[str, list[float]] = {}
-    for seen in track.seen:
-        for action in seen.actions:
+    for point in track.points:
+        for action in point.actions:
             scores.setdefault(action.label, []).append(action.score)
     means = [(label, sum(values) / len(values)) for label, values in scores.items()]
     return sorted(means, key=lambda pair: (-len(scores[pair[0]]), -pair[1]))
@@ -59,12 +59,12 @@ class Detections:
         model: Full name of network and weights.
         dataset: That it was trained on, for example "ava2.2": whose numbers the actions' indices are. AVA's
             files count actions from 1: there it is the index + 1.
-        engine, people, tracker: What scored actions, found people and followed them.
+        engine, person_detector, tracker: What scored actions, found people and followed them.
         width_px, height_px: Of the picture as displayed.
         duration_s: Of the video.
         every_s: From one keyframe to the next.
         keyframes_s: All that were looked at, also those without people.
-        tracks: In the order of their numbers.
+        tracks: In the order of their ids.
         warnings: What the user should know about this answer; often empty.
         timing_s: Seconds for "people" and "actions", and for which these waited, "decode".
     """
@@ -73,7 +73,7 @@ class Detections:
     model: str
     dataset: str
     engine: str
-    people: str
+    person_detector: str
     tracker: str
     width_px: int
     height_px: int
@@ -89,7 +89,7 @@ class Detections:
         values = asdict(self)
         size = (self.width_px, self.height_px) * 2
         for track in values["tracks"]:
-            for seen in track["seen"]:
-                box = seen["box_xyxy_px"]
-                seen["box_xyxy"] = [round(side / of, 5) for side, of in zip(box, size, strict=True)]
+            for point in track["points"]:
+                box = point["box_xyxy_px"]
+                point["box_xyxy"] = [round(side / of, 5) for side, of in zip(box, size, strict=True)]
         return values

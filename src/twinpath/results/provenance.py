@@ -61,12 +61,11 @@ class FileFacts:
         """
         if values is None:
             return None
-        facts = (
-            [values.get(name) for name in ("size_bytes", "modified_s")] if isinstance(values, dict) else []
-        )
-        if [type(fact) for fact in facts] != [int, float]:
+        facts = values if isinstance(values, dict) else {}
+        size_bytes, modified_s = facts.get("size_bytes"), facts.get("modified_s")
+        if type(size_bytes) is not int or type(modified_s) is not float:
             raise ValueError("the provenance has no size and time of change of the file")
-        return cls(*facts)
+        return cls(size_bytes, modified_s)
 
 
 @dataclass(frozen=True)

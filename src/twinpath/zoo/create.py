@@ -161,7 +161,7 @@ def _options(rec: Record, num_classes: int | None) -> dict[str, Any]:
 
     return {
         "num_classes": rec.num_classes if num_classes is None else num_classes,
-        "readout": HeadConfig(rec.activation, rec.averaging, rec.pooling),
+        "head_config": HeadConfig(rec.activation, rec.averaging, rec.pooling),
         **rec.options,
     }
 

@@ -27,7 +27,7 @@ def detector(meanwhile: Callable[[Path], None]) -> Detector:
     def detect(video: Path, **_: Any) -> Detections:
         meanwhile(video)
         return Detections(
-            video=str(video), model="m", dataset="ava2.2", engine="e", people="p", tracker="t",
+            video=str(video), model="m", dataset="ava2.2", engine="e", person_detector="p", tracker="t",
             width_px=64, height_px=48, duration_s=1.0, every_s=1.0, keyframes_s=(0.0,), tracks=(),
             warnings=(), timing_s={},
         )  # fmt: skip

@@ -87,12 +87,6 @@ def test_training_without_its_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         train("slowfast_tiny", tmp_path / "run")
 
 
-@pytest.fixture
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setenv("TWINPATH_HOME", str(tmp_path))
-    return tmp_path
-
-
 def put(name: str) -> None:
     path = cached_path(record(name))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +94,7 @@ def put(name: str) -> None:
 
 
 def test_the_best_kinetics_weights_in_the_cache_are_taken(
-    home: Path, capsys: pytest.CaptureFixture[str]
+    empty_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     put("slow_r50_4x16.ptv_k400")
     put("slow_r50_8x8.ptv_ssv2")
@@ -112,7 +106,7 @@ def test_the_best_kinetics_weights_in_the_cache_are_taken(
 
 @pytest.mark.parametrize("agreed", [True, False])
 def test_on_a_terminal_a_download_is_offered(
-    home: Path, monkeypatch: pytest.MonkeyPatch, agreed: bool
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch, agreed: bool
 ) -> None:
     asked = []
 

@@ -13,38 +13,26 @@ from twinpath.engine.config import EngineConfig
 from twinpath.engine.open import open_box_engine
 from twinpath.engine.openvino_engine import OpenVinoBoxEngine
 from twinpath.engine.torch_engine import TorchBoxEngine
-from twinpath.models.registry import architecture
 from twinpath.models.resample import scaled_boxes
-from twinpath.weights.load import save_weights
 
 TINY = "slowfast_tiny_det"
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    network = architecture(TINY).build()
-    network.get_parameter("head.projection.weight").data *= 30  # scores all over 0 to 1
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    save_weights(network, path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def compiled(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenVinoBoxEngine:
+def compiled(tiny_detector_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenVinoBoxEngine:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TWINPATH_HOME", str(tmp_path_factory.mktemp("home")))
-        open_box_engine(TINY, weights)
+        open_box_engine(TINY, tiny_detector_weights)
         engine = open_box_engine(
-            TINY, weights, config=EngineConfig("openvino", "cpu", "fp32")
+            TINY, tiny_detector_weights, config=EngineConfig("openvino", "cpu", "fp32")
         )  # from the cache
     assert isinstance(engine, OpenVinoBoxEngine)
     return engine
 
 
 @pytest.fixture(scope="module")
-def exact(weights: Path) -> TorchBoxEngine:
-    engine = open_box_engine(TINY, weights, config=EngineConfig("torch", "cpu"))
+def exact(tiny_detector_weights: Path) -> TorchBoxEngine:
+    engine = open_box_engine(TINY, tiny_detector_weights, config=EngineConfig("torch", "cpu"))
     assert isinstance(engine, TorchBoxEngine)
     return engine
 
@@ -92,7 +80,7 @@ def test_nobody(compiled: OpenVinoBoxEngine, exact: TorchBoxEngine) -> None:
 
 
 def test_the_network_is_given_scaled_boxes_and_the_whole_picture(
-    weights: Path, exact: TorchBoxEngine
+    tiny_detector_weights: Path, exact: TorchBoxEngine
 ) -> None:
     """By hand: the same as `model.scores(clip, boxes)` of the resized clip."""
     boxes = np.array([[4.0, 6.0, 100.0, 90.0]])

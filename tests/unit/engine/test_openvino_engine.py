@@ -24,13 +24,6 @@ TINY = "slowfast_tiny.synthetic"
 TORCH = EngineConfig("torch", "cpu")
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache with nothing in it."""
-    monkeypatch.setenv("TWINPATH_HOME", str(tmp_path))
-    return tmp_path
-
-
 def clip(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (16, height, width, 3), dtype=np.uint8)
 
@@ -68,7 +61,7 @@ def test_embeddings() -> None:
     assert ours == pytest.approx(theirs, abs=1e-3 * float(np.abs(theirs).max()))
 
 
-def test_a_cached_network_needs_no_torch(home: Path) -> None:
+def test_a_cached_network_needs_no_torch(empty_home: Path) -> None:
     told: list[str] = []
     open_engine(TINY, on_status=told.append)
     assert len(told) == 1
@@ -87,9 +80,11 @@ def test_a_cached_network_needs_no_torch(home: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "header", "foreign"])
-def test_a_damaged_entry_is_made_anew(damage: str, home: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_entry_is_made_anew(
+    damage: str, empty_home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     before = open_engine(TINY)([clip(96, 96)])
-    (entry,) = (home / "engines").glob("*.ov")
+    (entry,) = (empty_home / "engines").glob("*.ov")
     content = entry.read_bytes()
     if damage == "foreign":  # whole, but nothing that OpenVINO knows
         write_entry(entry, b"no network", {"num_classes": 12, "precision": "bf16"})
@@ -107,7 +102,7 @@ def test_a_damaged_entry_is_made_anew(damage: str, home: Path, caplog: pytest.Lo
     assert read_entry(entry) is not None
 
 
-def test_two_may_make_the_same_entry(home: Path) -> None:
+def test_two_may_make_the_same_entry(empty_home: Path) -> None:
     path = entry_path("racing", {"a": 1})
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda n: write_entry(path, bytes([n]) * 100_000, {"n": n}), range(20)))
@@ -122,7 +117,7 @@ def test_what_the_key_depends_on() -> None:
     assert entry_path("m", {"a": 1}) != entry_path("m", {"a": 2})
 
 
-def test_entries_not_used_for_longest_go(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entries_not_used_for_longest_go(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("twinpath.engine.compiled_cache.KEEP_BYTES", 2500)
     paths = [entry_path("m", {"n": n}) for n in range(4)]
     for age, path in enumerate(paths):
@@ -133,7 +128,7 @@ def test_entries_not_used_for_longest_go(home: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_network_that_openvino_does_not_know_goes_to_torch(
-    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from twinpath.engine.openvino_convert import NotConvertible
 

@@ -69,9 +69,9 @@ def test_auto_finds_a_device() -> None:
     assert choose_device("cpu") == torch.device("cpu")
 
 
-@pytest.mark.parametrize("wish", ["abacus", "", "cuda:99", "meta", "cpu:x"])
+@pytest.mark.parametrize("config", ["abacus", "", "cuda:99", "meta", "cpu:x"])
 def test_a_device_that_is_not_there(config: str) -> None:
-    with pytest.raises(UsageError, match=r"cannot be used here \(.*\); try --device cpu") as caught:
+    with pytest.raises(UsageError, match=r"cannot be used here \(.*\); try the device 'cpu'") as caught:
         choose_device(config)
     assert repr(config) in str(caught.value)
     assert "\n" not in str(caught.value)

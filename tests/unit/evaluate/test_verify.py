@@ -21,7 +21,7 @@ from twinpath.zoo.records import record
 
 
 @pytest.fixture(scope="module")
-def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def grey_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("video") / "grey.mp4"
     with VideoWriter(path, width=192, height=192, fps=10) as writer:
         for _ in range(30):
@@ -51,21 +51,21 @@ def test_expected_labels_are_of_a_record(name: str) -> None:
     assert expected("slowfast_tiny.synthetic") is None
 
 
-def test_the_same_five_labels_in_the_same_order(video: Path, tmp_path: Path) -> None:
+def test_the_same_five_labels_in_the_same_order(grey_video: Path, tmp_path: Path) -> None:
     known = expected("slow_r50_8x8.ptv_k400")
     assert known is not None
     weights = weights_that_answer("slow_r50_8x8.ptv_k400", known.labels, tmp_path / "w.safetensors")
-    found = verify("slow_r50_8x8.ptv_k400", video=video, weights=weights, device="cpu")
+    found = verify("slow_r50_8x8.ptv_k400", video=grey_video, weights=weights, device="cpu")
     assert found.agrees is True
     assert tuple(prediction.label for prediction in found.predictions) == known.labels
     assert found.to_dict()["expected"] == list(known.labels)
 
 
-def test_of_x3d_only_the_first_label_means_something(video: Path, tmp_path: Path) -> None:
+def test_of_x3d_only_the_first_label_means_something(grey_video: Path, tmp_path: Path) -> None:
     weights = weights_that_answer("x3d_s.ptv_k400", ["archery", "zumba"], tmp_path / "w.safetensors")
-    assert verify("x3d_s.ptv_k400", video=video, weights=weights, device="cpu").agrees is True
+    assert verify("x3d_s.ptv_k400", video=grey_video, weights=weights, device="cpu").agrees is True
     weights = weights_that_answer("x3d_s.ptv_k400", ["zumba", "archery"], tmp_path / "w.safetensors")
-    assert verify("x3d_s.ptv_k400", video=video, weights=weights, device="cpu").agrees is False
+    assert verify("x3d_s.ptv_k400", video=grey_video, weights=weights, device="cpu").agrees is False
 
 
 def test_where_nothing_is_known_it_checks_that_scores_are_scores() -> None:
@@ -111,12 +111,12 @@ def test_offline_it_says_where_the_video_goes(tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_video_put_there_by_hand_is_used(
-    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    grey_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TWINPATH_HOME", str(tmp_path))
     (tmp_path / "videos").mkdir()
     there = tmp_path / "videos" / "archery.mp4"
-    there.write_bytes(video.read_bytes())
+    there.write_bytes(grey_video.read_bytes())
     assert archery() == there
     there.with_name("archery.mp4.json").unlink()
     there.write_text("a web page")

@@ -42,7 +42,7 @@ def detections(*tracks: Track, every_s: float = 1.0, **changes: Any) -> Detectio
         model="net.weights",
         dataset="ava2.2",
         engine="by hand",
-        people="eyes",
+        person_detector="eyes",
         tracker="fingers",
         width_px=640,
         height_px=360,
@@ -94,13 +94,13 @@ def test_json_is_read_back_equal(tmp_path: Path) -> None:
     values = json.loads(text)
     assert values.pop("versions")["twinpath"]
     assert values == json.loads(json.dumps(TWO_PEOPLE.to_dict()))
-    assert values["tracks"][0]["seen"][0]["box_xyxy"] == [0.1, 0.1, 0.5, 1.0]
+    assert values["tracks"][0]["points"][0]["box_xyxy"] == [0.1, 0.1, 0.5, 1.0]
 
 
 def test_json_has_a_line_for_each_person_at_a_keyframe(tmp_path: Path) -> None:
     lines = written(TWO_PEOPLE, tmp_path, "json").splitlines()
     assert sum('"time_s"' in line for line in lines) == 6
-    assert sum('"number"' in line for line in lines) == 2
+    assert sum('"track_id"' in line for line in lines) == 2
     assert sum("keyframes_s" in line for line in lines) == 1
 
 
@@ -122,25 +122,25 @@ def put(*steps: str | int) -> Callable[[dict[str, Any], Any], None]:
     return change
 
 
-SEEN = ("tracks", 1, "seen", 0)
+POINT = ("tracks", 1, "points", 0)
 
 
 @pytest.mark.parametrize(
     ("change", "value", "words"),
     [
-        (put(*SEEN, "box_xyxy_px"), [1, 2, 3], "tracks[1].seen[0].box_xyxy_px: must be x1, y1, x2, y2"),
-        (put(*SEEN, "box_xyxy_px"), [9, 2, 3, 4], "tracks[1].seen[0].box_xyxy_px: its right or lower side"),
-        (put(*SEEN, "box_xyxy_px", 2), "wide", "tracks[1].seen[0].box_xyxy_px[2]: must be a number"),
-        (put(*SEEN, "box_xyxy_px", 2), float("inf"), "tracks[1].seen[0].box_xyxy_px[2]: must be finite"),
-        (put(*SEEN, "box_xyxy_px", 2), 10**400, "tracks[1].seen[0].box_xyxy_px[2]: must be finite"),
-        (put(*SEEN, "detection_score"), float("nan"), "detection_score: must be a number from 0 up to 1"),
-        (put(*SEEN, "detection_score"), True, "tracks[1].seen[0].detection_score: must be a number"),
-        (put(*SEEN, "actions", 0, "index"), 1.5, "actions[0].index: must be a whole number from 0"),
-        (put(*SEEN, "actions", 0, "label"), 3, "tracks[1].seen[0].actions[0].label: must be text"),
-        (put(*SEEN, "actions"), {}, "tracks[1].seen[0].actions: must be a list"),
-        (put("tracks", 1, "seen", 1), "she", "tracks[1].seen[1]: must be an object"),
-        (put("tracks", 1, "seen", 1, "time_s"), 0.5, "tracks[1].seen[1].time_s: must come after"),
-        (put("tracks", 1, "number"), 1, "tracks[1].number: must come after the one before, 1"),
+        (put(*POINT, "box_xyxy_px"), [1, 2, 3], "tracks[1].points[0].box_xyxy_px: must be x1, y1, x2, y2"),
+        (put(*POINT, "box_xyxy_px"), [9, 2, 3, 4], "points[0].box_xyxy_px: its right or lower side"),
+        (put(*POINT, "box_xyxy_px", 2), "wide", "tracks[1].points[0].box_xyxy_px[2]: must be a number"),
+        (put(*POINT, "box_xyxy_px", 2), float("inf"), "tracks[1].points[0].box_xyxy_px[2]: must be finite"),
+        (put(*POINT, "box_xyxy_px", 2), 10**400, "tracks[1].points[0].box_xyxy_px[2]: must be finite"),
+        (put(*POINT, "detection_score"), float("nan"), "detection_score: must be a number from 0 up to 1"),
+        (put(*POINT, "detection_score"), True, "tracks[1].points[0].detection_score: must be a number"),
+        (put(*POINT, "actions", 0, "index"), 1.5, "actions[0].index: must be a whole number from 0"),
+        (put(*POINT, "actions", 0, "label"), 3, "tracks[1].points[0].actions[0].label: must be text"),
+        (put(*POINT, "actions"), {}, "tracks[1].points[0].actions: must be a list"),
+        (put("tracks", 1, "points", 1), "she", "tracks[1].points[1]: must be an object"),
+        (put("tracks", 1, "points", 1, "time_s"), 0.5, "tracks[1].points[1].time_s: must come after"),
+        (put("tracks", 1, "track_id"), 1, "tracks[1].track_id: must come after the one before, 1"),
         (put("width_px"), 0, "width_px: must be a whole number from 1"),
         (put("duration_s"), -1, "duration_s: must be a number from 0"),
         (put("timing_s", "decode"), "long", "timing_s.decode: must be a number"),
@@ -322,7 +322,7 @@ def test_nobody_is_a_valid_file_too(tmp_path: Path, kind: str, found: Detections
 def test_a_full_disk_keeps_the_old_file(tmp_path: Path, kind: str) -> None:
     place = tmp_path / f"x.{kind}"
     place.write_text("old")
-    crowd = detections(*(Track(n, TWO_PEOPLE.tracks[0].seen) for n in range(1, 200)))
+    crowd = detections(*(Track(n, TWO_PEOPLE.tracks[0].points) for n in range(1, 200)))
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
     try:

@@ -17,7 +17,7 @@ from twinpath.data.synthetic.scene import make_scene
 from twinpath.errors import InputError, NotAFile, TwinpathError
 from twinpath.people.file_boxes import FileBoxes
 from twinpath.results.detections import Detections, Track, TrackPoint
-from twinpath.results.people import People
+from twinpath.results.keyframes import PersonBoxes
 from twinpath.video.writer import VideoWriter
 
 WIDTH, HEIGHT = 200, 100
@@ -26,7 +26,7 @@ PICTURE = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
 
 def people_at(
     path: Path, *times_s: float, video: Path = Path("clip.mp4"), min_score: float = 0.0
-) -> list[People]:
+) -> list[PersonBoxes]:
     detector = FileBoxes(path, video=video, width_px=WIDTH, height_px=HEIGHT, min_score=min_score)
     answers = detector([PICTURE] * len(times_s), times_s)
     for people in answers:
@@ -416,8 +416,9 @@ def detections() -> Detections:
         return TrackPoint(time_s, (x, 20.0, x + 60, 160.0), score, ())
 
     return Detections(
-        video="somewhere/clip.mp4", model="m", dataset="ava2.2", engine="e", people="HOG", tracker="iou",
-        width_px=400, height_px=200, duration_s=4.0, every_s=1.0, keyframes_s=(0.0, 1.0, 2.0, 3.0),
+        video="somewhere/clip.mp4", model="m", dataset="ava2.2", engine="e", tracker="iou",
+        person_detector="HOG", width_px=400, height_px=200, duration_s=4.0, every_s=1.0,
+        keyframes_s=(0.0, 1.0, 2.0, 3.0),
         tracks=(Track(1, (seen(0, 0), seen(1, 100))), Track(2, (seen(1, 300, 0.4),))),
         warnings=(), timing_s={},
     )  # fmt: skip
@@ -441,15 +442,15 @@ def test_several_answers_line_by_line(tmp_path: Path) -> None:
 
 def test_mistakes_in_our_own(tmp_path: Path) -> None:
     content = json.loads(json.dumps(detections().to_dict()))
-    content["tracks"][0]["seen"][1]["time_s"] = 0
-    fails(written(tmp_path, content), r"tracks\[0\].seen\[1\]: track 1 is seen twice at 0 s")
-    content["tracks"][0]["seen"][1] = {"time_s": 2}
-    fails(written(tmp_path, content), r"tracks\[0\].seen\[1\]: 'box_xyxy_px' is missing")
+    content["tracks"][0]["points"][1]["time_s"] = 0
+    fails(written(tmp_path, content), r"tracks\[0\].points\[1\]: track 1 is seen twice at 0 s")
+    content["tracks"][0]["points"][1] = {"time_s": 2}
+    fails(written(tmp_path, content), r"tracks\[0\].points\[1\]: 'box_xyxy_px' is missing")
 
 
 def test_a_track_that_is_there_twice(tmp_path: Path) -> None:
     content = json.loads(json.dumps(detections().to_dict()))
-    content["tracks"][1]["number"] = 1
+    content["tracks"][1]["track_id"] = 1
     fails(written(tmp_path, content), r": tracks\[1\]: track 1 is there twice")
     truth = truth_of(make_scene(3, kind="people"), height_px=HEIGHT)
     for person in truth["people"]:
@@ -476,7 +477,8 @@ def test_tracks_that_are_no_list(changes: dict[str, Any], words: str, tmp_path: 
 def test_people_that_are_no_list(tmp_path: Path) -> None:
     content: dict[str, Any] = {"video": "clip.mp4", "people": None}
     fails(written(tmp_path, content), ": 'people' is null; it must be a list of tracks")
-    fails(written(tmp_path, content | {"people": "HOG"}), ": 'tracks' is missing")  # as `detect` writes it
+    fails(written(tmp_path, content | {"people": "HOG"}), ": people: 'HOG' is no list")
+    fails(written(tmp_path, {"video": "clip.mp4", "person_detector": "HOG"}), r"neither .* nor 'tracks'")
 
 
 def test_truth_of_the_synthetic_world(tmp_path: Path) -> None:
@@ -511,7 +513,7 @@ def test_lines_of_videos_that_could_not_be_used(tmp_path: Path) -> None:
     seen = [{"time_s": 0.0, "box_xyxy_px": [10, 10, 30, 40]}]
     lines = [
         {"video": "bad.mp4", "error": {"type": "NotAVideo", "message": "no video"}},
-        {"video": "clip.mp4", "tracks": [{"number": 1, "seen": seen}]},
+        {"video": "clip.mp4", "tracks": [{"track_id": 1, "points": seen}]},
     ]
     path = written(tmp_path, "".join(json.dumps(line) + "\n" for line in lines))
     assert boxes_at(path, 0.0) == [[10, 10, 30, 40]]

@@ -1,4 +1,4 @@
-"""People by OpenCV: upright ones by their outline, moving ones before a camera that stands still."""
+"""PersonBoxes by OpenCV: upright ones by their outline, moving ones before a camera that stands still."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from twinpath.data.synthetic.draw import boxes_xyxy, render, width_of
 from twinpath.data.synthetic.scene import make_scene
 from twinpath.people.hog_detector import HogDetector
 from twinpath.people.motion_detector import MotionDetector
-from twinpath.results.people import People
+from twinpath.results.keyframes import PersonBoxes
 from twinpath.video.decode import AtTimes, read_frames
 
 pytest.importorskip("cv2")
@@ -67,7 +67,7 @@ def test_motion_finds_nobody_where_nothing_moves() -> None:
     assert sum(map(len, MotionDetector()(noisy, list(range(8))))) == 0
 
 
-def passing(times: int, *, at_once: int, height: int = 120) -> list[People]:
+def passing(times: int, *, at_once: int, height: int = 120) -> list[PersonBoxes]:
     """Two figures of 20 x 60 pixels that walk through a picture, one to each side."""
     rng = np.random.default_rng(0)
     background = rng.integers(60, 120, (height, 320, 3), dtype=np.uint8)

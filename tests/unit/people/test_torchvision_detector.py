@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import pytest
 import torch
 
 from tests.support.detector_checks import check_on_strange_pictures, check_people
+from tests.support.http_server import http_server, whole
 from twinpath.errors import DamagedWeights, DownloadFailed, UnsafeWeights, UsageError, WeightsMismatch
 from twinpath.people.torchvision_detector import FASTER_RCNN, RETINANET, Published, TorchvisionDetector
 from twinpath.weights.fetch import DownloadRetryPolicy, cached_path
@@ -30,7 +29,7 @@ SMALL = "fasterrcnn_mobilenet_v3_large_320_fpn"
 
 
 @pytest.fixture(scope="module")
-def weights() -> bytes:
+def weight_file() -> bytes:
     """A weight file as torchvision publishes them, of a random network that sees people everywhere."""
     torch.manual_seed(0)
     network = getattr(detection, SMALL)(weights=None, weights_backbone=None)
@@ -48,50 +47,27 @@ def published(weights: bytes, url: str = "http://127.0.0.1:9/models") -> Publish
 
 
 @pytest.fixture(scope="module")
-def home(weights: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home_with_weights(weight_file: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache where the file was put by hand."""
     home = tmp_path_factory.mktemp("home")
     (home / "weights").mkdir()
-    (home / "weights" / published(weights).file_name).write_bytes(weights)
+    (home / "weights" / published(weight_file).file_name).write_bytes(weight_file)
     return home
 
 
 @pytest.fixture(scope="module")
-def detector(weights: bytes, home: Path) -> TorchvisionDetector:
+def detector(weight_file: bytes, home_with_weights: Path) -> TorchvisionDetector:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TWINPATH_HOME", str(home))
-        return TorchvisionDetector(published(weights), device="cpu", min_score=0.05)
+        patch.setenv("TWINPATH_HOME", str(home_with_weights))
+        return TorchvisionDetector(published(weight_file), device="cpu", min_score=0.05)
 
 
 @pytest.fixture
-def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TWINPATH_HOME", str(tmp_path))
-    monkeypatch.delenv("TWINPATH_MIRROR", raising=False)
-    monkeypatch.setenv("NO_PROXY", "*")
-    return tmp_path
-
-
-@pytest.fixture
-def served(weights: bytes) -> Iterator[str]:
+def served(weight_file: bytes) -> Iterator[str]:
     """The file on a server of this machine."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(weights)))
-            self.end_headers()
-            self.wfile.write(weights)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield f"http://127.0.0.1:{http.server_port}/models"
-    http.shutdown()
-    http.server_close()
-    thread.join()
+    with http_server(whole(weight_file, "application/octet-stream")) as server:
+        yield server.url("/models")
 
 
 def test_finds_people_of_the_given_score_only(detector: TorchvisionDetector) -> None:
@@ -108,19 +84,19 @@ def test_strange_pictures(detector: TorchvisionDetector) -> None:
     check_on_strange_pictures(detector)
 
 
-def test_a_download(weights: bytes, served: str, empty_home: Path) -> None:
+def test_a_download(weight_file: bytes, served: str, empty_home: Path) -> None:
     seen: list[tuple[int, int | None]] = []
-    record = published(weights, served)
+    record = published(weight_file, served)
     TorchvisionDetector(
         record, device="cpu", progress=lambda done, of: seen.append((done, of)), patience=QUICK
     )
-    assert seen[-1] == (len(weights), len(weights))
-    assert cached_path(record).read_bytes() == weights
+    assert seen[-1] == (len(weight_file), len(weight_file))
+    assert cached_path(record).read_bytes() == weight_file
     assert cached_path(record).parent == empty_home / "weights"
 
 
-def test_a_download_of_other_bytes_is_not_kept(weights: bytes, served: str, empty_home: Path) -> None:
-    record = replace(published(weights), url=f"{served}/small_coco-00000000.pth")
+def test_a_download_of_other_bytes_is_not_kept(weight_file: bytes, served: str, empty_home: Path) -> None:
+    record = replace(published(weight_file), url=f"{served}/small_coco-00000000.pth")
     with pytest.raises(DownloadFailed, match="its SHA-256 begins with") as caught:
         TorchvisionDetector(record, device="cpu", patience=QUICK)
     assert not cached_path(record).exists()
@@ -128,8 +104,8 @@ def test_a_download_of_other_bytes_is_not_kept(weights: bytes, served: str, empt
     assert record.url in str(caught.value)
 
 
-def test_no_network_says_what_to_fetch_and_where_to_put_it(weights: bytes, empty_home: Path) -> None:
-    record = published(weights)
+def test_no_network_says_what_to_fetch_and_where_to_put_it(weight_file: bytes, empty_home: Path) -> None:
+    record = published(weight_file)
     with pytest.raises(DownloadFailed) as caught:
         TorchvisionDetector(record, device="cpu", patience=QUICK)
     assert record.url in str(caught.value)
@@ -148,38 +124,38 @@ def put(record: Published, content: object) -> Published:
     return record
 
 
-def test_a_file_of_another_hash_by_hand(weights: bytes, empty_home: Path) -> None:
-    record = replace(published(weights), url="http://127.0.0.1:9/x-00000000.pth")
+def test_a_file_of_another_hash_by_hand(weight_file: bytes, empty_home: Path) -> None:
+    record = replace(published(weight_file), url="http://127.0.0.1:9/x-00000000.pth")
     cached_path(record).parent.mkdir()
-    cached_path(record).write_bytes(weights)
+    cached_path(record).write_bytes(weight_file)
     with pytest.raises(DamagedWeights, match="not the file that torchvision published"):
         TorchvisionDetector(record, device="cpu")
 
 
-def test_weights_of_another_network(weights: bytes, empty_home: Path) -> None:
-    tensors = torch.load(io.BytesIO(weights), weights_only=True)
+def test_weights_of_another_network(weight_file: bytes, empty_home: Path) -> None:
+    tensors = torch.load(io.BytesIO(weight_file), weights_only=True)
     del tensors["rpn.head.cls_logits.weight"]
     tensors["extra"] = torch.zeros(1)
     tensors["roi_heads.box_predictor.cls_score.bias"] = torch.zeros(7)
     with pytest.raises(WeightsMismatch, match="1 names are missing, 1 unexpected and 1 of another") as caught:
-        TorchvisionDetector(put(published(weights), tensors), device="cpu")
+        TorchvisionDetector(put(published(weight_file), tensors), device="cpu")
     assert caught.value.missing == ["rpn.head.cls_logits.weight"]
     assert caught.value.unexpected == ["extra"]
     assert caught.value.shape_mismatch == [("roi_heads.box_predictor.cls_score.bias", (7,), (91,))]
 
 
-def test_a_pickle_that_runs_code_is_refused(weights: bytes, empty_home: Path) -> None:
+def test_a_pickle_that_runs_code_is_refused(weight_file: bytes, empty_home: Path) -> None:
     class Evil:
         def __reduce__(self) -> tuple[Any, tuple[str]]:
             return exec, ("raise SystemExit('it ran')",)
 
     with pytest.raises(UnsafeWeights):
-        TorchvisionDetector(put(published(weights), {"a": Evil()}), device="cpu")
+        TorchvisionDetector(put(published(weight_file), {"a": Evil()}), device="cpu")
 
 
-def test_no_such_device(weights: bytes) -> None:
+def test_no_such_device(weight_file: bytes) -> None:
     with pytest.raises(UsageError, match="device 'gpu'"):
-        TorchvisionDetector(published(weights), device="gpu")
+        TorchvisionDetector(published(weight_file), device="gpu")
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ import pytest
 from twinpath.errors import MissingExtra, UsageError
 from twinpath.people.base import Tracker
 from twinpath.people.choose import TRACKERS, make_tracker
-from twinpath.results.people import People
+from twinpath.results.keyframes import PersonBoxes
 
 Box = tuple[float, float, float, float]
 
 
-def people(*boxes: Box, scores: Sequence[float] | None = None) -> People:
-    return People(
+def people(*boxes: Box, scores: Sequence[float] | None = None) -> PersonBoxes:
+    return PersonBoxes(
         np.array(boxes, np.float32).reshape(-1, 4),
         np.array(scores if scores is not None else [0.9] * len(boxes), np.float32),
     )
@@ -65,7 +65,7 @@ def test_every_box_has_a_number_of_its_own(tracker: Tracker) -> None:
         boxes = np.concatenate([corners, corners + rng.uniform(5, 150, (count, 2))], axis=1).astype(
             np.float32
         )
-        found = People(boxes, np.sort(rng.uniform(0.1, 1, count))[::-1].astype(np.float32))
+        found = PersonBoxes(boxes, np.sort(rng.uniform(0.1, 1, count))[::-1].astype(np.float32))
         numbers = tracker.update(found, t * 0.7)
         assert numbers.shape == (count,)
         assert numbers.dtype == np.int64
@@ -83,7 +83,7 @@ def test_who_is_missed_once_is_known_again(tracker: Tracker) -> None:
 def test_nobody_in_between(tracker: Tracker) -> None:
     first = tracker.update(people(standing(100)), 0.0)
     second = tracker.update(people(standing(101)), 1.0)
-    assert tracker.update(People.nobody(), 2.0).shape == (0,)
+    assert tracker.update(PersonBoxes.none(), 2.0).shape == (0,)
     assert list(tracker.update(people(standing(102)), 3.0)) == list(second) == list(first)
 
 

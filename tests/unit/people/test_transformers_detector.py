@@ -39,13 +39,13 @@ def save_model(folder: Path, labels: dict[int, str]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_model(tmp_path_factory.mktemp("model"), {0: "cat", 1: "Person", 2: "dog"})
 
 
 @pytest.fixture(scope="module")
-def detector(folder: Path) -> TransformersDetector:
-    return TransformersDetector(str(folder), device="cpu", min_score=0.0)
+def detector(model_folder: Path) -> TransformersDetector:
+    return TransformersDetector(str(model_folder), device="cpu", min_score=0.0)
 
 
 def test_finds_the_class_that_is_called_person(detector: TransformersDetector) -> None:
@@ -83,10 +83,10 @@ def test_strange_pictures(detector: TransformersDetector) -> None:
     check_on_strange_pictures(detector)
 
 
-def test_scores_below_the_lowest_are_left_out(folder: Path) -> None:
+def test_scores_below_the_lowest_are_left_out(model_folder: Path) -> None:
     picture = np.zeros((60, 40, 3), np.uint8)
     assert [
-        len(people) for people in TransformersDetector(str(folder), min_score=0.999)([picture], [0.0])
+        len(people) for people in TransformersDetector(str(model_folder), min_score=0.999)([picture], [0.0])
     ] == [0]
 
 
@@ -101,10 +101,10 @@ def test_a_folder_without_a_model(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_code_in_a_folder_is_not_run(folder: Path, tmp_path: Path) -> None:
+def test_code_in_a_folder_is_not_run(model_folder: Path, tmp_path: Path) -> None:
     for name in ("preprocessor_config.json", "processor_config.json"):
-        if (folder / name).exists():
-            (tmp_path / name).write_bytes((folder / name).read_bytes())
+        if (model_folder / name).exists():
+            (tmp_path / name).write_bytes((model_folder / name).read_bytes())
     (tmp_path / "modeling_evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Evil: pass\n")
     config = {"model_type": "evil", "auto_map": dict.fromkeys(
         ("AutoConfig", "AutoModelForObjectDetection"), "modeling_evil.Evil"
@@ -115,8 +115,8 @@ def test_code_in_a_folder_is_not_run(folder: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_pickled_weights_are_not_read(folder: Path, tmp_path: Path) -> None:
-    for path in folder.iterdir():
+def test_pickled_weights_are_not_read(model_folder: Path, tmp_path: Path) -> None:
+    for path in model_folder.iterdir():
         if path.suffix == ".json":
             (tmp_path / path.name).write_bytes(path.read_bytes())
     torch.save({}, tmp_path / "pytorch_model.bin")

@@ -23,20 +23,12 @@ FRAMES = RNG.integers(0, 256, (16, 96, 128, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    save_weights(architecture("slowfast_tiny").build(), path)
-    return path
+def classify(tiny_weights: Path) -> Classifier:
+    return Classifier("slowfast_tiny.synthetic", tiny_weights, "cpu")
 
 
 @pytest.fixture(scope="module")
-def classify(weights: Path) -> Classifier:
-    return Classifier("slowfast_tiny.synthetic", weights, "cpu")
-
-
-@pytest.fixture(scope="module")
-def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def ramp_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two seconds that grow brighter."""
     path = tmp_path_factory.mktemp("video") / "brighter.mp4"
     with VideoWriter(path, width=128, height=96, fps=30) as writer:
@@ -101,9 +93,9 @@ def test_other_arrays_are_refused(classify: Classifier, frames: np.ndarray) -> N
 @pytest.mark.parametrize(
     "wrong", [{"top_k": 0}, {"start_s": -1.0}, {"start_s": float("nan")}, {"views": "9"}]
 )
-def test_other_numbers_are_refused(classify: Classifier, video: Path, wrong: dict) -> None:
+def test_other_numbers_are_refused(classify: Classifier, ramp_video: Path, wrong: dict) -> None:
     with pytest.raises(UsageError):
-        classify(video, **wrong)
+        classify(ramp_video, **wrong)
 
 
 @pytest.mark.parametrize("wrong", [{"start_s": 1.0}, {"views": "1x10"}])
@@ -113,25 +105,25 @@ def test_frames_have_no_other_times(classify: Classifier, wrong: dict) -> None:
         classify(FRAMES, **wrong)
 
 
-def test_a_file_gives_the_answer_of_its_frames(classify: Classifier, video: Path) -> None:
-    answer = classify(os.fspath(video), top_k=12)
-    assert answer.video == os.fspath(video)
+def test_a_file_gives_the_answer_of_its_frames(classify: Classifier, ramp_video: Path) -> None:
+    answer = classify(os.fspath(ramp_video), top_k=12)
+    assert answer.video == os.fspath(ramp_video)
     frames = np.stack([np.full((96, 128, 3), 4 * k, dtype=np.uint8) for k in range(60)])
     other = {p.index: p.score for p in classify(frames, top_k=12).predictions}
     for prediction in answer.predictions:
         assert prediction.score == pytest.approx(other[prediction.index], abs=0.01)
 
 
-def test_the_start_moves_the_clip(classify: Classifier, video: Path) -> None:
-    assert classify(video, start_s=1.0).predictions != classify(video).predictions
+def test_the_start_moves_the_clip(classify: Classifier, ramp_video: Path) -> None:
+    assert classify(ramp_video, start_s=1.0).predictions != classify(ramp_video).predictions
     with pytest.raises(UsageError, match=r"lasts 2\.00 s; nothing starts at 2 s"):
-        classify(video, start_s=2.0)
+        classify(ramp_video, start_s=2.0)
 
 
-def test_views_are_averaged(classify: Classifier, video: Path) -> None:
+def test_views_are_averaged(classify: Classifier, ramp_video: Path) -> None:
     """Two clips of a video of a clip's length are that clip twice."""
-    one = {p.index: p.score for p in classify(video, top_k=12).predictions}
-    for prediction in classify(video, views="1x2", top_k=12).predictions:
+    one = {p.index: p.score for p in classify(ramp_video, top_k=12).predictions}
+    for prediction in classify(ramp_video, views="1x2", top_k=12).predictions:
         assert prediction.score == pytest.approx(one[prediction.index], abs=0.01)
 
 
@@ -139,19 +131,19 @@ def test_the_synthetic_model_always_says_so(classify: Classifier) -> None:
     assert "synthetic world only" in classify(FRAMES).warnings[-1]
 
 
-def test_scores_that_are_no_numbers_are_no_answer(weights: Path) -> None:
-    classify = Classifier("slowfast_tiny", weights, config=EngineConfig("torch", "cpu"))
+def test_scores_that_are_no_numbers_are_no_answer(tiny_weights: Path) -> None:
+    classify = Classifier("slowfast_tiny", tiny_weights, config=EngineConfig("torch", "cpu"))
     with torch.no_grad():
         classify.engine().network.get_parameter("head.projection.bias")[3] = float("nan")
     with pytest.raises(InputError, match="not numbers"):
         classify(FRAMES)
 
 
-def test_a_network_alone_takes_its_best_record(weights: Path) -> None:
-    assert Classifier("slowfast_tiny", weights, "cpu").model == "slowfast_tiny.synthetic"
+def test_a_network_alone_takes_its_best_record(tiny_weights: Path) -> None:
+    assert Classifier("slowfast_tiny", tiny_weights, "cpu").model == "slowfast_tiny.synthetic"
 
 
-def test_what_cannot_be_made_is_said_at_once(weights: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_made_is_said_at_once(tiny_weights: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownModel, match="did you mean slowfast_tiny"):
         Classifier("slowfast_tny")
     with pytest.raises(UsageError, match="no weights are published"):
@@ -169,33 +161,36 @@ def test_what_cannot_be_made_is_said_at_once(weights: Path, tmp_path: Path) -> N
 
 
 def test_many_files_in_order_and_the_bad_ones_in_their_places(
-    classify: Classifier, video: Path, tmp_path: Path
+    classify: Classifier, ramp_video: Path, tmp_path: Path
 ) -> None:
     bad = tmp_path / "bad.mp4"
     bad.write_bytes(b"no video at all" * 9)
-    answers = list(classify.each([video, bad, tmp_path / "gone.mp4", video], views="1x3"))
+    answers = list(classify.each([ramp_video, bad, tmp_path / "gone.mp4", ramp_video], views="1x3"))
     assert [type(answer).__name__ for answer in answers] == [
         "Classification",
         "NotAVideo",
         "NotAFile",
         "Classification",
     ]
-    alone = classify(video, views="1x3")
+    alone = classify(ramp_video, views="1x3")
     assert [a.predictions for a in (answers[0], answers[3])] == [alone.predictions] * 2  # type: ignore[union-attr]
     with pytest.raises(UsageError, match="--views"):
-        next(classify.each([video], views="2x2"))
+        next(classify.each([ramp_video], views="2x2"))
 
 
 def test_isolated_reading_and_a_file_that_kills_the_reader(
-    weights: Path, video: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_weights: Path, ramp_video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    isolated = Classifier("slowfast_tiny.synthetic", weights, "cpu", isolate=True)
-    plain = Classifier("slowfast_tiny.synthetic", weights, "cpu")
-    assert isolated(video, views="3x2").predictions == plain(video, views="3x2").predictions
+    isolated = Classifier("slowfast_tiny.synthetic", tiny_weights, "cpu", isolate=True)
+    plain = Classifier("slowfast_tiny.synthetic", tiny_weights, "cpu")
+    assert isolated(ramp_video, views="3x2").predictions == plain(ramp_video, views="3x2").predictions
 
     def dies(path: Path, *arguments: object) -> None:
         raise WorkerDied(f"{path}: the process that read it crashed")
 
     monkeypatch.setattr("twinpath.video.isolated.sandbox.read_frames_isolated", dies)
-    isolated = Classifier("slowfast_tiny.synthetic", weights, "cpu", isolate=True)
-    assert [type(answer) for answer in isolated.each([video, video])] == [WorkerDied, WorkerDied]
+    isolated = Classifier("slowfast_tiny.synthetic", tiny_weights, "cpu", isolate=True)
+    assert [type(answer) for answer in isolated.each([ramp_video, ramp_video])] == [
+        WorkerDied,
+        WorkerDied,
+    ]

@@ -12,30 +12,27 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from twinpath import Detector
 from twinpath.data.synthetic import ACTIONS, people_scene, truth_of, write_clip
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.torch_engine import TorchBoxEngine
 from twinpath.errors import NotAVideo, UsageError
-from twinpath.formats.keyframes import load_unfinished, save_unfinished
-from twinpath.models.registry import architecture
+from twinpath.formats.keyframes import load_keyframe_scores, save_keyframe_scores
 from twinpath.people.base import Picture
 from twinpath.recognize import checkpoint as keeper
 from twinpath.recognize.detector import tracks_of
-from twinpath.render.annotate import PeopleOverTime
-from twinpath.results.people import Keyframe, People
+from twinpath.render.track_interpolator import TrackInterpolator
+from twinpath.results.keyframes import Keyframe, KeyframeScores, PersonBoxes
 from twinpath.results.provenance import Provenance
 from twinpath.video.probe import frame_times
 from twinpath.video.writer import VideoWriter
-from twinpath.weights.load import save_weights
 
 MODEL = "slowfast_tiny_det.synthetic"
 
 
 class Given:
-    """People as the test says, at every keyframe."""
+    """PersonBoxes as the test says, at every keyframe."""
 
     name = "given"
     batch_pictures = 2
@@ -45,25 +42,15 @@ class Given:
         self.times_s: list[float] = []
         self.levels: list[float] = []
 
-    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[People]:
+    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
         self.times_s += times_s
         self.levels += [float(picture.mean()) for picture in pictures]
-        return [People(self.boxes, np.full(len(self.boxes), 0.9, dtype=np.float32)) for _ in pictures]
+        return [PersonBoxes(self.boxes, np.full(len(self.boxes), 0.9, dtype=np.float32)) for _ in pictures]
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    network = architecture("slowfast_tiny_det").build()
-    network.get_parameter("head.projection.weight").data *= 30
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    save_weights(network, path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def detect(weights: Path) -> Detector:
-    return Detector(MODEL, weights, "cpu")
+def detect(tiny_detector_weights: Path) -> Detector:
+    return Detector(MODEL, tiny_detector_weights, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -85,16 +72,16 @@ def test_keyframes_lie_at_every_second(detect: Detector, brighter: Path) -> None
     assert progress == [(0, 3), (1, 3), (2, 3), (3, 3)]
     assert (found.width_px, found.height_px) == (128, 96)
     assert found.duration_s == pytest.approx(2.4)
-    assert [track.number for track in found.tracks] == [1, 2]
+    assert [track.track_id for track in found.tracks] == [1, 2]
     for track in found.tracks:
-        assert [seen.time_s for seen in track.seen] == list(found.keyframes_s)
-        for seen in track.seen:
+        assert [seen.time_s for seen in track.points] == list(found.keyframes_s)
+        for seen in track.points:
             assert len(seen.actions) == len(ACTIONS)
             scores = [action.score for action in seen.actions]
             assert scores == sorted(scores, reverse=True)
     values = found.to_dict()
     assert json.loads(json.dumps(values)) == json.loads(json.dumps(values))
-    assert values["tracks"][0]["seen"][0]["box_xyxy"] == pytest.approx(
+    assert values["tracks"][0]["points"][0]["box_xyxy"] == pytest.approx(
         [10 / 128, 10 / 96, 60 / 128, 90 / 96], abs=1e-4
     )
 
@@ -105,7 +92,7 @@ def test_people_are_looked_for_in_as_many_pictures_as_memory_allows(
     class Counting(Given):
         batch_pictures = 16
 
-        def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[People]:
+        def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
             counts.append(len(pictures))
             return super().__call__(pictures, times_s)
 
@@ -117,17 +104,17 @@ def test_people_are_looked_for_in_as_many_pictures_as_memory_allows(
         assert counts == expected
 
 
-def test_several_keyframes_at_once(detect: Detector, brighter: Path, weights: Path) -> None:
+def test_several_keyframes_at_once(detect: Detector, brighter: Path, tiny_detector_weights: Path) -> None:
     """As on a GPU; the people, their numbers and their scores are the same."""
     people = Given([[10, 10, 60, 90], [70, 5, 120, 95]])
     alone = detect(brighter, people=people, min_score=0.0)
-    together = Detector(MODEL, weights, config=EngineConfig("torch", "cpu"))
+    together = Detector(MODEL, tiny_detector_weights, config=EngineConfig("torch", "cpu"))
     assert isinstance(together.engine, TorchBoxEngine)
     together.engine.batch_clips = 2
     found = together(brighter, people=people, min_score=0.0)
-    assert [track.number for track in found.tracks] == [1, 2]
+    assert [track.track_id for track in found.tracks] == [1, 2]
     for ours, theirs in zip(found.tracks, alone.tracks, strict=True):
-        for seen, expected in zip(ours.seen, theirs.seen, strict=True):
+        for seen, expected in zip(ours.points, theirs.points, strict=True):
             assert seen.box_xyxy_px == expected.box_xyxy_px
             by_index = {action.index: action.score for action in expected.actions}
             assert {action.index: action.score for action in seen.actions} == pytest.approx(
@@ -137,8 +124,8 @@ def test_several_keyframes_at_once(detect: Detector, brighter: Path, weights: Pa
 
 def test_thresholds_and_smoothing(detect: Detector, brighter: Path) -> None:
     people = Given([[10, 10, 60, 90]])
-    alone = detect(brighter, people=people, min_score=0.0, smooth_s=0).tracks[0].seen
-    smooth = detect(brighter, people=people, min_score=0.0, smooth_s=2.0).tracks[0].seen
+    alone = detect(brighter, people=people, min_score=0.0, smooth_s=0).tracks[0].points
+    smooth = detect(brighter, people=people, min_score=0.0, smooth_s=2.0).tracks[0].points
 
     def of(seen: object, label: int) -> list[float]:
         return [next(a.score for a in s.actions if a.index == label) for s in seen]  # type: ignore[attr-defined]
@@ -147,7 +134,7 @@ def test_thresholds_and_smoothing(detect: Detector, brighter: Path) -> None:
     assert np.ptp(of(smooth, label)) < np.ptp(of(alone, label))
     only = np.full(12, 2.0)
     only[3] = 0.0
-    seen = detect(brighter, people=people, min_score=only).tracks[0].seen
+    seen = detect(brighter, people=people, min_score=only).tracks[0].points
     assert all([action.label for action in s.actions] == [ACTIONS[3]] for s in seen)
 
 
@@ -166,8 +153,8 @@ def test_every_picture_of_a_slow_video_is_looked_at(detect: Detector, tmp_path: 
     found = detect(tmp_path / "slow.mp4", people=given, min_score=0.0)
     assert given.times_s == pytest.approx([0, 3.4, 6.8, 10.2, 13.6, 17.0], abs=0.01)
     assert given.levels == pytest.approx([0, 40, 80, 120, 160, 200], abs=4)
-    assert sum(len(track.seen) for track in found.tracks) == 6
-    shown = PeopleOverTime(found, size_px=(48, 64))
+    assert sum(len(track.points) for track in found.tracks) == 6
+    shown = TrackInterpolator(found, size_px=(48, 64))
     assert all(len(shown.at(time_s)) == 1 for time_s in frame_times(tmp_path / "slow.mp4"))
 
 
@@ -188,7 +175,7 @@ def test_sixty_people(detect: Detector, brighter: Path) -> None:
     boxes = [[2 * i, i % 7, 2 * i + 8, 40 + i % 9] for i in range(60)]
     found = detect(brighter, people=Given(boxes), min_score=0.0)
     assert len(found.tracks) >= 60
-    assert sum(len(track.seen) for track in found.tracks) == 180
+    assert sum(len(track.points) for track in found.tracks) == 180
 
 
 def test_true_boxes_of_a_scene(detect: Detector, tmp_path: Path) -> None:
@@ -200,7 +187,7 @@ def test_true_boxes_of_a_scene(detect: Detector, tmp_path: Path) -> None:
     found = detect(tmp_path / "scene.mp4", people=str(boxes), every_s=0.5)
     assert len(found.tracks) == len(scene.people)
     for track, person in zip(found.tracks, truth["people"], strict=True):
-        for seen, true in zip(track.seen, person["boxes"], strict=False):
+        for seen, true in zip(track.points, person["boxes"], strict=False):
             assert seen.box_xyxy_px == pytest.approx(true["box_xyxy_px"], abs=1.5)
 
 
@@ -249,7 +236,7 @@ def test_boxes_that_may_be_of_another_video_are_told(
     words: str | None,
 ) -> None:
     seen = [{"time_s": 1.0, "box_xyxy_px": [10, 10, 60, 80]}]
-    entry = {"video": video, "tracks": [{"number": 1, "seen": seen}]}
+    entry = {"video": video, "tracks": [{"track_id": 1, "points": seen}]}
     boxes = tmp_path / "boxes.json"
     boxes.write_text(json.dumps({**entry, "width_px": size_px[0], "height_px": size_px[1]}))
     of_boxes = [warning for warning in detect(brighter, people=boxes).warnings if "boxes.json" in warning]
@@ -264,11 +251,34 @@ class Stopping(Given):
         super().__init__(boxes)
         self.calls_left = at_call
 
-    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[People]:
+    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
         self.calls_left -= 1
         if not self.calls_left:
             raise KeyboardInterrupt
         return super().__call__(pictures, times_s)
+
+
+def keyframe_scores(video: Path, keyframes: Sequence[Keyframe], labels: tuple[str, ...]) -> KeyframeScores:
+    """The first part of a video."""
+    return KeyframeScores(
+        video=str(video),
+        provenance=Provenance.of(video, model="m", settings={"every_s": 0.25}),
+        dataset="ava2.2",
+        engine="e",
+        person_detector="p",
+        tracker="t",
+        width_px=120,
+        height_px=90,
+        duration_s=2.5,
+        every_s=0.25,
+        labels=labels,
+        keyframes=tuple(keyframes),
+        keyframes_expected=10,
+        complete=False,
+        warnings=("hm",),
+        timing_s={"decode": 0.5},
+        settings={},
+    )
 
 
 @pytest.mark.parametrize("tracker", ["iou", "bytetrack"])
@@ -290,11 +300,9 @@ def test_a_stopped_run_is_gone_on_with(
     (part,) = kept
     assert len(part) == 2 * (call - 1)
 
-    place = tmp_path / "brighter.unfinished.npz"
-    provenance = Provenance.of(brighter, model="m", settings={"every_s": 0.25})
-    save_unfinished(part, place, provenance)
-    assert load_unfinished(place, replace(provenance, settings={"every_s": 1.0})) == []
-    before = load_unfinished(place, provenance)
+    place = tmp_path / "brighter.scores.npz"
+    save_keyframe_scores(keyframe_scores(brighter, part, detect.labels), place)
+    before = load_keyframe_scores(place).keyframes
     assert len(before) == len(part)
     told: list[tuple[int, int]] = []
     given = Given(boxes)
@@ -324,15 +332,9 @@ def test_going_on_where_all_was_looked_at(detect: Detector, brighter: Path) -> N
     assert replace(again, timing_s={}) == replace(whole, timing_s={})
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", b"{}", None])
-def test_what_a_stopped_run_left_may_be_damaged(tmp_path: Path, content: bytes | None) -> None:
-    place = tmp_path / "left.npz"
-    if content is not None:
-        place.write_bytes(content)
-    assert load_unfinished(place, Provenance(None, "m", None, {})) == []
-
-
-def test_what_makes_no_sense(detect: Detector, weights: Path, brighter: Path, tmp_path: Path) -> None:
+def test_what_makes_no_sense(
+    detect: Detector, tiny_detector_weights: Path, brighter: Path, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match="classifies whole clips"):
         Detector("slowfast_tiny.synthetic")
     with pytest.raises(UsageError, match="a keyframe every 0 s makes no sense"):
@@ -348,10 +350,10 @@ def test_what_makes_no_sense(detect: Detector, weights: Path, brighter: Path, tm
 def test_tracks_hold_each_person_once_a_keyframe() -> None:
     def keyframe(time_s: float, numbers: list[int]) -> Keyframe:
         n = len(numbers)
-        people = People(np.tile([0, 0, 9, 9], (n, 1)).astype(np.float32), np.ones(n, dtype=np.float32))
+        people = PersonBoxes(np.tile([0, 0, 9, 9], (n, 1)).astype(np.float32), np.ones(n, dtype=np.float32))
         scores = np.tile([0.2, 0.9], (n, 1)).astype(np.float32)
         return Keyframe(time_s, people, np.asarray(numbers), scores)
 
     tracks = tracks_of([keyframe(0.5, [2, 1]), keyframe(1.5, []), keyframe(2.5, [1])], ("sit", "stand"))
-    assert [(t.number, [s.time_s for s in t.seen]) for t in tracks] == [(1, [0.5, 2.5]), (2, [0.5])]
-    assert [a.label for a in tracks[0].seen[0].actions] == ["stand"]
+    assert [(t.track_id, [s.time_s for s in t.points]) for t in tracks] == [(1, [0.5, 2.5]), (2, [0.5])]
+    assert [a.label for a in tracks[0].points[0].actions] == ["stand"]

@@ -22,7 +22,7 @@ SPAN_S = 16 * 4 / 30
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def three_class_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
     save_weights(architecture("slowfast_tiny").build(num_classes=3), path)  # not the record's 12
@@ -30,12 +30,14 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def extract(weights: Path) -> FeatureExtractor:
-    return FeatureExtractor("slowfast_tiny.synthetic", weights, config=EngineConfig("torch", "cpu"))
+def extract(three_class_weights: Path) -> FeatureExtractor:
+    return FeatureExtractor(
+        "slowfast_tiny.synthetic", three_class_weights, config=EngineConfig("torch", "cpu")
+    )
 
 
 @pytest.fixture(scope="module")
-def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def noise_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five seconds of noise that grows brighter."""
     path = tmp_path_factory.mktemp("video") / "brighter.mp4"
     rng = np.random.default_rng(0)
@@ -45,9 +47,11 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_one_embedding_for_each_clip_of_the_models_length(extract: FeatureExtractor, video: Path) -> None:
+def test_one_embedding_for_each_clip_of_the_models_length(
+    extract: FeatureExtractor, noise_video: Path
+) -> None:
     told: list[tuple[int, int]] = []
-    features = list(extract(video, progress=lambda done, total: told.append((done, total))))
+    features = list(extract(noise_video, progress=lambda done, total: told.append((done, total))))
     assert extract.span_s == pytest.approx(SPAN_S)
     assert [f.start_s for f in features] == pytest.approx([0, SPAN_S, 2 * SPAN_S])
     assert [f.end_s for f in features] == pytest.approx([SPAN_S, 2 * SPAN_S, 5.0])
@@ -57,10 +61,10 @@ def test_one_embedding_for_each_clip_of_the_models_length(extract: FeatureExtrac
     assert not np.allclose(features[0].embedding, features[1].embedding, atol=1e-3)
 
 
-def test_an_embedding_is_what_the_classifier_sees(extract: FeatureExtractor, video: Path) -> None:
+def test_an_embedding_is_what_the_classifier_sees(extract: FeatureExtractor, noise_video: Path) -> None:
     """Its projection is the logits of the clip that `classify` would look at."""
-    second = list(extract(video))[1]
-    clip = read_frames(video, [EvenSpan(SPAN_S, SPAN_S, 16)]).clip()
+    second = list(extract(noise_video))[1]
+    clip = read_frames(noise_video, [EvenSpan(SPAN_S, SPAN_S, 16)]).clip()
     network = extract.engine.network
     with torch.inference_mode():
         logits = network(extract.engine.preprocess(torch.from_numpy(clip[None])))
@@ -68,12 +72,12 @@ def test_an_embedding_is_what_the_classifier_sees(extract: FeatureExtractor, vid
     assert torch.allclose(projected, logits[0], atol=1e-5)
 
 
-def test_every_moves_the_clips(weights: Path, video: Path) -> None:
-    extract = FeatureExtractor("slowfast_tiny", weights, "cpu", every_s=1.5)
-    assert [f.start_s for f in extract(video)] == pytest.approx([0, 1.5, 3.0])
+def test_every_moves_the_clips(three_class_weights: Path, noise_video: Path) -> None:
+    extract = FeatureExtractor("slowfast_tiny", three_class_weights, "cpu", every_s=1.5)
+    assert [f.start_s for f in extract(noise_video)] == pytest.approx([0, 1.5, 3.0])
 
 
-def test_what_cannot_be_made_is_said_at_once(weights: Path) -> None:
+def test_what_cannot_be_made_is_said_at_once(three_class_weights: Path) -> None:
     with pytest.raises(UnknownModel, match="did you mean slowfast_tiny"):
         FeatureExtractor("slowfast_tny")
     with pytest.raises(UsageError, match="no weights are published for fast_r50_8x8"):
@@ -82,7 +86,7 @@ def test_what_cannot_be_made_is_said_at_once(weights: Path) -> None:
         FeatureExtractor("slow_r50_4x16_det.ptv_ava")
     for every_s in (0.0, -1.0, 1e-9, float("nan"), float("inf")):
         with pytest.raises(UsageError, match="makes no sense"):
-            FeatureExtractor("slowfast_tiny", weights, every_s=every_s)
+            FeatureExtractor("slowfast_tiny", three_class_weights, every_s=every_s)
 
 
 def test_a_bad_file_is_an_error_of_its_own(extract: FeatureExtractor, tmp_path: Path) -> None:
@@ -91,12 +95,12 @@ def test_a_bad_file_is_an_error_of_its_own(extract: FeatureExtractor, tmp_path: 
         list(extract(tmp_path / "bad.mp4"))
 
 
-def test_features_that_are_no_numbers_are_none(weights: Path, video: Path) -> None:
-    extract = FeatureExtractor("slowfast_tiny", weights, config=EngineConfig("torch", "cpu"))
+def test_features_that_are_no_numbers_are_none(three_class_weights: Path, noise_video: Path) -> None:
+    extract = FeatureExtractor("slowfast_tiny", three_class_weights, config=EngineConfig("torch", "cpu"))
     with torch.no_grad():
         extract.engine.network.get_parameter("slow.stem.bn.weight")[:] = float("nan")
     with pytest.raises(InputError, match="not numbers"):
-        list(extract(video))
+        list(extract(noise_video))
 
 
 # files

@@ -201,7 +201,7 @@ def test_waiting_ends_when_asked() -> None:
 
 
 @pytest.fixture(scope="module")
-def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def ramp_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("stream") / "grey.mp4"
     with VideoWriter(path, width=32, height=32, fps=FPS) as writer:
         for number in range(4 * FPS):
@@ -222,14 +222,14 @@ def answers_of(
         return [answer for answer in live.answers(tick_s=0.02) if answer is not None]
 
 
-def test_latest_wins_where_the_model_is_slow(video: Path) -> None:
+def test_latest_wins_where_the_model_is_slow(ramp_video: Path) -> None:
     stop = threading.Event()
 
     def slow(clip: Clip, middle_s: float) -> WindowResult:
         time.sleep(0.5)
         return brightness(clip, middle_s)
 
-    reader = LiveReader(parse_source(str(video)), stop=stop, on_status=print)
+    reader = LiveReader(parse_source(str(ramp_video)), stop=stop, on_status=print)
     answers = answers_of(reader, slow, stop=stop)
     assert 3 <= len(answers) <= 8
     latencies_s = [answer.latency_s for answer in answers]
@@ -249,10 +249,10 @@ def test_latest_wins_where_the_model_is_slow(video: Path) -> None:
         )
 
 
-def test_a_fast_model_skips_nothing(video: Path) -> None:
+def test_a_fast_model_skips_nothing(ramp_video: Path) -> None:
     stop = threading.Event()
     answers = answers_of(
-        LiveReader(parse_source(str(video)), stop=stop, on_status=print), stop=stop, every_s=0.5
+        LiveReader(parse_source(str(ramp_video)), stop=stop, on_status=print), stop=stop, every_s=0.5
     )
     assert answers[-1].counters.windows_skipped == 0
     assert len(answers) == 7
@@ -286,9 +286,9 @@ def test_what_goes_wrong_while_classifying_is_told() -> None:
         answers_of(iter([frame(number) for number in range(20)]), broken)
 
 
-def test_leaving_ends_both_threads(video: Path) -> None:
+def test_leaving_ends_both_threads(ramp_video: Path) -> None:
     stop = threading.Event()
-    reader = LiveReader(parse_source(str(video)), stop=stop, on_status=print)
+    reader = LiveReader(parse_source(str(ramp_video)), stop=stop, on_status=print)
     before = threading.active_count()
     with LiveRecognition(reader, brightness, stop=stop, select=even, span_s=SPAN_S) as live:
         assert next(live.answers()) is None
@@ -296,7 +296,7 @@ def test_leaving_ends_both_threads(video: Path) -> None:
     assert threading.active_count() == before
 
 
-def test_the_model_is_warmed_up_while_the_first_window_fills(video: Path) -> None:
+def test_the_model_is_warmed_up_while_the_first_window_fills(ramp_video: Path) -> None:
     told: list[tuple[int, int]] = []
     answers_of(iter([frame(number) for number in range(20)]), warm_up=lambda *size: told.append(size))
     assert told == [(16, 16)]

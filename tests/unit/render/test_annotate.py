@@ -13,8 +13,10 @@ from PIL import Image
 
 from tests.support import bad_videos
 from twinpath.errors import NoFrames, NotAVideo, UsageError
-from twinpath.render.annotate import PeopleOverTime, annotate_video, contact_sheet
+from twinpath.render.annotate import annotate_video
+from twinpath.render.contact_sheet import contact_sheet
 from twinpath.render.people import colour_of
+from twinpath.render.track_interpolator import TrackInterpolator
 from twinpath.results.classification import Prediction
 from twinpath.results.detections import BoxPx, Detections, Track, TrackPoint
 from twinpath.video.decode import FrameStream
@@ -39,7 +41,7 @@ def detections(
         model="m",
         dataset="ava2.2",
         engine="e",
-        people="p",
+        person_detector="p",
         tracker="t",
         width_px=size[0],
         height_px=size[1],
@@ -205,7 +207,7 @@ def test_boxes_move_evenly_between_keyframes_and_are_held_for_half_a_distance(tm
 def test_a_box_ends_half_a_distance_after_the_last_sight_and_in_a_long_gap() -> None:
     track = Track(1, (seen(1, (0, 0, 9, 9)), seen(2, (9, 9, 18, 18)), seen(5, (0, 0, 9, 9), WAVE)))
     found = detections(track, size=(64, 48), keyframes_s=tuple(range(7)))
-    people = PeopleOverTime(found, size_px=(48, 64))
+    people = TrackInterpolator(found, size_px=(48, 64))
     there = [time_s for time_s in np.arange(0, 7, 0.25) if people.at(time_s)]
     assert there == [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.25, 2.5, 4.5, 4.75, 5, 5.25, 5.5]
 
@@ -215,13 +217,13 @@ def test_keyframes_may_be_farther_apart_than_asked_for() -> None:
     times_s = (0.0, 3.3, 6.6)
     track = Track(1, tuple(seen(time_s, (i, 0, i + 9, 9)) for i, time_s in enumerate(times_s)))
     found = detections(track, size=(64, 48), keyframes_s=times_s)
-    people = PeopleOverTime(found, size_px=(48, 64))
+    people = TrackInterpolator(found, size_px=(48, 64))
     assert [people.at(time_s)[0].box_xyxy_px[0] for time_s in times_s] == pytest.approx([0, 1, 2])
     assert people.at(5.0)[0].box_xyxy_px[0] == pytest.approx(1.515, abs=0.01)
 
 
 def test_labels_are_those_of_the_nearest_keyframe_and_boxes_fit_another_size() -> None:
-    people = PeopleOverTime(detections(ONE), size_px=(480, 640))
+    people = TrackInterpolator(detections(ONE), size_px=(480, 640))
     (early,), (late,) = people.at(0.9), people.at(1.1)
     assert early.labels == (("wave", 0.9),)
     assert late.labels == ()

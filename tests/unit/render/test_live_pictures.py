@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -12,8 +13,10 @@ import pytest
 from av.video.frame import VideoFrame
 
 from twinpath.errors import MissingExtra, UsageError
-from twinpath.render.live import AnnotatedFile, LiveWindow
+from twinpath.render.live import AnnotatedFile, LiveOverlay
+from twinpath.render.live_window import LiveWindow
 from twinpath.results.classification import Prediction
+from twinpath.results.detections import Track, TrackPoint
 from twinpath.video.decode import FrameStream
 from twinpath.video.live import LiveFrame, LiveReader, parse_source
 from twinpath.video.writer import VideoWriter
@@ -55,6 +58,15 @@ def test_pictures_have_the_answer_of_their_moment_and_their_own_times(tmp_path: 
     assert (file.frames_written, file.frames_left_out) == (10, 0)
 
 
+def test_boxes_are_drawn_on_a_copy_of_the_decoded_picture() -> None:
+    overlay = LiveOverlay()
+    overlay.people = (Track(1, (TrackPoint(0.0, (10, 10, 40, 40), 0.9, ANSWER),)),)
+    given = frame(0)
+    assert np.ptp(overlay.draw(given)) > 60
+    overlay.people = ()
+    assert (overlay.draw(given) == 90).all()
+
+
 def test_a_slow_encoder_leaves_pictures_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = VideoWriter.write
 
@@ -63,7 +75,7 @@ def test_a_slow_encoder_leaves_pictures_out(tmp_path: Path, monkeypatch: pytest.
         write(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(VideoWriter, "write", slow)
-    monkeypatch.setattr("twinpath.render.live._WAITING_BYTES", 8 * 64 * 48 * 3)
+    monkeypatch.setattr("twinpath.render.live._QUEUE_BYTES", 8 * 64 * 48 * 3)
     file = AnnotatedFile(tmp_path / "out.mp4", reader())
     began_s = time.monotonic()
     for number in range(200):
@@ -146,7 +158,7 @@ def getWindowProperty(title, which): return 1.0
 def opencv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What looks like OpenCV, on what looks like a screen. Gives the file in which it says what it did."""
     monkeypatch.syspath_prepend(str(tmp_path / "modules"))  # for find_spec; PYTHONPATH is for the window
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"), prepend=os.pathsep)
     monkeypatch.setenv("OPENCV_LOG", str(tmp_path / "log"))
     monkeypatch.setenv("DISPLAY", ":0")
     (tmp_path / "modules").mkdir()

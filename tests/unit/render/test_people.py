@@ -1,12 +1,12 @@
-"""People on a picture: boxes where they are, labels legible, off each other, off faces, and calm."""
+"""People on a picture: boxes where they are, labels legible, off each other, off faces, and stable."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from twinpath.render.label_layout import LabelLayout, Wish, overlaps_px
-from twinpath.render.people import Hud, PeoplePainter, ShownPerson, colour_of, draw_people
+from twinpath.render.label_layout import LabelLayout, LabelRequest, intersections_px
+from twinpath.render.people import Hud, PeoplePainter, ShownPerson, colour_of
 
 LABELS = (("wave", 0.93), ("talk to (e.g., self, a person, a group)", 0.41), ("stand", 0.3))
 
@@ -15,31 +15,37 @@ def grey(height: int, width: int) -> np.ndarray:
     return np.full((height, width, 3), 120, np.uint8)
 
 
-def random_wishes(rng: np.random.Generator, count: int, size_px: tuple[int, int]) -> list[Wish]:
+def drawn_on(picture: np.ndarray, people: list[ShownPerson], *, hud: Hud | None = None) -> np.ndarray:
+    """The picture with people drawn on it."""
+    PeoplePainter(picture.shape[:2]).draw(picture, people, hud=hud)
+    return picture
+
+
+def random_requests(rng: np.random.Generator, count: int, size_px: tuple[int, int]) -> list[LabelRequest]:
     height, width = size_px
-    wishes = []
+    requests = []
     for track in range(1, count + 1):
         tall = rng.uniform(0.08, 0.9) * height
         wide = tall * rng.uniform(0.3, 0.7)
         x, y = rng.uniform(-0.1, 0.95) * width, rng.uniform(-0.1, 0.9) * height
         box = (max(x, 0.0), max(y, 0.0), min(x + wide, width), min(y + tall, height))
-        wishes.append(Wish(track, box, ((130, 51), (90, 17), (14, 17))))
-    return wishes
+        requests.append(LabelRequest(track, box, ((130, 51), (90, 17), (14, 17))))
+    return requests
 
 
-def laid(wishes: list[Wish], places: list) -> np.ndarray:
-    """(N, 4) rectangles of the plates that got a place."""
+def placed(requests: list[LabelRequest], placements: list) -> np.ndarray:
+    """(N, 4) rectangles of the labels that were placed."""
     rectangles = [
-        (place.x_px, place.y_px, place.x_px + size[0], place.y_px + size[1])
-        for config, place in zip(wishes, places, strict=True)
-        if place is not None
-        for size in [config.sizes_px[place.version]]
+        (placement.x_px, placement.y_px, placement.x_px + size[0], placement.y_px + size[1])
+        for request, placement in zip(requests, placements, strict=True)
+        if placement is not None
+        for size in [request.sizes_px[placement.version]]
     ]
     return np.array(rectangles, dtype=np.float64).reshape(-1, 4)
 
 
-def faces_of(wishes: list[Wish]) -> np.ndarray:
-    boxes = np.array([config.box_xyxy_px for config in wishes])
+def faces_of(requests: list[LabelRequest]) -> np.ndarray:
+    boxes = np.array([request.box_xyxy_px for request in requests])
     boxes[:, 3] = boxes[:, 1] + (boxes[:, 3] - boxes[:, 1]) / 3
     return boxes
 
@@ -49,10 +55,10 @@ def test_labels_overlap_neither_each_other_nor_what_is_taken_and_stay_inside(cou
     rng = np.random.default_rng(count)
     hud = (0.0, 0.0, 100.0, 60.0)
     for _ in range(20):
-        wishes = random_wishes(rng, count, (360, 640))
-        places = LabelLayout((360, 640)).place(wishes, taken_xyxy_px=[hud])
-        rectangles = laid(wishes, places)
-        overlaps = overlaps_px(rectangles, np.concatenate([rectangles, [hud]]))
+        requests = random_requests(rng, count, (360, 640))
+        placements = LabelLayout((360, 640)).place(requests, occupied_xyxy_px=[hud])
+        rectangles = placed(requests, placements)
+        overlaps = intersections_px(rectangles, np.concatenate([rectangles, [hud]]))
         np.fill_diagonal(overlaps, 0.0)
         assert overlaps.max(initial=0.0) == 0
         assert (rectangles >= 0).all()
@@ -60,56 +66,57 @@ def test_labels_overlap_neither_each_other_nor_what_is_taken_and_stay_inside(cou
 
 
 def test_people_apart_have_all_their_lines_beside_their_boxes_and_their_faces_free() -> None:
-    wishes = [Wish(k, (40 + 200 * k, 100, 110 + 200 * k, 330), ((130, 51), (14, 17))) for k in range(3)]
-    places = LabelLayout((360, 640)).place(wishes)
-    assert [place.version for place in places if place] == [0, 0, 0]
-    assert overlaps_px(laid(wishes, places), faces_of(wishes)).max() == 0
+    requests = [
+        LabelRequest(k, (40 + 200 * k, 100, 110 + 200 * k, 330), ((130, 51), (14, 17))) for k in range(3)
+    ]
+    placements = LabelLayout((360, 640)).place(requests)
+    assert [placement.version for placement in placements if placement] == [0, 0, 0]
+    assert intersections_px(placed(requests, placements), faces_of(requests)).max() == 0
 
 
 def test_in_a_crowd_faces_stay_mostly_free_and_large_people_keep_their_lines() -> None:
     rng = np.random.default_rng(7)
-    wishes = random_wishes(rng, 60, (720, 1280))
-    places = LabelLayout((720, 1280)).place(wishes)
-    faces = faces_of(wishes)
+    requests = random_requests(rng, 60, (720, 1280))
+    placements = LabelLayout((720, 1280)).place(requests)
+    faces = faces_of(requests)
     area = (faces[:, 2] - faces[:, 0]) * (faces[:, 3] - faces[:, 1])
-    covered = overlaps_px(laid(wishes, places), faces).sum(axis=0) / np.maximum(area, 1)
+    covered = intersections_px(placed(requests, placements), faces).sum(axis=0) / np.maximum(area, 1)
     assert np.median(covered) < 0.1
     largest = sorted(range(60), key=lambda i: -area[i])
-    lines = [-1 if place is None else 2 - place.version for place in places]
+    lines = [-1 if placement is None else 2 - placement.version for placement in placements]
     assert np.mean([lines[i] for i in largest[:15]]) > np.mean([lines[i] for i in largest[-15:]])
 
 
 def test_a_person_who_fills_the_picture_is_labelled_below_the_face() -> None:
-    config = Wish(1, (0, 0, 320, 240), ((130, 51), (14, 17)))
-    (place,) = LabelLayout((240, 320)).place([config])
-    assert place is not None
-    assert place.y_px > 80
+    request = LabelRequest(1, (0, 0, 320, 240), ((130, 51), (14, 17)))
+    (placement,) = LabelLayout((240, 320)).place([request])
+    assert placement is not None
+    assert placement.y_px > 80
 
 
 def test_labels_stay_at_their_side_while_boxes_tremble() -> None:
     rng = np.random.default_rng(3)
-    placer = LabelLayout((360, 640))
-    wishes = random_wishes(rng, 12, (360, 640))
+    layout = LabelLayout((360, 640))
+    requests = random_requests(rng, 12, (360, 640))
     moves = []
     before = None
     for _ in range(30):
         trembling = [
-            Wish(w.track, tuple(np.array(w.box_xyxy_px) + rng.normal(0, 1, 4)), w.sizes_px) for w in wishes
+            LabelRequest(w.track_id, tuple(np.array(w.box_xyxy_px) + rng.normal(0, 1, 4)), w.sizes_px)
+            for w in requests
         ]
-        places = placer.place(trembling)
+        placements = layout.place(trembling)
         if before is not None:
             moves += [
                 np.hypot(now.x_px - old.x_px, now.y_px - old.y_px) if now and old else 100.0 * (now != old)
-                for now, old in zip(places, before, strict=True)
+                for now, old in zip(placements, before, strict=True)
             ]
-        before = places
+        before = placements
     assert np.mean(np.array(moves) > 10) < 0.02
 
 
 def test_a_box_has_its_tracks_colour_at_its_border_and_leaves_its_inside_alone() -> None:
-    picture = grey(240, 320)
-    drawn = draw_people(picture, [ShownPerson(5, (100, 60, 160, 220), ())])
-    assert (picture == 120).all()
+    drawn = drawn_on(grey(240, 320), [ShownPerson(5, (100, 60, 160, 220), ())])
     for y, x in ((61, 130), (218, 130), (140, 101), (140, 158)):
         assert tuple(drawn[y, x]) == colour_of(5)
     assert (drawn[64:216, 104:156] == 120).all()
@@ -123,7 +130,7 @@ def test_a_track_has_one_colour_and_the_first_twelve_are_unlike() -> None:
 
 
 def test_labels_are_white_on_dark_beside_the_box() -> None:
-    drawn = draw_people(grey(240, 320), [ShownPerson(1, (100, 90, 160, 220), LABELS)])
+    drawn = drawn_on(grey(240, 320), [ShownPerson(1, (100, 90, 160, 220), LABELS)])
     above = drawn[30:89, 80:310]
     assert above.max() > 240
     assert (above.max(axis=-1) < 70).sum() > 1500
@@ -140,7 +147,7 @@ def test_any_number_of_people_on_any_size_even_beyond_its_border(
     for track in range(1, people + 1):
         x, y = rng.uniform(-0.2, 1) * width, rng.uniform(-0.2, 1) * height
         shown.append(ShownPerson(track, (x, y, x + 0.1 * width, y + 0.3 * height), LABELS))
-    drawn = draw_people(grey(*size_px), shown, hud=Hud(people=people))
+    drawn = drawn_on(grey(*size_px), shown, hud=Hud(people=people))
     assert drawn.shape == (*size_px, 3)
 
 

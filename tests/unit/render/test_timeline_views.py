@@ -13,7 +13,8 @@ from PIL import Image
 
 from tests.support.timelines import scores_by_hand
 from twinpath.recognize.timeline import timeline_of
-from twinpath.render.timeline import lanes_of, tick_step_s, write_timeline_view
+from twinpath.render.timeline import write_timeline_view
+from twinpath.render.timeline_lanes import lanes_of, tick_step_s
 from twinpath.results.segments import SegmentRules
 from twinpath.results.timeline import Timeline
 
@@ -68,7 +69,7 @@ def page_of(given: Timeline, folder: Path) -> Page:
 
 
 def test_a_lane_for_each_label_by_its_first_segment() -> None:
-    lanes, more = lanes_of(timeline(labels=("late", "early")), most=9, points=100)
+    lanes, more = lanes_of(timeline(labels=("late", "early")), max_lanes=9, max_points=100)
     assert ([lane.label for lane in lanes], more) == (["late", "early"], 0)
     assert [len(lane.segments) for lane in lanes] == [1, 1]
     assert (lanes[0].times_s[0], lanes[0].times_s[-1]) == (0.0, 61.0)
@@ -78,7 +79,9 @@ def test_the_labels_seen_longest_stay() -> None:
     scores = np.zeros((40, 5))
     for index, length in enumerate((2, 9, 3, 8, 1)):
         scores[8 * index : 8 * index + min(length, 8), index] = 0.9
-    lanes, more = lanes_of(timeline_of(scores_by_hand(scores, tuple("abcde")), SHARP), most=3, points=100)
+    lanes, more = lanes_of(
+        timeline_of(scores_by_hand(scores, tuple("abcde")), SHARP), max_lanes=3, max_points=100
+    )
     assert [lane.label for lane in lanes] == ["b", "c", "d"]
     assert more == 2
 
@@ -86,7 +89,7 @@ def test_the_labels_seen_longest_stay() -> None:
 def test_a_long_curve_keeps_its_peaks() -> None:
     scores = np.zeros((10_000, 1))
     scores[5_003] = 0.8
-    (lane,), _ = lanes_of(timeline_of(scores_by_hand(scores, ("blink",)), SHARP), most=3, points=500)
+    (lane,), _ = lanes_of(timeline_of(scores_by_hand(scores, ("blink",)), SHARP), max_lanes=3, max_points=500)
     assert len(lane.scores) <= 502
     assert lane.scores.max() == pytest.approx(0.8, abs=1e-3)
     assert abs(lane.times_s[lane.scores.argmax()] - 5_004) < 20
@@ -94,7 +97,7 @@ def test_a_long_curve_keeps_its_peaks() -> None:
 
 def test_the_likeliest_where_nothing_is_seen() -> None:
     given = timeline_of(scores_by_hand([[0.1, 0.05, 0.2, 0.0]], tuple("abcd")), SHARP)
-    lanes, _ = lanes_of(given, most=9, points=10)
+    lanes, _ = lanes_of(given, max_lanes=9, max_points=10)
     assert [lane.label for lane in lanes] == ["c", "a", "b"]
 
 
@@ -102,7 +105,7 @@ def test_the_likeliest_where_nothing_is_seen() -> None:
     ("duration_s", "step_s"), [(0.5, 0.1), (8, 1), (60, 10), (3600, 600), (4 * 3600, 1800)]
 )
 def test_ticks_are_round(duration_s: float, step_s: float) -> None:
-    assert tick_step_s(duration_s, most=8) == pytest.approx(step_s)
+    assert tick_step_s(duration_s, max_ticks=8) == pytest.approx(step_s)
 
 
 def test_the_page_tells_everything(tmp_path: Path) -> None:

@@ -31,12 +31,6 @@ def clips_of(
         return clips, stream.warnings
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """2 s, 25 fps."""
-    return bad_videos.make_good(tmp_path_factory.mktemp("clips"))
-
-
 @pytest.mark.parametrize(
     ("span_s", "every_s", "starts_s", "end_s"),
     [
@@ -49,9 +43,9 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_clips_go_on_until_one_reaches_the_end(
-    good: Path, span_s: float, every_s: float | None, starts_s: list[float], end_s: float
+    good_video: Path, span_s: float, every_s: float | None, starts_s: list[float], end_s: float
 ) -> None:
-    found, warnings = clips_of(good, span_s=span_s, every_s=every_s)
+    found, warnings = clips_of(good_video, span_s=span_s, every_s=every_s)
     assert [clip.start_s for clip in found] == pytest.approx(starts_s)
     assert [clip.end_s for clip in found[:-1]] == pytest.approx([s + span_s for s in starts_s[:-1]])
     assert found[-1].end_s == pytest.approx(end_s)
@@ -67,14 +61,14 @@ def test_each_clip_is_what_reading_it_alone_gives(recipe: str, every_s: float, t
         assert np.array_equal(clip.frames, alone.clip())
 
 
-def test_frames_at_exact_times(good: Path) -> None:
-    with ClipStream(good, lambda s: AtTimes((s, s + 0.2, s + 0.4)), span_s=0.6) as stream:
+def test_frames_at_exact_times(good_video: Path) -> None:
+    with ClipStream(good_video, lambda s: AtTimes((s, s + 0.2, s + 0.4)), span_s=0.6) as stream:
         greys = [clip.frames[:, 24, 32, 0].astype(float) for clip in stream]
     numbers = [np.round((grey - 20) / 4).astype(int).tolist() for grey in greys]
     assert numbers == [[0, 5, 10], [15, 20, 25], [30, 35, 40], [45, 49, 49]]  # the last frame stays on screen
 
 
-def test_frames_that_clips_share_are_decoded_once(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_that_clips_share_are_decoded_once(good_video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[DecodePass] = []
 
     class Counted(DecodePass):
@@ -83,7 +77,7 @@ def test_frames_that_clips_share_are_decoded_once(good: Path, monkeypatch: pytes
             return super().__iter__()
 
     monkeypatch.setattr(module, "DecodePass", Counted)
-    assert len(clips_of(good, span_s=0.8, every_s=0.04)[0]) == 31
+    assert len(clips_of(good_video, span_s=0.8, every_s=0.04)[0]) == 31
     (only,) = made
     assert only.decoded == 50
 
@@ -170,12 +164,12 @@ def test_nothing_to_see(tmp_path: Path) -> None:
         clips_of(tmp_path / "zeros.mp4", span_s=0.8)
 
 
-def test_a_length_of_nothing(good: Path) -> None:
+def test_a_length_of_nothing(good_video: Path) -> None:
     for span_s, every_s in ((0.0, None), (1.0, 0.0), (1.0, -1.0), (float("inf"), None)):
         with pytest.raises(ValueError, match="above 0"):
-            ClipStream(good, partial(select, span_s=1.0), span_s=span_s, every_s=every_s)
+            ClipStream(good_video, partial(select, span_s=1.0), span_s=span_s, every_s=every_s)
     with pytest.raises(ValueError, match="0 s or later"):
-        ClipStream(good, partial(select, span_s=1.0), span_s=1.0, start_s=-1.0)
+        ClipStream(good_video, partial(select, span_s=1.0), span_s=1.0, start_s=-1.0)
 
 
 def test_colours_that_cannot_be_converted_are_told(tmp_path: Path) -> None:

@@ -22,13 +22,8 @@ def numbers(frames):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def video_folder(tmp_path_factory):
     return tmp_path_factory.mktemp("videos")
-
-
-@pytest.fixture(scope="module")
-def good(folder):
-    return bad_videos.make_good(folder)
 
 
 def encode_long(folder, name="long.mp4", *, keyint=12):
@@ -40,8 +35,8 @@ def encode_long(folder, name="long.mp4", *, keyint=12):
     )
 
 
-def test_a_clip_holds_the_frames_that_the_rule_names(good):
-    decoded = read_frames(good, [EvenSpan(0.4, 0.8, num_frames=8)])
+def test_a_clip_holds_the_frames_that_the_rule_names(good_video):
+    decoded = read_frames(good_video, [EvenSpan(0.4, 0.8, num_frames=8)])
     expected = (10 + linspace_indices(0, 19, 8)).tolist()
     assert numbers(decoded.clip()) == expected
     assert decoded.clip_times_s().tolist() == pytest.approx([k / 25 for k in expected])
@@ -50,52 +45,54 @@ def test_a_clip_holds_the_frames_that_the_rule_names(good):
     assert decoded.warnings == []
 
 
-def test_views_share_frames_and_one_pass(good):
+def test_views_share_frames_and_one_pass(good_video):
     spans = [EvenSpan(start_s, 0.8, num_frames=10) for start_s in (0.8, 0.0, 0.4)]
-    decoded = read_frames(good, spans)
+    decoded = read_frames(good_video, spans)
     for i, first in enumerate((20, 0, 10)):
         assert numbers(decoded.clip(i)) == (first + linspace_indices(0, 19, 10)).tolist()
     assert decoded.frames_decoded <= 41
     assert len(decoded.frames) == len(set(decoded.times_s.tolist())) < 30
 
 
-def test_decoding_stops_at_the_last_wanted_frame(good):
-    decoded = read_frames(good, [EvenSpan(0, 0.2, num_frames=5)])
+def test_decoding_stops_at_the_last_wanted_frame(good_video):
+    decoded = read_frames(good_video, [EvenSpan(0, 0.2, num_frames=5)])
     assert decoded.frames_decoded == 5
     assert decoded.warnings == []
 
 
 @pytest.mark.parametrize("name", ["long.mp4", "long.mkv", "long.ts", "long.avi"])
-def test_a_late_span_starts_at_a_keyframe_near_it(folder, name):
-    decoded = read_frames(encode_long(folder, name), [EvenSpan(15.0, 0.4, num_frames=10)])
+def test_a_late_span_starts_at_a_keyframe_near_it(video_folder, name):
+    decoded = read_frames(encode_long(video_folder, name), [EvenSpan(15.0, 0.4, num_frames=10)])
     assert numbers(decoded.clip()) == [(375 + k) % 50 for k in range(10)]
     assert decoded.clip_times_s()[0] == pytest.approx(15.0, abs=0.001)
     assert decoded.frames_decoded <= 12 + 10
     assert decoded.warnings == []
 
 
-def test_far_apart_spans_skip_what_lies_between(folder):
-    decoded = read_frames(encode_long(folder), [EvenSpan(s, 0.2, num_frames=5) for s in (16.0, 0.0, 8.0)])
+def test_far_apart_spans_skip_what_lies_between(video_folder):
+    decoded = read_frames(
+        encode_long(video_folder), [EvenSpan(s, 0.2, num_frames=5) for s in (16.0, 0.0, 8.0)]
+    )
     assert [numbers(decoded.clip(i))[0] for i in range(3)] == [0, 0, 0]
     assert decoded.clip_times_s(0)[0] == pytest.approx(16.0)
     assert decoded.clip_times_s(2)[0] == pytest.approx(8.0)
     assert decoded.frames_decoded <= 3 * (12 + 5)
 
 
-def test_a_late_span_with_a_single_keyframe_starts_over(folder):
-    path = encode_long(folder, "one_key.mp4", keyint=1000)
+def test_a_late_span_with_a_single_keyframe_starts_over(video_folder):
+    path = encode_long(video_folder, "one_key.mp4", keyint=1000)
     decoded = read_frames(path, [EvenSpan(15.0, 0.4, num_frames=10)])
     assert numbers(decoded.clip()) == [(375 + k) % 50 for k in range(10)]
 
 
-def test_frames_at_given_times_come_in_the_given_order(good):
-    decoded = read_frames(good, [AtTimes((1.0, 0.05, 99.0, -1.0, 1.0))])
+def test_frames_at_given_times_come_in_the_given_order(good_video):
+    decoded = read_frames(good_video, [AtTimes((1.0, 0.05, 99.0, -1.0, 1.0))])
     assert numbers(decoded.clip()) == [25, 1, 49, 0, 25]
     assert len(decoded.frames) == 4
 
 
-def test_a_variable_frame_rate_goes_by_time(folder):
-    path = bad_videos.make_variable_rate(folder)
+def test_a_variable_frame_rate_goes_by_time(video_folder):
+    path = bad_videos.make_variable_rate(video_folder)
     decoded = read_frames(path, [EvenSpan(1.0, 1.0, num_frames=4)])
     assert numbers(decoded.clip()) == [25, 28, 31, 34]
     assert decoded.clip_times_s().tolist() == pytest.approx([1.0, 1.3, 1.6, 1.9])
@@ -105,8 +102,8 @@ def test_a_variable_frame_rate_goes_by_time(folder):
     ("rotation_deg", "corner"),
     [(0, "top left"), (90, "bottom left"), (180, "bottom right"), (-90, "top right")],
 )
-def test_pictures_are_upright(folder, rotation_deg, corner):
-    path = bad_videos.make_rotated(folder, rotation_deg=rotation_deg)
+def test_pictures_are_upright(video_folder, rotation_deg, corner):
+    path = bad_videos.make_rotated(video_folder, rotation_deg=rotation_deg)
     picture = read_frames(path, [EvenSpan(0, 0.2, num_frames=1)]).frames[0]
     info = probe(path)
     assert picture.shape == ((64, 48, 3) if rotation_deg % 180 else (48, 64, 3))
@@ -121,14 +118,14 @@ def test_pictures_are_upright(folder, rotation_deg, corner):
     assert max(corners, key=lambda name: corners[name].sum()) == corner
 
 
-def test_avi_with_b_frames_keeps_its_order(folder):
-    path = bad_videos.make_b_frames_avi(folder)
+def test_avi_with_b_frames_keeps_its_order(video_folder):
+    path = bad_videos.make_b_frames_avi(video_folder)
     decoded = read_frames(path, [EvenSpan(0, 2.0, num_frames=50)])
     assert numbers(decoded.clip()) == list(range(50))
 
 
-def test_a_stream_gives_every_frame_once(good):
-    with FrameStream(good) as stream:
+def test_a_stream_gives_every_frame_once(good_video):
+    with FrameStream(good_video) as stream:
         frames = [(time_s, picture.shape) for time_s, picture in stream]
     assert [time_s for time_s, _ in frames] == pytest.approx([k / 25 for k in range(50)])
     assert {shape for _, shape in frames} == {(48, 64, 3)}
@@ -136,12 +133,12 @@ def test_a_stream_gives_every_frame_once(good):
     assert stream.warnings == []
 
 
-def test_probe_describes_the_file(good):
-    info = probe(good)
+def test_probe_describes_the_file(good_video):
+    info = probe(good_video)
     assert (info.container, info.codec, info.width, info.height) == ("mov", "h264", 64, 48)
     assert (info.average_fps, info.duration_s, info.frame_count_claimed) == (25.0, 2.0, 50)
     assert info.has_audio is False
-    assert info.to_dict()["path"] == str(good)
+    assert info.to_dict()["path"] == str(good_video)
 
 
 @pytest.mark.parametrize(
@@ -153,13 +150,13 @@ def test_probe_describes_the_file(good):
         (Limits(max_seconds=0.0), "longer than 0 s"),
     ],
 )
-def test_budgets_are_kept(good, limits, words):
+def test_budgets_are_kept(good_video, limits, words):
     with pytest.raises(LimitExceeded, match=words):
-        read_frames(good, [EvenSpan(0, 2, num_frames=32)], limits=limits)
+        read_frames(good_video, [EvenSpan(0, 2, num_frames=32)], limits=limits)
 
 
-def test_a_stream_keeps_its_frame_budget(good):
-    with FrameStream(good, limits=Limits(max_frames=20)) as stream, pytest.raises(LimitExceeded):
+def test_a_stream_keeps_its_frame_budget(good_video):
+    with FrameStream(good_video, limits=Limits(max_frames=20)) as stream, pytest.raises(LimitExceeded):
         for _ in stream:
             pass
     assert stream.frames_decoded == 20

@@ -26,13 +26,8 @@ ONE = [EvenSpan(0.0, 0.2, num_frames=1)]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def video_folder(tmp_path_factory):
     return tmp_path_factory.mktemp("videos")
-
-
-@pytest.fixture(scope="module")
-def good(folder):
-    return bad_videos.make_good(folder)
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +57,9 @@ main("""
 
 
 @pytest.fixture
-def evil(good, tmp_path):
+def evil(good_video, tmp_path):
     path = tmp_path / "evil.mp4"
-    path.write_bytes(good.read_bytes())
+    path.write_bytes(good_video.read_bytes())
     return path
 
 
@@ -127,11 +122,11 @@ def test_the_same_errors(sandbox, tmp_path, recipe, options):
         assert there.value.frames_decoded == here.value.frames_decoded > 0
 
 
-def test_names_are_as_the_caller_wrote_them(sandbox, good, tmp_path, monkeypatch):
+def test_names_are_as_the_caller_wrote_them(sandbox, good_video, tmp_path, monkeypatch):
     names = [*bad_videos.STRANGE_NAMES, os.fsdecode(b"latin-\xe9.mp4")]
     monkeypatch.chdir(tmp_path)
     for name in names:
-        os.link(good, name)
+        os.link(good_video, name)
         assert len(sandbox.read_frames(name, ONE).frames) == 1
     assert sandbox.probe(names[0]).path == names[0]
     with pytest.raises(NotAFile, match=r"^none\.mp4 does not exist"):
@@ -140,28 +135,28 @@ def test_names_are_as_the_caller_wrote_them(sandbox, good, tmp_path, monkeypatch
         sandbox.read_frames("nul\0.mp4", ONE)
 
 
-def test_one_process_serves_many_files_and_is_gone_afterwards(good, tmp_path):
+def test_one_process_serves_many_files_and_is_gone_afterwards(good_video, tmp_path):
     text = bad_videos.make_text(tmp_path)
     with Sandbox() as sandbox:
         assert sandbox.pid is None
-        sandbox.probe(good)
+        sandbox.probe(good_video)
         pid = sandbox.pid
         for _ in range(3):
-            sandbox.read_frames(good, SELECTIONS)
+            sandbox.read_frames(good_video, SELECTIONS)
             with pytest.raises(NotAVideo):
                 sandbox.read_frames(text, SELECTIONS)
         assert sandbox.pid == pid != os.getpid()
-        kept = sandbox.read_frames(good, SELECTIONS)
+        kept = sandbox.read_frames(good_video, SELECTIONS)
     assert not is_running(pid)
-    assert same(kept, read_frames(good, SELECTIONS))  # the frames outlive it
+    assert same(kept, read_frames(good_video, SELECTIONS))  # the frames outlive it
     kept.frames[0] = 0  # and are the caller's own
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_the_process_is_small_and_knows_little(good, monkeypatch):
+def test_the_process_is_small_and_knows_little(good_video, monkeypatch):
     monkeypatch.setenv("SECRET_TOKEN", "swordfish")
     with Sandbox() as sandbox:
-        sandbox.read_frames(good, ONE)
+        sandbox.read_frames(good_video, ONE)
         process = Path(f"/proc/{sandbox.pid}")
         assert "torch" not in process.joinpath("maps").read_text()
         assert b"swordfish" not in process.joinpath("environ").read_bytes()
@@ -170,42 +165,42 @@ def test_the_process_is_small_and_knows_little(good, monkeypatch):
             assert [line.split()[-3:-1] for line in limits.splitlines() if name in line] == [["0", "0"]]
         before = open_files()
         for _ in range(20):
-            sandbox.read_frames(good, SELECTIONS)
+            sandbox.read_frames(good_video, SELECTIONS)
         assert open_files() <= before
         assert len(list(process.joinpath("fd").iterdir())) < 10
 
 
-def test_calls_from_threads_take_turns(good, folder):
-    paths = [good, bad_videos.make_vp9(folder), bad_videos.make_rotated(folder)] * 4
+def test_calls_from_threads_take_turns(good_video, video_folder):
+    paths = [good_video, bad_videos.make_vp9(video_folder), bad_videos.make_rotated(video_folder)] * 4
     expected = {path: read_frames(path, SELECTIONS) for path in paths}
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda path: read_frames_isolated(path, SELECTIONS), paths))
     assert all(same(decoded, expected[path]) for path, decoded in zip(paths, found, strict=True))
-    assert probe_isolated(good) == probe(good)
+    assert probe_isolated(good_video) == probe(good_video)
 
 
 # What becomes of the process
 
 
-def test_a_killed_process_is_replaced_and_the_file_read_again(good):
+def test_a_killed_process_is_replaced_and_the_file_read_again(good_video):
     with Sandbox() as sandbox:
-        sandbox.probe(good)
+        sandbox.probe(good_video)
         pid = sandbox.pid
         os.kill(pid, signal.SIGSTOP)  # it has the request and does not answer
         threading.Timer(0.2, os.kill, (pid, signal.SIGKILL)).start()
-        assert same(sandbox.read_frames(good, SELECTIONS), read_frames(good, SELECTIONS))
+        assert same(sandbox.read_frames(good_video, SELECTIONS), read_frames(good_video, SELECTIONS))
         assert sandbox.pid != pid
 
 
-def test_a_process_that_died_between_two_files_is_nobodys_fault(good):
+def test_a_process_that_died_between_two_files_is_nobodys_fault(good_video):
     with Sandbox() as sandbox:
         for _ in range(3):
-            sandbox.read_frames(good, ONE)
+            sandbox.read_frames(good_video, ONE)
             os.kill(sandbox.pid, signal.SIGKILL)
             time.sleep(0.1)
 
 
-def test_a_file_that_kills_twice_is_set_aside(good, evil, misbehave):
+def test_a_file_that_kills_twice_is_set_aside(good_video, evil, misbehave):
     misbehave("os.kill(os.getpid(), signal.SIGKILL)")
     with Sandbox() as sandbox:
         with pytest.raises(
@@ -217,7 +212,7 @@ def test_a_file_that_kills_twice_is_set_aside(good, evil, misbehave):
         with pytest.raises(WorkerDied, match="set aside"):
             sandbox.read_frames(evil, ONE)
         assert sandbox.pid is None  # no process was started for it
-        assert len(sandbox.read_frames(good, ONE).frames) == 1
+        assert len(sandbox.read_frames(good_video, ONE).frames) == 1
         evil.write_bytes(b"another upload")
         with pytest.raises(WorkerDied, match="killed"):
             sandbox.read_frames(evil, ONE)
@@ -235,12 +230,12 @@ def test_a_file_that_kills_twice_is_set_aside(good, evil, misbehave):
         ("options['allocate']((-1, 1, 1, 3))", "no size"),
     ],
 )
-def test_a_crash_or_nonsense_is_a_clear_error(good, evil, misbehave, deed, words):
+def test_a_crash_or_nonsense_is_a_clear_error(good_video, evil, misbehave, deed, words):
     misbehave(deed)
     with Sandbox() as sandbox:
         with pytest.raises(WorkerDied if words is not None else LimitExceeded, match=words):
             sandbox.read_frames(evil, ONE)
-        assert len(sandbox.read_frames(good, ONE).frames) == 1
+        assert len(sandbox.read_frames(good_video, ONE).frames) == 1
 
 
 @pytest.mark.parametrize(
@@ -284,9 +279,9 @@ def test_processor_time_is_limited(evil, misbehave):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS does not limit address space")
-def test_memory_is_limited(folder, good, evil, misbehave):
+def test_memory_is_limited(video_folder, good_video, evil, misbehave):
     misbehave("bytearray(1 << 30)")
-    large = bad_videos.encode(folder / "large.mp4", size=(2048, 2048), numbers=range(3))
+    large = bad_videos.encode(video_folder / "large.mp4", size=(2048, 2048), numbers=range(3))
     with Sandbox(ProcessLimits(memory_bytes=1 << 28)) as sandbox:
         with pytest.raises(LimitExceeded, match=r"evil\.mp4: .*memory"):
             sandbox.read_frames(evil, ONE)
@@ -319,13 +314,13 @@ def test_limits_are_numbers_above_zero():
             ProcessLimits(**nonsense)
 
 
-def test_a_process_that_does_not_start(good, monkeypatch):
+def test_a_process_that_does_not_start(good_video, monkeypatch):
     monkeypatch.setattr(sandbox_module, "_START", "raise SystemExit('no libraries here')")
     with Sandbox() as sandbox, pytest.raises(WorkerDied, match="does not start: no libraries here"):
-        sandbox.probe(good)
+        sandbox.probe(good_video)
     monkeypatch.setattr(sys, "executable", "/none/python")
     with Sandbox() as sandbox, pytest.raises(WorkerDied, match="does not start: No such file"):
-        sandbox.probe(good)
+        sandbox.probe(good_video)
 
 
 def test_ctrl_c_ends_the_process(evil, misbehave):
@@ -360,9 +355,13 @@ if sys.argv[2] == "killed":
 
 
 @pytest.mark.parametrize(("end", "code"), [("exit", 0), ("killed", -signal.SIGKILL), ("fork", 0)])
-def test_the_process_ends_with_its_parent(good, end, code):
+def test_the_process_ends_with_its_parent(good_video, end, code):
     done = subprocess.run(
-        [sys.executable, "-c", PARENT, good, end], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", PARENT, good_video, end],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (code, "")
     pid = int(done.stdout)
@@ -412,7 +411,7 @@ def test_frames_that_do_not_fit_are_refused(change):
         sandbox_messages.decoded_from_json(SOUND | change, memory=memory, selections=ONE)
 
 
-def test_only_errors_of_ours_and_only_plain_words_come_through(good):
+def test_only_errors_of_ours_and_only_plain_words_come_through(good_video):
     def received(**values):
         return sandbox_messages.error_from_json({"message": "no", "frames_decoded": None} | values)
 
@@ -424,8 +423,8 @@ def test_only_errors_of_ours_and_only_plain_words_come_through(good):
     for nonsense in (None, [], {}, {"type": "NotAVideo"}):
         with pytest.raises(sandbox_messages.ProtocolError):
             sandbox_messages.error_from_json(nonsense)
-    values = probe(good).to_dict()
-    assert sandbox_messages.info_from_json(values, path=str(good)) == probe(good)
+    values = probe(good_video).to_dict()
+    assert sandbox_messages.info_from_json(values, path=str(good_video)) == probe(good_video)
     for change in ({"width": "wide"}, {"warnings": None}, {"codec": 3}):
         with pytest.raises(sandbox_messages.ProtocolError):
-            sandbox_messages.info_from_json(values | change, path=str(good))
+            sandbox_messages.info_from_json(values | change, path=str(good_video))

@@ -17,6 +17,7 @@ import pytest
 from av.video.frame import VideoFrame
 
 from tests.support import live_sources as servers
+from tests.support.http_server import cut, http_server, status, whole
 from twinpath.errors import InputError, NoFrames, NotAFile, NotAVideo, SourceLost, UsageError
 from twinpath.video import live
 from twinpath.video.decode import FrameStream
@@ -30,7 +31,7 @@ SOON = Retry(max_retries=2, first_wait_s=0.02, longest_wait_s=0.04)
 
 
 @pytest.fixture(scope="module")
-def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bar_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One second of a moving bar, with a keyframe every third of a second."""
     path = tmp_path_factory.mktemp("live") / "bar.mp4"
     with VideoWriter(path, width=64, height=48, fps=FPS) as writer:
@@ -129,11 +130,11 @@ def test_a_line_break_in_an_address_stays_on_one_line() -> None:
     assert "\n" not in without_secrets("rtsp://a:b\nc@host/x\ny")
 
 
-def test_a_file_plays_at_its_own_speed(video: Path) -> None:
+def test_a_file_plays_at_its_own_speed(bar_video: Path) -> None:
     began_s = time.monotonic()
-    played = read(str(video))
+    played = read(str(bar_video))
     took_s = time.monotonic() - began_s
-    with FrameStream(video) as stream:
+    with FrameStream(bar_video) as stream:
         assert played.times_s == pytest.approx([time_s for time_s, _ in stream], abs=1e-6)
     assert took_s > 0.95
     assert {frame.segment for frame in played.frames} == {1}
@@ -169,15 +170,15 @@ def test_what_is_no_video_file(tmp_path: Path) -> None:
         assert played.told == []
 
 
-def test_a_damaged_file_says_so(video: Path, tmp_path: Path) -> None:
-    data = servers.remuxed(video, "mpegts")
+def test_a_damaged_file_says_so(bar_video: Path, tmp_path: Path) -> None:
+    data = servers.remuxed(bar_video, "mpegts")
     (tmp_path / "cut.ts").write_bytes(data[: len(data) // 2 - 700])
     played = read(str(tmp_path / "cut.ts"), realtime=False)
     assert 3 < len(played.frames) < FPS
 
 
-def test_a_file_over_http_is_played_once(video: Path) -> None:
-    with servers.http_server({"/a.ts": servers.whole(servers.remuxed(video, "mpegts"))}) as server:
+def test_a_file_over_http_is_played_once(bar_video: Path) -> None:
+    with http_server({"/a.ts": whole(servers.remuxed(bar_video, "mpegts"))}) as server:
         began_s = time.monotonic()
         played = read(server.url("/a.ts"))
     assert played.error is None
@@ -187,18 +188,18 @@ def test_a_file_over_http_is_played_once(video: Path) -> None:
     assert time.monotonic() - began_s > 0.9
 
 
-def test_mp4_over_http(video: Path) -> None:
-    with servers.http_server({"/a": servers.whole(video.read_bytes(), "video/mp4")}) as server:
+def test_mp4_over_http(bar_video: Path) -> None:
+    with http_server({"/a": whole(bar_video.read_bytes(), "video/mp4")}) as server:
         assert len(read(server.url("/a"), realtime=False).frames) == FPS
 
 
-def test_a_stream_over_http_comes_back_as_another_segment(video: Path) -> None:
-    data = servers.remuxed(video, "mpegts")
+def test_a_stream_over_http_comes_back_as_another_segment(bar_video: Path) -> None:
+    data = servers.remuxed(bar_video, "mpegts")
     parts = [data[i : i + 188 * 8] for i in range(0, len(data), 188 * 8)]
-    with servers.http_server({"/live": servers.endless(parts, every_s=0.005)}) as server:
+    with http_server({"/live": servers.endless(parts, every_s=0.005)}) as server:
         url = server.url("/live", user="joe:secret@")
         played = read(url, retry=SOON, at_most=FPS + 5)
-        assert len(server.seen) >= 2
+        assert len(server.paths) >= 2
     assert played.reader.reconnects == 1
     assert {frame.segment for frame in played.frames} == {1, 2}
     assert np.diff(played.times_s).min() >= 0
@@ -210,9 +211,9 @@ def test_a_stream_over_http_comes_back_as_another_segment(video: Path) -> None:
     assert "secret" not in str(played.told)
 
 
-def test_mjpeg_has_the_times_at_which_it_comes(video: Path) -> None:
-    pictures = servers.jpegs(video)[:12]
-    with servers.http_server({"/cam": servers.multipart(pictures, every_s=0.1)}) as server:
+def test_mjpeg_has_the_times_at_which_it_comes(bar_video: Path) -> None:
+    pictures = servers.jpegs(bar_video)[:12]
+    with http_server({"/cam": servers.multipart(pictures, every_s=0.1)}) as server:
         played = read(server.url("/cam"), at_most=10)
     steps_s = np.diff(played.times_s[4:])  # the first come together, after FFmpeg has had a look at them
     assert np.median(steps_s) == pytest.approx(0.1, abs=0.04)
@@ -221,14 +222,14 @@ def test_mjpeg_has_the_times_at_which_it_comes(video: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (servers.whole(b"<html>no video here</html>" * 40, "text/html"), "is no video that Twinpath reads"),
-        (servers.status(401), "give user and password"),
-        (servers.status(404), "404 not found; check the address"),
-        (servers.status(302, Location="file:///etc/hostname"), "cannot be read"),
+        (whole(b"<html>no video here</html>" * 40, "text/html"), "is no video that Twinpath reads"),
+        (status(401), "give user and password"),
+        (status(404), "404 not found; check the address"),
+        (status(302, Location="file:///etc/hostname"), "cannot be read"),
     ],
 )
 def test_a_server_without_video(answer: servers.Answer, words: str) -> None:
-    with servers.http_server({"/x": answer}) as server:
+    with http_server({"/x": answer}) as server:
         played = read(server.url("/x", user="joe:secret@"))
     assert isinstance(played.error, SourceLost)
     assert words in str(played.error)
@@ -237,29 +238,29 @@ def test_a_server_without_video(answer: servers.Answer, words: str) -> None:
     assert played.error.__context__ is None  # FFmpeg's own error names the whole address
 
 
-def test_a_playlist_is_refused_and_not_followed(video: Path) -> None:
+def test_a_playlist_is_refused_and_not_followed(bar_video: Path) -> None:
     text = b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1,\n/inner.ts\n#EXT-X-ENDLIST\n"
     answers = {
-        "/list.m3u8": servers.whole(text, "application/vnd.apple.mpegurl"),
-        "/inner.ts": servers.whole(servers.remuxed(video, "mpegts")),
+        "/list.m3u8": whole(text, "application/vnd.apple.mpegurl"),
+        "/inner.ts": whole(servers.remuxed(bar_video, "mpegts")),
     }
-    with servers.http_server(answers) as server:
+    with http_server(answers) as server:
         played = read(server.url("/list.m3u8"), retry=SOON)
-        assert set(server.seen) == {"/list.m3u8"}
+        assert set(server.paths) == {"/list.m3u8"}
     assert "playlist" in str(played.error)
     assert played.told == []  # trying again would not help
 
 
-def test_a_file_over_http_that_breaks_off_is_not_its_end(video: Path) -> None:
-    with servers.http_server({"/a.ts": servers.cut(servers.remuxed(video, "mpegts"))}) as server:
+def test_a_file_over_http_that_breaks_off_is_not_its_end(bar_video: Path) -> None:
+    with http_server({"/a.ts": cut(servers.remuxed(bar_video, "mpegts"))}) as server:
         played = read(server.url("/a.ts"), realtime=False)
     assert isinstance(played.error, SourceLost)
     assert 3 < len(played.frames) < FPS
 
 
-def test_a_silent_server_is_given_up(video: Path) -> None:
-    data = servers.remuxed(video, "mpegts")
-    with servers.http_server({"/live": servers.endless([data], every_s=0, then_s=20)}) as server:
+def test_a_silent_server_is_given_up(bar_video: Path) -> None:
+    data = servers.remuxed(bar_video, "mpegts")
+    with http_server({"/live": servers.endless([data], every_s=0, then_s=20)}) as server:
         began_s = time.monotonic()
         played = read(server.url("/live"), network=Network(timeout_s=0.5))
         assert time.monotonic() - began_s < AT_ONCE_S
@@ -267,7 +268,7 @@ def test_a_silent_server_is_given_up(video: Path) -> None:
 
 
 def test_https_needs_a_certificate_that_holds(
-    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bar_video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if shutil.which("openssl") is None and not os.environ.get("CI"):
         pytest.skip("needs openssl")
@@ -278,7 +279,7 @@ def test_https_needs_a_certificate_that_holds(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    with servers.http_server({"/a.mp4": servers.whole(video.read_bytes(), "video/mp4")}) as server:
+    with http_server({"/a.mp4": whole(bar_video.read_bytes(), "video/mp4")}) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         url = server.url("/a.mp4").replace("http:", "https:")
         refused = read(url, realtime=False)
@@ -414,8 +415,8 @@ def test_retries_are_counted_from_the_last_picture(monkeypatch: pytest.MonkeyPat
     assert played.reader.reconnects == 5
 
 
-def test_an_rtsp_server_asks_for_a_password(video: Path) -> None:
-    with servers.rtsp_server(video, user="joe", password="s3cr:et") as server:
+def test_an_rtsp_server_asks_for_a_password(bar_video: Path) -> None:
+    with servers.rtsp_server(bar_video, user="joe", password="s3cr:et") as server:
         refused = read(server.url.replace("s3cr:et", "other"))
         assert "give user and password" in str(refused.error)
         assert "other" not in str(refused.error)

@@ -30,11 +30,6 @@ def fresh(monkeypatch):
     torchcodec_decoder.load.cache_clear()
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory):
-    return bad_videos.make_good(tmp_path_factory.mktemp("good"))
-
-
 def same(mine, other):
     assert np.array_equal(mine.frames, other.frames)
     assert mine.times_s.tolist() == pytest.approx(other.times_s.tolist(), abs=1e-9)
@@ -91,47 +86,47 @@ def install(monkeypatch):
 # Which decoder
 
 
-def test_nobody_gets_torchcodec_who_did_not_ask(good, install):
+def test_nobody_gets_torchcodec_who_did_not_ask(good_video, install):
     decoder = install(stand_in())
-    read_frames(good, SELECTIONS)
-    read_frames(good, SELECTIONS, decoder="pyav")
+    read_frames(good_video, SELECTIONS)
+    read_frames(good_video, SELECTIONS, decoder="pyav")
     assert decoder.made == []
     code = (
         "import sys; from twinpath.video.decode import EvenSpan, read_frames\n"
         "read_frames(sys.argv[1], [EvenSpan(0, 1, num_frames=2)])\n"
         "assert not {'torch', 'torchcodec'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code, good], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code, good_video], check=True, timeout=60)
 
 
-def test_the_argument_and_the_variable_ask_for_it(good, install, monkeypatch):
+def test_the_argument_and_the_variable_ask_for_it(good_video, install, monkeypatch):
     decoder = install(stand_in())
-    decoded = read_frames(good, SELECTIONS, decoder="torchcodec")
-    assert same(decoded, read_frames(good, SELECTIONS))
+    decoded = read_frames(good_video, SELECTIONS, decoder="torchcodec")
+    assert same(decoded, read_frames(good_video, SELECTIONS))
     assert decoded.warnings == []
     ((source, options),) = decoder.made
-    assert source == f"file:{good}"
+    assert source == f"file:{good_video}"
     assert (options["stream_index"], options["seek_mode"]) == (0, "exact")
     monkeypatch.setenv("TWINPATH_DECODER", "torchcodec")
-    read_frames(good, SELECTIONS)
+    read_frames(good_video, SELECTIONS)
     assert len(decoder.made) == 2
-    read_frames(good, SELECTIONS, decoder="pyav")  # the argument has the last word
+    read_frames(good_video, SELECTIONS, decoder="pyav")  # the argument has the last word
     assert len(decoder.made) == 2
 
 
-def test_a_decoder_that_does_not_exist(good, monkeypatch):
+def test_a_decoder_that_does_not_exist(good_video, monkeypatch):
     with pytest.raises(UsageError, match=r"there is no decoder 'opencv'; .* pyav or torchcodec"):
-        read_frames(good, SELECTIONS, decoder="opencv")
+        read_frames(good_video, SELECTIONS, decoder="opencv")
     monkeypatch.setenv("TWINPATH_DECODER", "decord")
     with pytest.raises(UsageError, match="TWINPATH_DECODER"):
-        read_frames(good, SELECTIONS)
+        read_frames(good_video, SELECTIONS)
 
 
-def test_one_that_is_not_installed_or_does_not_load_says_what_to_do(good, install, monkeypatch):
+def test_one_that_is_not_installed_or_does_not_load_says_what_to_do(good_video, install, monkeypatch):
     monkeypatch.setitem(sys.modules, "torchcodec", None)
     monkeypatch.delitem(sys.modules, "torchcodec.decoders", raising=False)
     with pytest.raises(MissingExtra, match=r"pip install 'twinpath\[torchcodec\]'"):
-        read_frames(good, SELECTIONS, decoder="torchcodec")
+        read_frames(good_video, SELECTIONS, decoder="torchcodec")
 
     def broken(name):
         raise RuntimeError("Could not load libtorchcodec. Likely causes:\n\n  1. FFmpeg is not installed")
@@ -140,40 +135,40 @@ def test_one_that_is_not_installed_or_does_not_load_says_what_to_do(good, instal
     with pytest.raises(
         MissingExtra, match=r"does not load .Could not load.*apt-get install ffmpeg"
     ) as caught:
-        read_frames(good, SELECTIONS, decoder="torchcodec")
+        read_frames(good_video, SELECTIONS, decoder="torchcodec")
     assert "\n" not in str(caught.value)
 
 
-def test_the_variable_reaches_the_command(good):
-    error = twinpath("classify", good, *TINY, code=2, TWINPATH_DECODER="decord").error
+def test_the_variable_reaches_the_command(good_video):
+    error = twinpath("classify", good_video, *TINY, code=2, TWINPATH_DECODER="decord").error
     assert "there is no decoder 'decord'" in error
 
 
 # Where it does not give the same frames
 
 
-def test_what_it_cannot_read_is_read_by_pyav_and_said(good, install):
+def test_what_it_cannot_read_is_read_by_pyav_and_said(good_video, install):
     place = "decodeAVFrame, /build/SingleStreamDecoder.cpp:1436, "
     for error in (RuntimeError(place + "no more frames"), IndexError("no more frames")):
         install(stand_in(error=error))
         torchcodec_decoder.load.cache_clear()
-        decoded = read_frames(good, SELECTIONS, decoder="torchcodec")
-        assert same(decoded, read_frames(good, SELECTIONS))
+        decoded = read_frames(good_video, SELECTIONS, decoder="torchcodec")
+        assert same(decoded, read_frames(good_video, SELECTIONS))
         (warning,) = decoded.warnings
         assert warning == "torchcodec does not read this file as PyAV does (no more frames): PyAV read it"
 
 
-def test_frames_of_other_times_are_not_taken(good, install):
+def test_frames_of_other_times_are_not_taken(good_video, install):
     install(stand_in(late_s=0.04))
-    decoded = read_frames(good, [EvenSpan(0.4, 0.8, num_frames=8)], decoder="torchcodec")
-    assert same(decoded, read_frames(good, [EvenSpan(0.4, 0.8, num_frames=8)]))
+    decoded = read_frames(good_video, [EvenSpan(0.4, 0.8, num_frames=8)], decoder="torchcodec")
+    assert same(decoded, read_frames(good_video, [EvenSpan(0.4, 0.8, num_frames=8)]))
     assert "0.040 s from where they are" in decoded.warnings[0]
 
 
-def test_what_ffmpeg_would_take_for_something_else_never_reaches_it(good, install, monkeypatch):
+def test_what_ffmpeg_would_take_for_something_else_never_reaches_it(good_video, install, monkeypatch):
     decoder = install(stand_in())
     monkeypatch.setattr(torchcodec_decoder, "FORMAT_WHITELIST", "gif")
-    decoded = read_frames(good, SELECTIONS, decoder="torchcodec")
+    decoded = read_frames(good_video, SELECTIONS, decoder="torchcodec")
     assert "FFmpeg would not take it for mov" in decoded.warnings[0]
     assert decoder.made == []
 
@@ -189,11 +184,11 @@ def test_bad_files_never_reach_it(tmp_path, install, recipe):
     assert decoder.made == []
 
 
-def test_limits_hold(good, install):
+def test_limits_hold(good_video, install):
     decoder = install(stand_in())
     for limits in (Limits(max_bytes=10_000), Limits(max_seconds=0.0), Limits(max_frames=20)):
         with pytest.raises(LimitExceeded):
-            read_frames(good, SELECTIONS, limits=limits, decoder="torchcodec")
+            read_frames(good_video, SELECTIONS, limits=limits, decoder="torchcodec")
     assert len(decoder.made) == 2  # the packets alone pass the last one
 
 

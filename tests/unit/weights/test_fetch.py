@@ -10,14 +10,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from tests.support.http_server import http_server, respond
 from twinpath.cli.console import progress_bar
 from twinpath.errors import DamagedWeights, DownloadFailed, WeightsError
 from twinpath.paths import cache_dir
@@ -37,22 +39,9 @@ class Server:
     requests: list[dict[str, str]] = field(default_factory=list)
 
 
-def answer(
-    handler: BaseHTTPRequestHandler,
-    status: int = 200,
-    *,
-    body: bytes = b"",
-    length: int | None = None,
-    **headers: str,
-) -> None:
-    """Send `body` but declare `length`, and close."""
-    handler.send_response(status)
-    handler.send_header("Content-Length", str(len(body) if length is None else length))
-    for name, value in headers.items():
-        handler.send_header(name.replace("_", "-"), value)
-    handler.send_header("Connection", "close")
-    handler.end_headers()
-    handler.wfile.write(body)
+def answer(handler: BaseHTTPRequestHandler, status: int = 200, **options: Any) -> None:
+    """Send a response, see `respond`, and close."""
+    respond(handler, status, Connection="close", **options)
 
 
 def whole(handler: BaseHTTPRequestHandler, *, body: bytes = BODY, etag: str = '"v1"') -> None:
@@ -77,27 +66,10 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.delenv("TWINPATH_MIRROR", raising=False)
     monkeypatch.setenv("NO_PROXY", "*")
     state = Server()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            state.requests.append(dict(self.headers.items()))
-            try:
-                state.respond(self, len(state.requests))
-            except (BrokenPipeError, ConnectionResetError):
-                self.close_connection = True  # the client gave up, as it should
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    http.daemon_threads = True
-    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    state.url = f"http://127.0.0.1:{http.server_port}/zoo/weights.pyth"
-    yield state
-    http.shutdown()
-    http.server_close()
-    thread.join()
+    with http_server(lambda to: state.respond(to, len(state.requests))) as http:
+        state.requests = http.headers
+        state.url = http.url("/zoo/weights.pyth")
+        yield state
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def tiny(path: Path, *, num_classes: int = 12) -> Path:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def converted_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("files")
 
 
@@ -41,9 +41,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_every_upstreams_file_becomes_ours(
-    reference: str, naming: str, model: str, also: bool, folder: Path, tmp_path: Path
+    reference: str, naming: str, model: str, also: bool, converted_files: Path, tmp_path: Path
 ) -> None:
-    source = write_golden_checkpoint(reference, folder / "theirs.pyth")
+    source = write_golden_checkpoint(reference, converted_files / "theirs.pyth")
     target = tmp_path / "new" / "ours.safetensors"
     done = convert(source, target, model=model)
     assert (done.format, done.naming, done.model, done.num_classes) == ("torch", naming, model, 400)
@@ -64,9 +64,9 @@ def test_every_upstreams_file_becomes_ours(
     assert [path.name for path in target.parent.iterdir()] == ["ours.safetensors"]
 
 
-def test_caffe2_and_gzip(folder: Path, tmp_path: Path) -> None:
+def test_caffe2_and_gzip(converted_files: Path, tmp_path: Path) -> None:
     figures = golden("psf_Kinetics_SLOW_4x16_R50")
-    source = write_caffe2_checkpoint(figures, folder / "blobs.pkl")
+    source = write_caffe2_checkpoint(figures, converted_files / "blobs.pkl")
     target = tmp_path / "ours.safetensors"
     done = convert(source, target)
     assert (done.format, done.naming, done.model) == ("caffe2", "caffe2", "slow_r50_4x16")

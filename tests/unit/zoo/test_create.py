@@ -22,11 +22,7 @@ TINY = "slowfast_tiny.synthetic"
 LARGEST_RUN = {"slowfast_tiny", "slow_r50_4x16", "fast_r50_8x8", "slowfast_r50_4x16"}
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TWINPATH_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("TWINPATH_MIRROR", raising=False)
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("empty_home")
 
 
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
@@ -53,11 +49,11 @@ def test_backward_reaches_every_parameter() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
 
 
-def test_saved_weights_load_again(home: Path) -> None:
+def test_saved_weights_load_again(empty_home: Path) -> None:
     model = create_model("slowfast_tiny").eval()
-    save_weights(model, home / "w.safetensors")
+    save_weights(model, empty_home / "w.safetensors")
     again = create_model("slowfast_tiny").eval()
-    load_weights(again, home / "w.safetensors")
+    load_weights(again, empty_home / "w.safetensors")
     clip = torch.randn(1, 3, 16, 64, 64)
     with torch.inference_mode():
         assert torch.equal(model(clip), again(clip))
@@ -125,7 +121,7 @@ def test_another_number_of_classes_says_what_was_left_out(caplog: pytest.LogCapt
     assert not caplog.records
 
 
-def test_weights_in_the_cache_are_used(home: Path) -> None:
+def test_weights_in_the_cache_are_used(empty_home: Path) -> None:
     rec = record("slow_r50_4x16.ptv_k400")
     source = architecture("slow_r50_4x16").build()
     path = cached_path(rec)
@@ -208,7 +204,9 @@ def test_the_classifier_is_a_linear_layer_that_can_be_replaced() -> None:
         model.reset_classifier(0)
 
 
-def test_a_video_network_starts_from_an_image_network(home: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_video_network_starts_from_an_image_network(
+    empty_home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     donor = record("resnet50.psf_in1k")
     cached_path(donor).parent.mkdir(parents=True)
     write_golden_checkpoint("psf_ImageNet_RES_R50", cached_path(donor))

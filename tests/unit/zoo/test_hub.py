@@ -36,7 +36,7 @@ def test_a_round_trip_through_a_folder(saved: Path) -> None:
         "model": TINY,
         "num_classes": 12,
         "num_frames": 16,
-        "readout": {"activation": "softmax", "averaging": "logits", "pooling": "window"},
+        "head_config": {"activation": "softmax", "averaging": "logits", "pooling": "window"},
     }
     assert "library_name: twinpath" in (saved / "README.md").read_text()
 
@@ -72,7 +72,7 @@ def test_what_is_no_network_of_that_name() -> None:
     ("change", "words"),
     [
         ({"num_classes": 0}, r"config\.json of .*: num_classes"),
-        ({"readout": {"activation": "relu"}}, r"readout\.activation"),
+        ({"head_config": {"activation": "relu"}}, r"head_config\.activation"),
         ({"model": 3}, "model"),
     ],
 )

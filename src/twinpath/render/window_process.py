@@ -1,9 +1,10 @@
-"""A window that shows pictures, in a process of its own.
+"""A window that shows frames, in a process of its own.
 
-OpenCV and PyAV bring libraries of the same names, and a process that has loaded PyAV waits for ever where
-OpenCV opens a window on Linux (PyAV's issues 978 and 1050). So this process loads no PyAV. `LiveWindow` of
-`render/live.py` starts it as `python -m twinpath.render.window TITLE` and sends pictures to its stdin, each
-as height and width (two uint32, little endian) and RGB bytes. It says READY, or why not, on stdout.
+OpenCV and PyAV bring libraries of the same names, and a process that has loaded PyAV hangs when OpenCV opens
+a window on Linux (PyAV's issues 978 and 1050). So this process does not load PyAV. `LiveWindow` of
+`render/live_window.py` starts it as `python -m twinpath.render.window_process TITLE` and writes frames to its
+stdin, each as height and width (two uint32, little endian) and RGB bytes. The process prints READY, or why no
+window can be opened, on stdout.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ _POLL_MS = 15
 
 
 def main(title: str) -> None:
-    """Show pictures until stdin ends, or the user closes the window or presses q or Esc."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that sends pictures
+    """Show frames until stdin ends, or the user closes the window or presses q or Esc."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that sends frames
     try:
         cv2: Any = importlib.import_module("cv2")
     except ImportError:
@@ -36,30 +37,30 @@ def main(title: str) -> None:
         print(NO_WINDOWS, flush=True)
         return
     print(READY, flush=True)
-    inbox = _Inbox()
-    threading.Thread(target=inbox.fill, daemon=True).start()
+    stream = _NewestFrame()
+    threading.Thread(target=stream.read_all, daemon=True).start()
     shown, size = None, None
-    while not inbox.has_ended:
-        picture = inbox.newest
-        if picture is not None and picture is not shown:
-            shown = picture
-            if size != picture.shape:
-                size = picture.shape
+    while not stream.has_ended:
+        frame = stream.newest
+        if frame is not None and frame is not shown:
+            shown = frame
+            if size != frame.shape:
+                size = frame.shape
                 cv2.resizeWindow(title, size[1], size[0])
-            cv2.imshow(title, picture[..., ::-1])
+            cv2.imshow(title, frame[..., ::-1])
         key = cv2.waitKey(_POLL_MS) & 0xFF
         if key in (ord("q"), 27) or cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1:
             return
 
 
-class _Inbox:
-    """The newest picture from stdin."""
+class _NewestFrame:
+    """Reads frames from stdin and keeps the newest one."""
 
     def __init__(self) -> None:
         self.newest: np.ndarray[Any, np.dtype[np.uint8]] | None = None
         self.has_ended = False
 
-    def fill(self) -> None:
+    def read_all(self) -> None:
         stdin = sys.stdin.buffer
         while len(header := stdin.read(HEADER.size)) == HEADER.size:
             height, width = HEADER.unpack(header)
