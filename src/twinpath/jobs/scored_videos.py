@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from twinpath.errors import InputError
+from twinpath.errors import InputError, UsageError
 from twinpath.jobs.batch import Outcome, Progress, each_input
 from twinpath.jobs.outputs import OutputFiles, check_folders, check_targets, name_outputs
 from twinpath.jobs.score_files import PARTIAL, ScoreFiles, ScoresFormat, ScoresT, WrittenFiles
@@ -33,7 +33,15 @@ class HasWarnings(Protocol):
     def warnings(self) -> tuple[str, ...]: ...
 
 
+class HasModel(Protocol):
+    """What `Classifier`, `Detector` and `FeatureExtractor` have in common."""
+
+    model: str
+    weights_sha256: str | None
+
+
 ResultT = TypeVar("ResultT", bound=HasWarnings)
+RecognizerT = TypeVar("RecognizerT", bound=HasModel)
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,6 +251,19 @@ class ScoredVideos(Generic[ScoresT, ResultT]):
     def _paths(self, video: InputVideo, formats: Iterable[str]) -> dict[str, Path]:
         outputs = self._outputs[video]
         return {name: outputs.path(self._steps.endings[name]) for name in formats}
+
+
+def check_loaded(recognizer: RecognizerT, model: str, weights_sha256: str | None) -> RecognizerT:
+    """A classifier or detector, of the model and weights that the scores are to be of.
+
+    Raises:
+        UsageError: It is of others.
+    """
+    if (recognizer.model, recognizer.weights_sha256) != (model, weights_sha256):
+        raise UsageError(
+            f"the job is for {model}, and what was loaded is {recognizer.model} of other weights"
+        )
+    return recognizer
 
 
 def _with_others(warnings: tuple[str, ...], others: Iterable[str]) -> tuple[str, ...]:
