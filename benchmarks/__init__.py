@@ -2,7 +2,10 @@
 
     python -m benchmarks [--quick] [--only GROUP] [--peer]
 
-The way through the files: `__main__` asks each group of `commands` and `warm` for its figures and
-`report` writes them down, with the judgement of `bars`. What is measured runs in processes of its own:
-`ours` is Twinpath, `peer` and `tutorial` are PyTorchVideo, `worker` talks with them.
+`__main__` runs each group of measurements of `commands` and `warm`, `bars` compares the figures with the
+bars, and `report` formats both. Whatever is measured runs in a process of its own: `twinpath_worker`,
+`pytorchvideo_worker` and `pytorchvideo_tutorial`; `worker` is the protocol between the processes.
+
+The process that starts the others imports only the standard library, no NumPy and no torch: Linux counts a
+child's peak memory from its parent's on.
 """

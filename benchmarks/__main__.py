@@ -20,12 +20,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks import commands, machine, peer_venv, warm
+from benchmarks import commands, machine, pytorchvideo_venv, warm
 from benchmarks.bars import judge
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure
 from benchmarks.networks import NETWORKS, QUICK
-from benchmarks.processes import ROOT, Bystanders, CommandFailed
+from benchmarks.processes import ROOT, CommandFailed, OtherLoad
 from benchmarks.report import as_json, as_markdown
 from benchmarks.worker import WorkerFailed
 from twinpath.atomic import atomic_path
@@ -47,25 +47,25 @@ RUNS, QUICK_RUNS = 5, 3
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Run the measurements, print the report and write it."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files go
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
     began_s = time.monotonic()
-    described, bystanders = machine.describe(), Bystanders()
-    with _folder(keep=options.keep) as folder:
+    described, other_load = machine.describe(), OtherLoad()
+    with _temporary_folder(keep=options.keep) as folder:
         bench = Bench(folder, options.runs, [NETWORKS[name] for name in options.networks])
         if options.peer:
-            bench.say("installing PyTorchVideo into a place of its own")
-            bench.peer_python = peer_venv.make(folder / "peer")
+            bench.print_status("installing PyTorchVideo into an environment of its own")
+            bench.pytorchvideo_python = pytorchvideo_venv.make(folder / "peer")
         bench.prepare(real_clip=not options.synthetic)
         figures, failed = _measure(bench, options.only)
         run = {
             "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
             "machine": described,
-            "bystanders": bystanders.shares(),
+            "other_load": other_load.shares(),
             "minutes": round((time.monotonic() - began_s) / 60, 1),
             "runs": options.runs,
-            "clip": _clip_in_words(bench),
+            "clip": _clip_description(bench),
             "failed": failed,
         }
     verdicts = judge(figures)
@@ -81,12 +81,16 @@ def _options() -> argparse.Namespace:
         prog="python -m benchmarks", description="Measure speed on this machine."
     )
     add = parser.add_argument
-    add("--quick", action="store_true", help="two networks and the essentials; under three minutes")
-    add("--peer", action="store_true", help="measure PyTorchVideo, too (installs it for that)")
+    add("--quick", action="store_true", help="two networks and four groups; under three minutes")
+    add(
+        "--peer",
+        action="store_true",
+        help="measure PyTorchVideo, too (installs it into a temporary environment)",
+    )
     add("--only", action="append", choices=GROUPS, metavar="GROUP", help=f"of {', '.join(GROUPS)}")
     add("--networks", nargs="+", choices=NETWORKS, metavar="NAME", help=f"of {', '.join(NETWORKS)}")
     add("--runs", type=int, help=f"repetitions of each measurement ({RUNS}; --quick: {QUICK_RUNS})")
-    add("--synthetic", action="store_true", help="use a drawn clip even where real ones are there")
+    add("--synthetic", action="store_true", help="use a synthetic clip even where real ones are there")
     add("--out", type=Path, default=ROOT / "benchmarks" / "results", help="where report.md and .json go")
     add("--keep", action="store_true", help="keep the temporary files and say where they are")
     options = parser.parse_args()
@@ -99,7 +103,7 @@ def _options() -> argparse.Namespace:
 
 
 def _measure(bench: Bench, groups: tuple[str, ...]) -> tuple[list[Figure], dict[str, str]]:
-    """The figures of the groups, and why those that failed did; the others go on."""
+    """The figures of the groups, and the error of each group that failed."""
     figures: list[Figure] = []
     failed: dict[str, str] = {}
     for group in groups:
@@ -107,21 +111,21 @@ def _measure(bench: Bench, groups: tuple[str, ...]) -> tuple[list[Figure], dict[
             figures += GROUPS[group](bench)
         except (WorkerFailed, CommandFailed) as error:
             failed[group] = str(error)
-            bench.say(f"{group} FAILED: {error}")
+            bench.print_status(f"{group} FAILED: {error}")
     return figures, failed
 
 
-def _clip_in_words(bench: Bench) -> str:
-    return f"{Path(bench.clip).name} (a real one)" if bench.clip_is_real else "ten seconds, drawn, 320x240"
+def _clip_description(bench: Bench) -> str:
+    return f"{Path(bench.clip).name} (real)" if bench.clip_is_real else "ten seconds, synthetic, 320x240"
 
 
 @contextmanager
-def _folder(*, keep: bool) -> Iterator[Path]:
-    """A temporary folder."""
+def _temporary_folder(*, keep: bool) -> Iterator[Path]:
+    """A temporary folder, removed at the end unless it is to be kept."""
     if keep:
-        place = Path(tempfile.mkdtemp(prefix="twinpath-bench-"))
-        print(f"temporary files: {place}", file=sys.stderr)
-        yield place
+        kept = Path(tempfile.mkdtemp(prefix="twinpath-bench-"))
+        print(f"temporary files: {kept}", file=sys.stderr)
+        yield kept
         return
     with tempfile.TemporaryDirectory(prefix="twinpath-bench-") as name:
         yield Path(name)

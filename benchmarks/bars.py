@@ -1,4 +1,4 @@
-"""What was aimed at, and whether it was reached. Light.
+"""The bars for speed, memory and agreement, and whether a run meets them.
 
 The bars are ratios to PyTorchVideo 0.1.5, eager and in float32, measured in the same run on the same CPU.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from benchmarks.commands import MEMORY_MINUTES, TUTORIAL
 from benchmarks.figures import Figure, Subject, find
 from benchmarks.networks import DETECTION, EMBEDDED, MAIN, NETWORKS, Network
-from benchmarks.warm import PEOPLE, people_in_words
+from benchmarks.warm import PEOPLE, people_label
 
 COMMAND_BAR, COMMAND_AIM = 4.0, 5.5
 EMBEDDED_BAR_S = 1.2
@@ -25,14 +25,14 @@ GPU_BAR = 3.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """One bar.
+    """Whether one bar is met.
 
     Attributes:
-        what: Is measured.
-        bar: In words.
-        here: What came out, in words.
-        holds: None: it was not measured.
-        limit: Where it does not hold, what takes the time.
+        what: The quantity.
+        bar: The bar, as text.
+        here: The measured value, as text.
+        holds: Whether the bar is met; None: it was not measured.
+        limit: Where the bar is not met, what takes the time.
     """
 
     what: str
@@ -59,12 +59,12 @@ def judge(figures: Sequence[Figure]) -> list[Verdict]:
 
 
 def ratio(figures: Sequence[Figure], group: str, what: str, other: Subject = "pytorchvideo") -> float | None:
-    """How many times as fast as the other one Twinpath is; None where one of them was not measured."""
+    """Speed of Twinpath as a multiple of the other's; None: one of them was not measured."""
     ours, theirs = find(figures, group, what, "twinpath"), find(figures, group, what, other)
     return theirs.median / ours.median if ours and theirs else None
 
 
-def stages_in_words(figure: Figure) -> str:
+def stages_text(figure: Figure) -> str:
     """For example "decode 20 ms (5 %), infer 380 ms (95 %)"."""
     parts = [f"{stage} {_ms(s)} ({s / figure.median:.0%})" for stage, s in figure.stages_s.items()]
     return ", ".join(parts)
@@ -76,7 +76,7 @@ def _embedded(figures: Sequence[Figure]) -> Verdict:
     if figure is None:
         return Verdict(what, bar, "", None)
     holds = figure.median < EMBEDDED_BAR_S
-    return Verdict(what, bar, f"{figure.median:.2f} s", holds, "" if holds else stages_in_words(figure))
+    return Verdict(what, bar, f"{figure.median:.2f} s", holds, "" if holds else stages_text(figure))
 
 
 def _command(figures: Sequence[Figure]) -> Verdict:
@@ -112,17 +112,17 @@ def _faster(
     factor = theirs.median / ours.median
     if factor >= bar:
         return Verdict(what, wanted, f"{factor:.1f}x", True)
-    parts = [f"takes {_ms(ours.median)}, needs {_ms(theirs.median / bar)}", stages_in_words(ours), more]
+    parts = [f"takes {_ms(ours.median)}, needs {_ms(theirs.median / bar)}", stages_text(ours), more]
     return Verdict(what, wanted, f"{factor:.2f}x", False, "; ".join(part for part in parts if part))
 
 
 def _share(alone: Figure | None) -> str:
-    """How near to the machine's limit the network is."""
+    """The network's share of the machine's peak, as text."""
     if alone is None or "share" not in alone.facts:
         return ""
-    words = f"the network runs at {alone.facts['share']:.0%} of the measured matrix-product peak"
+    text = f"the network runs at {alone.facts['share']:.0%} of the measured matrix-product peak"
     in_fp32 = "fp32" in alone.facts.get("engine", "")
-    return words + (", in fp32: this CPU does not compute in bf16" if in_fp32 else "")
+    return text + (", in fp32: this CPU has no bf16 instructions" if in_fp32 else "")
 
 
 def _views(figures: Sequence[Figure]) -> Verdict:
@@ -149,12 +149,12 @@ def _long(figures: Sequence[Figure]) -> list[Verdict]:
 
 
 def _long_limit(figure: Figure) -> str:
-    """Decoding takes cores away from inference: it hides only where one of both leaves a core idle."""
+    """Decoding and inference share the cores: decoding is hidden only where a core is idle."""
     decode_s, infer_s = figure.facts["decode_alone_s"], figure.facts["infer_alone_s"]
     windows = figure.facts["windows"]
     return (
         f"a window takes {_ms(figure.median / windows)}; alone, inference takes {_ms(infer_s / windows)} of "
-        f"all cores and decoding {_ms(decode_s / windows)} of one: what both need cannot be hidden"
+        f"all cores and decoding {_ms(decode_s / windows)} of one, which together exceed the cores"
     )
 
 
@@ -181,9 +181,9 @@ def _agreement(figures: Sequence[Figure]) -> list[Verdict]:
 
 
 def _people(figures: Sequence[Figure]) -> Verdict:
-    """Boxes share the network's maps; only what is cut out of them is work of their own."""
+    """All boxes of a clip share the feature maps; only ROIAlign and the head are computed for each."""
     what, bar = f"actions of 5 people against 1, {DETECTION}", f"≤ +{PEOPLE_BAR - 1:.0%}"
-    one, five = (find(figures, "detection", people_in_words(n), "twinpath") for n in PEOPLE)
+    one, five = (find(figures, "detection", people_label(n), "twinpath") for n in PEOPLE)
     if one is None or five is None:
         return Verdict(what, bar, "", None)
     growth = five.median / one.median

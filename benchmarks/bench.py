@@ -1,4 +1,4 @@
-"""What the groups of measurements share: settings, prepared files and the processes to ask. Light."""
+"""What the groups of measurements share: settings, prepared files and the processes that measure."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from benchmarks.worker import Worker
 
 @dataclass
 class Bench:
-    """One run.
+    """One run of the benchmarks.
 
     Attributes:
-        folder: Temporary: weights, videos, compiled networks.
+        folder: Temporary, for weights, videos and compiled networks.
         runs: Repetitions of each measurement.
-        networks: That are measured.
-        peer_python: Of PyTorchVideo's environment; None: it is not measured.
-        clip: Ten seconds of video.
-        clips: All that are there.
-        clip_is_real: Or synthetic.
-        weights: Files by record.
+        networks: The networks to measure.
+        pytorchvideo_python: The Python of PyTorchVideo's environment; None: PyTorchVideo is not measured.
+        clip: Path of a video of ten seconds.
+        clips: Paths of all real clips; or of the synthetic one.
+        clip_is_real: Whether `clip` is a real video, not a synthetic one.
+        weights: Path of the weight file by name of the record.
     """
 
     folder: Path
     runs: int
     networks: Sequence[Network]
-    peer_python: Path | None = None
+    pytorchvideo_python: Path | None = None
     clip: str = ""
     clips: Sequence[str] = ()
     clip_is_real: bool = False
@@ -42,20 +42,20 @@ class Bench:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Of Twinpath's processes: a cache of their own."""
-        return {**self.peer_environment, "TWINPATH_HOME": str(self.folder / "home")}
+        """Of Twinpath's processes, with a cache of their own."""
+        return {**self.pytorchvideo_environment, "TWINPATH_HOME": str(self.folder / "home")}
 
     @property
-    def peer_environment(self) -> dict[str, str]:
-        """Of PyTorchVideo's processes, whose many warnings are not for this report."""
+    def pytorchvideo_environment(self) -> dict[str, str]:
+        """Of PyTorchVideo's processes, without its many warnings."""
         return {**os.environ, "PYTHONWARNINGS": "ignore"}
 
     def prepare(self, *, real_clip: bool) -> None:
         """Make weights and find or make clips."""
-        self.say("preparing: weights and clips")
+        self.print_status("preparing weights and clips")
         networks = dict.fromkeys([NETWORKS[MAIN], *self.networks])
-        with self.ours() as ours:
-            made = ours(
+        with self.twinpath() as worker:
+            made = worker(
                 "prepare",
                 folder=str(self.folder),
                 networks=[
@@ -67,35 +67,36 @@ class Bench:
         self.clips, self.clip_is_real, self.weights = made["clips"], made["is_real"], made["weights"]
         self.clip = self.clips[0]
 
-    def ours(self) -> Worker:
-        """A process of Twinpath."""
-        return Worker([sys.executable, "-m", "benchmarks.ours"], self.environment)
+    def twinpath(self) -> Worker:
+        """A new process of Twinpath."""
+        return Worker([sys.executable, "-m", "benchmarks.twinpath_worker"], self.environment)
 
-    def peer(self) -> Worker | None:
-        """A process of PyTorchVideo, if that is measured."""
-        if self.peer_python is None:
+    def pytorchvideo(self) -> Worker | None:
+        """A new process of PyTorchVideo; None: it is not measured."""
+        if self.pytorchvideo_python is None:
             return None
-        return Worker([str(self.peer_python), "-m", "benchmarks.peer"], self.peer_environment)
+        command = [str(self.pytorchvideo_python), "-m", "benchmarks.pytorchvideo_worker"]
+        return Worker(command, self.pytorchvideo_environment)
 
     def model(self, record: str) -> dict[str, Any]:
-        """What `Ours.open` needs for a record, which is compiled now if it was not yet.
+        """The arguments of `TwinpathWorker.open` for a record, which is compiled now unless it was before.
 
-        Done in another process than those that are measured: compiling imports torch.
+        It is compiled in another process than those that are measured: compiling imports torch.
         """
-        order = {"record": record, "weights": self.weights.get(record)}
+        arguments = {"record": record, "weights": self.weights.get(record)}
         if record not in self._compiled:
-            with self.ours() as ours:
-                ours("open", **order)
+            with self.twinpath() as worker:
+                worker("open", **arguments)
             self._compiled.add(record)
-        return order
+        return arguments
 
-    def words(self, record: str) -> list[str]:
-        """The options of a command that name the model."""
+    def model_options(self, record: str) -> list[str]:
+        """The options of a command that name the model and its weights."""
         if record == EMBEDDED:
             return ["--model", record]
         return ["--model", record, "--weights", self.weights[record]]
 
-    def say(self, what: str) -> None:
-        """On stderr, with the time since the start."""
+    def print_status(self, message: str) -> None:
+        """Print a message on stderr, with the time since the start."""
         minutes, seconds = divmod(round(time.monotonic() - self._began_s), 60)
-        print(f"{minutes}:{seconds:02d}  {what} ...", file=sys.stderr, flush=True)
+        print(f"{minutes}:{seconds:02d}  {message} ...", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Measurements of commands, each in a new process: from the command to the answer, and memory. Light."""
+"""Measurements of commands in new processes: time from start to exit, and peak memory."""
 
 from __future__ import annotations
 
@@ -22,24 +22,32 @@ TUTORIAL, TUTORIAL_READING = "tutorial", "tutorial, weights read"
 
 @dataclass(frozen=True)
 class _Command:
-    """What is run, whose it is, and how its output tells the times of its stages."""
+    """A command to measure.
 
-    words: Sequence[str]
+    Attributes:
+        arguments: The program and its arguments.
+        environment: Its environment variables.
+        subject: Whose command it is.
+        other_stage: Name of the time that its JSON output does not account for; empty: it prints no JSON.
+    """
+
+    arguments: Sequence[str]
     environment: Mapping[str, str]
     subject: Subject = "twinpath"
-    rest: str = ""  # name of the time that it does not tell of; empty: it tells nothing
+    other_stage: str = ""
 
     def __call__(self) -> tuple[Stages, Finished]:
-        done = run(self.words, self.environment)
-        if not self.rest:
+        done = run(self.arguments, self.environment)
+        if not self.other_stage:
             return {"total": done.wall_s}, done
-        told: Stages = json.loads(done.out)["timing_s"]
-        return {"total": done.wall_s, self.rest: done.wall_s - sum(told.values()), **told}, done
+        stages: Stages = json.loads(done.out)["timing_s"]
+        other_s = done.wall_s - sum(stages.values())
+        return {"total": done.wall_s, self.other_stage: other_s, **stages}, done
 
 
 def cold(bench: Bench) -> list[Figure]:
-    """From command to answer in a new process; compiled networks and files are in their caches."""
-    bench.say("cold: commands in new processes")
+    """From the start of a command to its exit; compiled networks and files are in their caches."""
+    bench.print_status("cold: commands in new processes")
     commands = _cold_commands(bench)
     figures = [
         _measured({f"{what}, the first time": commands[what]}, runs=1, warm_ups=0)
@@ -50,23 +58,26 @@ def cold(bench: Bench) -> list[Figure]:
 
 def _cold_commands(bench: Bench) -> dict[str, _Command]:
     classify = [*TWINPATH, "classify", bench.clip, "--device", "cpu", "--json"]
-    ours = partial(_Command, environment=bench.environment)
-    answer = partial(ours, rest="start, imports, exit")
-    main = [*classify, *bench.words(RECORD)]
+    twinpath = partial(_Command, environment=bench.environment)
+    with_stages = partial(twinpath, other_stage="start, imports, exit")
+    main = [*classify, *bench.model_options(RECORD)]
     commands = {
-        "help": ours([*TWINPATH, "--help"]),
-        "import torch": ours([sys.executable, "-c", "import torch"]),
-        EMBEDDED: answer([*classify, *bench.words(EMBEDDED)]),
-        MAIN: answer(main),
-        f"{MAIN}, torch": answer([*main, "--engine", "torch"], subject="torch"),
+        "help": twinpath([*TWINPATH, "--help"]),
+        "import torch": twinpath([sys.executable, "-c", "import torch"]),
+        EMBEDDED: with_stages([*classify, *bench.model_options(EMBEDDED)]),
+        MAIN: with_stages(main),
+        f"{MAIN}, torch": with_stages([*main, "--engine", "torch"], subject="torch"),
     }
-    if bench.peer_python is not None:
-        tutorial = [str(bench.peer_python), "-m", "benchmarks.tutorial", bench.clip]
-        peer = partial(
-            _Command, environment=bench.peer_environment, subject="pytorchvideo", rest="start, exit"
+    if bench.pytorchvideo_python is not None:
+        tutorial = [str(bench.pytorchvideo_python), "-m", "benchmarks.pytorchvideo_tutorial", bench.clip]
+        pytorchvideo = partial(
+            _Command,
+            environment=bench.pytorchvideo_environment,
+            subject="pytorchvideo",
+            other_stage="start, exit",
         )
-        commands[TUTORIAL] = peer(tutorial)
-        commands[TUTORIAL_READING] = peer([*tutorial, bench.weights[RECORD]])
+        commands[TUTORIAL] = pytorchvideo(tutorial)
+        commands[TUTORIAL_READING] = pytorchvideo([*tutorial, bench.weights[RECORD]])
     return commands
 
 
@@ -86,7 +97,7 @@ def _measured(commands: Mapping[str, _Command], *, runs: int, warm_ups: int = 1)
             what,
             commands[what].subject,
             stages,
-            command=_shown(commands[what].words),
+            command=_display_command(commands[what].arguments),
             peak_bytes=peaks_bytes[what],
         )
         for what, stages in found.items()
@@ -94,24 +105,24 @@ def _measured(commands: Mapping[str, _Command], *, runs: int, warm_ups: int = 1)
 
 
 def memory(bench: Bench) -> list[Figure]:
-    """Peak memory of `twinpath timeline` by the length of the video."""
+    """Peak memory of `twinpath timeline` for videos of different lengths."""
     figures = []
     bench.model(EMBEDDED)  # compiling takes more memory than any video
     for minutes in MEMORY_MINUTES:
-        bench.say(f"memory: a video of {minutes} minutes")
+        bench.print_status(f"memory: a video of {minutes} minutes")
         video = bench.folder / f"{minutes}-minutes.mp4"
-        with bench.ours() as ours:
-            ours("repeated", clip=bench.clip, to=str(video), times=minutes * 6)
-        command = [*TWINPATH, "timeline", str(video), *bench.words(EMBEDDED), "--device", "cpu"]
+        with bench.twinpath() as worker:
+            worker("repeated", clip=bench.clip, to=str(video), times=minutes * 6)
+        command = [*TWINPATH, "timeline", str(video), *bench.model_options(EMBEDDED), "--device", "cpu"]
         done = run([*command, "--out", str(bench.folder / "timeline")], bench.environment)
         video.unlink()
-        facts = {"command": _shown(command), "wall_s": round(done.wall_s, 2)}
+        facts = {"command": _display_command(command), "wall_s": round(done.wall_s, 2)}
         peak = float(done.peak_bytes)
         figures.append(Figure("memory", f"{minutes} minutes", "twinpath", (peak,), "bytes", facts=facts))
     return figures
 
 
-def _shown(words: Sequence[str]) -> str:
-    """A command for people: without the folders."""
-    text = " ".join(Path(word).name if "/" in word else word for word in words)
+def _display_command(arguments: Sequence[str]) -> str:
+    """A command as a user types it, without folders."""
+    text = " ".join(Path(argument).name if "/" in argument else argument for argument in arguments)
     return text.replace(f"{Path(sys.executable).name} -m twinpath", "twinpath")

@@ -1,4 +1,4 @@
-"""What a measurement gives. Light."""
+"""The figures that measurements give."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ Stages = Mapping[str, float]  # seconds, by stage; "total" is all of it
 
 @dataclass(frozen=True)
 class Figure:
-    """One thing, measured several times.
+    """One quantity, measured several times.
 
     Attributes:
-        group: Of `--only`.
-        what: A network, a command, a file.
-        subject: Who did it; "torch": Twinpath's torch engine in float32.
-        values: Of every repetition, in `unit`.
-        unit: "s", "bytes", "GFLOP/s", "1".
-        stages_s: Medians of its parts in seconds, in order.
-        facts: More to tell.
+        group: Name of the group of measurements (`--only`).
+        what: The network, command or file that was measured.
+        subject: What was measured; "torch" is Twinpath's torch engine in float32.
+        values: The value of every repetition, in `unit`.
+        unit: "s", "bytes", "GFLOP/s" or "1".
+        stages_s: Median of each stage in seconds, in order.
+        facts: Further values for the report.
     """
 
     group: str
@@ -38,7 +38,7 @@ class Figure:
         return statistics.median(self.values)
 
     def with_facts(self, **facts: Any) -> Figure:
-        """The same with more to tell."""
+        """A copy with further facts."""
         return replace(self, facts={**self.facts, **facts})
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class Figure:
 
 
 def figure_of(group: str, what: str, subject: Subject, runs: Sequence[Stages], **facts: Any) -> Figure:
-    """A figure from several runs, each of which tells its "total" and maybe its stages, in seconds."""
+    """A figure from several runs, each with its "total" and perhaps its stages, in seconds."""
     stages = [stage for stage in runs[0] if stage != "total"]
     medians = {stage: statistics.median(run[stage] for run in runs) for stage in stages}
     return Figure(group, what, subject, tuple(run["total"] for run in runs), stages_s=medians, facts=facts)
@@ -67,7 +67,7 @@ def figure_of(group: str, what: str, subject: Subject, runs: Sequence[Stages], *
 def in_turn(
     calls: Mapping[Subject | str, Callable[[], Stages]], *, runs: int, warm_ups: int = 1
 ) -> dict[str, list[Stages]]:
-    """Run several things in turn, again and again, so that a change of the machine hits them alike."""
+    """Run several measurements in turn, so that a change of the machine's speed affects all of them."""
     found: dict[str, list[Stages]] = {name: [] for name in calls}
     for number in range(warm_ups + runs):
         for name, call in calls.items():
@@ -78,7 +78,7 @@ def in_turn(
 
 
 def find(figures: Sequence[Figure], group: str, what: str, subject: Subject) -> Figure | None:
-    """The figure of something, if it was measured."""
+    """A figure by its group, subject and what was measured; None: it was not measured."""
     found = (f for f in figures if (f.group, f.what, f.subject) == (group, what, subject))
     return next(found, None)
 

@@ -1,4 +1,4 @@
-"""What the figures were measured on. Light."""
+"""A description of the machine that figures were measured on."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def describe() -> dict[str, Any]:
     """CPU, memory, versions, date and how busy it is, as plain values."""
     cpu = _fields(Path("/proc/cpuinfo"))
     memory = _fields(Path("/proc/meminfo"))
-    there = cpu.get("flags", cpu.get("Features", "")).split()
+    flags = cpu.get("flags", cpu.get("Features", "")).split()
     return {
         "date": datetime.now().astimezone().isoformat(timespec="minutes"),
         "cpu": cpu.get("model name") or platform.processor() or platform.machine(),
-        "cpu_flags": [flag for flag in FLAGS if flag in there],
+        "cpu_flags": [flag for flag in FLAGS if flag in flags],
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": round(int(memory.get("MemTotal", "0 kB").split()[0]) / 2**20, 1),
         "system": platform.platform(),
@@ -40,7 +40,7 @@ def _version(package: str) -> str | None:
 
 
 def _fields(path: Path) -> dict[str, str]:
-    """Of a file of `name: value` lines; the first of each name."""
+    """The first value of each name in a file of `name: value` lines."""
     fields: dict[str, str] = {}
     if path.is_file():
         for line in path.read_text().splitlines():

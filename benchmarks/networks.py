@@ -1,4 +1,4 @@
-"""The networks that are measured. No imports: PyTorchVideo's process reads this too."""
+"""The networks that are measured. Imports no Twinpath: PyTorchVideo's process reads it, too."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ class Network:
     """One network in both projects.
 
     Attributes:
-        name: Ours; the record is that of PyTorchVideo's weights on Kinetics-400.
-        peer: PyTorchVideo's, in `pytorchvideo.models.hub`.
-        golden: Of its golden figures, from which weights are made.
+        name: In Twinpath; the record is that of PyTorchVideo's weights on Kinetics-400.
+        pytorchvideo_name: In `pytorchvideo.models.hub`.
+        golden: Name of its golden figures, from which weights are made.
         num_frames, sampling_rate: Of a clip.
         short_side_px, crop_px: At test time.
-        alpha: Frames of the fast pathway for one of the slow; None: one pathway.
-        network_bar, clip_bar: How many times as fast as eager PyTorchVideo it shall be at least: the network
-            alone, and from the file to the answer in a warm process.
-        clip_aim: How many times would be good.
+        alpha: Frames of the fast pathway per frame of the slow one; None: a single pathway.
+        network_bar, clip_bar: The required speed as a multiple of eager PyTorchVideo's: of the network alone,
+            and from the file to the answer in a warm process.
+        clip_aim: The desired multiple.
     """
 
     name: str
-    peer: str
+    pytorchvideo_name: str
     golden: str
     num_frames: int
     sampling_rate: int

@@ -1,7 +1,4 @@
-"""New processes, timed from outside, and what the machine did meanwhile. Light.
-
-Linux counts a child's peak memory from its parent's size on, so the process that starts them stays small.
-"""
+"""Commands in new processes, timed from outside, and what other processes used of the CPU meanwhile."""
 
 from __future__ import annotations
 
@@ -18,16 +15,16 @@ ROOT = Path(__file__).parents[1]
 
 
 class CommandFailed(Exception):
-    """A measured command did not end well; says how."""
+    """A measured command failed. The message holds its exit code and the last line of its stderr."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A command that ended.
+    """A command that has ended.
 
     Attributes:
-        wall_s: From its start until it was gone.
-        peak_bytes: Of its memory (resident set).
+        wall_s: From its start to its exit, in seconds.
+        peak_bytes: Its peak memory (resident set).
         out: Its stdout.
     """
 
@@ -54,17 +51,17 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> Finished:
             process.wait()
             raise
         wall_s = time.perf_counter() - began_s
-        process.returncode = os.waitstatus_to_exitcode(status)  # else Popen waits for it once more
+        process.returncode = os.waitstatus_to_exitcode(status)  # or Popen would wait for it again
         out.seek(0)
         err.seek(0)
         if process.returncode:
-            last = err.read().decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+            last = err.read().decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
             raise CommandFailed(f"{' '.join(command)}: exit code {process.returncode}: {last[0]}")
         return Finished(wall_s, usage.ru_maxrss * 1024, out.read().decode())
 
 
-class Bystanders:
-    """How much of the CPU other processes, or other machines on the same hardware, took meanwhile."""
+class OtherLoad:
+    """Measures the CPU time that other processes, or other virtual machines on the same host, take."""
 
     def __init__(self) -> None:
         self._began_s = time.monotonic()
@@ -72,7 +69,7 @@ class Bystanders:
         self._own_s = _own_s()
 
     def shares(self) -> dict[str, float]:
-        """Parts of the time of all cores, 0 to 1. Call it when all measured processes have ended."""
+        """Shares of the time of all cores, 0 to 1. Call it when all measured processes have ended."""
         total_s = (time.monotonic() - self._began_s) * (os.cpu_count() or 1)
         busy_s, stolen_s = (now - then for now, then in zip(_ticks(), self._began, strict=True))
         others_s = busy_s - (_own_s() - self._own_s)
@@ -80,7 +77,7 @@ class Bystanders:
 
 
 def _ticks() -> tuple[float, float]:
-    """Seconds that the cores were busy since the machine started, and that were stolen from it."""
+    """CPU seconds since the machine started: busy ones, and those that the host gave to other machines."""
     path = Path("/proc/stat")
     if not path.exists():
         return 0.0, 0.0

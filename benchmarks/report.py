@@ -1,4 +1,4 @@
-"""The report, in Markdown and JSON. Light."""
+"""The report, in Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.bars import Verdict, ratio, stages_in_words
+from benchmarks.bars import Verdict, ratio, stages_text
 from benchmarks.figures import Figure, Subject, find
 
 SECTIONS = {
     "cold": (
         "New processes",
-        "From the command until the process is gone; files and compiled networks in their caches. "
-        "`tutorial` is PyTorchVideo's with random weights, so that it reads no file of 264 MB as ours does.",
+        "From the start of a command to its exit; files and compiled networks are in their caches. "
+        "`tutorial` is PyTorchVideo's with random weights: it does not read a file of 264 MB, as ours does.",
     ),
     "network": (
         "The network alone",
@@ -35,12 +35,12 @@ SECTIONS = {
     "agreement": (
         "Agreement",
         "Largest difference of a probability, golden weights: the engine as it is used against torch in "
-        "float32 on the same frames, and against PyTorchVideo, which decodes and prepares by itself.",
+        "float32 on the same frames, and against PyTorchVideo, which decodes and preprocesses by itself.",
     ),
     "detection": (
         "Detection",
-        "Who does what, golden weights, a keyframe every second, in a warm process. By `whole` one box has "
-        "all of the picture, so that nobody need be looked for; `hog` is OpenCV's detector of people.",
+        "Actions of people, golden weights, a keyframe every second, in a warm process. With `whole` the "
+        "frame is one box and no person detector runs; `hog` is OpenCV's person detector.",
     ),
     "gpu": ("On a GPU", "Eight clips at once through the torch engine."),
     "peak": ("Matrix products", "2048 x 2048, all cores."),
@@ -54,10 +54,12 @@ SUBJECTS: dict[Subject, str] = {
 
 
 def as_json(run: Mapping[str, Any], figures: Sequence[Figure], verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """Everything as plain values.
+    """The run, the figures and the verdicts as plain values for JSON.
 
     Args:
         run: The machine, the command and the settings.
+        figures: All figures.
+        verdicts: All bars.
     """
     return {
         **run,
@@ -67,7 +69,7 @@ def as_json(run: Mapping[str, Any], figures: Sequence[Figure], verdicts: Sequenc
 
 
 def as_markdown(run: Mapping[str, Any], figures: Sequence[Figure], verdicts: Sequence[Verdict]) -> str:
-    """For people."""
+    """The report in Markdown; the arguments are those of `as_json`."""
     parts = [_head(run), _bars(verdicts)]
     for group, (title, words) in SECTIONS.items():
         found = [figure for figure in figures if figure.group == group]
@@ -78,7 +80,7 @@ def as_markdown(run: Mapping[str, Any], figures: Sequence[Figure], verdicts: Seq
 
 
 def _head(run: Mapping[str, Any]) -> str:
-    machine, busy = run["machine"], run["bystanders"]
+    machine, busy = run["machine"], run["other_load"]
     threads = machine["threads_by_environment"]
     rows = {
         "command": f"`{run['command']}`",
@@ -105,23 +107,23 @@ def _bars(verdicts: Sequence[Verdict]) -> str:
 
 
 def _speeds(figures: Sequence[Figure]) -> str:
-    """A line for each thing; a column for each who did it, and the ratio."""
+    """A row for each quantity, a column for each subject, and the ratio."""
     subjects = [s for s in SUBJECTS if any(figure.subject == s for figure in figures)]
     head = ["", *(f"{SUBJECTS[s]}, {_unit(figures)}" for s in subjects)]
-    is_race = {"twinpath", "pytorchvideo"} <= set(subjects)
+    has_ratio = {"twinpath", "pytorchvideo"} <= set(subjects)
     shares = any("share" in figure.facts for figure in figures)
     stages = [s for s in subjects if any(f.stages_s for f in figures if f.subject == s)]
-    head += ["ratio"] * is_race + ["of the peak"] * shares + [f"stages, {SUBJECTS[s]}" for s in stages]
+    head += ["ratio"] * has_ratio + ["of the peak"] * shares + [f"stages, {SUBJECTS[s]}" for s in stages]
     rows = []
     for what in dict.fromkeys(figure.what for figure in figures):
         here = {s: figure for s in subjects if (figure := find(figures, figures[0].group, what, s))}
         row = [what, *(_value(here[s]) if s in here else "" for s in subjects)]
-        if is_race:
+        if has_ratio:
             factor = ratio(figures, figures[0].group, what)
             row.append(f"{factor:.2f}x" if factor else "")
         if shares:
             row.append(f"{here['twinpath'].facts['share']:.0%}")
-        row += [stages_in_words(here[s]) if s in here else "" for s in stages]
+        row += [stages_text(here[s]) if s in here else "" for s in stages]
         rows.append(row)
     return _table(head, rows)
 
@@ -133,7 +135,7 @@ def _cold(figures: Sequence[Figure]) -> str:
             f"`{figure.facts['command']}`",
             _value(figure),
             _mib(figure.facts["peak_bytes"]),
-            stages_in_words(figure),
+            stages_text(figure),
         )
         for figure in figures
     ]
@@ -205,7 +207,7 @@ def _unit(figures: Sequence[Figure]) -> str:
 
 
 def _value(figure: Figure) -> str:
-    """The median, and from where to where the values went."""
+    """The median, and the smallest and largest value."""
     scale = 1000 if figure.unit == "s" else 1
     middle, low, high = (scale * value for value in (figure.median, min(figure.values), max(figure.values)))
     digits = 0 if middle >= 100 else 1

@@ -1,4 +1,7 @@
-"""Measurements in warm processes, in turn with PyTorchVideo's. Light: the work is in `ours` and `peer`."""
+"""Measurements in warm processes, in turn with PyTorchVideo's.
+
+The work is done in `twinpath_worker` and `pytorchvideo_worker`.
+"""
 
 from __future__ import annotations
 
@@ -24,21 +27,21 @@ PEOPLE = (1, 5)
 
 
 def network(bench: Bench) -> list[Figure]:
-    """The network alone, and what part of the machine's peak it reaches."""
+    """The network alone, and its share of the machine's peak."""
     figures = []
-    with bench.ours() as machine:
+    with bench.twinpath() as machine:
         figures += _peaks(bench, machine)
         for net in bench.networks:
-            bench.say(f"network: {net.name}")
+            bench.print_status(f"network: {net.name}")
             figures += _network(bench, net, machine)
     return figures
 
 
 def _peaks(bench: Bench, machine: Worker) -> list[Figure]:
-    bench.say("network: matrix products")
-    # A CPU that does not compute in bf16 needs half a minute for a product, or takes float32 for it.
-    here = PRODUCTS if machine("has_bf16") else PEAK_OF["fp32"]
-    runs = in_turn({name: partial(machine, "peak", machine=name) for name in here}, runs=bench.runs)
+    bench.print_status("network: matrix products")
+    # A CPU without bf16 instructions needs half a minute for a product in bf16, or computes it in fp32.
+    products = PRODUCTS if machine("has_bf16") else PEAK_OF["fp32"]
+    runs = in_turn({name: partial(machine, "peak", machine=name) for name in products}, runs=bench.runs)
     return [
         Figure("peak", name, "machine", tuple(run["total"] for run in found), "GFLOP/s")
         for name, found in runs.items()
@@ -49,19 +52,19 @@ def _network(bench: Bench, net: Network, machine: Worker) -> list[Figure]:
     side = net.short_side_px
     with ExitStack() as stack:
         calls: dict[str, Callable[[], Stages]] = {}
-        ours, opened = _open(stack, bench, net)
-        calls["twinpath"] = partial(ours, "network", height=side, width=side)
+        twinpath, opened = _open(stack, bench, net)
+        calls["twinpath"] = partial(twinpath, "network", height=side, width=side)
         torch, torch_opened = _open(stack, bench, net, engine="torch")
         calls["torch"] = partial(torch, "network", height=side, width=side)
-        _add_peer(stack, bench, net, calls, "network")
+        _add_pytorchvideo(stack, bench, net, calls, "network")
         peaks = PEAK_OF["bf16" if "bf16" in opened["engine"] else "fp32"]
         calls |= {name: partial(machine, "peak", machine=name) for name in peaks}
         runs = in_turn(calls, runs=bench.runs)
     peak = max(statistics.median(run["total"] for run in runs.pop(name)) for name in peaks)
-    told = {"twinpath": opened, "torch": torch_opened}
+    opened_by = {"twinpath": opened, "torch": torch_opened}
     figures = []
     for subject, found in runs.items():
-        facts: dict[str, Any] = {"engine": told[subject]["engine"]} if subject in told else {}
+        facts: dict[str, Any] = {"engine": opened_by[subject]["engine"]} if subject in opened_by else {}
         figure = figure_of("network", net.name, _subject(subject), found, **facts)
         if subject == "twinpath":
             speed = opened["giga_flop"] / figure.median
@@ -76,27 +79,27 @@ def clip(bench: Bench) -> list[Figure]:
     """One clip from the file to the answer."""
     figures = []
     for net in bench.networks:
-        bench.say(f"clip: {net.name}")
+        bench.print_status(f"clip: {net.name}")
         with ExitStack() as stack:
-            ours, _ = _open(stack, bench, net)
-            calls: dict[str, Callable[[], Stages]] = {"twinpath": partial(ours, "clip", video=bench.clip)}
-            _add_peer(stack, bench, net, calls, "clip", video=bench.clip)
+            twinpath, _ = _open(stack, bench, net)
+            calls: dict[str, Callable[[], Stages]] = {"twinpath": partial(twinpath, "clip", video=bench.clip)}
+            _add_pytorchvideo(stack, bench, net, calls, "clip", video=bench.clip)
             runs = in_turn(calls, runs=bench.runs)
         figures += _figures("clip", net.name, runs)
     return figures
 
 
 def views(bench: Bench) -> list[Figure]:
-    """Three crops of ten clips of one video. Minutes for PyTorchVideo, so fewer times."""
+    """Three crops of ten clips of one video; fewer repetitions, since PyTorchVideo takes minutes."""
     figures = []
     for net in _of(bench, QUICK):
-        bench.say(f"views: {net.name}, {VIEWS}")
+        bench.print_status(f"views: {net.name}, {VIEWS}")
         with ExitStack() as stack:
-            ours, _ = _open(stack, bench, net)
-            calls = {"twinpath": partial(ours, "clip", video=bench.clip, views=VIEWS)}
-            _add_peer(stack, bench, net, calls, "views", video=bench.clip, space=3, times=10)
+            twinpath, _ = _open(stack, bench, net)
+            calls = {"twinpath": partial(twinpath, "clip", video=bench.clip, views=VIEWS)}
+            _add_pytorchvideo(stack, bench, net, calls, "views", video=bench.clip, space=3, times=10)
             runs = in_turn(calls, runs=max(1, bench.runs // 2), warm_ups=0)
-            frames = ours("frames_decoded", video=bench.clip, views=VIEWS)
+            frames = twinpath("frames_decoded", video=bench.clip, views=VIEWS)
         found = _figures("views", net.name, runs)
         figures += [figure.with_facts(frames_decoded=frames) for figure in found[:1]] + found[1:]
     return figures
@@ -104,24 +107,26 @@ def views(bench: Bench) -> list[Figure]:
 
 def decode(bench: Bench) -> list[Figure]:
     """Decoding, without a network."""
-    bench.say("decode")
+    bench.print_status("decode")
     net = NETWORKS[MAIN]
     large = str(bench.folder / "large.mp4")
     figures = []
     with ExitStack() as stack:
-        ours, _ = _open(stack, bench, net)
-        peer = bench.peer()
-        if peer is not None:
-            stack.enter_context(peer)
-        ours("larger", clip=bench.clip, to=large, width=LARGE[0], height=LARGE[1])
+        twinpath, _ = _open(stack, bench, net)
+        pytorchvideo = bench.pytorchvideo()
+        if pytorchvideo is not None:
+            stack.enter_context(pytorchvideo)
+        twinpath("larger", clip=bench.clip, to=large, width=LARGE[0], height=LARGE[1])
         for video in (bench.clip, large):
-            height, width = ours("size", video=video)
-            calls: dict[str, Callable[[], Stages]] = {"twinpath": partial(ours, "decode_clip", video=video)}
-            if peer is not None:
-                calls["pytorchvideo"] = partial(peer, "decode_clip", name=net.name, video=video)
+            height, width = twinpath("size", video=video)
+            calls: dict[str, Callable[[], Stages]] = {
+                "twinpath": partial(twinpath, "decode_clip", video=video)
+            }
+            if pytorchvideo is not None:
+                calls["pytorchvideo"] = partial(pytorchvideo, "decode_clip", name=net.name, video=video)
             size = f"{width}x{height}"
             figures += _figures("decode", f"frames of one clip, {size}", in_turn(calls, runs=bench.runs))
-            whole = in_turn({"twinpath": partial(ours, "decode_all", video=video)}, runs=bench.runs)
+            whole = in_turn({"twinpath": partial(twinpath, "decode_all", video=video)}, runs=bench.runs)
             figures += _figures("decode", f"all frames of ten seconds, {size}", whole)
     return figures
 
@@ -130,10 +135,10 @@ def long(bench: Bench) -> list[Figure]:
     """A window every second of a longer video, against the same windows scored without decoding."""
     figures = []
     large = str(bench.folder / "large.mp4")
-    with bench.ours() as ours:
-        ours("larger", clip=bench.clip, to=large, width=LARGE[0], height=LARGE[1])
+    with bench.twinpath() as twinpath:
+        twinpath("larger", clip=bench.clip, to=large, width=LARGE[0], height=LARGE[1])
         videos = [
-            ours("repeated", clip=source, to=str(bench.folder / f"long-{i}.mp4"), times=LONG_S // 10)
+            twinpath("repeated", clip=source, to=str(bench.folder / f"long-{i}.mp4"), times=LONG_S // 10)
             for i, source in enumerate((bench.clip, large))
         ]
     for net in _of(bench, QUICK):
@@ -143,17 +148,17 @@ def long(bench: Bench) -> list[Figure]:
 
 def _long(bench: Bench, net: Network, video: str) -> Figure:
     with ExitStack() as stack:
-        ours, _ = _open(stack, bench, net)
-        height, width = ours("size", video=video)
+        twinpath, _ = _open(stack, bench, net)
+        height, width = twinpath("size", video=video)
         what = f"{net.name}, {LONG_S} s of {width}x{height}"
-        bench.say(f"long: {what}")
-        windows = ours("long_decode", video=video, every_s=EVERY_S)["windows"]
-        ours("network", height=height, width=width)  # warms it up
+        bench.print_status(f"long: {what}")
+        windows = twinpath("long_decode", video=video, every_s=EVERY_S)["windows"]
+        twinpath("network", height=height, width=width)  # warm-up
         runs = in_turn(
             {
-                "all": partial(ours, "long", video=video, every_s=EVERY_S),
-                "infer": partial(ours, "long_infer", height=height, width=width, windows=windows),
-                "decode": partial(ours, "long_decode", video=video, every_s=EVERY_S),
+                "all": partial(twinpath, "long", video=video, every_s=EVERY_S),
+                "infer": partial(twinpath, "long_infer", height=height, width=width, windows=windows),
+                "decode": partial(twinpath, "long_decode", video=video, every_s=EVERY_S),
             },
             runs=max(1, bench.runs // 2),
             warm_ups=0,
@@ -172,16 +177,16 @@ def agreement(bench: Bench) -> list[Figure]:
     """Scores, golden weights: against torch in fp32 on the same frames, and against PyTorchVideo."""
     figures = []
     for net in bench.networks:
-        bench.say(f"agreement: {net.name}")
+        bench.print_status(f"agreement: {net.name}")
         with ExitStack() as stack:
-            ours, _ = _open(stack, bench, net)
+            twinpath, _ = _open(stack, bench, net)
             others: dict[Subject, Worker] = {"torch": _open(stack, bench, net, engine="torch")[0]}
-            peer = bench.peer()
-            if peer is not None:
-                stack.enter_context(peer)("open", name=net.name, weights=bench.weights[net.record])
-                others["pytorchvideo"] = peer
+            pytorchvideo = bench.pytorchvideo()
+            if pytorchvideo is not None:
+                stack.enter_context(pytorchvideo)("open", name=net.name, weights=bench.weights[net.record])
+                others["pytorchvideo"] = pytorchvideo
             for subject, other in others.items():
-                pairs = [(ours("scores", video=v), other("scores", video=v)) for v in bench.clips]
+                pairs = [(twinpath("scores", video=v), other("scores", video=v)) for v in bench.clips]
                 off = [max(abs(a - b) for a, b in zip(*pair, strict=True)) for pair in pairs]
                 same = sum(a.index(max(a)) == b.index(max(b)) for a, b in pairs)
                 facts = {"same_top_1": same, "clips": len(pairs)}
@@ -190,28 +195,28 @@ def agreement(bench: Bench) -> list[Figure]:
 
 
 def detection(bench: Bench) -> list[Figure]:
-    """Who does what: the actions of one person and of five, and a whole video by stage."""
-    bench.say(f"detection: {DETECTION}")
-    order = {"record": DETECTION, "weights": bench.weights[DETECTION]}
-    with bench.ours() as compiling:  # in another process: compiling imports torch
-        compiling("open_detector", **order)
+    """Actions of one person and of five people, and a whole video by stage."""
+    bench.print_status(f"detection: {DETECTION}")
+    arguments = {"record": DETECTION, "weights": bench.weights[DETECTION]}
+    with bench.twinpath() as compiling:  # in another process: compiling imports torch
+        compiling("open_detector", **arguments)
     figures = []
-    with bench.ours() as ours:
-        ours("open_detector", **order)
-        height, width = ours("size", video=bench.clip)
+    with bench.twinpath() as twinpath:
+        twinpath("open_detector", **arguments)
+        height, width = twinpath("size", video=bench.clip)
         calls = {
-            people_in_words(n): partial(ours, "score_people", height=height, width=width, people=n)
+            people_label(n): partial(twinpath, "score_people", height=height, width=width, people=n)
             for n in PEOPLE
         }
         figures += _figures_by_what("detection", in_turn(calls, runs=bench.runs))
-        seconds = ours("duration", video=bench.clip)
-        finders = ["whole", *(["hog"] if ours("has_hog") else [])]
+        seconds = twinpath("duration", video=bench.clip)
+        detectors = ["whole", *(["hog"] if twinpath("has_hog") else [])]
         to = str(bench.folder / "annotated.mp4")
         calls = {
-            f"video of {width}x{height}, people by {finder}": partial(
-                ours, "detect", video=bench.clip, people=finder, to=to
+            f"video of {width}x{height}, people by {detector}": partial(
+                twinpath, "detect", video=bench.clip, people=detector, to=to
             )
-            for finder in finders
+            for detector in detectors
         }
         for figure in _figures_by_what("detection", in_turn(calls, runs=max(1, bench.runs // 2))):
             speeds = {stage: seconds / max(took_s, 1e-9) for stage, took_s in figure.stages_s.items()}
@@ -221,29 +226,29 @@ def detection(bench: Bench) -> list[Figure]:
     return figures
 
 
-def people_in_words(count: int) -> str:
+def people_label(count: int) -> str:
     """For example "actions of 5 people in a clip"."""
     return f"actions of {count} {'person' if count == 1 else 'people'} in a clip"
 
 
 def gpu(bench: Bench) -> list[Figure]:
     """On a GPU: bf16 and compiled against eager float32, several clips at once."""
-    with bench.ours() as ours:
-        if not ours("has_gpu"):
-            bench.say("gpu: there is none; left out")
+    with bench.twinpath() as twinpath:
+        if not twinpath("has_gpu"):
+            bench.print_status("gpu: no GPU here, left out")
             return []
-    ways = {
+    variants = {
         "eager fp32": {"precision": "fp32", "compile": False},
         "eager bf16": {"precision": "bf16", "compile": False},
         "compiled bf16": {"precision": "bf16", "compile": True},
     }
     figures = []
     for net in _of(bench, (MAIN,)):
-        bench.say(f"gpu: {net.name}")
+        bench.print_status(f"gpu: {net.name}")
         with ExitStack() as stack:
             calls = {}
-            for name, way in ways.items():
-                worker, _ = _open(stack, bench, net, engine="torch", device="cuda", **way)
+            for name, options in variants.items():
+                worker, _ = _open(stack, bench, net, engine="torch", device="cuda", **options)
                 side = net.short_side_px
                 calls[name] = partial(worker, "network", height=side, width=side, clips=GPU_CLIPS)
             runs = in_turn(calls, runs=bench.runs, warm_ups=3)
@@ -252,20 +257,20 @@ def gpu(bench: Bench) -> list[Figure]:
 
 
 def _open(stack: ExitStack, bench: Bench, net: Network, **options: Any) -> tuple[Worker, dict[str, Any]]:
-    """A process with the network ready, and what it said of that."""
-    order = bench.model(net.record)
-    worker = stack.enter_context(bench.ours())
-    return worker, worker("open", **order, **options)
+    """A process with the network ready, and the result of `TwinpathWorker.open`."""
+    arguments = bench.model(net.record)
+    worker = stack.enter_context(bench.twinpath())
+    return worker, worker("open", **arguments, **options)
 
 
-def _add_peer(
+def _add_pytorchvideo(
     stack: ExitStack, bench: Bench, net: Network, calls: dict[str, Any], call: str, **arguments: Any
 ) -> None:
-    """PyTorchVideo's process with the same network, if it is measured."""
-    peer = bench.peer()
-    if peer is not None:
-        stack.enter_context(peer)("open", name=net.name)
-        calls["pytorchvideo"] = partial(peer, call, **arguments)
+    """Add a call to PyTorchVideo's process with the same network, if it is measured."""
+    pytorchvideo = bench.pytorchvideo()
+    if pytorchvideo is not None:
+        stack.enter_context(pytorchvideo)("open", name=net.name)
+        calls["pytorchvideo"] = partial(pytorchvideo, call, **arguments)
 
 
 def _figures(group: str, what: str, runs: Mapping[str, list[Stages]]) -> list[Figure]:

@@ -1,7 +1,7 @@
-"""A process that does what it is told and says what came out: one JSON object a line, each way. Light.
+"""Calls to the methods of an object in another process: one line of JSON for each call and each result.
 
-What is measured runs in such processes, so that Twinpath and PyTorchVideo can be warm at the same time and
-be asked in turn, and so that this one stays small and idle.
+Whatever is measured runs in such processes, so that Twinpath and PyTorchVideo can both be warm and be
+measured in turn, and so that the process that starts them stays small and idle.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from benchmarks.processes import ROOT
 
 
 class WorkerFailed(Exception):
-    """The process could not do it; says why."""
+    """A call raised an error, or the process died."""
 
 
 class Worker:
-    """This side of the process. Use it in a `with` block, which ends it.
+    """Starts a process and calls methods in it. Use it in a `with` block, which ends the process.
 
     Args:
-        command: What to start.
-        environment: Of the process.
+        command: The program and its arguments; it calls `serve`.
+        environment: Its environment variables.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -50,10 +50,13 @@ class Worker:
         self._process.communicate()  # closes its stdin, which ends it
 
     def __call__(self, call: str, **arguments: Any) -> Any:
-        """Have a method called, and wait.
+        """Call a method in the process and wait for its result.
 
+        Args:
+            call: Name of the method.
+            arguments: Keyword arguments, plain values.
         Raises:
-            WorkerFailed: It raised, or the process died.
+            WorkerFailed: The method raised an error, or the process died.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -61,26 +64,30 @@ class Worker:
             self._process.stdin.write(json.dumps({"call": call, "arguments": arguments}) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # it died; there is no answer either
+            pass  # it died: the next read returns nothing
         line = self._process.stdout.readline()
         if not line:
             raise WorkerFailed(f"{call}: the process ended with code {self._process.wait()}")
-        answer = json.loads(line)
-        if "error" in answer:
-            raise WorkerFailed(f"{call}: {answer['error']}")
-        return answer["result"]
+        reply = json.loads(line)
+        if "error" in reply:
+            raise WorkerFailed(f"{call}: {reply['error']}")
+        return reply["result"]
 
 
 def serve(subject: object) -> None:
-    """The other side: call the methods of `subject` that are asked for, until stdin ends."""
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints is no answer
+    """In the other process: run the calls that come from stdin, until it ends.
+
+    Args:
+        subject: The object whose methods are called.
+    """
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a library prints must not mix with the replies
     for line in sys.stdin:
-        order = json.loads(line)
+        request = json.loads(line)
         try:
-            answer = {"result": getattr(subject, order["call"])(**order["arguments"])}
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other side is told
+            reply = {"result": getattr(subject, request["call"])(**request["arguments"])}
+        except Exception as error:  # noqa: BLE001 - any error is passed to the caller
             first = (str(error).strip().splitlines() or [""])[0]
-            answer = {"error": f"{type(error).__name__}: {first[:200]}"}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+            reply = {"error": f"{type(error).__name__}: {first[:200]}"}
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()

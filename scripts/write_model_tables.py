@@ -96,7 +96,7 @@ _SECTIONS = (
         "kinetics",
     ),
     (
-        "AVA: who does what, where",
+        "AVA: the actions of each person",
         "80 actions, several for each person. The network takes a clip and boxes. GFLOPs with one box.",
         "ava",
     ),

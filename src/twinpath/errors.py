@@ -173,6 +173,6 @@ class Terminated(Stopped):
     exit_code = 143
 
 
-#: What may go wrong with one input of a batch, and does not end the batch. `MemoryError` means that the input
-#: needs more memory than there is.
+#: What keeps one input from its result and ends no batch of others. The library turns a `MemoryError` into a
+#: `LimitExceeded` wherever it knows the file.
 INPUT_FAILURES = (InputError, LimitExceeded, WorkerDied, UsageError, OSError, MemoryError)

@@ -195,7 +195,7 @@ def test_a_source_that_never_opens(tmp_path: Path) -> None:
 
 
 def test_a_table_on_a_terminal(clips: Path) -> None:
-    seen = on_terminal("stream", clips / "a.mp4", *TINY, "--top-k", "3")
+    seen = on_terminal("stream", "a.mp4", *TINY, "--top-k", "3", cwd=clips)  # a long path would wrap
     assert "filling the first window" in seen
     assert re.search(r"█.* \d+\.\d %", seen)
     assert "1 windows, 0 skipped" in seen

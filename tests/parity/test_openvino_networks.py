@@ -6,7 +6,6 @@ On every CPU, torch with all products rounded to bf16 is held to the same. The s
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.support.golden_weights import INDEX, OTHER_NETWORK, golden, write_golden_checkpoint
 from tests.support.real_videos import real_video
+from twinpath.engine.base import Engine
 from twinpath.engine.config import EngineConfig
-from twinpath.engine.open import open_box_engine, open_engine
-from twinpath.engine.openvino_engine import OpenVinoBoxEngine, OpenVinoEngine, capabilities
+from twinpath.engine.open import open_engine
+from twinpath.engine.openvino_engine import OpenVinoEngine, capabilities
 from twinpath.recognize.plan import Views, selections
 from twinpath.video.decode import read_frames
 from twinpath.weights.load import load_weights, save_weights
@@ -97,8 +97,8 @@ def check_classifier(golden_name: str, folder: Path, monkeypatch: pytest.MonkeyP
     model, weights = MODELS[golden_name], weights_of(golden_name, folder)
     clips = [real_clip(video, model) for video in CLIPS]
 
-    def scores_of(engine: Callable[[list[np.ndarray]], np.ndarray]) -> np.ndarray:
-        return np.concatenate([engine([clip]) for clip in clips])
+    def scores_of(engine: Engine) -> np.ndarray:
+        return np.concatenate(engine(clips))
 
     torch_engine = open_engine(model, weights, config=EngineConfig("torch", "cpu"))
     exact = scores_of(torch_engine)
@@ -122,12 +122,12 @@ def check_detector(golden_name: str, folder: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("TWINPATH_HOME", str(folder))
     model, weights = MODELS[golden_name], weights_of(golden_name, folder)
     clip = real_clip(CLIPS[2], model)
-    (exact,) = open_box_engine(model, weights, config=EngineConfig("torch", "cpu"))([clip], [BOXES])
+    torch_engine = open_engine(model, weights, output="boxes", config=EngineConfig("torch", "cpu"))
+    (exact,) = torch_engine([clip], [BOXES])
     for precision in precisions():
-        engine = open_box_engine(
-            model, weights, config=EngineConfig.parse("openvino", "cpu", precision, None)
-        )
-        assert isinstance(engine, OpenVinoBoxEngine)
+        config = EngineConfig.parse("openvino", "cpu", precision, None)
+        engine = open_engine(model, weights, output="boxes", config=config)
+        assert isinstance(engine, OpenVinoEngine)
         assert np.abs(engine([clip], [BOXES])[0] - exact).max() < 0.01
         one_by_one = np.concatenate(engine([clip] * len(BOXES), [box[None] for box in BOXES]))
         assert np.abs(one_by_one - exact).max() < 0.01

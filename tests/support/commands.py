@@ -83,13 +83,16 @@ def start(*arguments: str | Path) -> subprocess.Popen[str]:
     )
 
 
-def on_terminal(*arguments: str | Path, stdout: Path | None = None, code: int = 0) -> str:
+def on_terminal(
+    *arguments: str | Path, stdout: Path | None = None, code: int = 0, cwd: Path | None = None
+) -> str:
     """Run a command on a terminal of 80 columns, stdout in a file if one is named; what the terminal got."""
     screen, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
     with (stdout or Path(os.devnull)).open("w") as file:
         running = subprocess.Popen(
             [SCRIPT, *map(str, arguments)],
+            cwd=cwd,
             env=environment(TERM="xterm-256color"),
             stdin=terminal,
             stdout=file if stdout else terminal,

@@ -37,12 +37,12 @@ class ShadeClassifier:
     def describe(self) -> str:
         return "by eye"
 
-    def __call__(self, clips: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    def __call__(self, clips: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
         self.calls += 1
         if self._at_call is not None:
             self._at_call(self.calls)
         light = np.array([clip.mean() / 255 for clip in clips], dtype=np.float32)
-        return np.stack([1 - light, light], axis=1)
+        return [np.array([[1 - of_clip, of_clip]]) for of_clip in light]
 
 
 def grey_film(path: Path, *, seconds: float = 8.0, container: str | None = None) -> Path:

@@ -1,4 +1,4 @@
-"""The benchmarks themselves: what they judge, what they print, and the processes they talk with."""
+"""The benchmarks themselves: verdicts, reports, and calls to other processes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from benchmarks.bars import Verdict, judge
 from benchmarks.figures import Figure, figure_of, in_turn
 from benchmarks.machine import describe
 from benchmarks.networks import EMBEDDED, NETWORKS
-from benchmarks.processes import Bystanders, CommandFailed, run
+from benchmarks.processes import CommandFailed, OtherLoad, run
 from benchmarks.report import as_json, as_markdown
-from benchmarks.warm import PEOPLE, people_in_words
+from benchmarks.warm import PEOPLE, people_label
 from benchmarks.worker import Worker, WorkerFailed
 from twinpath.zoo.create import input_spec
 
@@ -25,7 +25,7 @@ MAIN = "slowfast_r50_8x8"
 ECHO = """
 from benchmarks.worker import serve
 class Echo:
-    def say(self, word):
+    def echo(self, word):
         print("a library prints what it likes")
         return {"word": word}
     def fail(self):
@@ -45,8 +45,7 @@ def clip_figures(ours_s: float, peer_s: float) -> list[Figure]:
 
 def people_figures(*totals_s: float) -> list[Figure]:
     return [
-        Figure("detection", people_in_words(n), "twinpath", (s,))
-        for n, s in zip(PEOPLE, totals_s, strict=True)
+        Figure("detection", people_label(n), "twinpath", (s,)) for n, s in zip(PEOPLE, totals_s, strict=True)
     ]
 
 
@@ -100,7 +99,7 @@ def long_figure(total_s: float) -> Figure:
     return Figure("long", f"{MAIN}, 60 s", "twinpath", (total_s,), facts=facts)
 
 
-def test_a_long_video_says_what_limits_it() -> None:
+def test_a_long_video_has_its_limit_explained() -> None:
     assert verdict([long_figure(19.0)], "a window a second").holds
     slow = verdict([long_figure(24.0)], "a window a second")
     assert slow.here == "75%"
@@ -111,10 +110,10 @@ def report_settings() -> dict[str, Any]:
     return {
         "command": "python -m benchmarks --peer",
         "machine": describe(),
-        "bystanders": {"others": 0.02, "stolen": 0.0},
+        "other_load": {"others": 0.02, "stolen": 0.0},
         "minutes": 3.0,
         "runs": 3,
-        "clip": "ten seconds, drawn",
+        "clip": "ten seconds, synthetic",
         "failed": {"views": "the process ended"},
     }
 
@@ -153,26 +152,26 @@ def test_things_are_measured_in_turn() -> None:
     assert [run["total"] for run in found["b"]] == [4.0, 6.0]
 
 
-def test_a_worker_answers_and_says_what_went_wrong() -> None:
+def test_a_worker_returns_results_and_errors() -> None:
     with Worker([sys.executable, "-c", ECHO], os.environ) as worker:
-        assert worker("say", word="hello") == {"word": "hello"}
+        assert worker("echo", word="hello") == {"word": "hello"}
         with pytest.raises(WorkerFailed, match="fail: ValueError: no such thing"):
             worker("fail")
-        assert worker("say", word="again") == {"word": "again"}
+        assert worker("echo", word="again") == {"word": "again"}
     with (
         Worker([sys.executable, "-c", "raise SystemExit(3)"], os.environ) as worker,
         pytest.raises(WorkerFailed, match="code 3"),
     ):
-        worker("say", word="hello")
+        worker("echo", word="hello")
 
 
 def test_a_command_is_timed_and_its_memory_counted() -> None:
-    bystanders = Bystanders()
+    other_load = OtherLoad()
     done = run([sys.executable, "-c", "x = b'x' * 200_000_000; print('out')"], os.environ)
     assert done.out == "out\n"
     assert 0 < done.wall_s < 30
     assert done.peak_bytes > 200_000_000
-    assert set(bystanders.shares()) == {"others", "stolen"}
+    assert set(other_load.shares()) == {"others", "stolen"}
     with pytest.raises(CommandFailed, match="exit code 1: ZeroDivisionError"):
         run([sys.executable, "-c", "1 / 0"], os.environ)
 

@@ -124,9 +124,9 @@ def _run(
     from twinpath.cli.console import count_progress, print_note, progress_bar
     from twinpath.cli.loading import sha256_of
     from twinpath.engine.config import EngineConfig
-    from twinpath.engine.open import open_box_engine
+    from twinpath.engine.open import open_engine
     from twinpath.errors import UsageError
-    from twinpath.evaluate.ava import MIN_PERSON_SCORE, people_to_score, score_split
+    from twinpath.evaluate.ava import people_to_score, score_split
     from twinpath.formats.ava import read_people
     from twinpath.results.provenance import Provenance
     from twinpath.zoo.create import input_spec, resolve
@@ -138,7 +138,8 @@ def _run(
         )
     name = record.name if record else architecture.name
     least = options.min_person_score
-    least = MIN_PERSON_SCORE[architecture.family] if least is None else least
+    if least is None:
+        least = architecture.min_person_score or 0.0
     predicted = read_people(options.people, min_score=least) if options.people else None
     people = people_to_score(truth, predicted, excluded=excluded)
     sources = _sources(options)
@@ -151,8 +152,8 @@ def _run(
     )
     with progress_bar(f"downloading {name}") as downloading:
         config = EngineConfig(device=options.device)
-        engine = open_box_engine(
-            name, options.weights, config=config, progress=downloading, on_status=on_status
+        engine = open_engine(
+            name, options.weights, output="boxes", config=config, progress=downloading, on_status=on_status
         )
     with count_progress("testing") as progress:
         run = score_split(

@@ -1,6 +1,10 @@
-"""What every machine that runs networks can do, and what a caller may ask for. No torch.
+"""What every backend offers: one protocol for scores and embeddings of clips and scores of boxes. No torch.
 
-frames uint8 (N, T, H, W, 3) in, scores (N * crops, classes) out; frames of any size.
+engine = open_engine("slowfast_r50_8x8")
+scores = engine([clip, another])                 # two arrays (1, 400); clips (T, H, W, 3) of any sizes
+
+engine = open_engine("slowfast_r50_8x8_det", output="boxes")
+scores = engine([clip, another], [boxes, none])  # (3, 80) for three boxes, (0, 80) for none
 """
 
 from __future__ import annotations
@@ -11,53 +15,84 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from twinpath.models.registry import Output
+
 Clips = Sequence[NDArray[np.uint8]]  # (T, H, W, 3) each, RGB
-Boxes = NDArray[np.floating]
+Boxes = NDArray[np.floating]  # (P, 4): x1, y1, x2, y2 in pixels of the clip's frames
 
 
 class Engine(Protocol):
-    """A network with its preprocessing on some device."""
+    """A network with its preprocessing on one device, opened for one `Output`.
+
+    Attributes:
+        name: Of the backend: "torch" or "openvino".
+        batch_clips: Clips that are best given in one call. It is the device's choice: 1 or 2 on a CPU, 8 to
+            64 on a GPU, by its free memory. More may be given; they are computed in parts. Callers bound the
+            bytes of what they gather as well: frames of a large video are large.
+    """
 
     name: str
-    batch_clips: int  # clips that are best given at once
+    batch_clips: int
 
     @property
     def num_classes(self) -> int:
-        """Logits of the network."""
+        """Classes of the network."""
         ...
 
-    def __call__(self, clips_NTHWC: Clips) -> NDArray[np.float32]:
-        """Scores (N * num_crops, classes) float32, or embeddings, of clips of one size; crops in a row."""
+    def __call__(
+        self, clips: Clips, boxes_xyxy_px: Sequence[Boxes] | None = None
+    ) -> list[NDArray[np.float32]]:
+        """Compute the output for some clips.
+
+        Args:
+            clips: N clips (T, H, W, 3), RGB. They may have different heights and widths.
+            boxes_xyxy_px: For the output "boxes" only: (P, 4) for each clip, in pixels of its frames.
+        Returns:
+            One float32 array for each clip: (num_crops, classes) scores, (num_crops, D) embeddings, or
+            (P, classes) scores of its boxes.
+        Raises:
+            ValueError: Boxes are missing, or not wanted, or not as many as clips.
+            LimitExceeded: A single clip needs more memory than the device has.
+        """
         ...
 
     def with_crops(self, num_crops: int) -> Engine:
-        """The same network on 1 or 3 crops of each clip in space."""
+        """The same network on 1 or 3 crops of each clip in space; not for the output "boxes".
+
+        Raises:
+            ValueError: Neither 1 nor 3, or the output is "boxes".
+        """
         ...
 
     def warm_up(self, height: int, width: int) -> None:
-        """Run once on nothing, so that the first clip of that size does not pay for it."""
+        """Compute one clip of zeros, so that the first clip of this size in pixels is as fast as others."""
         ...
 
     def describe(self) -> str:
-        """For people: machine, version, device, precision."""
+        """For people: backend, version, device, precision."""
         ...
 
 
-class BoxEngine(Protocol):
-    """A detection network with its preprocessing on some device: what the people in boxes do."""
+def paired_boxes(output: Output, clips: Clips, boxes_xyxy_px: Sequence[Boxes] | None) -> Sequence[Boxes]:
+    """The boxes of a call, checked; empty where the output is not "boxes".
 
-    name: str
-    batch_clips: int  # clips that are best given at once
+    Raises:
+        ValueError: Boxes are missing, or not wanted, or not as many as clips.
+    """
+    if output != "boxes":
+        if boxes_xyxy_px is not None:
+            raise ValueError(f"boxes are for an engine with output='boxes', not {output!r}")
+        return ()
+    if boxes_xyxy_px is None:
+        raise ValueError("an engine with output='boxes' needs the boxes of each clip")
+    if len(boxes_xyxy_px) != len(clips):
+        raise ValueError(f"{len(clips)} clips and boxes for {len(boxes_xyxy_px)}")
+    return boxes_xyxy_px
 
-    @property
-    def num_classes(self) -> int:
-        """Actions that are scored."""
-        ...
 
-    def __call__(self, clips_NTHWC: Clips, boxes_xyxy_px: Sequence[Boxes]) -> list[NDArray[np.float32]]:
-        """N clips, of any sizes, and each's boxes (P, 4) in pixels of its frames, to N times (P, classes)."""
-        ...
-
-    def describe(self) -> str:
-        """For people: machine, version, device, precision."""
-        ...
+def check_crops(output: Output, num_crops: int) -> None:
+    """Raises: ValueError: No such number of crops, or crops of an engine for boxes."""
+    if num_crops not in (1, 3):
+        raise ValueError(f"num_crops must be 1 or 3, not {num_crops}")
+    if output == "boxes" and num_crops != 1:
+        raise ValueError("an engine with output='boxes' takes whole frames: num_crops must be 1")

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from twinpath.errors import UsageError
 
-EngineName = Literal["auto", "torch", "openvino"]
-
-
+Backend = Literal["torch", "openvino"]
+EngineName = Literal["auto", Backend]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-
-
-Output = Literal["scores", "embed", "boxes"]
 
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """What the user asked for.
+    """How a network runs.
 
     Attributes:
-        engine: "openvino" is the choice on a CPU where it is installed, "torch" everywhere else.
+        engine: The backend. "auto": OpenVINO on a CPU where it is installed, else torch.
         device: "auto": the GPU if there is one, else the CPU; or "cpu", "cuda", "cuda:1" …
-        precision: "auto": bf16 where the CPU computes in it, else fp32; torch on a CPU: fp32.
-        threads: Of the CPU; None: as many as the engine finds best.
-        compile: Let torch compile the network: minutes once in each process, then faster.
+        precision: "auto": bf16 where OpenVINO or the GPU computes in it, else fp32; torch on a CPU: fp32.
+        threads: Of the CPU, at least 1; None: the backend's choice.
+        compile: Whether torch compiles the network: minutes once in each process, then faster. Chooses torch.
+    Raises:
+        UsageError: No such engine or precision, no thread, or options that exclude each other.
     """
 
     engine: EngineName = "auto"
@@ -34,20 +32,27 @@ class EngineConfig:
     threads: int | None = None
     compile: bool = False
 
+    def __post_init__(self) -> None:
+        _check("engine", self.engine, get_args(EngineName))
+        _check("precision", self.precision, get_args(Precision))
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"threads must be at least 1, not {self.threads}")
+        if self.compile and self.engine == "openvino":
+            raise UsageError("compile is for engine='torch'; OpenVINO always compiles")
+
     @classmethod
     def parse(
         cls, engine: str, device: str, precision: str, threads: int | None, *, compile: bool = False
     ) -> EngineConfig:
-        """Check what came from a command line.
+        """The same from plain text.
 
         Raises:
-            UsageError: No such engine or precision, or options that exclude each other.
+            UsageError: See `EngineConfig`.
         """
-        if engine not in get_args(EngineName):
-            raise UsageError(f"--engine {engine!r}: choose one of {', '.join(get_args(EngineName))}")
-        if precision not in get_args(Precision):
-            raise UsageError(f"--precision {precision!r}: choose one of {', '.join(get_args(Precision))}")
-        if compile and engine == "openvino":
-            raise UsageError("--compile is for --engine torch; OpenVINO always compiles")
-        chosen = "torch" if compile else engine
-        return cls(cast(EngineName, chosen), device, cast(Precision, precision), threads, compile)
+        return cls(cast(EngineName, engine), device, cast(Precision, precision), threads, compile)
+
+
+def _check(argument: str, value: str, allowed: tuple[Any, ...]) -> None:
+    names = [name for one in allowed for name in (get_args(one) or (one,))]
+    if value not in names:
+        raise UsageError(f"{argument} {value!r} is not known; choose one of {', '.join(names)}")

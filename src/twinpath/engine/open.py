@@ -1,33 +1,35 @@
-"""Which machine runs a model, and how it gets there: from the cache if it can, without torch if it can."""
+"""From a model's name to an engine: choose the backend, get the weights, compile once and keep the result.
+
+On a CPU with OpenVINO a compiled network comes from the cache, without torch; see `compiled_cache`. A network
+that OpenVINO does not take runs on torch, and a warning is logged.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from twinpath.device import has_cuda_gpu
-from twinpath.engine.base import BoxEngine, Engine
+from twinpath.device import choose_device, has_cuda_gpu
+from twinpath.engine.base import Engine
 from twinpath.engine.compiled_cache import entry_path, read_entry, write_entry
-from twinpath.engine.config import EngineConfig, Output
+from twinpath.engine.config import Backend, EngineConfig
 from twinpath.errors import MissingExtra, UsageError
+from twinpath.models.registry import Output
 from twinpath.weights.hashes import file_sha256
 from twinpath.zoo.create import input_spec, load_network, resolve, weights_path
 
 if TYPE_CHECKING:
-    from torch import nn
-
-    from twinpath.engine.openvino_engine import OpenVinoBoxEngine, OpenVinoEngine
+    from twinpath.engine.openvino_engine import CpuPrecision, OpenVinoEngine
+    from twinpath.models.network import VideoNetwork
     from twinpath.weights.fetch import Progress
 
 logger = logging.getLogger(__name__)
 
 OnStatus = Callable[[str], None]
-Compiled = TypeVar("Compiled", "OpenVinoEngine", "OpenVinoBoxEngine")
-_INSTALL = "pip install openvino"
 
 
 def open_engine(
@@ -42,24 +44,31 @@ def open_engine(
     """Get a model ready to run.
 
     Args:
-        model: A network or a record.
+        model: A network or a record of `list_models()`; a network alone means its best record.
         weights: A weight file in place of the record's.
-        output: "scores" of classes, or what the classifier sees, "embed".
-        config: Machine, device, precision and threads.
-        progress: Told the bytes done and expected while weights are downloaded.
-        on_status: Told, in a sentence, of work that takes seconds and is done once.
+        output: "scores" of the classes of a clip; "embed": what the classifier sees, a feature vector for a
+            clip; "boxes": scores of the actions in boxes, for detection networks only, and the only output
+            that these have here.
+        config: Backend, device, precision and threads.
+        progress: Called with the bytes done and expected while weights are downloaded.
+        on_status: Called with a sentence before work that takes seconds and is done once.
     Raises:
-        UsageError: The machine, device or precision cannot be had here, or no weights are published.
-        UnknownModel, WeightsError, InputError: see `load_network`.
+        UsageError: The backend, device or precision cannot be had here, the model has no such output, or no
+            weights are published for it and none are given.
+        UnknownModel, WeightsError, InputError: See `load_network`.
     """
-    on_status = on_status or (lambda sentence: None)
-    if _backend(config) == "openvino":
-        from twinpath.engine.openvino_engine import OpenVinoEngine
-
-        engine = _openvino(OpenVinoEngine, model, weights, output, config, progress, on_status)
+    architecture, record = resolve(model)
+    if architecture.is_detector != (output == "boxes"):
+        outputs = "output='boxes'" if architecture.is_detector else "output='scores' or 'embed'"
+        raise UsageError(f"{model} is a network for {architecture.task}: {outputs}, not {output!r}")
+    if choose_backend(config) == "openvino":
+        if weights is None:
+            if record is None:
+                raise UsageError(f"no weights are published for {model}; give a weight file (weights=…)")
+            weights = weights_path(record, progress=progress)
+        engine = _Compilation.plan(model, weights, output, config).engine(on_status or _ignore)
         if engine is not None:
             return engine
-    from twinpath.device import choose_device
     from twinpath.engine.torch_engine import TorchEngine
 
     choose_device(config.device)  # before the load, which takes long
@@ -67,125 +76,127 @@ def open_engine(
     return TorchEngine(network, input_spec(model), output=output, config=config)
 
 
-def open_box_engine(
-    model: str,
-    weights: Path | None = None,
-    *,
-    config: EngineConfig = EngineConfig(),
-    progress: Progress | None = None,
-    on_status: OnStatus | None = None,
-) -> BoxEngine:
-    """Get a detection model ready to run; arguments and errors as for `open_engine`."""
-    on_status = on_status or (lambda sentence: None)
-    if _backend(config) == "openvino":
-        from twinpath.engine.openvino_engine import OpenVinoBoxEngine
-
-        engine = _openvino(OpenVinoBoxEngine, model, weights, "boxes", config, progress, on_status)
-        if engine is not None:
-            return engine
-    from twinpath.device import choose_device
-    from twinpath.engine.torch_engine import TorchBoxEngine
-
-    choose_device(config.device)  # before the load, which takes long
-    return TorchBoxEngine(_network(model, weights, "boxes", progress), input_spec(model), config=config)
-
-
-def _network(model: str, weights: Path | None, output: Output, progress: Progress | None = None) -> nn.Module:
-    """The network with its weights; the head does not matter to embeddings, whatever its classes."""
-    from twinpath.weights.converted import HEAD
-
-    return load_network(model, weights, leave_out=(HEAD,) if output == "embed" else (), progress=progress)
-
-
 def has_openvino() -> bool:
     """Whether it is installed; does not import it."""
     return importlib.util.find_spec("openvino") is not None
 
 
-def _backend(config: EngineConfig) -> str:
-    """Which machine, by what is wished and what is there."""
+def choose_backend(config: EngineConfig) -> Backend:
+    """The backend that a configuration means on this machine.
+
+    Raises:
+        UsageError: OpenVINO is asked for and is not installed (MissingExtra), or does not run on the device.
+    """
     on_cpu = config.device == "cpu" or (config.device == "auto" and not has_cuda_gpu())
     if config.engine == "openvino":
         if not has_openvino():
-            raise MissingExtra(f"--engine openvino needs OpenVINO: {_INSTALL}")
+            raise MissingExtra("engine 'openvino' needs OpenVINO: pip install openvino")
         if config.device not in ("auto", "cpu"):
-            raise UsageError(f"--engine openvino runs on the CPU, not on {config.device}; try --engine torch")
+            raise UsageError(f"engine 'openvino' runs on the CPU, not on {config.device}; choose 'torch'")
         return "openvino"
-    return "openvino" if config.engine == "auto" and on_cpu and has_openvino() else "torch"
+    may_choose = config.engine == "auto" and not config.compile
+    return "openvino" if may_choose and on_cpu and has_openvino() else "torch"
 
 
-def _openvino(
-    kind: type[Compiled],
-    model: str,
-    weights: Path | None,
-    output: Output,
-    config: EngineConfig,
-    progress: Progress | None,
-    on_status: OnStatus,
-) -> Compiled | None:
-    """The model compiled, from the cache or anew; None where OpenVINO cannot run it, which is said."""
-    from twinpath.engine import openvino_engine as backend
+def _ignore(sentence: str) -> None:
+    pass
 
-    _, rec = resolve(model)
-    if weights is None:
-        if rec is None:
-            raise UsageError(f"no weights are published for {model}; give a file with --weights")
-        weights = weights_path(rec, progress=progress)
-    spec, precision = input_spec(model), backend.choose_precision(config)
-    key = {
-        "weights": file_sha256(weights),
-        "model": model if rec is None else _facts_of(asdict(rec)),
-        "spec": asdict(spec),
-        "what": output,
-        "precision": precision,
-        "openvino": backend.version(),
-        "cpu": backend.cpu_name(),
-        "format": 1,
-    }
-    path = entry_path(rec.name if rec else model, key)
-    entry = read_entry(path)
-    if entry is not None:
+
+def _network(
+    model: str, weights: Path | None, output: Output, progress: Progress | None = None
+) -> VideoNetwork:
+    """The network with its weights. Embeddings do not need the head, so its classes may be others."""
+    from twinpath.weights.converted import HEAD
+
+    return load_network(model, weights, leave_out=(HEAD,) if output == "embed" else (), progress=progress)
+
+
+@dataclass(frozen=True)
+class _Compilation:
+    """A network to be compiled by OpenVINO, and where the compiled network is kept."""
+
+    model: str
+    name: str
+    weights: Path
+    output: Output
+    config: EngineConfig
+    precision: CpuPrecision
+    path: Path
+
+    @classmethod
+    def plan(cls, model: str, weights: Path, output: Output, config: EngineConfig) -> _Compilation:
+        """Find the place in the cache; its name has a hash of all that the compiled network depends on."""
+        from twinpath.engine import openvino_engine as backend
+
+        _, record = resolve(model)
+        name, precision = record.name if record else model, backend.choose_precision(config)
+        key = {
+            "weights": file_sha256(weights),
+            "model": model if record is None else _network_facts(asdict(record)),
+            "spec": asdict(input_spec(model)),
+            "output": output,
+            "precision": precision,
+            "openvino": backend.version(),
+            "cpu": backend.cpu_name(),
+            "format": 1,
+        }
+        return cls(model, name, weights, output, config, precision, entry_path(name, key))
+
+    def engine(self, on_status: OnStatus) -> OpenVinoEngine | None:
+        """From the cache, or compiled now; None where OpenVINO does not take the network, with a warning."""
+        from twinpath.engine.openvino_engine import OpenVinoEngine
+
+        entry = read_entry(self.path)
+        if entry is None:
+            return self._compiled(on_status)
         if entry.facts.get("not_convertible"):
-            _warn_of_fallback(model, entry.facts["not_convertible"])
+            self._warn(entry.facts["not_convertible"])
             return None
         try:
-            return kind.from_entry(entry, spec, config=config)
-        except RuntimeError as error:
-            logger.warning(
-                "%s is not taken by OpenVINO (%s) and is made anew", path, str(error).splitlines()[0]
+            return OpenVinoEngine.from_entry(
+                entry, input_spec(self.model), output=self.output, config=self.config
             )
-    from twinpath.engine.openvino_convert import NotConvertible, convert
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            logger.warning("%s is not taken by OpenVINO (%s) and is made anew", self.path, reason)
+        return self._compiled(on_status)
 
-    network = _network(model, weights, output)
-    on_status(f"compiling {rec.name if rec else model} for this CPU (once; some seconds) ...")
-    num_classes = int(network.get_parameter("head.projection.weight").shape[0])
-    facts: dict[str, Any] = {"num_classes": num_classes, "precision": precision}
-    try:
-        converted = convert(network, spec, output=output)
-        compiled = backend.compile_network(converted, precision=precision, config=config)
-    except (NotConvertible, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        write_entry(path, b"", {"not_convertible": reason})
-        _warn_of_fallback(model, reason)
-        return None
-    content = compiled.export_model()
-    write_entry(path, content if isinstance(content, bytes) else content.getvalue(), facts)
-    return kind(compiled, spec, num_classes=num_classes, precision=precision)
+    def _compiled(self, on_status: OnStatus) -> OpenVinoEngine | None:
+        """Convert and compile; keep the result, or the reason why there is none."""
+        from twinpath.engine import openvino_engine as backend
+        from twinpath.engine.openvino_convert import NotConvertible, convert
+
+        network, spec = _network(self.model, self.weights, self.output), input_spec(self.model)
+        on_status(f"compiling {self.name} for this CPU (once; some seconds) ...")
+        num_classes = network.get_classifier().out_features
+        try:
+            converted = convert(network, spec, output=self.output)
+            compiled = backend.compile_network(converted, precision=self.precision, config=self.config)
+        except (NotConvertible, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            write_entry(self.path, b"", {"not_convertible": reason})
+            self._warn(reason)
+            return None
+        content = compiled.export_model()
+        facts = {"num_classes": num_classes, "precision": self.precision}
+        write_entry(self.path, content if isinstance(content, bytes) else content.getvalue(), facts)
+        return backend.OpenVinoEngine(
+            compiled, spec, output=self.output, num_classes=num_classes, precision=self.precision
+        )
+
+    def _warn(self, reason: str) -> None:
+        logger.warning("OpenVINO cannot run %s (%s); torch does, which is slower", self.model, reason)
 
 
-def _warn_of_fallback(model: str, reason: str) -> None:
-    logger.warning("OpenVINO cannot run %s (%s); torch does, which is slower", model, reason)
-
-
-def _facts_of(rec: dict[str, Any]) -> dict[str, Any]:
+def _network_facts(record: Mapping[str, Any]) -> dict[str, Any]:
     """What of a record shapes its network; the rest may change without a new compilation."""
     names = ("architecture", "num_classes", "activation", "averaging", "pooling", "options")
-    return {name: rec[name] for name in names}
+    return {name: record[name] for name in names}
 
 
 def engine_facts() -> dict[str, Any]:
-    """What there is and what would be chosen, for `twinpath doctor`; imports no torch."""
-    chosen = _backend(EngineConfig())
+    """What is installed and what "auto" chooses here, as plain values; imports no torch."""
+    chosen = choose_backend(EngineConfig())
     facts: dict[str, Any] = {"cuda_gpu": has_cuda_gpu(), "engine": chosen}
     if not has_openvino():
         return {**facts, "openvino": None}

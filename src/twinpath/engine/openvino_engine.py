@@ -1,4 +1,4 @@
-"""The OpenVINO machine: a compiled network on the CPU. It imports no torch: see `convert.py` for that."""
+"""The OpenVINO backend: a compiled network on the CPU. It imports no torch: see `openvino_convert.py`."""
 
 from __future__ import annotations
 
@@ -11,48 +11,54 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.engine.base import Boxes, Clips
+from twinpath.engine.base import Boxes, Clips, check_crops, paired_boxes
 from twinpath.engine.compiled_cache import Entry
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.openvino_import import ov
 from twinpath.errors import UsageError
 from twinpath.models.input_spec import InputSpec
+from twinpath.models.registry import Output
 from twinpath.models.resample import crop_plan, scaled_boxes
 
-HINTS = {"fp32": "f32", "bf16": "bf16"}
+CpuPrecision = Literal["fp32", "bf16"]
+_HINTS: dict[CpuPrecision, str] = {"fp32": "f32", "bf16": "bf16"}
 
 
-class _Compiled:
-    """A compiled network: clips of any frame size, one at a time, on all cores; threads wait for each other.
+class OpenVinoEngine:
+    """See `Engine`. One clip at a time, on all cores; threads that share the engine wait for each other.
 
     Args:
-        compiled: Takes frames (1, T, H, W, 3), other things perhaps, and the six arrays of a `CropPlan` of
-            one crop.
+        compiled: Takes what `openvino_convert.convert` says.
         spec: Size and crop of its input.
+        output: What it was compiled for.
         num_crops: 1 or 3 crops of each clip in space, one after the other.
-        num_classes: Columns of its output.
+        num_classes: Classes of the network.
         precision: As it was compiled.
     """
 
     name = "openvino"
+    batch_clips = 1  # a batch gains nothing: one clip fills all cores
 
     def __init__(
         self,
         compiled: ov.CompiledModel,
         spec: InputSpec,
         *,
+        output: Output = "scores",
         num_crops: int = 1,
         num_classes: int,
-        precision: Literal["fp32", "bf16"],
+        precision: CpuPrecision,
     ) -> None:
-        self.spec, self.num_crops, self._num_classes = spec, num_crops, num_classes
+        check_crops(output, num_crops)
+        self.spec, self.output, self.num_crops = spec, output, num_crops
         self.precision = precision
+        self._num_classes = num_classes
         self._compiled = compiled
         self._request = compiled.create_infer_request()
         self._one_at_a_time = threading.Lock()
 
     @classmethod
-    def from_entry(cls, entry: Entry, spec: InputSpec, *, config: EngineConfig) -> Self:
+    def from_entry(cls, entry: Entry, spec: InputSpec, *, output: Output, config: EngineConfig) -> Self:
         """Take a compiled network from the cache.
 
         Raises:
@@ -61,46 +67,51 @@ class _Compiled:
         content = ov.Tensor(np.frombuffer(entry.content, dtype=np.uint8))
         facts = entry.facts
         compiled = _core().import_model(content, "CPU", _hints(facts["precision"], config))
-        return cls(compiled, spec, num_classes=facts["num_classes"], precision=facts["precision"])
+        return cls(
+            compiled,
+            spec,
+            output=output,
+            num_classes=facts["num_classes"],
+            precision=facts["precision"],
+        )
 
     @property
     def num_classes(self) -> int:
-        """Logits of the network."""
+        """Classes of the network."""
         return self._num_classes
 
     def describe(self) -> str:
+        """For people: backend, version, device, precision."""
         threads = self._compiled.get_property("INFERENCE_NUM_THREADS")
-        return f"openvino {version()}, cpu with {threads} threads, {self.precision}"
-
-    def _infer(self, *given: NDArray[Any]) -> NDArray[np.float32]:
-        with self._one_at_a_time:
-            result = self._request.infer(list(given))
-            return np.array(result[0], dtype=np.float32)  # a copy: the next call overwrites the result
-
-
-class OpenVinoEngine(_Compiled):
-    """Scores, or embeddings, of clips; see `Engine`."""
-
-    batch_clips = 1  # a batch gains nothing: one clip fills all cores
+        return f"{self.name} {version()}, cpu with {threads} threads, {self.precision}"
 
     def with_crops(self, num_crops: int) -> OpenVinoEngine:
         """The same compiled network on 1 or 3 crops of each clip."""
         return OpenVinoEngine(
             self._compiled,
             self.spec,
+            output=self.output,
             num_crops=num_crops,
             num_classes=self._num_classes,
             precision=self.precision,
         )
 
-    def __call__(self, clips_NTHWC: Clips) -> NDArray[np.float32]:
-        """Score clips, see `Engine`. Compiled to embed, it gives (N * num_crops, D) embeddings."""
-        return np.concatenate([self._one(clip) for clip in clips_NTHWC])
-
     def warm_up(self, height: int, width: int) -> None:
-        self._one(np.zeros((self.spec.num_frames, height, width, 3), dtype=np.uint8))
+        """Compute one clip of zeros, so that the first clip of this size is not slower than others."""
+        clip = np.zeros((self.spec.num_frames, height, width, 3), dtype=np.uint8)
+        self([clip], [np.array([[0.0, 0.0, width, height]])] if self.output == "boxes" else None)
 
-    def _one(self, clip_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def __call__(
+        self, clips: Clips, boxes_xyxy_px: Sequence[Boxes] | None = None
+    ) -> list[NDArray[np.float32]]:
+        """Compute the output for some clips; see `Engine`. A clip without boxes costs nothing."""
+        boxes = paired_boxes(self.output, clips, boxes_xyxy_px)
+        if self.output == "boxes":
+            return [self._of_boxes(clip, of_clip) for clip, of_clip in zip(clips, boxes, strict=True)]
+        return [self._of_crops(clip) for clip in clips]
+
+    def _of_crops(self, clip_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(num_crops, classes or D)."""
         _, height, width, _ = clip_THWC.shape
         plan = crop_plan(
             height,
@@ -114,62 +125,57 @@ class OpenVinoEngine(_Compiled):
         crops = [[array[k : k + 1] for array in plan.arrays()] for k in range(self.num_crops)]
         return np.concatenate([self._infer(frames, *crop) for crop in crops])
 
-
-class OpenVinoBoxEngine(_Compiled):
-    """Scores of boxes; see `BoxEngine`."""
-
-    batch_clips = 1
-
-    def __call__(self, clips_NTHWC: Clips, boxes_xyxy_px: Sequence[Boxes]) -> list[NDArray[np.float32]]:
-        """See `BoxEngine`."""
-        return [self._one(clip, boxes) for clip, boxes in zip(clips_NTHWC, boxes_xyxy_px, strict=True)]
-
-    def _one(self, clip_THWC: NDArray[np.uint8], boxes_xyxy_px: Boxes) -> NDArray[np.float32]:
+    def _of_boxes(self, clip_THWC: NDArray[np.uint8], boxes_xyxy_px: Boxes) -> NDArray[np.float32]:
+        """(P, classes)."""
         if not len(boxes_xyxy_px):
             return np.zeros((0, self.num_classes), dtype=np.float32)
         _, height, width, _ = clip_THWC.shape
         short_side = self.spec.short_side_px
         boxes = scaled_boxes(boxes_xyxy_px, height, width, short_side=short_side)
-        boxes = np.pad(boxes, ((0, 0), (1, 0)))  # of the only clip, number 0
+        boxes = np.pad(boxes, ((0, 0), (1, 0)))  # of clip 0, the only one
         plan = crop_plan(height, width, short_side=short_side, crop=None)
         return self._infer(np.ascontiguousarray(clip_THWC)[None], boxes, *plan.arrays())
 
+    def _infer(self, *inputs: NDArray[Any]) -> NDArray[np.float32]:
+        with self._one_at_a_time:
+            result = self._request.infer(list(inputs))
+            return np.array(result[0], dtype=np.float32)  # a copy: the next call overwrites the result
 
-def compile_network(network: ov.Model, *, precision: Literal["fp32", "bf16"], config: EngineConfig) -> Any:
+
+def compile_network(network: ov.Model, *, precision: CpuPrecision, config: EngineConfig) -> Any:
     """Compile a converted network for this CPU."""
     return _core().compile_model(network, "CPU", _hints(precision, config))
 
 
-def _hints(precision: Literal["fp32", "bf16"], config: EngineConfig) -> dict[str, Any]:
+def _hints(precision: CpuPrecision, config: EngineConfig) -> dict[str, Any]:
     """For compiling, and again for what was compiled before: OpenVINO does not keep them with it."""
-    hints = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    hints = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
     return {**hints, **threads_property(config)}
 
 
-def choose_precision(config: EngineConfig) -> Literal["fp32", "bf16"]:
-    """bf16 where this CPU computes in it.
+def choose_precision(config: EngineConfig) -> CpuPrecision:
+    """bf16 where this CPU computes in it, else fp32, where the precision is "auto".
 
     Raises:
-        UsageError: It was asked for something that OpenVINO has not on this CPU, where it would silently
-            compute in fp32.
+        UsageError: This CPU does not compute in it; OpenVINO would compute in fp32 and not say so.
     """
     if config.precision == "fp16":
-        raise UsageError("--precision fp16 is for GPUs; on a CPU choose bf16 or fp32")
+        raise UsageError("precision fp16 is for GPUs; on a CPU choose bf16 or fp32")
     has_bf16 = "BF16" in capabilities()
     if config.precision == "bf16" and not has_bf16:
-        raise UsageError("--precision bf16: this CPU does not compute in it; leave it out, or choose fp32")
+        raise UsageError("precision bf16: this CPU does not compute in it; choose auto or fp32")
     if config.precision != "auto":
         return config.precision
     return "bf16" if has_bf16 else "fp32"
 
 
 def capabilities() -> tuple[str, ...]:
-    """What OpenVINO says this CPU is good at, for example ("FP32", "BF16", …)."""
+    """What OpenVINO finds this CPU to be good at, for example ("FP32", "BF16", …)."""
     return tuple(_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
 def cpu_name() -> str:
-    """What this CPU calls itself, and what of its abilities compiled code depends on."""
+    """The CPU's own name, and the abilities that compiled code depends on."""
     return f"{_core().get_property('CPU', 'FULL_DEVICE_NAME')} {' '.join(capabilities())}"
 
 
@@ -179,7 +185,7 @@ def version() -> str:
 
 
 def threads_property(config: EngineConfig) -> dict[str, int]:
-    """How many threads to compute with; nothing where OpenVINO shall choose."""
+    """How many threads to compute with; empty where OpenVINO chooses."""
     if config.threads is not None:
         return {"INFERENCE_NUM_THREADS": config.threads}
     if hasattr(os, "sched_getaffinity"):  # in a container with fewer cores than the machine

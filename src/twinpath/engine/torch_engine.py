@@ -1,38 +1,46 @@
-"""The torch machine: runs a network with its preprocessing on any device that torch has.
-
-The interface that every machine has: frames uint8 (N, T, H, W, 3) in, scores (N * crops, classes) out.
-"""
+"""The torch backend: a network with its preprocessing on any device that torch has."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import groupby
-from typing import Literal
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from twinpath.device import choose_device
-from twinpath.engine.base import Boxes, Clips
-from twinpath.engine.config import EngineConfig, Output, Precision
-from twinpath.errors import UsageError
+from twinpath.engine.base import Boxes, Clips, check_crops, paired_boxes
+from twinpath.engine.config import EngineConfig, Precision
+from twinpath.engine.gpu_batch import clips_that_fit, free_bytes, peak_bytes
+from twinpath.errors import LimitExceeded, UsageError
 from twinpath.models.input_spec import InputSpec
+from twinpath.models.network import VideoNetwork
 from twinpath.models.preprocess import Preprocess
+from twinpath.models.registry import Output
 from twinpath.models.resample import scaled_boxes
-from twinpath.prefetch import batches
+
+CPU_BATCH_CLIPS: dict[Output, int] = {"scores": 2, "embed": 2, "boxes": 1}
+_TYPICAL_BOXES = 8  # persons in a clip, and …
+_TYPICAL_SHAPE = 16 / 9  # … width over height of its frames, to measure what a clip with boxes takes
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+Item = TypeVar("Item")
 
 
-class _OnDevice:
-    """A network and its preprocessing on one device.
+class TorchEngine:
+    """See `Engine`.
 
     Args:
-        network: In evaluation mode from here on.
+        network: In evaluation mode and on the device from here on.
         spec: Size, crop and normalisation of its input.
-        crop: Side of the crop in pixels; None: the whole picture.
+        output: What is computed.
         num_crops: 1 or 3 crops of each clip in space.
-        output: The method of the network that is computed: "scores", or "embed" for feature vectors.
+        batch_clips: Clips that go through the network at once; None: what the device's memory holds. Where it
+            turns out to be too many for the memory of a GPU it is halved, and stays so.
         config: Device, precision and threads. "auto" precision is bf16 on a GPU that has it, else fp32. With
             `compile` the network is compiled, on a GPU with CUDA graphs: minutes once, then faster.
     Raises:
@@ -43,161 +51,176 @@ class _OnDevice:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: VideoNetwork,
         spec: InputSpec,
         *,
-        crop: int | None,
+        output: Output = "scores",
         num_crops: int = 1,
-        output: str = "scores",
-        config: EngineConfig,
+        batch_clips: int | None = None,
+        config: EngineConfig = EngineConfig(),
     ) -> None:
+        check_crops(output, num_crops)
         if config.threads is not None:
             torch.set_num_threads(config.threads)
         self.device = choose_device(config.device)
         self.precision = choose_precision(config.precision, self.device)
-        self.spec, self.config = spec, config
+        self.spec, self.output, self.num_crops = spec, output, num_crops
         self.network = network.eval().to(self.device)
         if self.precision != "fp32":
             self.network.to(memory_format=torch.channels_last_3d)  # what the fast kernels want
-        self._compute: Callable[..., Tensor] = getattr(self.network, output)
+        self.preprocess = Preprocess.of(spec, num_crops=num_crops, whole=output == "boxes").to(self.device)
+        self._method: Callable[..., Tensor] = getattr(
+            self.network, "embed" if output == "embed" else "scores"
+        )
+        self.batch_clips = batch_clips or self._best_batch()
         if config.compile:
             mode = "reduce-overhead" if self.device.type == "cuda" else "default"
-            self._compute = torch.compile(self._compute, mode=mode)
-        self.preprocess = Preprocess(
-            short_side=spec.short_side_px,
-            crop=crop,
-            mean=spec.mean,
-            std=spec.std,
-            num_crops=num_crops,
-            resize=spec.resize_px,
-        ).to(self.device)
+            self._method = torch.compile(self._method, mode=mode)
 
     @property
     def num_classes(self) -> int:
-        """Logits of the network."""
-        return int(self.network.get_parameter("head.projection.weight").shape[0])
+        """Classes of the network."""
+        return self.network.get_classifier().out_features
 
     def describe(self) -> str:
-        """For people: machine, device, precision."""
+        """For people: backend, version, device, precision."""
         where = str(self.device)
         if self.device.type == "cuda":
             where += f" ({torch.cuda.get_device_name(self.device)})"
         return f"{self.name} {torch.__version__.split('+')[0]}, {where}, {self.precision}"
 
-    def _run(self, clips_BCTHW: Tensor, *boxes: Tensor) -> Tensor:
-        if self.precision == "fp32":
-            return self._compute(clips_BCTHW, *boxes)
-        clips_BCTHW = clips_BCTHW.contiguous(memory_format=torch.channels_last_3d)
-        with torch.autocast(self.device.type, dtype=_DTYPES[self.precision]):
-            return self._compute(clips_BCTHW, *boxes)
-
-
-class TorchEngine(_OnDevice):
-    """Scores, or embeddings, of clips; see `Engine`.
-
-    Args:
-        network, spec, num_crops, output, config: See `_OnDevice`.
-        batch_clips: Clips that go through the network at once.
-    """
-
-    def __init__(
-        self,
-        network: nn.Module,
-        spec: InputSpec,
-        *,
-        num_crops: int = 1,
-        output: Output = "scores",
-        batch_clips: int = 2,
-        config: EngineConfig = EngineConfig(),
-    ) -> None:
-        super().__init__(network, spec, crop=spec.crop_px, num_crops=num_crops, output=output, config=config)
-        self.batch_clips, self.output = batch_clips, output
-
     def with_crops(self, num_crops: int) -> TorchEngine:
         """The same network on 1 or 3 crops of each clip."""
-        options = {"output": self.output, "batch_clips": self.batch_clips, "config": self.config}
-        return TorchEngine(self.network, self.spec, num_crops=num_crops, **options)  # type: ignore[arg-type]
+        check_crops(self.output, num_crops)
+        other = copy.copy(self)
+        other.num_crops = num_crops
+        other.preprocess = Preprocess.of(self.spec, num_crops=num_crops, whole=self.output == "boxes")
+        other.preprocess.to(self.device)
+        return other
 
     def warm_up(self, height: int, width: int) -> None:
-        """Run once on nothing, so that the first clip of that size does not pay for it."""
-        self([np.zeros((self.spec.num_frames, height, width, 3), dtype=np.uint8)])
+        """Compute one clip of zeros, so that the first clip of this size is not slower than others."""
+        clip = np.zeros((self.spec.num_frames, height, width, 3), dtype=np.uint8)
+        self([clip], [np.array([[0.0, 0.0, width, height]])] if self.output == "boxes" else None)
 
     @torch.inference_mode()
-    def __call__(self, clips_NTHWC: Clips) -> NDArray[np.float32]:
-        """Compute scores, or embeddings.
+    def __call__(
+        self, clips: Clips, boxes_xyxy_px: Sequence[Boxes] | None = None
+    ) -> list[NDArray[np.float32]]:
+        """Compute the output for some clips; see `Engine`. A clip without boxes costs nothing."""
+        boxes = paired_boxes(self.output, clips, boxes_xyxy_px)
+        try:
+            return self._of_boxes(clips, boxes) if self.output == "boxes" else self._of_crops(clips)
+        except torch.OutOfMemoryError as error:
+            raise LimitExceeded(
+                f"one clip of {self.spec.num_frames} frames needs more memory than {self.device} has free"
+            ) from error
 
-        Args:
-            clips_NTHWC: N clips (T, H, W, 3), RGB, all of one size.
-        Returns:
-            (N * num_crops, classes or D) float32; the crops of one clip follow each other.
-        """
+    def _of_crops(self, clips: Clips) -> list[NDArray[np.float32]]:
+        """(num_crops, classes or D) for each clip."""
         found: list[Tensor] = []
-        for first in range(0, len(clips_NTHWC), self.batch_clips):
-            batch = torch.from_numpy(np.stack(clips_NTHWC[first : first + self.batch_clips]))
-            crops = self.preprocess(batch.to(self.device)).split(self.batch_clips)
-            found += [self._run(crop).float().cpu() for crop in crops]
-        return torch.cat(found).numpy()
+        crops = (crop for clip in clips for crop in self.preprocess(self._on_device(clip)))
+        while batch := list(islice(crops, self.batch_clips)):
+            found += self._fitting(batch, lambda batch: self._run(torch.stack(batch)))
+        if not found:
+            return []
+        rows: NDArray[np.float32] = torch.cat(found).cpu().numpy()
+        return list(rows.reshape(len(clips), self.num_crops, -1))
 
+    def _of_boxes(self, clips: Clips, boxes_xyxy_px: Sequence[Boxes]) -> list[NDArray[np.float32]]:
+        """(P, classes) for each clip."""
+        scores = [np.zeros((len(boxes), self.num_classes), dtype=np.float32) for boxes in boxes_xyxy_px]
 
-class TorchBoxEngine(_OnDevice):
-    """Scores of boxes; see `BoxEngine`.
+        def compute(indices: list[int]) -> Tensor:
+            return self._score_together([clips[i] for i in indices], [boxes_xyxy_px[i] for i in indices])
 
-    Args:
-        network, spec, config: See `_OnDevice`.
-        batch_clips: Clips that go through the network at once; None: some on a GPU, one on a CPU.
-    """
-
-    def __init__(
-        self,
-        network: nn.Module,
-        spec: InputSpec,
-        *,
-        batch_clips: int | None = None,
-        config: EngineConfig = EngineConfig(),
-    ) -> None:
-        super().__init__(network, spec, crop=None, config=config)
-        self.batch_clips = batch_clips or (4 if self.device.type == "cuda" else 1)
-
-    @torch.inference_mode()
-    def __call__(self, clips_NTHWC: Clips, boxes_xyxy_px: Sequence[Boxes]) -> list[NDArray[np.float32]]:
-        """See `BoxEngine`. A clip without people costs nothing."""
-        people = [len(boxes) for _, boxes in zip(clips_NTHWC, boxes_xyxy_px, strict=True)]
-        scores = [np.zeros((count, self.num_classes), dtype=np.float32) for count in people]
-        peopled = [i for i, rows in enumerate(scores) if len(rows)]
-        for _, same_size in groupby(peopled, key=lambda i: clips_NTHWC[i].shape):
-            for batch in batches(same_size, self.batch_clips):
-                found = self._at_once([clips_NTHWC[i] for i in batch], [boxes_xyxy_px[i] for i in batch])
+        for indices in self._of_one_size(clips, boxes_xyxy_px):
+            remaining = iter(indices)
+            while batch := list(islice(remaining, self.batch_clips)):
+                found = torch.cat(self._fitting(batch, compute)).cpu().numpy()
                 ends = np.cumsum([len(scores[i]) for i in batch])
                 for i, rows in zip(batch, np.split(found, ends[:-1]), strict=True):
                     scores[i] = rows
         return scores
 
-    def _at_once(self, clips_NTHWC: Clips, boxes_xyxy_px: Sequence[Boxes]) -> NDArray[np.float32]:
-        """Scores (all people, classes)."""
+    def _of_one_size(self, clips: Clips, boxes_xyxy_px: Sequence[Boxes]) -> Iterator[list[int]]:
+        """Indices of the clips that have boxes, in lists of clips whose resized frames have one size."""
+        by_size: dict[tuple[int, ...], list[int]] = {}
+        for i, (clip, boxes) in enumerate(zip(clips, boxes_xyxy_px, strict=True)):
+            if len(boxes):
+                num_frames, height, width, _ = clip.shape
+                size, _ = self.preprocess.corners(height, width)
+                by_size.setdefault((num_frames, *size), []).append(i)
+        yield from by_size.values()
+
+    def _score_together(self, clips: Clips, boxes_xyxy_px: Sequence[Boxes]) -> Tensor:
+        """Clips whose resized frames have one size to scores (all boxes, classes)."""
         boxes_N5, resized = [], []
-        for number, (clip, boxes_px) in enumerate(zip(clips_NTHWC, boxes_xyxy_px, strict=True)):
+        for index, (clip, boxes_px) in enumerate(zip(clips, boxes_xyxy_px, strict=True)):
             _, height, width, _ = clip.shape
             boxes = scaled_boxes(boxes_px, height, width, short_side=self.spec.short_side_px)
-            boxes_N5.append(np.insert(boxes, 0, number, axis=1))
-            # One by one: as numbers, frames in full size take four times their bytes.
-            frames = torch.from_numpy(np.ascontiguousarray(clip))[None].to(self.device)
-            resized.append(self.preprocess(frames))
+            boxes_N5.append(np.insert(boxes, 0, index, axis=1))
+            resized.append(self.preprocess(self._on_device(clip)))
         boxes_of_all = torch.from_numpy(np.concatenate(boxes_N5)).to(self.device)
-        scores: NDArray[np.float32] = self._run(torch.cat(resized), boxes_of_all).float().cpu().numpy()
-        return scores
+        return self._run(torch.cat(resized), boxes_of_all)
+
+    def _on_device(self, clip_THWC: NDArray[np.uint8]) -> Tensor:
+        """One clip, (1, T, H, W, 3). One at a time: as float32, whole frames take four times their bytes."""
+        return torch.from_numpy(np.require(clip_THWC, requirements=["C", "W"]))[None].to(self.device)
+
+    def _run(self, clips_BCTHW: Tensor, *boxes: Tensor) -> Tensor:
+        """What the network gives, float32, on the device."""
+        if self.precision == "fp32":
+            return self._method(clips_BCTHW, *boxes).float()
+        clips_BCTHW = clips_BCTHW.contiguous(memory_format=torch.channels_last_3d)
+        with torch.autocast(self.device.type, dtype=_DTYPES[self.precision]):
+            return self._method(clips_BCTHW, *boxes).float()
+
+    def _fitting(self, items: list[Item], compute: Callable[[list[Item]], Tensor]) -> list[Tensor]:
+        """Compute a batch at once; where the device's memory does not hold it, in halves, now and later.
+
+        Raises:
+            torch.OutOfMemoryError: It does not hold a single item.
+        """
+        try:
+            return [compute(items)]
+        except torch.OutOfMemoryError:
+            if len(items) == 1:
+                raise
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        half = (len(items) + 1) // 2
+        self.batch_clips = min(self.batch_clips, half)
+        return [*self._fitting(items[:half], compute), *self._fitting(items[half:], compute)]
+
+    def _best_batch(self) -> int:
+        """Clips at once: on a GPU by what one takes there, and what is free."""
+        if self.device.type != "cuda":
+            return CPU_BATCH_CLIPS[self.output]
+        short_side = self.spec.short_side_px
+        height, width = self.spec.crop_px, self.spec.crop_px
+        boxes: tuple[Tensor, ...] = ()
+        if self.output == "boxes":
+            height, width = short_side, round(short_side * _TYPICAL_SHAPE)
+            corners = torch.tensor([[0, 0, 0, width, height]] * _TYPICAL_BOXES, device=self.device)
+            boxes = (corners.float(),)
+
+        @torch.inference_mode()
+        def compute() -> None:
+            self._run(torch.zeros(1, 3, self.spec.num_frames, height, width, device=self.device), *boxes)
+
+        clip_bytes = peak_bytes(compute, self.device)
+        return clips_that_fit(free_bytes(self.device), clip_bytes)
 
 
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def choose_precision(config: Precision, device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
-    """bf16 on a GPU that computes in it, else fp32.
+def choose_precision(precision: Precision, device: torch.device) -> Literal["fp32", "bf16", "fp16"]:
+    """bf16 on a GPU that computes in it, else fp32, where `precision` is "auto".
 
     Raises:
-        UsageError: fp16 was asked for on a CPU.
+        UsageError: fp16 on a CPU.
     """
-    if config == "fp16" and device.type == "cpu":
-        raise UsageError("--precision fp16 is for GPUs; on a CPU choose bf16 or fp32")
-    if config != "auto":
-        return config
+    if precision == "fp16" and device.type == "cpu":
+        raise UsageError("precision fp16 is for GPUs; on a CPU choose bf16 or fp32")
+    if precision != "auto":
+        return precision
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"

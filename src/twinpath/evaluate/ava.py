@@ -26,9 +26,6 @@ from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
 from twinpath.recognize.inference import scores_of
 from twinpath.results.provenance import Provenance
 
-# PySlowFast's thresholds for predicted people, by family of network.
-MIN_PERSON_SCORE = {"slow_det": 0.9, "slowfast_det": 0.8}
-
 Boxes = NDArray[np.float64]
 People = Mapping[str, Mapping[int, Boxes]]  # of each video, at each second in order: (N, 4) shares
 

@@ -14,7 +14,7 @@ from twinpath.engine.config import EngineConfig
 from twinpath.errors import UsageError, WeightsError
 from twinpath.recognize.classifier import Classifier
 from twinpath.results.classification import Prediction
-from twinpath.zoo.create import input_spec, load_network, resolve, weights_path
+from twinpath.zoo.create import resolve, weights_path
 from twinpath.zoo.expected import VIDEO_NAME, VIDEO_URL, Expected, expected
 
 if TYPE_CHECKING:
@@ -133,18 +133,12 @@ def _noise(record: Record) -> NDArray[np.uint8]:
 
 def _scores_of_a_box(record: Record, path: Path, device: str) -> NDArray[np.float32]:
     """What a network that sees boxes gives for a box as large as a clip of noise."""
-    import torch
+    from twinpath.engine.open import open_engine
 
-    from twinpath.engine.torch_engine import TorchEngine
-
-    network = load_network(record.name, path)
-    engine = TorchEngine(network, input_spec(record.name), config=EngineConfig("torch", device, "fp32"))
-    side = float(record.test_crop)
-    box = torch.tensor([[0.0, 0.0, 0.0, side, side]], device=engine.device)
-    with torch.inference_mode():
-        clip = engine.preprocess(torch.from_numpy(_noise(record)[None]).to(engine.device))
-        scores: NDArray[np.float32] = engine.network.scores(clip, box)[0].cpu().numpy()  # type: ignore[operator]
-    return scores
+    engine = open_engine(record.name, path, output="boxes", config=EngineConfig("torch", device, "fp32"))
+    clip = _noise(record)
+    height, width = clip.shape[1:3]
+    return engine([clip], [np.array([[0.0, 0.0, width, height]])])[0]
 
 
 def _check(scores: NDArray[np.floating], record: Record) -> None:

@@ -1,18 +1,17 @@
-"""Reads boxes of people from files, told by their content. Every mistake is named with its place.
+"""Reads the boxes of one video's people from a file; the content decides which format it is.
 
-AVA CSV            video,second,x1,y1,x2,y2[,action[,person or score]]     see `ava_csv.py`
+AVA CSV            video,second,x1,y1,x2,y2[,action[,person or score]]     see `ava_boxes.py`
 COCO               {"images": [{"id", "file_name" …}], "annotations": [{"image_id", "bbox"}]}
-COCO results       [{"image_id" or "time_s", "bbox", "score"}]             see `coco_json.py`
-Twinpath           {"tracks": [{"points": [{"time_s", "box_xyxy_px"}]}]}   what `twinpath detect` writes
-synthetic world    {"people": [{"boxes": [{"time_s", "box_xyxy_px"}]}]}    a line for each video
+COCO results       [{"image_id" or "time_s", "bbox", "score"}]             see `coco.py`
+detections         {"tracks": [{"track_id", "points": [{"time_s", "box_xyxy_px"}]}]}
+synthetic truth    {"people": [{"track", "boxes": [{"time_s", "box_xyxy_px"}]}]}
 
-The last two may hold several videos, as lines or as a list. Whose boxes are taken from a file of several, of
-any format: see `chosen_video`.
+The last two may hold several videos, as lines or as a list; see `detections_schema.py`. Which boxes are taken
+from a file of several videos, in any format: see `chosen_video`. Errors name the line or the entry.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,10 +25,9 @@ from twinpath.formats.box_observations import (
     gathered,
     other_shape,
     shares_of,
-    size_of,
 )
 from twinpath.formats.coco import read_coco, read_results
-from twinpath.formats.json_nodes import Node
+from twinpath.formats.json_nodes import Node, parse_json
 from twinpath.paths import display_path
 
 MAX_FILE_BYTES = 1 << 29
@@ -77,86 +75,65 @@ def _text_of(path: Path) -> str:
 
 
 def _read_json(text: str, where: str, *, video: Path, size_px: tuple[float, float]) -> BoxFile:
-    root = _parsed(text, where)
+    root = parse_json(text, where)
     is_list = isinstance(root.value, list)
     if not is_list and root.find("annotations"):
         return read_coco(root, where, video=video, size_px=size_px)
     entries = [entry for entry in root.each() if not _is_failure(entry)] if is_list else [root]
     if root.value and not entries:
-        raise InputError(f"{where} tells of no video, only that some could not be used")
+        raise InputError(f"{where} has no boxes, only errors of videos that failed")
     if entries and all(entry.has("tracks") or entry.has("people") for entry in entries):
-        return _read_twinpath(entries, where, video=video, size_px=size_px)
+        return _read_tracks(entries, where, video=video, size_px=size_px)
     if is_list:
         return read_results(entries, where, video=video, size_px=size_px)
     keys = ", ".join(list(root.value)[:5]) or "nothing"
     raise root.error(
-        f"an object with {keys}, but neither 'annotations' (COCO) nor 'tracks' (twinpath detect)"
+        f"an object with {keys}, but neither 'annotations' (COCO) nor 'tracks' (Twinpath's detections)"
     )
 
 
 def _is_failure(entry: Node) -> bool:
-    """A line of `twinpath detect --json` for a video that could not be used."""
+    """A line of a batch for a video that failed."""
     return isinstance(entry.value, dict) and entry.has("video") and entry.has("error")
 
 
-def _parsed(text: str, where: str) -> Node:
-    """The content of a JSON file, or of a file with one object a line as a list."""
-    try:
-        return Node(json.loads(text), where)
-    except RecursionError as error:
-        raise InputError(f"{where} is nested too deeply") from error
-    except json.JSONDecodeError as error:
-        if not error.msg.startswith("Extra data"):
-            raise InputError(f"{where}:{error.lineno}: no JSON: {error.msg}") from error
-    lines = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                lines.append(Node(json.loads(line), f"{where}:{number}"))
-            except (json.JSONDecodeError, RecursionError) as error:
-                reason = getattr(error, "msg", "nested too deeply")
-                raise InputError(f"{where}:{number}: no JSON: {reason}") from error
-    return Node([line.value for line in lines], where, items=tuple(lines))
-
-
-def _read_twinpath(
+def _read_tracks(
     entries: Sequence[Node], where: str, *, video: Path, size_px: tuple[float, float]
 ) -> BoxFile:
-    """What `twinpath detect` writes, and the truth of synthetic clips."""
+    """Twinpath's detections, and the truth of the synthetic world."""
+    from twinpath.formats.detections_schema import TracksSchema, validated
+
     by_name = _by_video(entries)
     name = chosen_video(by_name, video, where)
     entry = by_name[name]
-    measured_px = size_of(entry, size_px)
-    tracks_key, number_key, seen_key = _keys_of(entry)
+    found = validated(TracksSchema, entry.value, file=entry.file, place=entry.place)
+    measured_px = (found.width_px or size_px[0], found.height_px or size_px[1])
     observations = []
-    numbers: set[int | str] = set()
-    for track in entry[tracks_key].each():
-        number = track[number_key].name_or_number()
-        if number in numbers:
-            raise track.error(f"track {number} is there twice")
-        numbers.add(number)
-        known: set[float] = set()
-        for seen in track[seen_key].each():
-            time_s = round(seen["time_s"].number(at_least=0), TIME_DIGITS)
-            if time_s in known:
-                raise seen.error(f"track {number} is seen twice at {time_s:g} s")
-            known.add(time_s)
-            score = seen.find("detection_score")
-            observations.append(
-                BoxObservation(
-                    time_s,
-                    shares_of(seen["box_xyxy_px"], seen["box_xyxy_px"].numbers(4), measured_px),
-                    score.number(at_least=0, at_most=1) if score else 1.0,
-                    number,
-                )
-            )
-    keyframes = entry.find("keyframes_s")
+    track_ids: set[int | str] = set()
+    for track, track_node in zip(found.tracks, _listed(entry, "tracks", "people"), strict=True):
+        if track.track_id in track_ids:
+            raise track_node.error(f"track {track.track_id} is there twice")
+        track_ids.add(track.track_id)
+        times_s: set[float] = set()
+        for point, node in zip(track.points, _listed(track_node, "points", "boxes"), strict=True):
+            time_s = round(point.time_s, TIME_DIGITS)
+            if time_s in times_s:
+                raise node.error(f"track {track.track_id} is seen twice at {time_s:g} s")
+            times_s.add(time_s)
+            box = shares_of(node["box_xyxy_px"], point.box_xyxy_px, measured_px)
+            score = 1.0 if point.detection_score is None else point.detection_score
+            observations.append(BoxObservation(time_s, box, score, track.track_id))
     return gathered(
         observations,
-        [k.number(at_least=0) for k in keyframes.each()] if keyframes else (),
+        found.keyframes_s or (),
         video=name,
         other_shape_px=other_shape(measured_px, size_px) if observations else None,
     )
+
+
+def _listed(node: Node, *keys: str) -> list[Node]:
+    """The entries of a list that has one of several names."""
+    return next(node[key] for key in keys if node.has(key)).each()
 
 
 def _by_video(entries: Sequence[Node]) -> dict[str, Node]:
@@ -170,12 +147,3 @@ def _by_video(entries: Sequence[Node]) -> dict[str, Node]:
             raise entry.error(f"video {name!r} is there twice")
         by_name[name] = entry
     return by_name
-
-
-def _keys_of(entry: Node) -> tuple[str, str, str]:
-    """What an entry calls its list of tracks, and in each the number and the boxes."""
-    is_truth = not entry.has("tracks")
-    keys = ("people", "track", "boxes") if is_truth else ("tracks", "track_id", "points")
-    if entry.has(keys[0]) and not entry.find(keys[0]):
-        raise entry.error(f"{keys[0]!r} is null; it must be a list of tracks")
-    return keys

@@ -14,13 +14,11 @@ read_provenance(Path("match.json")) == provenance
 from __future__ import annotations
 
 import csv
-import itertools
 import json
-import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,9 +27,12 @@ from twinpath.errors import InputError
 from twinpath.formats.xml_text import xml_text
 from twinpath.paths import display_path
 from twinpath.results.classification import Prediction
-from twinpath.results.detections import BoxPx, Detections, Track, TrackPoint
+from twinpath.results.detections import Detections, Track, TrackPoint
 from twinpath.results.provenance import Provenance, versions
 from twinpath.video.sampling import TIME_TOLERANCE_S, Times, on_screen_indices
+
+if TYPE_CHECKING:
+    from twinpath.formats.detections_schema import DetectionsPointSchema, DetectionsSchema
 
 #: File formats that this module writes.
 DETECTION_KINDS = ("json", "csv", "xml")
@@ -39,7 +40,6 @@ DETECTION_KINDS = ("json", "csv", "xml")
 _PROVENANCE = "provenance"
 _PERSON = "person"
 _CHECKBOX = {"input_type": "checkbox", "default_value": "false"}
-_LARGEST = sys.float_info.max
 
 
 def write_detection_file(
@@ -233,109 +233,53 @@ def read_detections(path: Path) -> Detections:
         raise InputError(f"{display_path(path)}: damaged, or no JSON ({error}); detect again") from error
     if not isinstance(values, dict) or not {"video", "keyframes_s", "tracks"} <= values.keys():
         raise InputError(f"{display_path(path)}: holds no detections; give a JSON file of detections")
-    root = _Value(values, file=display_path(path))
-    tracks = tuple(_track(value) for value in root["tracks"].parts())
-    _check_rising(root["tracks"], "track_id", [track.track_id for track in tracks])
+    from twinpath.formats.detections_schema import DetectionsSchema, validated
+
+    found = validated(DetectionsSchema, values, file=display_path(path))
+    _check_order(found, display_path(path))
     return Detections(
-        video=root["video"].text(),
-        model=root["model"].text(),
-        dataset=root["dataset"].text(),
-        engine=root["engine"].text(),
-        person_detector=root["person_detector"].text(),
-        tracker=root["tracker"].text(),
-        width_px=root["width_px"].integer(lowest=1),
-        height_px=root["height_px"].integer(lowest=1),
-        duration_s=root["duration_s"].number(lowest=0),
-        every_s=root["every_s"].number(lowest=0),
-        keyframes_s=tuple(value.number(lowest=0) for value in root["keyframes_s"].parts()),
-        tracks=tracks,
-        warnings=tuple(value.text() for value in root["warnings"].parts()),
-        timing_s={name: root["timing_s"][name].number() for name in root["timing_s"].names()},
-    )
-
-
-def _track(value: _Value) -> Track:
-    """Keyframes that are nearer to each other than frames may share the time of the video's last frame."""
-    points = tuple(_person_seen(person) for person in value["points"].parts())
-    _check_rising(value["points"], "time_s", [point.time_s for point in points], may_repeat=True)
-    return Track(value["track_id"].integer(lowest=1), points)
-
-
-def _person_seen(value: _Value) -> TrackPoint:
-    return TrackPoint(
-        time_s=value["time_s"].number(lowest=0),
-        box_xyxy_px=_box_px(value["box_xyxy_px"]),
-        detection_score=value["detection_score"].number(lowest=0, highest=1),
-        actions=tuple(
-            Prediction(
-                action["label"].text(),
-                action["index"].integer(lowest=0),
-                action["score"].number(lowest=0, highest=1),
-            )
-            for action in value["actions"].parts()
+        video=found.video,
+        model=found.model,
+        dataset=found.dataset,
+        engine=found.engine,
+        person_detector=found.person_detector,
+        tracker=found.tracker,
+        width_px=found.width_px,
+        height_px=found.height_px,
+        duration_s=found.duration_s,
+        every_s=found.every_s,
+        keyframes_s=tuple(found.keyframes_s),
+        tracks=tuple(
+            Track(track.track_id, tuple(_track_point(point) for point in track.points))
+            for track in found.tracks
         ),
+        warnings=tuple(found.warnings),
+        timing_s=found.timing_s,
     )
 
 
-def _box_px(value: _Value) -> BoxPx:
-    sides = [side.number() for side in value.parts()]
-    if len(sides) != 4:
-        raise value.wrong(f"must be x1, y1, x2, y2, not {len(sides)} numbers")
-    x1, y1, x2, y2 = sides
-    if x1 > x2 or y1 > y2:
-        raise value.wrong("its right or lower side lies before the other")
-    return x1, y1, x2, y2
+def _track_point(point: DetectionsPointSchema) -> TrackPoint:
+    x1, y1, x2, y2 = point.box_xyxy_px
+    actions = tuple(Prediction(action.label, action.index, action.score) for action in point.actions)
+    return TrackPoint(point.time_s, (x1, y1, x2, y2), point.detection_score, actions)
 
 
-def _check_rising(value: _Value, name: str, numbers: Sequence[float], *, may_repeat: bool = False) -> None:
-    for n, (before, number) in enumerate(itertools.pairwise(numbers), start=1):
-        if number < before or (number == before and not may_repeat):
-            raise value.parts()[n][name].wrong(f"must come after the one before, {before:g}")
+def _check_order(found: DetectionsSchema, where: str) -> None:
+    """Keyframes that are nearer to each other than frames may share the time of the video's last frame.
 
-
-class _Value:
-    """A value in a JSON file that knows its place, for the message where it is not what it must be."""
-
-    def __init__(self, value: Any, *, file: str, place: str = "") -> None:
-        self._value, self._file, self._place = value, file, place
-
-    def __getitem__(self, name: str) -> _Value:
-        if name not in self.names():
-            raise self._at(f".{name}", None).wrong("is missing")
-        return self._at(f".{name}", self._value[name])
-
-    def names(self) -> list[str]:
-        if not isinstance(self._value, dict):
-            raise self.wrong("must be an object")
-        return list(self._value)
-
-    def parts(self) -> list[_Value]:
-        if not isinstance(self._value, list):
-            raise self.wrong("must be a list")
-        return [self._at(f"[{n}]", value) for n, value in enumerate(self._value)]
-
-    def text(self) -> str:
-        if not isinstance(self._value, str):
-            raise self.wrong("must be text")
-        return self._value
-
-    def number(self, *, lowest: float = -_LARGEST, highest: float = _LARGEST) -> float:
-        """Raises: InputError: no number, or one that is not finite or not in the range."""
-        if isinstance(self._value, bool) or not isinstance(self._value, int | float):
-            raise self.wrong("must be a number")
-        if not lowest <= self._value <= highest:
-            upto = "" if highest == _LARGEST else f" up to {highest:g}"
-            wanted = "finite" if lowest == -_LARGEST else f"a number from {lowest:g}{upto}"
-            raise self.wrong(f"must be {wanted}")
-        return float(self._value)
-
-    def integer(self, *, lowest: int) -> int:
-        if isinstance(self._value, bool) or not isinstance(self._value, int) or self._value < lowest:
-            raise self.wrong(f"must be a whole number from {lowest}")
-        return self._value
-
-    def wrong(self, what: str) -> InputError:
-        return InputError(f"{self._file}: {self._place}: {what}")
-
-    def _at(self, step: str, value: Any) -> _Value:
-        return _Value(value, file=self._file, place=(self._place + step).removeprefix("."))
+    Raises:
+        InputError: Tracks or their points are in another order than of ids and of time, or a box is none.
+    """
+    last_id = 0
+    for t, track in enumerate(found.tracks):
+        if track.track_id <= last_id:
+            raise InputError(f"{where}: tracks[{t}].track_id: {track.track_id} comes after {last_id}")
+        last_id, last_s = track.track_id, 0.0
+        for p, point in enumerate(track.points):
+            place = f"{where}: tracks[{t}].points[{p}]"
+            if point.time_s < last_s:
+                raise InputError(f"{place}.time_s: {point.time_s:g} comes after {last_s:g}")
+            last_s = point.time_s
+            x1, y1, x2, y2 = point.box_xyxy_px
+            if x1 > x2 or y1 > y2:
+                raise InputError(f"{place}.box_xyxy_px: x2 is less than x1, or y2 less than y1")

@@ -1,7 +1,8 @@
-"""JSON from a stranger: every value knows where it stands, so that an error can say so."""
+"""JSON of other programs: every value knows its place in the file, so that an error can name it."""
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,7 @@ class Node:
     def has(self, key: str) -> bool:
         """Whether a key is there, be it null."""
         if not isinstance(self.value, dict):
-            raise self.error(f"{_shown(self.value)} is no object")
+            raise self.error(f"{shown_value(self.value)} is not an object")
         return key in self.value
 
     def find(self, key: str) -> Node | None:
@@ -53,19 +54,19 @@ class Node:
         if self.items is not None:
             return list(self.items)
         if not isinstance(self.value, list):
-            raise self.error(f"{_shown(self.value)} is no list")
+            raise self.error(f"{shown_value(self.value)} is not a list")
         return [Node(entry, self.file, f"{self.place}[{i}]") for i, entry in enumerate(self.value)]
 
     def number(self, *, at_least: float = -math.inf, at_most: float = math.inf) -> float:
         """A finite number."""
         if isinstance(self.value, bool) or not isinstance(self.value, int | float):
-            raise self.error(f"{_shown(self.value)} is not a number")
+            raise self.error(f"{shown_value(self.value)} is not a number")
         try:
             number = float(self.value)
         except OverflowError:
             number = math.inf
         if not math.isfinite(number):
-            raise self.error(f"{_shown(self.value)} is not a finite number")
+            raise self.error(f"{shown_value(self.value)} is not a finite number")
         if not at_least <= number <= at_most:
             limits = f"from {at_least:g}" + (f" to {at_most:g}" if at_most < math.inf else "")
             raise self.error(f"{number:g} is not {limits}")
@@ -81,16 +82,50 @@ class Node:
     def text(self) -> str:
         """A string."""
         if not isinstance(self.value, str):
-            raise self.error(f"{_shown(self.value)} is no text")
+            raise self.error(f"{shown_value(self.value)} is not text")
         return self.value
 
     def name_or_number(self) -> int | str:
         """What names an image, a category or a track."""
         if isinstance(self.value, bool) or not isinstance(self.value, int | str):
-            raise self.error(f"{_shown(self.value)} is neither a whole number nor text")
+            raise self.error(f"{shown_value(self.value)} is not a whole number or text")
         return self.value
 
 
-def _shown(value: object) -> str:
+def parse_json(text: str, where: str) -> Node:
+    """The content of a text in JSON, or of one with a value on each line as a list.
+
+    Args:
+        text: UTF-8, without a byte order mark.
+        where: Name of the file, for messages.
+    Raises:
+        InputError: It is no JSON; names the line.
+    """
+    try:
+        return Node(json.loads(text), where)
+    except json.JSONDecodeError as error:
+        if not error.msg.startswith("Extra data"):
+            raise _no_json(f"{where}:{error.lineno}", error) from error
+    except (ValueError, RecursionError) as error:
+        raise _no_json(where, error) from error
+    lines = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                lines.append(Node(json.loads(line), f"{where}:{number}"))
+            except (ValueError, RecursionError) as error:
+                raise _no_json(f"{where}:{number}", error) from error
+    return Node([line.value for line in lines], where, items=tuple(lines))
+
+
+def _no_json(where: str, error: ValueError | RecursionError) -> InputError:
+    if isinstance(error, RecursionError):
+        return InputError(f"{where}: no JSON: nested too deeply")
+    reason = error.msg if isinstance(error, json.JSONDecodeError) else "a number has too many digits"
+    return InputError(f"{where}: no JSON: {reason}")
+
+
+def shown_value(value: object) -> str:
+    """A value for a message, at most 40 characters."""
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}…"

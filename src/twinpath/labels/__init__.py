@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import difflib
 from functools import cache
 from importlib import resources
 
 from twinpath.errors import UsageError
+from twinpath.suggest import did_you_mean
 
 _DATASETS = (
     "ava",
@@ -35,8 +35,7 @@ def canonical(dataset: str) -> str:
     """
     name = _OTHER_NAMES.get(dataset, dataset)
     if name not in _DATASETS:
-        near = difflib.get_close_matches(name, _DATASETS, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = did_you_mean(name, _DATASETS)
         raise UsageError(f"no class names for a dataset called {dataset!r}{hint} ({', '.join(_DATASETS)})")
     return name
 

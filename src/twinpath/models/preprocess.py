@@ -1,8 +1,8 @@
 """From frames as they come out of a video to the clip that a network takes.
 
-One small module in front of every network, exported with it, so that each machine that runs networks takes
-uint8 frames of any size and none of them has a preprocessing of its own. What depends on the frame's size
-is planned outside, as arrays (`video/resample.py`), and comes in beside the frames.
+One small module in front of every network, exported with it, so that each backend takes uint8 frames of any
+size and none has a preprocessing of its own. What depends on the frame's size is computed outside, as arrays
+(`resample.py`), and is given beside the frames.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from twinpath.models.input_spec import InputSpec
 from twinpath.models.resample import CropPlan, crop_corners, crop_plan, scaled_size
 
 
@@ -20,9 +21,8 @@ class Preprocess(nn.Module):
 
     Args:
         short_side: Length of the shorter side after resizing, in pixels.
-        crop: Side of the square crop in pixels, at most `short_side`; None: the whole picture.
-        mean: Of each channel, of 1.
-        std: Of each channel, of 1.
+        crop: Side of the square crop in pixels, at most `short_side`; None: whole frames.
+        mean, std: Of each channel, for values in 0 to 1.
         num_crops: 1 takes the centre; 3 takes left, centre and right (or top, centre, bottom).
         resize: (height, width) in pixels to which frames are resized in place of the short side,
             whatever their proportions.
@@ -49,6 +49,24 @@ class Preprocess(nn.Module):
         # (x / 255 - mean) / std in one step
         self.register_buffer("scale", 1 / (255 * torch.tensor(std)), persistent=False)
         self.register_buffer("shift", -torch.tensor(mean) / torch.tensor(std), persistent=False)
+
+    @classmethod
+    def of(cls, spec: InputSpec, *, num_crops: int = 1, whole: bool = False) -> Preprocess:
+        """For a network's input.
+
+        Args:
+            spec: The input.
+            num_crops: See `Preprocess`.
+            whole: Whole resized frames in place of crops, as detection networks take them.
+        """
+        return cls(
+            short_side=spec.short_side_px,
+            crop=None if whole else spec.crop_px,
+            mean=spec.mean,
+            std=spec.std,
+            num_crops=num_crops,
+            resize=spec.resize_px,
+        )
 
     def corners(self, height: int, width: int) -> tuple[tuple[int, int], list[tuple[int, int]]]:
         """(scaled height, scaled width) and the (top, left) of each crop."""

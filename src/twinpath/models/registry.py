@@ -5,44 +5,68 @@ A name says family, depth, and frames x stride of the slow pathway: `slowfast_r5
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from twinpath.errors import UnknownModel
 from twinpath.models.layers.plans import NonLocalPlan
+from twinpath.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from torch import nn
+    from twinpath.models.network import VideoNetwork
+
+Task = Literal["classification", "detection"]
+Output = Literal["scores", "embed", "boxes"]
+"""What is computed: scores of clips, embeddings of clips, or scores of the boxes in clips."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Where the networks of a family are built, and what they are for.
+
+    Attributes:
+        module, cls: The class that builds them.
+        task: "classification" of whole clips, or "detection": actions of each person in a box.
+    """
+
+    module: str
+    cls: str
+    task: Task = "classification"
+
 
 _BLOCKS: dict[int, tuple[int, ...]] = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 _FAMILIES = {
-    "resnet3d": ("twinpath.models.resnet3d", "ResNet3D"),
-    "slowfast": ("twinpath.models.slowfast", "SlowFast"),
-    "slow_det": ("twinpath.models.detection", "SlowDetector"),
-    "slowfast_det": ("twinpath.models.detection", "SlowFastDetector"),
-    "x3d": ("twinpath.models.x3d", "X3D"),
-    "mvit": ("twinpath.models.mvit", "MViT"),
-    "reversible": ("twinpath.models.reversible", "ReversibleMViT"),
-    "vit": ("twinpath.models.vit", "ViT"),
-    "resnet18": ("twinpath.models.resnet18", "ResNet18"),
-    "s3d": ("twinpath.models.s3d", "S3D"),
+    "resnet3d": Family("twinpath.models.resnet3d", "ResNet3D"),
+    "slowfast": Family("twinpath.models.slowfast", "SlowFast"),
+    "slow_det": Family("twinpath.models.detection", "SlowDetector", "detection"),
+    "slowfast_det": Family("twinpath.models.detection", "SlowFastDetector", "detection"),
+    "x3d": Family("twinpath.models.x3d", "X3D"),
+    "mvit": Family("twinpath.models.mvit", "MViT"),
+    "reversible": Family("twinpath.models.reversible", "ReversibleMViT"),
+    "vit": Family("twinpath.models.vit", "ViT"),
+    "resnet18": Family("twinpath.models.resnet18", "ResNet18"),
+    "s3d": Family("twinpath.models.s3d", "S3D"),
 }
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network and the clip that it was made for.
+    """A network, the clip that it was made for, and the clips that it can be made for.
 
     Attributes:
         name: As in `create_model(name)`.
-        family: Which file and class build it.
-        num_frames: T that the network takes.
+        family: A key of the table of families: which class builds the network.
+        num_frames: T of the clip.
         sampling_rate: Frames of a 30 fps video for one of the clip.
         train_crop: Side of the training crop in pixels.
         options: Keyword arguments of the class.
+        frame_multiple: T must be a multiple of this; alpha of a SlowFast.
+        min_frames: The smallest T: strides and pooling in time leave at least one frame of it.
+        is_image: Whether it takes single images only, T = 1.
+        min_person_score: Of a detection network: persons that a detector finds with a lower score were not
+            scored when the published accuracy was measured (PySlowFast's AVA.DETECTION_SCORE_THRESH).
     """
 
     name: str
@@ -51,24 +75,38 @@ class Architecture:
     sampling_rate: int
     train_crop: int = 224
     options: Mapping[str, Any] = field(default_factory=dict)
+    frame_multiple: int = 1
+    min_frames: int = 1
+    is_image: bool = False
+    min_person_score: float | None = None
+
+    @property
+    def task(self) -> Task:
+        """Classification, `model(clip)`; or detection, `model(clip, boxes)`."""
+        return _FAMILIES[self.family].task
 
     @property
     def is_detector(self) -> bool:
-        """Whether it takes boxes beside the clip: `model(clip, boxes)`."""
-        return self.family.endswith("_det")
+        """Whether the task is detection."""
+        return self.task == "detection"
 
-    def build(self, **overrides: Any) -> nn.Module:
-        """Make the network with new weights; `overrides` replace single options."""
-        module, cls = _FAMILIES[self.family]
-        options = {"num_frames": self.num_frames, "crop": self.train_crop}
-        made: nn.Module = getattr(importlib.import_module(module), cls)(
-            **{**options, **self.options, **overrides}
-        )
-        return made
+    def build(self, **overrides: Any) -> VideoNetwork:
+        """Make the network with new weights; `overrides` replace single options.
+
+        Raises:
+            ValueError: The network cannot be made with these options.
+        """
+        family = _FAMILIES[self.family]
+        options = {"num_frames": self.num_frames, "crop": self.train_crop, **self.options, **overrides}
+        built: VideoNetwork = getattr(importlib.import_module(family.module), family.cls)(**options)
+        return built
 
 
-def _resnet(name: str, depth: int, frames: int, stride: int, **options: Any) -> Architecture:
-    return Architecture(name, "resnet3d", frames, stride, options={"blocks": _BLOCKS[depth], **options})
+def _resnet(
+    name: str, depth: int, frames: int, stride: int, *, min_frames: int = 1, **options: Any
+) -> Architecture:
+    options = {"blocks": _BLOCKS[depth], **options}
+    return Architecture(name, "resnet3d", frames, stride, options=options, min_frames=min_frames)
 
 
 def _slow(depth: int, frames: int, stride: int) -> Architecture:
@@ -79,21 +117,35 @@ def _slowfast(name: str, depth: int, slow_frames: int, stride: int, **options: A
     """The fast pathway of every published SlowFast sees each second frame: alpha is stride / 2."""
     alpha = stride // 2
     options = {"blocks": _BLOCKS[depth], "alpha": alpha, **options}
-    return Architecture(name, "slowfast", slow_frames * alpha, 2, options=options)
+    return Architecture(
+        name,
+        "slowfast",
+        slow_frames * alpha,
+        2,
+        options=options,
+        frame_multiple=alpha,
+        min_frames=alpha,
+    )
 
 
 def _detector(network: Architecture) -> Architecture:
-    """The same network with a head that looks into boxes."""
-    family = {"resnet3d": "slow_det", "slowfast": "slowfast_det"}[network.family]
-    return replace(network, name=network.name + "_det", family=family)
+    """The same network with a head that scores boxes."""
+    family, min_person_score = {"resnet3d": ("slow_det", 0.9), "slowfast": ("slowfast_det", 0.8)}[
+        network.family
+    ]
+    return replace(network, name=network.name + "_det", family=family, min_person_score=min_person_score)
 
 
-_C2D = {"temporal_kernels": (1, 1, 1, 1, 1), "pool_after_res2": 2}
-_I3D = {"temporal_kernels": (5, 3, (3, 1), (3, 1), (1, 3)), "pool_after_res2": 2}
+_C2D: dict[str, Any] = {"temporal_kernels": (1, 1, 1, 1, 1), "pool_after_res2": 2, "min_frames": 2}
+_I3D: dict[str, Any] = {
+    "temporal_kernels": (5, 3, (3, 1), (3, 1), (1, 3)),
+    "pool_after_res2": 2,
+    "min_frames": 2,
+}
 _NON_LOCAL_R50 = ((), (1, 3), (1, 3, 5), ())
 _NON_LOCAL_R101 = ((), (), (6, 13, 20), ())
-_SOFTMAX = {"non_local": NonLocalPlan(_NON_LOCAL_R50)}
-_DOT_PRODUCT = {"non_local": NonLocalPlan(_NON_LOCAL_R50, "dot_product")}
+_SOFTMAX: dict[str, Any] = {"non_local": NonLocalPlan(_NON_LOCAL_R50)}
+_DOT_PRODUCT: dict[str, Any] = {"non_local": NonLocalPlan(_NON_LOCAL_R50, "dot_product")}
 
 _RESNETS = (
     # An image network: PySlowFast inflates it to start the others from.
@@ -129,6 +181,7 @@ _RESNETS = (
         temporal_kernels=(3, 1, 1, 1, 1),
         temporal_strides=(1, 2, 2, 2),
         middle="depthwise",
+        min_frames=8,
     ),
     _resnet(
         "r2plus1d_r50_16x4",
@@ -140,6 +193,7 @@ _RESNETS = (
         strides=(2, 2, 2, 2),
         middle="factorised",
         stem_pool=False,
+        min_frames=4,
     ),
 )
 
@@ -161,6 +215,8 @@ _TINY = Architecture(
         "dropout": 0.2,
         "num_classes": 12,
     },
+    frame_multiple=4,
+    min_frames=4,
 )
 
 _SLOWFASTS = (
@@ -195,8 +251,11 @@ _DETECTORS = tuple(
         _slow(101, 8, 8),
         _slowfast("slowfast_r50_8x8", 50, 8, 8, fusion_kernel=7),
         *(
-            _slowfast(
-                f"slowfast_r101_{t}x8", 101, t, 8, fusion_kernel=5, **_R50_50_TEMPORAL, **_AVA_NON_LOCAL
+            replace(
+                _slowfast(
+                    f"slowfast_r101_{t}x8", 101, t, 8, fusion_kernel=5, **_R50_50_TEMPORAL, **_AVA_NON_LOCAL
+                ),
+                min_frames=8,  # two of the slow pathway, which the non-local blocks pool
             )
             for t in (8, 16)
         ),
@@ -227,11 +286,12 @@ _MVIT_IMAGE = {"image": True, "kv_stride": 4, "num_classes": 1000, "dropout": 0.
 
 
 def _mvit_v1(name: str, frames: int, stride: int, **options: Any) -> Architecture:
-    return Architecture(f"mvit_v1_{name}", "mvit", frames, stride, options=options)
+    is_image = options.get("image", False)
+    return Architecture(f"mvit_v1_{name}", "mvit", frames, stride, options=options, is_image=is_image)
 
 
 def _mvit_v2(size: str, clip: str = "", **options: Any) -> Architecture:
-    """`clip` is frames x stride, perhaps with a word behind it; without one the network sees images."""
+    """`clip` is frames x stride, perhaps with a word behind it; "" is a network for images."""
     frames, stride = (int(n) for n in clip.partition("_")[0].split("x")) if clip else (1, 1)
     given = {"blocks": _MVIT_BLOCKS[size], **_MVIT_V2, "widen_in_attention": True}
     larger = {
@@ -239,7 +299,8 @@ def _mvit_v2(size: str, clip: str = "", **options: Any) -> Architecture:
         **({} if clip else {**_MVIT_IMAGE, "class_token": False}),
     }
     name = f"mvit_v2_{size}_{clip}".rstrip("_")
-    return Architecture(name, "mvit", frames, stride, options={**given, **larger, **options})
+    options = {**given, **larger, **options}
+    return Architecture(name, "mvit", frames, stride, options=options, is_image=not clip)
 
 
 # Fine-tuned after masked pre-training: v2, but widened in the MLP as v1; the head takes the mean of tokens.
@@ -267,7 +328,7 @@ _MVITS = (
 
 def _vit(name: str, width: int, depth: int, num_heads: int, **options: Any) -> Architecture:
     options = {"width": width, "depth": depth, "num_heads": num_heads, **options}
-    return Architecture(name, "vit", 16, 4, options=options)
+    return Architecture(name, "vit", 16, 4, options=options)  # frames: see `models.vit.PATCH`
 
 
 _VITS = (
@@ -280,7 +341,8 @@ _REV_IMAGE = {"num_classes": 1000, "dropout": 0.0}
 
 
 def _reversible(name: str, frames: int, stride: int, **options: Any) -> Architecture:
-    return Architecture(name, "reversible", frames, stride, options=options)
+    is_image = options.get("image", False)
+    return Architecture(name, "reversible", frames, stride, options=options, is_image=is_image)
 
 
 _REVERSIBLES = (
@@ -292,8 +354,10 @@ _REVERSIBLES = (
 
 
 def _resnet18(name: str, convolutions: tuple[str, ...]) -> Architecture:
-    """16 frames at 15 per second."""
-    return Architecture(name, "resnet18", 16, 2, train_crop=112, options={"convolutions": convolutions})
+    """16 frames at 15 per second. res3 to res5 halve the number of frames, unless they convolve in 2D."""
+    min_frames = 2 ** sum(how != "2d" for how in convolutions[2:])
+    options = {"convolutions": convolutions}
+    return Architecture(name, "resnet18", 16, 2, train_crop=112, options=options, min_frames=min_frames)
 
 
 _RESNET18S = (
@@ -302,7 +366,7 @@ _RESNET18S = (
     _resnet18("r2plus1d_18", ("2+1d",) * 5),
 )
 
-_S3DS = (Architecture("s3d", "s3d", 128, 2),)
+_S3DS = (Architecture("s3d", "s3d", 128, 2, min_frames=5),)
 
 ARCHITECTURES: dict[str, Architecture] = {
     a.name: a
@@ -321,13 +385,12 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 def architecture(name: str) -> Architecture:
-    """Look a network up.
+    """Look up a network by name.
 
     Raises:
-        UnknownModel: No such name; says the nearest one.
+        UnknownModel: No such name; names the nearest one.
     """
     if name not in ARCHITECTURES:
-        near = difflib.get_close_matches(name, ARCHITECTURES, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UnknownModel(f"no network is called {name!r}{hint} (`twinpath models list` shows all)")
+        hint = did_you_mean(name, ARCHITECTURES)
+        raise UnknownModel(f"no network is called {name!r}{hint} (`list_models()` names all)")
     return ARCHITECTURES[name]

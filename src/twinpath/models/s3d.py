@@ -116,7 +116,7 @@ def _stage(channels_in: int, blocks: tuple[Widths, ...]) -> nn.Sequential:
 
 
 class S3D(VideoNetwork):
-    """Stem, four stages, head. A clip needs at least 8 frames and 32 pixels each way.
+    """Stem, four stages, head. A clip needs at least 5 frames and 17 pixels each way.
 
     The head's window is the same for every clip: `num_frames` and `crop` say what the network was made
     for and change nothing.

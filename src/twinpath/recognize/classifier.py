@@ -153,7 +153,7 @@ class Classifier:
         wanted = checked_views(views, start_s=start_s, top_k=top_k)
         sources = ((video, self._source(Path(video), wanted, start_s)) for video in videos)
         for scored in infer_videos(self.engine(wanted.space), sources):
-            yield self._answer(os.fspath(scored.key), scored, wanted, top_k)  # type: ignore[call-overload]
+            yield self._answer(os.fspath(scored.key), scored, wanted, top_k)
 
     def _source(self, path: Path, views: Views, start_s: float) -> OpenSource:
         return partial(self.reader.open_views, path, self.spec, views, start_s=start_s)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,7 +116,7 @@ class FeatureExtractor:
         self,
         videos: Iterable[str | os.PathLike[str]],
         *,
-        on_clip: Callable[[Hashable, int], None] | None = None,
+        on_clip: Callable[[Any, int], None] | None = None,
     ) -> Iterator[VideoScores]:
         """Embed many videos; they are read ahead, and a batch may hold clips of several.
 

@@ -12,15 +12,16 @@ Clips are read in a thread, ahead of the network. Frames that wait are bounded i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.engine.base import Boxes, Engine
-from twinpath.errors import INPUT_FAILURES, InputError, LimitExceeded
+from twinpath.errors import INPUT_FAILURES, InputError
 from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
 from twinpath.video.clips import Clip, ClipSource
 
@@ -49,7 +50,7 @@ def infer(engine: Engine, clips: Iterable[Clip]) -> Iterator[tuple[Clip, Scores]
 def scores_of(
     engine: Engine, clips: Sequence[NDArray[np.uint8]], boxes_xyxy_px: Sequence[Boxes] | None = None
 ) -> list[Scores]:
-    """Run a batch; where the memory does not suffice for all, run its halves.
+    """Run a batch of any size.
 
     Args:
         engine: See `load_model`.
@@ -59,19 +60,9 @@ def scores_of(
         One array for each clip: (crops, classes or D), or (P, classes) for boxes.
     Raises:
         InputError: The network produced NaN or Inf.
-        LimitExceeded: The memory does not suffice for one of the clips.
+        LimitExceeded: A clip needs more memory than the device has.
     """
-    try:
-        scores = engine(clips, boxes_xyxy_px)
-    except MemoryError as error:
-        if len(clips) == 1:
-            height, width = clips[0].shape[1:3]
-            raise LimitExceeded(
-                f"the memory does not suffice for a clip of {width}x{height} pixels; scale the video down"
-            ) from error
-        half = len(clips) // 2
-        boxes = (None, None) if boxes_xyxy_px is None else (boxes_xyxy_px[:half], boxes_xyxy_px[half:])
-        return [*scores_of(engine, clips[:half], boxes[0]), *scores_of(engine, clips[half:], boxes[1])]
+    scores = engine(clips, boxes_xyxy_px)
     if not all(np.isfinite(rows).all() for rows in scores):
         raise InputError("the network produced NaN or Inf; the checkpoint may be corrupt")
     return scores
@@ -90,7 +81,7 @@ class VideoScores:
         error: What kept the video from being read or scored to its end; None: nothing did.
     """
 
-    key: Hashable
+    key: Any
     spans_s: list[tuple[float, float]] = field(default_factory=list)
     scores: list[Scores] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
@@ -114,7 +105,7 @@ class VideoScores:
 class _ReadItem:
     """A clip of a video; None: the video is read to its end, or as far as it can be."""
 
-    key: Hashable
+    key: Any
     clip: Clip | None
     decode_s: float
     warnings: tuple[str, ...] = ()
@@ -123,9 +114,9 @@ class _ReadItem:
 
 def infer_videos(
     engine: Engine,
-    sources: Iterable[tuple[Hashable, OpenSource]],
+    sources: Iterable[tuple[Any, OpenSource]],
     *,
-    on_clip: Callable[[Hashable, int], None] | None = None,
+    on_clip: Callable[[Any, int], None] | None = None,
 ) -> Iterator[VideoScores]:
     """Score the clips of many videos; one that fails ends none of the others.
 
@@ -151,7 +142,7 @@ def infer_videos(
             del batch, item  # or the frames would be held while the next batch is gathered
 
 
-def _read(sources: Iterable[tuple[Hashable, OpenSource]]) -> Iterator[_ReadItem]:
+def _read(sources: Iterable[tuple[Any, OpenSource]]) -> Iterator[_ReadItem]:
     """Every clip of every video, and the end of each; runs in the reading thread."""
     for key, open_source in sources:
         began_s = time.perf_counter()

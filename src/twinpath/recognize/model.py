@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from twinpath.engine.base import Engine
-from twinpath.engine.config import EngineConfig, Output
+from twinpath.engine.config import EngineConfig
 from twinpath.errors import NotAFile, UsageError
 from twinpath.labels import labels
 from twinpath.models.input_spec import InputSpec
+from twinpath.models.registry import Output
 from twinpath.paths import display_path
 from twinpath.recognize.aggregate import ViewPooling
 from twinpath.zoo.create import input_spec, resolve

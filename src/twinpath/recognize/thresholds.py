@@ -144,7 +144,7 @@ def _next_label(parts: Sequence[str], known: Mapping[str, int]) -> tuple[int, in
 
 
 def _no_label(name: str, labels: Sequence[str]) -> UsageError:
-    return UsageError(f"the model knows no label {name!r}{did_you_mean(name, labels, most=3)}")
+    return UsageError(f"the model knows no label {name!r}{did_you_mean(name, labels, count=3)}")
 
 
 def _add(for_label: dict[int, float], index: int, score: str, labels: Sequence[str]) -> None:

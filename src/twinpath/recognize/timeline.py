@@ -211,7 +211,7 @@ def read_labels(text: str, known: tuple[str, ...], *, model: str) -> tuple[str, 
         lengths = (n for n in range(len(parts), 0, -1) if ", ".join(parts[:n]) in known)
         length = next(lengths, 0)
         if not length:
-            raise UsageError(f"{model} knows no label {parts[0]!r}{did_you_mean(parts[0], known, most=3)}")
+            raise UsageError(f"{model} knows no label {parts[0]!r}{did_you_mean(parts[0], known, count=3)}")
         found[", ".join(parts[:length])] = None
         del parts[:length]
     return tuple(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import logging
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 from twinpath.errors import DamagedWeights, UnknownModel, UsageError
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.registry import ARCHITECTURES, Architecture
+from twinpath.suggest import did_you_mean
 from twinpath.zoo.records import Record, best_record, record, records
 
 if TYPE_CHECKING:
     import os
 
-    from torch import nn
-
+    from twinpath.models.network import VideoNetwork
     from twinpath.weights.fetch import Progress
 
 logger = logging.getLogger(__name__)
@@ -30,7 +29,7 @@ def create_model(
     num_classes: int | None = None,
     in_frames: int | None = None,
     progress: Progress | None = None,
-) -> nn.Module:
+) -> VideoNetwork:
     """Build a network by name, with new weights or published ones.
 
     Args:
@@ -73,7 +72,7 @@ def load_network(
     *,
     leave_out: tuple[str, ...] = (),
     progress: Progress | None = None,
-) -> nn.Module:
+) -> VideoNetwork:
     """A network to be used as it is, with its record's weights or those of a file.
 
     Args:
@@ -117,9 +116,8 @@ def resolve(name: str) -> tuple[Architecture, Record | None]:
         return ARCHITECTURES[name], best_record(name)
     names = list_models()
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UnknownModel(f"no model is called {name!r}{hint} (`twinpath models list` shows all)")
+        hint = did_you_mean(name, names)
+        raise UnknownModel(f"no model is called {name!r}{hint} (list_models() names all)")
     rec = record(name)
     return ARCHITECTURES[rec.architecture], rec
 
@@ -166,25 +164,22 @@ def _options(rec: Record, num_classes: int | None) -> dict[str, Any]:
     }
 
 
-def _build(architecture: Architecture, options: dict[str, Any], in_frames: int | None) -> nn.Module:
+def _build(architecture: Architecture, options: dict[str, Any], in_frames: int | None) -> VideoNetwork:
     """Raises: UsageError: the network cannot take clips of so many frames."""
     if in_frames is None:
         return architecture.build(**options)
-    name, family = architecture.name, architecture.family
-    step = architecture.options.get("alpha", 4) if family.startswith("slowfast") else 1
-    if in_frames < 1 or in_frames % step:  # the slow pathway takes one of so many
-        frames = f"a multiple of {step} frames" if step > 1 else "at least one frame"
+    name, multiple, least = architecture.name, architecture.frame_multiple, architecture.min_frames
+    if in_frames < 1 or in_frames % multiple:
+        frames = f"a multiple of {multiple} frames" if multiple > 1 else "at least one frame"
         raise UsageError(f"{name} takes {frames}, not in_frames={in_frames}")
-    if architecture.num_frames == 1 < in_frames and family in ("mvit", "reversible"):
+    if in_frames < least:
+        raise UsageError(f"{name} takes more frames than in_frames={in_frames}, at least {least}")
+    if architecture.is_image and in_frames > 1:
         raise UsageError(f"{name} is made for images, one frame each, not for in_frames={in_frames}")
     try:
-        model = architecture.build(**options, num_frames=in_frames)
+        return architecture.build(**options, num_frames=in_frames)
     except ValueError as error:
         raise UsageError(f"{name} cannot be made for in_frames={in_frames}: {error}") from error
-    windows = getattr(model.head, "windows", ())
-    if any(frames < 1 for frames, _, _ in windows):  # fewer than are pooled to one
-        raise UsageError(f"{name} takes more frames than in_frames={in_frames}")
-    return model
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -192,12 +187,12 @@ def _given(**options: Any) -> dict[str, Any]:
 
 
 def _load(
-    model: nn.Module, rec: Record, progress: Progress | None, *, resize_positions: bool, inflate: bool
+    model: VideoNetwork, rec: Record, progress: Progress | None, *, resize_positions: bool, inflate: bool
 ) -> None:
     from twinpath.weights.converted import HEAD
     from twinpath.weights.load import load_weights
 
-    num_classes = model.get_parameter(f"{HEAD}.weight").shape[0]
+    num_classes = model.get_classifier().out_features
     new_head = num_classes != rec.num_classes
     path = weights_path(rec, progress=progress)
     load_weights(

@@ -30,7 +30,7 @@ def _weights(architecture: Architecture, record: Record) -> Facts:
         "name": record.name,
         "architecture": architecture.name,
         "family": architecture.family,
-        "task": _task(architecture),
+        "task": architecture.task,
         "upstream": record.upstream,
         "upstream_name": record.upstream_name,
         "dataset": record.dataset,
@@ -61,16 +61,12 @@ def _network(architecture: Architecture) -> Facts:
         "name": architecture.name,
         "architecture": architecture.name,
         "family": architecture.family,
-        "task": _task(architecture),
+        "task": architecture.task,
         **_input(architecture.name),
         **_cost(architecture.name),
         "weights": [r.name for r in records() if r.architecture == architecture.name],
         "best_weights": best.name if best else None,
     }
-
-
-def _task(architecture: Architecture) -> str:
-    return "detection" if architecture.is_detector else "classification"
 
 
 def _input(name: str) -> Facts:

@@ -7,7 +7,6 @@ A record's name says network, upstream and dataset: `slowfast_r50_8x8.ptv_k400`.
 from __future__ import annotations
 
 import csv
-import difflib
 import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 from twinpath.errors import UnknownModel
 from twinpath.labels import datasets
 from twinpath.models.input_spec import InputSpec, Sampling, Triple
+from twinpath.suggest import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,8 @@ def record(name: str) -> Record:
         UnknownModel: No such record; says the nearest one.
     """
     if name not in _table():
-        near = difflib.get_close_matches(name, _table(), n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UnknownModel(f"no weights are called {name!r}{hint} (`twinpath models list` shows all)")
+        hint = did_you_mean(name, _table())
+        raise UnknownModel(f"no weights are called {name!r}{hint} (list_models() names all)")
     return _table()[name]
 
 

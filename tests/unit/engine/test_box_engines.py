@@ -8,32 +8,31 @@ import numpy as np
 import pytest
 import torch
 
-from twinpath.engine.base import BoxEngine
+from twinpath.engine.base import Engine
 from twinpath.engine.config import EngineConfig
-from twinpath.engine.open import open_box_engine
-from twinpath.engine.openvino_engine import OpenVinoBoxEngine
-from twinpath.engine.torch_engine import TorchBoxEngine
+from twinpath.engine.open import open_engine
+from twinpath.engine.openvino_engine import OpenVinoEngine
+from twinpath.engine.torch_engine import TorchEngine
 from twinpath.models.resample import scaled_boxes
 
 TINY = "slowfast_tiny_det"
 
 
 @pytest.fixture(scope="module")
-def compiled(tiny_detector_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenVinoBoxEngine:
+def compiled(tiny_detector_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> OpenVinoEngine:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TWINPATH_HOME", str(tmp_path_factory.mktemp("home")))
-        open_box_engine(TINY, tiny_detector_weights)
-        engine = open_box_engine(
-            TINY, tiny_detector_weights, config=EngineConfig("openvino", "cpu", "fp32")
-        )  # from the cache
-    assert isinstance(engine, OpenVinoBoxEngine)
+        config = EngineConfig("openvino", "cpu", "fp32")
+        open_engine(TINY, tiny_detector_weights, output="boxes", config=config)
+        engine = open_engine(TINY, tiny_detector_weights, output="boxes", config=config)  # from the cache
+    assert isinstance(engine, OpenVinoEngine)
     return engine
 
 
 @pytest.fixture(scope="module")
-def exact(tiny_detector_weights: Path) -> TorchBoxEngine:
-    engine = open_box_engine(TINY, tiny_detector_weights, config=EngineConfig("torch", "cpu"))
-    assert isinstance(engine, TorchBoxEngine)
+def exact(tiny_detector_weights: Path) -> TorchEngine:
+    engine = open_engine(TINY, tiny_detector_weights, output="boxes", config=EngineConfig("torch", "cpu"))
+    assert isinstance(engine, TorchEngine)
     return engine
 
 
@@ -41,7 +40,7 @@ def clip(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (16, height, width, 3), dtype=np.uint8)
 
 
-def of(engine: BoxEngine, clip_THWC: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+def of(engine: Engine, clip_THWC: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Scores of one clip's boxes."""
     (scores,) = engine([clip_THWC], [boxes])
     return scores
@@ -49,7 +48,7 @@ def of(engine: BoxEngine, clip_THWC: np.ndarray, boxes: np.ndarray) -> np.ndarra
 
 @pytest.mark.parametrize(("height", "width"), [(240, 320), (320, 180), (97, 333)])
 def test_pictures_of_any_size_and_boxes_at_the_borders(
-    compiled: OpenVinoBoxEngine, exact: TorchBoxEngine, height: int, width: int
+    compiled: OpenVinoEngine, exact: TorchEngine, height: int, width: int
 ) -> None:
     boxes = np.array(
         [
@@ -66,7 +65,7 @@ def test_pictures_of_any_size_and_boxes_at_the_borders(
     assert scores.std() > 0.05
 
 
-def test_each_box_is_scored_by_itself(compiled: OpenVinoBoxEngine) -> None:
+def test_each_box_is_scored_by_itself(compiled: OpenVinoEngine) -> None:
     boxes = np.random.default_rng(1).uniform(0, 120, (60, 4))
     boxes[:, 2:] += boxes[:, :2]
     together = of(compiled, clip(240, 320), boxes)
@@ -74,13 +73,13 @@ def test_each_box_is_scored_by_itself(compiled: OpenVinoBoxEngine) -> None:
         assert of(compiled, clip(240, 320), boxes[i : i + 1])[0] == pytest.approx(together[i], abs=1e-5)
 
 
-def test_nobody(compiled: OpenVinoBoxEngine, exact: TorchBoxEngine) -> None:
+def test_nobody(compiled: OpenVinoEngine, exact: TorchEngine) -> None:
     for engine in (compiled, exact):
         assert of(engine, clip(96, 128), np.zeros((0, 4))).shape == (0, 12)
 
 
 def test_the_network_is_given_scaled_boxes_and_the_whole_picture(
-    tiny_detector_weights: Path, exact: TorchBoxEngine
+    tiny_detector_weights: Path, exact: TorchEngine
 ) -> None:
     """By hand: the same as `model.scores(clip, boxes)` of the resized clip."""
     boxes = np.array([[4.0, 6.0, 100.0, 90.0]])
@@ -93,8 +92,8 @@ def test_the_network_is_given_scaled_boxes_and_the_whole_picture(
     assert of(exact, frames, boxes) == pytest.approx(expected.numpy(), abs=1e-6)
 
 
-def test_clips_at_once(compiled: OpenVinoBoxEngine, exact: TorchBoxEngine) -> None:
-    """Each person is scored in his own clip; some clips have no people, or another size."""
+def test_clips_at_once(compiled: OpenVinoEngine, exact: TorchEngine) -> None:
+    """Each person is scored in their own clip; some clips have no people, or another size."""
     random = np.random.default_rng(4)
     sizes = [(96, 128), (96, 128), (96, 128), (96, 128), (128, 96), (96, 128)]
     clips = [clip(*size, seed) for seed, size in enumerate(sizes)]
@@ -102,7 +101,9 @@ def test_clips_at_once(compiled: OpenVinoBoxEngine, exact: TorchBoxEngine) -> No
     for each in boxes:
         each[:, 2:] += each[:, :2] + 5
     one_by_one = [of(exact, *each) for each in zip(clips, boxes, strict=True)]
-    by_threes = TorchBoxEngine(exact.network, exact.spec, batch_clips=3, config=exact.config)
+    by_threes = TorchEngine(
+        exact.network, exact.spec, output="boxes", batch_clips=3, config=EngineConfig("torch", "cpu")
+    )
     for engine in (compiled, exact, by_threes):
         found = engine(clips, boxes)
         assert [rows.shape for rows in found] == [(len(each), 12) for each in boxes]

@@ -1,4 +1,4 @@
-"""The OpenVINO machine: the same answers as torch, from a cache that survives damage and races."""
+"""The OpenVINO backend: the same answers as torch, from a cache that survives damage and races."""
 
 from __future__ import annotations
 
@@ -48,8 +48,10 @@ def test_frames_of_any_size_and_three_crops(precision: str) -> None:
     close = 1e-4 if precision == "fp32" else 0.01
     for height, width in ((96, 96), (120, 160), (160, 121), (480, 270)):
         clips = [clip(height, width, seed) for seed in (0, 1)]
-        assert engine(clips) == pytest.approx(exact(clips), abs=close)
-        assert engine.with_crops(3)(clips) == pytest.approx(exact.with_crops(3)(clips), abs=close)
+        assert np.stack(engine(clips)) == pytest.approx(np.stack(exact(clips)), abs=close)
+        three, exact_three = (np.stack(e.with_crops(3)(clips)) for e in (engine, exact))
+        assert three.shape == (2, 3, 12)
+        assert three == pytest.approx(exact_three, abs=close)
     assert f"2 threads, {precision}" in engine.describe()
     engine.warm_up(64, 80)
 
@@ -57,7 +59,7 @@ def test_frames_of_any_size_and_three_crops(precision: str) -> None:
 def test_embeddings() -> None:
     engine = open_engine(TINY, output="embed", config=EngineConfig("openvino", "cpu", "fp32"))
     exact = open_engine(TINY, output="embed", config=TORCH)
-    ours, theirs = engine([clip(96, 128)]), exact([clip(96, 128)])
+    (ours,), (theirs,) = engine([clip(96, 128)]), exact([clip(96, 128)])
     assert ours == pytest.approx(theirs, abs=1e-3 * float(np.abs(theirs).max()))
 
 
@@ -83,7 +85,7 @@ def test_a_cached_network_needs_no_torch(empty_home: Path) -> None:
 def test_a_damaged_entry_is_made_anew(
     damage: str, empty_home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    before = open_engine(TINY)([clip(96, 96)])
+    (before,) = open_engine(TINY)([clip(96, 96)])
     (entry,) = (empty_home / "engines").glob("*.ov")
     content = entry.read_bytes()
     if damage == "foreign":  # whole, but nothing that OpenVINO knows
@@ -96,7 +98,7 @@ def test_a_damaged_entry_is_made_anew(
             "header": content[:28] + b"{" * 40 + content[68:],
         }[damage]
         entry.write_bytes(changed)
-    again = open_engine(TINY)([clip(96, 96)])
+    (again,) = open_engine(TINY)([clip(96, 96)])
     assert "made anew" in caplog.text
     assert again == pytest.approx(before, abs=1e-6)
     assert read_entry(entry) is not None
@@ -146,14 +148,15 @@ def test_a_network_that_openvino_does_not_know_goes_to_torch(
     assert len(tried) == 1  # remembered
 
 
-def test_wishes_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_configurations_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     for arguments, message in (
-        (("vino", "auto", "auto", None), "--engine 'vino': choose one of auto, torch, openvino"),
-        (("auto", "auto", "int8", None), "--precision 'int8': choose one of"),
+        (("vino", "auto", "auto", None), "engine 'vino' is not known; choose one of auto, torch, openvino"),
+        (("auto", "auto", "auto", 0), "threads must be at least 1, not 0"),
+        (("auto", "auto", "int8", None), "precision 'int8' is not known; choose one of"),
     ):
         with pytest.raises(UsageError, match=message):
             EngineConfig.parse(*arguments)
-    with pytest.raises(UsageError, match="--compile is for --engine torch"):
+    with pytest.raises(UsageError, match="compile is for engine='torch'"):
         EngineConfig.parse("openvino", "cpu", "auto", None, compile=True)
     with pytest.raises(UsageError, match="runs on the CPU, not on cuda"):
         open_engine(TINY, config=EngineConfig("openvino", "cuda"))
@@ -163,3 +166,16 @@ def test_wishes_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingExtra, match="pip install openvino"):
         open_engine(TINY, config=EngineConfig("openvino"))
     assert isinstance(open_engine(TINY, config=EngineConfig(device="cpu")), TorchEngine)
+
+
+def test_outputs_that_a_model_does_not_have() -> None:
+    with pytest.raises(
+        UsageError, match="is a network for classification: output='scores' or 'embed', not 'boxes'"
+    ):
+        open_engine(TINY, output="boxes")
+    with pytest.raises(UsageError, match="is a network for detection: output='boxes', not 'embed'"):
+        open_engine("slowfast_tiny_det.synthetic", output="embed")
+    with pytest.raises(
+        UsageError, match=r"no weights are published for mvit_v1_b24_32x3; give a weight file \(weights="
+    ):
+        open_engine("mvit_v1_b24_32x3", config=EngineConfig("openvino", "cpu"))

@@ -1,4 +1,4 @@
-"""The torch machine: devices, batches, and what it says of itself."""
+"""The torch backend: devices, batches, and how it describes itself."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from twinpath.device import choose_device
 from twinpath.engine.config import EngineConfig
+from twinpath.engine.gpu_batch import clips_that_fit
 from twinpath.engine.torch_engine import TorchEngine, choose_precision
-from twinpath.errors import UsageError
+from twinpath.errors import LimitExceeded, UsageError
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.registry import architecture
 from twinpath.zoo.create import input_spec
@@ -42,11 +43,12 @@ def clips(number: int) -> list[np.ndarray]:
 def test_scores_of_many_clips_are_those_of_each(number: int, num_crops: int) -> None:
     network = MeanColour()
     engine = TorchEngine(network, SPEC, num_crops=num_crops, config=ON_CPU, batch_clips=2)
-    together = engine(clips(number))
-    assert together.shape == (number * num_crops, 3)
+    of_each = engine(clips(number))
+    assert [scores.shape for scores in of_each] == [(num_crops, 3)] * number
+    together = np.concatenate(of_each)
     assert together.dtype == np.float32
     assert max(network.batches) <= 2
-    alone = np.concatenate([engine([clip]) for clip in clips(number)])
+    alone = np.concatenate([engine([clip])[0] for clip in clips(number)])
     assert together == pytest.approx(alone, abs=1e-6)
     if num_crops == 3:  # three crops of 8 cover all 24 columns
         whole = np.stack([clip.mean(axis=(0, 1, 2)) / 255 for clip in clips(number)])
@@ -58,8 +60,8 @@ def test_a_network_answers_the_same_in_any_batch() -> None:
     network = architecture("slowfast_tiny").build()
     spec = input_spec("slowfast_tiny")
     frames = list(np.random.default_rng(1).integers(0, 256, (3, 16, 96, 96, 3), dtype=np.uint8))
-    ones = TorchEngine(network, spec, config=ON_CPU, batch_clips=1)(frames)
-    threes = TorchEngine(network, spec, config=ON_CPU, batch_clips=3)(frames)
+    ones = np.concatenate(TorchEngine(network, spec, config=ON_CPU, batch_clips=1)(frames))
+    threes = np.concatenate(TorchEngine(network, spec, config=ON_CPU, batch_clips=3)(frames))
     assert ones == pytest.approx(threes, abs=1e-6)
     assert ones.sum(axis=1) == pytest.approx(1, abs=1e-5)
 
@@ -77,7 +79,7 @@ def test_a_device_that_is_not_there(config: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_it_tells_machine_device_and_precision() -> None:
+def test_it_describes_backend_device_and_precision() -> None:
     engine = TorchEngine(MeanColour(), SPEC, config=ON_CPU)
     assert engine.describe() == f"torch {torch.__version__.split('+')[0]}, cpu, fp32"
 
@@ -86,7 +88,7 @@ def test_precisions() -> None:
     cpu = torch.device("cpu")
     assert choose_precision("auto", cpu) == "fp32"
     assert choose_precision("bf16", cpu) == "bf16"
-    with pytest.raises(UsageError, match="--precision fp16 is for GPUs"):
+    with pytest.raises(UsageError, match="precision fp16 is for GPUs"):
         choose_precision("fp16", cpu)
 
 
@@ -94,11 +96,11 @@ def test_bf16_is_close_to_fp32_and_threads_are_taken() -> None:
     torch.manual_seed(0)
     network, spec = architecture("slowfast_tiny").build(), input_spec("slowfast_tiny")
     frames = list(np.random.default_rng(1).integers(0, 256, (1, 16, 96, 96, 3), dtype=np.uint8))
-    exact = TorchEngine(network, spec, config=ON_CPU)(frames)
+    (exact,) = TorchEngine(network, spec, config=ON_CPU)(frames)
     engine = TorchEngine(network, spec, config=EngineConfig("torch", "cpu", "bf16", threads=1))
     assert torch.get_num_threads() == 1
     assert "bf16" in engine.describe()
-    assert engine(frames) == pytest.approx(exact, abs=0.01)
+    assert engine(frames)[0] == pytest.approx(exact, abs=0.01)
 
 
 def test_embeddings_are_what_the_classifier_sees() -> None:
@@ -106,7 +108,76 @@ def test_embeddings_are_what_the_classifier_sees() -> None:
     network, spec = architecture("slowfast_tiny").build(), input_spec("slowfast_tiny")
     frames = list(np.random.default_rng(1).integers(0, 256, (2, 16, 96, 96, 3), dtype=np.uint8))
     engine = TorchEngine(network, spec, output="embed", config=ON_CPU)
-    embeddings = torch.from_numpy(engine(frames))
+    embeddings = torch.from_numpy(np.concatenate(engine(frames)))
     with torch.inference_mode():
         scores = network.get_classifier()(embeddings).softmax(dim=1).numpy()
-    assert scores == pytest.approx(TorchEngine(network, spec, config=ON_CPU)(frames), abs=1e-5)
+    expected = np.concatenate(TorchEngine(network, spec, config=ON_CPU)(frames))
+    assert scores == pytest.approx(expected, abs=1e-5)
+
+
+class TooLarge(MeanColour):
+    """A network for which the device's memory holds `most` clips."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def scores(self, clip_BCTHW: Tensor) -> Tensor:
+        if len(clip_BCTHW) > self.most:
+            raise torch.OutOfMemoryError("out of memory")
+        return super().scores(clip_BCTHW)
+
+
+def test_batches_that_memory_does_not_hold_are_halved_once() -> None:
+    network = TooLarge(most=3)
+    engine = TorchEngine(network, SPEC, config=ON_CPU, batch_clips=8)
+    found = np.concatenate(engine(clips(10)))
+    assert network.batches == [2, 2, 2, 2, 2]
+    assert engine.batch_clips == 2
+    whole = TorchEngine(MeanColour(), SPEC, config=ON_CPU, batch_clips=1)
+    assert found == pytest.approx(np.concatenate(whole(clips(10))), abs=1e-6)
+
+
+def test_a_single_clip_that_memory_does_not_hold() -> None:
+    engine = TorchEngine(TooLarge(most=0), SPEC, config=ON_CPU, batch_clips=4)
+    with pytest.raises(LimitExceeded, match="one clip of 4 frames needs more memory than cpu has free"):
+        engine(clips(2))
+
+
+def test_clips_of_several_sizes_in_one_call() -> None:
+    engine = TorchEngine(MeanColour(), SPEC, config=ON_CPU, batch_clips=4)
+    sizes = [(8, 24), (16, 9), (8, 24), (31, 12)]
+    mixed = [
+        np.random.default_rng(i).integers(0, 256, (4, *size, 3), dtype=np.uint8)
+        for i, size in enumerate(sizes)
+    ]
+    together = engine(mixed)
+    assert [scores.shape for scores in together] == [(1, 3)] * 4
+    for clip, scores in zip(mixed, together, strict=True):
+        assert scores == pytest.approx(engine([clip])[0], abs=1e-6)
+    assert engine([]) == []
+    mixed[0].flags.writeable = False
+    assert engine(mixed[:1])[0] == pytest.approx(together[0], abs=1e-6)
+
+
+def test_clips_that_fit_a_gpu() -> None:
+    gib = 1 << 30
+    assert clips_that_fit(80 * gib, gib // 2) == 64
+    assert clips_that_fit(79 * gib, gib) == 32
+    assert clips_that_fit(24 * gib, gib) == 8
+    assert clips_that_fit(gib, gib) == 8  # and is halved where that is too much
+
+
+def test_boxes_and_crops_that_an_engine_does_not_take() -> None:
+    whole = TorchEngine(MeanColour(), SPEC, config=ON_CPU)
+    boxes = TorchEngine(MeanColour(), SPEC, output="boxes", config=ON_CPU)
+    one_box = [np.zeros((1, 4))]
+    for call, message in (
+        (lambda: whole(clips(1), one_box), "boxes are for an engine with output='boxes'"),
+        (lambda: boxes(clips(1)), "needs the boxes of each clip"),
+        (lambda: boxes(clips(2), one_box), "2 clips and boxes for 1"),
+        (lambda: whole.with_crops(2), "num_crops must be 1 or 3, not 2"),
+        (lambda: boxes.with_crops(3), "takes whole frames"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()

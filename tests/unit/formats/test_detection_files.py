@@ -128,23 +128,23 @@ POINT = ("tracks", 1, "points", 0)
 @pytest.mark.parametrize(
     ("change", "value", "words"),
     [
-        (put(*POINT, "box_xyxy_px"), [1, 2, 3], "tracks[1].points[0].box_xyxy_px: must be x1, y1, x2, y2"),
-        (put(*POINT, "box_xyxy_px"), [9, 2, 3, 4], "points[0].box_xyxy_px: its right or lower side"),
-        (put(*POINT, "box_xyxy_px", 2), "wide", "tracks[1].points[0].box_xyxy_px[2]: must be a number"),
-        (put(*POINT, "box_xyxy_px", 2), float("inf"), "tracks[1].points[0].box_xyxy_px[2]: must be finite"),
-        (put(*POINT, "box_xyxy_px", 2), 10**400, "tracks[1].points[0].box_xyxy_px[2]: must be finite"),
-        (put(*POINT, "detection_score"), float("nan"), "detection_score: must be a number from 0 up to 1"),
-        (put(*POINT, "detection_score"), True, "tracks[1].points[0].detection_score: must be a number"),
-        (put(*POINT, "actions", 0, "index"), 1.5, "actions[0].index: must be a whole number from 0"),
-        (put(*POINT, "actions", 0, "label"), 3, "tracks[1].points[0].actions[0].label: must be text"),
-        (put(*POINT, "actions"), {}, "tracks[1].points[0].actions: must be a list"),
-        (put("tracks", 1, "points", 1), "she", "tracks[1].points[1]: must be an object"),
-        (put("tracks", 1, "points", 1, "time_s"), 0.5, "tracks[1].points[1].time_s: must come after"),
-        (put("tracks", 1, "track_id"), 1, "tracks[1].track_id: must come after the one before, 1"),
-        (put("width_px"), 0, "width_px: must be a whole number from 1"),
-        (put("duration_s"), -1, "duration_s: must be a number from 0"),
-        (put("timing_s", "decode"), "long", "timing_s.decode: must be a number"),
-        (put("tracker"), None, "tracker: is missing"),
+        (put(*POINT, "box_xyxy_px"), [1, 2, 3], "tracks[1].points[0].box_xyxy_px: 3 numbers, not 4"),
+        (put(*POINT, "box_xyxy_px"), [9, 2, 3, 4], "tracks[1].points[0].box_xyxy_px: x2 is less than x1"),
+        (put(*POINT, "box_xyxy_px", 2), "wide", "tracks[1].points[0].box_xyxy_px[2]: 'wide' is not a number"),
+        (put(*POINT, "box_xyxy_px", 2), float("inf"), "points[0].box_xyxy_px[2]: inf is not a finite number"),
+        (put(*POINT, "box_xyxy_px", 2), 10**400, "00000… is not a finite number"),
+        (put(*POINT, "detection_score"), float("nan"), "detection_score: nan is not a finite number"),
+        (put(*POINT, "detection_score"), True, "tracks[1].points[0].detection_score: True is not a number"),
+        (put(*POINT, "actions", 0, "index"), 1.5, "actions[0].index: 1.5 is not a whole number"),
+        (put(*POINT, "actions", 0, "label"), 3, "tracks[1].points[0].actions[0].label: 3 is not text"),
+        (put(*POINT, "actions"), {}, "tracks[1].points[0].actions: {} is not a list"),
+        (put("tracks", 1, "points", 1), "she", "tracks[1].points[1]: 'she' is not an object"),
+        (put("tracks", 1, "points", 1, "time_s"), 0.5, "tracks[1].points[1].time_s: 0.5 comes after"),
+        (put("tracks", 1, "track_id"), 1, "tracks[1].track_id: 1 comes after 1"),
+        (put("width_px"), 0, "width_px: 0 is less than 1"),
+        (put("duration_s"), -1, "duration_s: -1 is less than 0"),
+        (put("timing_s", "decode"), "long", "timing_s.decode: 'long' is not a number"),
+        (put("tracker"), None, "'tracker' is missing"),
         (put("tracks"), None, "holds no detections"),
     ],
 )  # fmt: skip
@@ -158,6 +158,21 @@ def test_a_damaged_value_is_named(tmp_path: Path, change: Any, value: Any, words
     assert str(error.value).startswith(f"{place}: ")
     assert words in str(error.value)
     assert str(error.value).isprintable()
+
+
+def test_a_null_is_named(tmp_path: Path) -> None:
+    values = json.loads(written(TWO_PEOPLE, tmp_path, "json"))
+    values["tracks"][0]["points"][1]["actions"] = None
+    (tmp_path / "x.json").write_text(json.dumps(values))
+    with pytest.raises(InputError, match=r"tracks\[0\]\.points\[1\]: 'actions' is null; it must be a list"):
+        read_detections(tmp_path / "x.json")
+
+
+def test_a_number_of_thousands_of_digits(tmp_path: Path) -> None:
+    text = written(TWO_PEOPLE, tmp_path, "json").replace('"width_px": 640', f'"width_px": {"9" * 5000}')
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(InputError, match=r"x\.json: damaged, or no JSON"):
+        read_detections(tmp_path / "x.json")
 
 
 @pytest.mark.parametrize(

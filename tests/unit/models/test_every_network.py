@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,16 +19,54 @@ from twinpath.zoo.create import create_model
 from twinpath.zoo.records import records
 
 CROP = 64
-LARGE = {"mvit_v2_l_16x4_maskfeat", "mvit_v2_l_40x3", "vit_l_16x4"}  # of families that others here stand for
+BLOCKS = (2, 2, 2, 2)
+# `make test` tries these in their whole size, at least one of each family; `make test-slow` tries all.
+WHOLE = {
+    "slow_r50_4x16",
+    "slowfast_r50_4x16",
+    "slowfast_tiny",
+    "slow_r50_4x16_det",
+    "slowfast_tiny_det",
+    "x3d_xs",
+    "mvit_v2_t",
+    "rev_mvit_b",
+    "vit_b_16x4",
+    "r3d_18",
+    "mc3_18",
+    "r2plus1d_18",
+    "s3d",
+}
 BOXES = torch.tensor([[0.0, 3.0, 5.0, 40.0, 60.0], [1.0, 0.0, 0.0, 64.0, 64.0]])
 
 
-def small(name: str, num_classes: int) -> VideoNetwork:
+def narrow(name: str) -> dict[str, Any]:
+    """Options of the same network with few channels and few blocks. Every kind of its blocks is there."""
+    given = architecture(name).options
+    match architecture(name).family:
+        case "resnet3d" | "slowfast" | "slow_det" | "slowfast_det":
+            options = {"blocks": BLOCKS, "width": 16}
+            if "temporal_blocks" in given:
+                options["temporal_blocks"] = (2, 2, 1, 2)
+            if "non_local" in given:
+                options["non_local"] = replace(given["non_local"], after=((), (1,), (0, 1), ()))
+        case "x3d":
+            options = {"width": 1.0, "depth": 0.5}
+        case "mvit" | "reversible":
+            stages = given.get("blocks", BLOCKS)
+            options = {"blocks": BLOCKS[: len(stages)], "width": 16 * given.get("num_heads", 1)}
+        case "vit":
+            options = {"depth": 2, "width": 16 * given["num_heads"]}
+        case _:
+            options = {}
+    return options
+
+
+def small(name: str, num_classes: int, **options: Any) -> VideoNetwork:
     """The network for a small clip; all its parts are there."""
     network = architecture(name)
     num_frames = min(network.num_frames, 16)
     torch.manual_seed(0)
-    made = network.build(num_classes=num_classes, num_frames=num_frames, crop=CROP)
+    made = network.build(num_classes=num_classes, num_frames=num_frames, crop=CROP, **options)
     assert isinstance(made, VideoNetwork)
     return made
 
@@ -38,18 +78,42 @@ def inputs(name: str) -> tuple[torch.Tensor, ...]:
     return (clips, BOXES) if network.is_detector else (clips,)
 
 
+def same_when_narrow() -> dict[str, list[str]]:
+    """Names of networks by what is built of them; R50 and R101 of the same clip are one, for example."""
+    found: dict[str, list[str]] = {}
+    for name, network in ARCHITECTURES.items():
+        options = {**network.options, "num_frames": min(network.num_frames, 16), **narrow(name)}
+        found.setdefault(f"{network.family} {sorted(options.items())}", []).append(name)
+    return found
+
+
+@pytest.mark.parametrize("name", [names[0] for names in same_when_narrow().values() if {*names} - WHOLE])
+def test_narrow_network(name: str, tmp_path: Path) -> None:
+    check(name, tmp_path, **narrow(name))
+
+
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in ARCHITECTURES]
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in WHOLE)) for name in ARCHITECTURES]
 )
 def test_network(name: str, tmp_path: Path) -> None:
+    check(name, tmp_path)
+
+
+def test_a_network_of_each_family_is_tried_in_its_whole_size() -> None:
+    families = {network.family for network in ARCHITECTURES.values()}
+    assert {architecture(name).family for name in WHOLE} == families
+    assert all(narrow(name) or name in WHOLE for name in ARCHITECTURES)
+
+
+def check(name: str, folder: Path, **options: Any) -> None:
     clip = inputs(name)
-    model = small(name, num_classes=3)
+    model = small(name, num_classes=3, **options)
     assert_learns(model, clip)
     model.eval()
     with torch.inference_mode():
         expected = model(*clip)
         assert_handles(model, clip)
-    assert_loads_again(model, clip, expected, tmp_path / "w.safetensors")
+    assert_loads_again(model, clip, expected, folder / "w.safetensors")
     assert_exports(model, clip, expected)
     model.reset_classifier(7)
     assert model(*clip).shape == (2, 7)
@@ -107,3 +171,22 @@ def assert_exports(model: VideoNetwork, clip: tuple[torch.Tensor, ...], expected
     with torch.inference_mode():
         again = program.module()(*clip)
     assert (again - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
+SHRINK_IN_TIME = sorted(name for name, network in ARCHITECTURES.items() if network.min_frames > 1)
+
+
+@pytest.mark.parametrize("name", SHRINK_IN_TIME)
+def test_the_shortest_clip_of_a_network(name: str) -> None:
+    """`min_frames` of the registry is what strides and pooling in time need, and no more."""
+    network = ARCHITECTURES[name]
+    shortest, side = network.min_frames, 64
+    boxes = [torch.zeros(1, 5, device="meta")] if network.is_detector else []
+    with torch.device("meta"), torch.inference_mode():
+        model = network.build(num_frames=shortest).eval()
+        assert model(torch.empty(1, 3, shortest, side, side), *boxes).shape == (
+            1,
+            model.head.projection.out_features,
+        )
+        with pytest.raises((ValueError, RuntimeError)):
+            network.build(num_frames=shortest - 1).eval()(torch.empty(1, 3, shortest - 1, side, side), *boxes)

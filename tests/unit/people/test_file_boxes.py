@@ -352,7 +352,7 @@ def annotation(**changes: Any) -> dict[str, Any]:
         (annotation(bbox=[0, "a", 10, 10]), r"annotations\[1\].bbox\[1\]: 'a' is not a number"),
         (annotation(bbox=[0, True, 10, 10]), r"annotations\[1\].bbox\[1\]: True is not a number"),
         (annotation(bbox=[0, 10**400, 10, 10]), r"bbox\[1\]: 1000.*… is not a finite number"),
-        (annotation(bbox="0 0 10 10"), r"annotations\[1\].bbox: '0 0 10 10' is no list"),
+        (annotation(bbox="0 0 10 10"), r"annotations\[1\].bbox: '0 0 10 10' is not a list"),
         (annotation(bbox=[900, 0, 10, 10]), r"annotations\[1\].bbox: .* outside the picture of 400x200"),
         (annotation(bbox=None), r"annotations\[1\]: 'bbox' is missing"),
         (annotation(image_id=77), r"annotations\[1\].image_id: there is no image 77"),
@@ -360,8 +360,8 @@ def annotation(**changes: Any) -> dict[str, Any]:
         (annotation(category_id="1"), r"annotations\[1\].category_id: there is no category '1'"),
         (annotation(score=2), r"annotations\[1\].score: 2 is not from 0 to 1"),
         (annotation(image_id=1), r"annotations\[1\]: the same box is there twice at 0 s"),
-        (coco(annotations=[3]), r"annotations\[0\]: 3 is no object"),
-        (coco(annotations={"a": 1}), r"annotations: .* is no list"),
+        (coco(annotations=[3]), r"annotations\[0\]: 3 is not an object"),
+        (coco(annotations={"a": 1}), r"annotations: .* is not a list"),
         (
             coco(categories=[{"id": 1, "name": "dog"}]),
             "categories: none of them is called 'person', only dog",
@@ -395,7 +395,7 @@ def annotation(**changes: Any) -> dict[str, Any]:
         ([{"time_s": 0, "category_id": 3, "bbox": [0, 0, 1, 1]}, {"category_id": 4}], "none is 1"),
         ({"frames": []}, "an object with frames, but neither 'annotations'"),
         ({}, "an object with nothing"),
-        ([1, 2], r"\[0\]: 1 is no object"),
+        ([1, 2], r"\[0\]: 1 is not an object"),
     ],
 )
 def test_mistakes_in_coco_files(content: object, words: str, tmp_path: Path) -> None:
@@ -406,6 +406,13 @@ def test_json_that_is_none(tmp_path: Path) -> None:
     fails(written(tmp_path, '{"images": [\n{"id": 1},\n'), ":3: no JSON")
     fails(written(tmp_path, '{"people": []}\n{"people": [}\n'), ":2: no JSON")
     fails(written(tmp_path, "[" * 100_000), "nested too deeply")
+
+
+def test_numbers_of_thousands_of_digits(tmp_path: Path) -> None:
+    bbox = '{"time_s": 0, "bbox": [0, 0, 1, ' + "9" * 5000 + "]}"
+    fails(written(tmp_path, f"[{bbox}]"), "no JSON: a number has too many digits")
+    point = '{"people": [{"track": 1, "boxes": [{"time_s": ' + "9" * 5000 + "}]}]}"
+    fails(written(tmp_path, f'{{"people": []}}\n{point}\n'), ":2: no JSON: a number has too many digits")
 
 
 # --- our own ---
@@ -463,9 +470,9 @@ def test_a_track_that_is_there_twice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"tracks": None}, ": 'tracks' is null; it must be a list of tracks"),
-        ({"tracks": "all"}, ": tracks: 'all' is no list"),
-        ({"tracks": None, "people": []}, ": 'tracks' is null; it must be a list of tracks"),
+        ({"tracks": None}, ": 'tracks' is null; it must be a list"),
+        ({"tracks": "all"}, ": tracks: 'all' is not a list"),
+        ({"tracks": None, "people": []}, ": 'tracks' is null; it must be a list"),
     ],
 )
 def test_tracks_that_are_no_list(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
@@ -476,8 +483,8 @@ def test_tracks_that_are_no_list(changes: dict[str, Any], words: str, tmp_path: 
 
 def test_people_that_are_no_list(tmp_path: Path) -> None:
     content: dict[str, Any] = {"video": "clip.mp4", "people": None}
-    fails(written(tmp_path, content), ": 'people' is null; it must be a list of tracks")
-    fails(written(tmp_path, content | {"people": "HOG"}), ": people: 'HOG' is no list")
+    fails(written(tmp_path, content), ": 'people' is null; it must be a list")
+    fails(written(tmp_path, content | {"people": "HOG"}), ": people: 'HOG' is not a list")
     fails(written(tmp_path, {"video": "clip.mp4", "person_detector": "HOG"}), r"neither .* nor 'tracks'")
 
 
@@ -517,4 +524,4 @@ def test_lines_of_videos_that_could_not_be_used(tmp_path: Path) -> None:
     ]
     path = written(tmp_path, "".join(json.dumps(line) + "\n" for line in lines))
     assert boxes_at(path, 0.0) == [[10, 10, 30, 40]]
-    fails(written(tmp_path, lines[:1], "failed.json"), "only that some could not be used")
+    fails(written(tmp_path, lines[:1], "failed.json"), "has no boxes, only errors of videos that failed")

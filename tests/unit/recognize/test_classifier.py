@@ -19,12 +19,13 @@ from twinpath.video.writer import VideoWriter
 from twinpath.weights.load import save_weights
 
 RNG = np.random.default_rng(0)
+FP32 = EngineConfig(device="cpu", precision="fp32")  # figures are compared more closely than bf16 has them
 FRAMES = RNG.integers(0, 256, (16, 96, 128, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
 def classify(tiny_weights: Path) -> Classifier:
-    return Classifier("slowfast_tiny.synthetic", tiny_weights, "cpu")
+    return Classifier("slowfast_tiny.synthetic", tiny_weights, config=FP32)
 
 
 @pytest.fixture(scope="module")

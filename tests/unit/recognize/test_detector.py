@@ -16,7 +16,7 @@ import pytest
 from twinpath import Detector
 from twinpath.data.synthetic import ACTIONS, people_scene, truth_of, write_clip
 from twinpath.engine.config import EngineConfig
-from twinpath.engine.torch_engine import TorchBoxEngine
+from twinpath.engine.torch_engine import TorchEngine
 from twinpath.errors import NotAVideo, UsageError
 from twinpath.formats.keyframes import load_keyframe_scores, save_keyframe_scores
 from twinpath.people.base import Picture
@@ -50,7 +50,7 @@ class Given:
 
 @pytest.fixture(scope="module")
 def detect(tiny_detector_weights: Path) -> Detector:
-    return Detector(MODEL, tiny_detector_weights, "cpu")
+    return Detector(MODEL, tiny_detector_weights, config=EngineConfig(device="cpu", precision="fp32"))
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_several_keyframes_at_once(detect: Detector, brighter: Path, tiny_detect
     people = Given([[10, 10, 60, 90], [70, 5, 120, 95]])
     alone = detect(brighter, people=people, min_score=0.0)
     together = Detector(MODEL, tiny_detector_weights, config=EngineConfig("torch", "cpu"))
-    assert isinstance(together.engine, TorchBoxEngine)
+    assert isinstance(together.engine, TorchEngine)
     together.engine.batch_clips = 2
     found = together(brighter, people=people, min_score=0.0)
     assert [track.track_id for track in found.tracks] == [1, 2]

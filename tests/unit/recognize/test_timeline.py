@@ -189,7 +189,7 @@ def test_warnings_of_a_part_say_which(tmp_path: Path) -> None:
 def test_scores_that_are_no_numbers(film: Path) -> None:
     class Broken(ShadeClassifier):
         def __call__(self, clips: Any) -> Any:
-            return super().__call__(clips) * np.nan
+            return [scores * np.nan for scores in super().__call__(clips)]
 
     with pytest.raises(InputError, match="not numbers"):
         score(film, Broken())

@@ -104,6 +104,8 @@ class PooledHead(Head):
         head_config: HeadConfig,
     ) -> None:
         super().__init__(sum(channels), num_classes, dropout=dropout, head_config=head_config)
+        if any(side < 1 for window in windows for side in window):
+            raise ValueError(f"the clip is too small: pooling windows of {list(windows)} positions")
         self.windows = tuple(windows)
 
     def pooled(self, features: Sequence[Tensor]) -> Tensor:

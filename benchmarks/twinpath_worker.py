@@ -1,8 +1,8 @@
-"""Twinpath's side: a process that prepares what is measured, and one that measures in a warm process.
+"""Twinpath's measurements in a process of their own, and the preparation of weights and videos.
 
-    python -m benchmarks.ours        # then a JSON object a line, see `worker.py`
+    python -m benchmarks.twinpath_worker    # reads calls from stdin, see `worker.py`
 
-Imports wait until they are needed: a process with compiled networks must not hold torch.
+Modules are imported where they are used: a process that runs compiled networks must not load torch.
 """
 
 from __future__ import annotations
@@ -17,30 +17,37 @@ from unittest import mock
 
 import numpy as np
 
-from benchmarks.processes import ROOT
 from benchmarks.worker import serve
 
 if TYPE_CHECKING:
     from twinpath import Classifier, Detector
 
-VIDEOS = ROOT.parent / "shared" / "videos"  # where some machines have real clips; not in the repository
 REAL_CLIPS = ("archery.mp4", "arm_wrestling.mp4", "basketball.mp4")
 MATRIX_SIDE = 2048
-BUSY_S = 0.5  # of matrix products, for each figure
+BUSY_S = 0.5  # of matrix products for each figure
 
 
-class Ours:
-    """Every method is called by `Worker`; times are in seconds."""
+class TwinpathWorker:
+    """The methods that `Worker` calls. Times are in seconds."""
 
     _classifier: Classifier
     _detector: Detector
 
     def prepare(self, folder: str, networks: list[list[str]], real_clip: bool) -> dict[str, Any]:
-        """Make weights for (record, golden), and a clip of ten seconds if there is no real one."""
+        """Make weights, and a clip of ten seconds unless there are real ones.
+
+        Args:
+            folder: Where to write files.
+            networks: (record, name of the golden figures) of each network.
+            real_clip: Whether real clips may be used.
+        Returns:
+            "clips": paths; "is_real": whether they are real; "weights": paths by record.
+        """
         from tests.support.golden_weights import write_golden_checkpoint
+        from tests.support.real_videos import FOLDER
 
         place = Path(folder)
-        clips = [path for name in REAL_CLIPS if real_clip and (path := VIDEOS / name).is_file()]
+        clips = [path for name in REAL_CLIPS if real_clip and (path := FOLDER / name).is_file()]
         is_real = bool(clips)
         weights = {}
         for record, golden in networks:
@@ -50,12 +57,12 @@ class Ours:
         return {"clips": [str(path) for path in clips], "is_real": is_real, "weights": weights}
 
     def repeated(self, clip: str, to: str, times: int) -> str:
-        """The same clip so many times over, without encoding it anew."""
+        """Write a clip several times in a row, without encoding it again."""
         _repeat(Path(clip), Path(to), times)
         return to
 
     def larger(self, clip: str, to: str, width: int, height: int) -> str:
-        """The clip, scaled."""
+        """Write a clip in another size."""
         _scale(Path(clip), Path(to), width, height)
         return to
 
@@ -65,7 +72,7 @@ class Ours:
         return has_cuda_gpu()
 
     def has_hog(self) -> bool:
-        """Whether OpenCV is here in a version that finds people by itself."""
+        """Whether OpenCV is installed in a version with a HOG person detector."""
         try:
             import cv2
         except ModuleNotFoundError:
@@ -73,7 +80,7 @@ class Ours:
         return hasattr(cv2, "HOGDescriptor")
 
     def has_bf16(self) -> bool:
-        """Whether this CPU computes in it."""
+        """Whether this CPU has bf16 instructions."""
         from twinpath.engine.openvino_engine import capabilities
 
         return "BF16" in capabilities()
@@ -87,7 +94,11 @@ class Ours:
         precision: str = "auto",
         compile: bool = False,
     ) -> dict[str, Any]:
-        """Get a model ready; it stays until another one is opened."""
+        """Load a classification model, which the other methods then use.
+
+        Returns:
+            "total": seconds; "engine": its description; "giga_flop": of one view, None where it is unknown.
+        """
         from twinpath import Classifier
         from twinpath.engine.config import EngineConfig
         from twinpath.zoo.measured import measured
@@ -104,14 +115,14 @@ class Ours:
         }
 
     def open_detector(self, record: str, weights: str | None) -> dict[str, Any]:
-        """Get a detection model ready; it stays."""
+        """Load a detection model, which `score_people` and `detect` then use."""
         from twinpath import Detector
 
         self._detector = Detector(record, weights, "cpu")
         return {"engine": self._detector.engine.describe()}
 
     def score_people(self, height: int, width: int, people: int) -> dict[str, float]:
-        """The actions of so many people in one clip of frames of that size."""
+        """Score the actions of several people in one clip of a size."""
         spec = self._detector.spec
         frames = np.random.default_rng(0).integers(
             0, 256, (spec.num_frames, height, width, 3), dtype=np.uint8
@@ -125,7 +136,7 @@ class Ours:
         return {"total": time.perf_counter() - began_s}
 
     def detect(self, video: str, people: str, to: str) -> dict[str, float]:
-        """From the file to the annotated video; decoding happens meanwhile, drawing decodes once more."""
+        """From the file to the annotated video. Drawing decodes the video a second time."""
         from twinpath.render.annotate import annotate_video
 
         began_s = time.perf_counter()
@@ -143,7 +154,7 @@ class Ours:
         }
 
     def duration(self, video: str) -> float:
-        """Seconds."""
+        """The length of a video in seconds."""
         from twinpath.video.probe import probe
 
         length_s = probe(Path(video)).duration_s
@@ -151,7 +162,7 @@ class Ours:
         return length_s
 
     def network(self, height: int, width: int, clips: int = 1) -> dict[str, float]:
-        """Clips of frames of that size through the network, preprocessing inside."""
+        """Run the network on clips of a size, preprocessing included."""
         engine = self._classifier.engine(1)
         frames = [self._noise(height, width)] * clips
         began_s = time.perf_counter()
@@ -159,33 +170,33 @@ class Ours:
         return {"total": time.perf_counter() - began_s}
 
     def clip(self, video: str, views: str = "1x1") -> dict[str, float]:
-        """From the file to the answer."""
+        """From the file to the classification."""
         began_s = time.perf_counter()
-        answer = self._classifier(video, views=views)
+        result = self._classifier(video, views=views)
         total_s = time.perf_counter() - began_s
-        decode_s, infer_s = answer.timing_s["decode"], answer.timing_s["infer"]
+        decode_s, infer_s = result.timing_s["decode"], result.timing_s["infer"]
         return {"total": total_s, "decode": decode_s, "infer": infer_s}
 
     def frames_decoded(self, video: str, views: str) -> int:
-        """By the decoder, for one answer."""
+        """How many frames are decoded for one classification."""
         with _counted_frames() as count:
             self._classifier(video, views=views)
         return count[0]
 
     def scores(self, video: str) -> list[float]:
-        """Of every class, for the clip at the beginning of a video."""
+        """The scores of all classes for the first clip of a video."""
         frames = self._first_clip(video)
         scores: list[float] = self._classifier.engine(1)([frames])[0].tolist()
         return scores
 
     def decode_clip(self, video: str) -> dict[str, float]:
-        """The frames of one clip, decoded and in RGB."""
+        """Decode the frames of one clip to RGB."""
         began_s = time.perf_counter()
         self._first_clip(video)
         return {"total": time.perf_counter() - began_s}
 
     def decode_all(self, video: str) -> dict[str, float]:
-        """Every frame, decoded and in RGB."""
+        """Decode all frames to RGB."""
         from twinpath.video.decode import FrameStream
 
         began_s = time.perf_counter()
@@ -195,7 +206,7 @@ class Ours:
         return {"total": time.perf_counter() - began_s}
 
     def long(self, video: str, every_s: float) -> dict[str, float]:
-        """Windows all over a video, as `twinpath timeline` scores them."""
+        """Score windows over a whole video, as `twinpath timeline` does."""
         from twinpath.recognize.timeline import score_windows
 
         began_s = time.perf_counter()
@@ -203,7 +214,7 @@ class Ours:
         return {"total": time.perf_counter() - began_s, "windows": len(windows)}
 
     def long_decode(self, video: str, every_s: float) -> dict[str, float]:
-        """The same windows, decoded and not scored."""
+        """Decode the same windows without scoring them."""
         from twinpath.recognize.plan import clip_at
         from twinpath.video.clips import ClipStream
         from twinpath.video.sampling import clip_span_s
@@ -216,7 +227,7 @@ class Ours:
         return {"total": time.perf_counter() - began_s, "windows": windows}
 
     def long_infer(self, height: int, width: int, windows: int) -> dict[str, float]:
-        """As many clips of that size scored, and nothing decoded."""
+        """Score as many clips of a size without decoding."""
         engine = self._classifier.engine(1)
         frames = [self._noise(height, width)] * engine.batch_clips
         began_s = time.perf_counter()
@@ -225,10 +236,12 @@ class Ours:
         return {"total": time.perf_counter() - began_s, "windows": windows}
 
     def peak(self, machine: str) -> dict[str, float]:
-        """Matrix products of 2048 x 2048, as fast as `machine` does them.
+        """Multiply matrices of 2048 x 2048.
 
+        Args:
+            machine: Library and precision, for example "torch fp32".
         Returns:
-            GFLOP/s in "total".
+            "total": GFLOP/s.
         """
         product = self._products[machine]
         product()
@@ -239,7 +252,7 @@ class Ours:
         return {"total": count * 2 * MATRIX_SIDE**3 / took_s / 1e9}
 
     def size(self, video: str) -> list[int]:
-        """Height and width in pixels."""
+        """Height and width of a video in pixels."""
         from twinpath.video.probe import probe
 
         info = probe(Path(video))
@@ -286,7 +299,7 @@ def _openvino_product(a: np.ndarray, precision: str) -> Any:
 
 @contextmanager
 def _counted_frames() -> Iterator[list[int]]:
-    """Counts the frames that come out of the decoder; every one is charged to a budget."""
+    """Count the frames that are decoded: each is charged to a `Budget`."""
     from twinpath.video.source import Budget
 
     count = [0]
@@ -301,7 +314,7 @@ def _counted_frames() -> Iterator[list[int]]:
 
 
 def _synthetic_clip(path: Path) -> Path:
-    """Ten seconds of 320x240, 30 fps, as the clips of Kinetics are."""
+    """Write ten seconds of 320x240 at 30 fps, like the clips of Kinetics."""
     from twinpath.data.synthetic import make_scene, write_clip
 
     scene = next(s for s in map(make_scene, range(100)) if abs(s.aspect - 4 / 3) < 0.01)
@@ -312,19 +325,19 @@ def _synthetic_clip(path: Path) -> Path:
 def _repeat(source: Path, target: Path, times: int) -> None:
     import av
 
-    with av.open(str(source)) as taken, av.open(str(target), "w") as made:
-        video = taken.streams.video[0]
-        copy = made.add_stream_from_template(video)
+    with av.open(str(source)) as original, av.open(str(target), "w") as copies:
+        video = original.streams.video[0]
+        copy = copies.add_stream_from_template(video)
         assert video.duration is not None
         for number in range(times):
-            taken.seek(0)
-            for packet in taken.demux(video):
+            original.seek(0)
+            for packet in original.demux(video):
                 if packet.dts is None or packet.pts is None:  # the end
                     continue
                 packet.pts += number * video.duration
                 packet.dts += number * video.duration
                 packet.stream = copy
-                made.mux(packet)
+                copies.mux(packet)
 
 
 def _scale(source: Path, target: Path, width: int, height: int) -> None:
@@ -332,14 +345,14 @@ def _scale(source: Path, target: Path, width: int, height: int) -> None:
 
     from twinpath.video.writer import VideoWriter
 
-    with av.open(str(source)) as taken:
-        video = taken.streams.video[0]
+    with av.open(str(source)) as original:
+        video = original.streams.video[0]
         rate = video.average_rate or 30
         with VideoWriter(target, width=width, height=height, fps=rate) as writer:
-            for frame in taken.decode(video):
+            for frame in original.decode(video):
                 picture = frame.to_ndarray(format="rgb24", width=width, height=height)
                 writer.write(np.asarray(picture, dtype=np.uint8))
 
 
 if __name__ == "__main__":
-    serve(Ours())
+    serve(TwinpathWorker())

@@ -1,10 +1,10 @@
-"""PyTorchVideo's side: what its tutorials do, for `worker.py` and `tutorial.py`. It imports no Twinpath.
+"""The steps of PyTorchVideo's tutorials in a process of their own. It does not import Twinpath.
 
-    python -m benchmarks.peer        # with the Python of `peer_venv.py`
+    python -m benchmarks.pytorchvideo_worker    # with the Python of `pytorchvideo_venv.py`
 
-As `pytorchvideo.transforms` does not import with this torchvision, its few lines stand here by hand. Where
-the tutorials leave a choice, the faster one is taken: no gradients, no sound, golden weights not read unless
-asked for.
+`pytorchvideo.transforms` cannot be imported with this torchvision, so the few transforms are written out
+here. Where the tutorials leave a choice, the faster one is taken: no gradients, no audio, random weights
+unless a file is given.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MEAN, STD = 0.45, 0.225
 
 def build(network: Network, weights: str | None) -> nn.Module:
     """The network, with random weights or those of a file."""
-    model: nn.Module = getattr(hub, network.peer)(pretrained=False)
+    model: nn.Module = getattr(hub, network.pytorchvideo_name)(pretrained=False)
     if weights is not None:
         state = torch.load(weights, map_location="cpu")["model_state"]
         # Newer files name the pooling of MViT twice; this release knows one of the names.
@@ -60,17 +60,17 @@ def cropped(clip_CTHW: Tensor, network: Network, num_crops: int) -> Tensor:
     """CenterCropVideo, or three crops along the longer side: (num_crops, 3, T, crop, crop)."""
     crop = network.crop_px
     top, left = ((side - crop) / 2 for side in clip_CTHW.shape[2:])
-    spots = {1: (1.0,), 3: (0.0, 1.0, 2.0)}[num_crops]
+    positions = {1: (1.0,), 3: (0.0, 1.0, 2.0)}[num_crops]
     crops = []
-    for spot in spots:
+    for position in positions:
         is_wide = left >= top
-        y, x = round(top if is_wide else top * spot), round(left * spot if is_wide else left)
+        y, x = round(top if is_wide else top * position), round(left * position if is_wide else left)
         crops.append(clip_CTHW[:, :, y : y + crop, x : x + crop])
     return torch.stack(crops)
 
 
 def pathways(clips_BCTHW: Tensor, network: Network) -> Any:
-    """PackPathway: what the network takes. A list is new each time, since the network changes it."""
+    """PackPathway: the input of the network. The list is made anew for each call: the network changes it."""
     if network.alpha is None:
         return clips_BCTHW
     frames = clips_BCTHW.shape[2]
@@ -78,14 +78,14 @@ def pathways(clips_BCTHW: Tensor, network: Network) -> Any:
     return [slow, clips_BCTHW]
 
 
-def probabilities(model: nn.Module, answer: Tensor) -> Tensor:
-    """X3D's head ends in a softmax; the others give logits."""
+def probabilities(model: nn.Module, output: Tensor) -> Tensor:
+    """Softmax of the output, which X3D's head has applied already."""
     activation = getattr(model.blocks[-1], "activation", None)  # type: ignore[index]
-    return answer if isinstance(activation, nn.Softmax) else torch.softmax(answer, -1)
+    return output if isinstance(activation, nn.Softmax) else torch.softmax(output, -1)
 
 
-class Peer:
-    """Every method is called by `Worker`; times are in seconds."""
+class PyTorchVideoWorker:
+    """The methods that `Worker` calls. Times are in seconds."""
 
     def open(self, name: str, weights: str | None = None) -> dict[str, Any]:
         began_s = time.perf_counter()
@@ -105,7 +105,7 @@ class Peer:
 
     @torch.inference_mode()
     def clip(self, video: str) -> dict[str, float]:
-        """From the file to the answer."""
+        """From the file to the scores."""
         began_s = time.perf_counter()
         return self._one(opened(video), 0.0, 1, began_s)[0]
 
@@ -124,9 +124,9 @@ class Peer:
 
     @torch.inference_mode()
     def scores(self, video: str) -> list[float]:
-        """Of every class, for the clip at the beginning of a video."""
-        answer = self._one(opened(video), 0.0, 1, time.perf_counter())[1]
-        scores: list[float] = probabilities(self._model, answer)[0].tolist()
+        """The scores of all classes for the first clip of a video."""
+        output = self._one(opened(video), 0.0, 1, time.perf_counter())[1]
+        scores: list[float] = probabilities(self._model, output)[0].tolist()
         return scores
 
     def decode_clip(self, name: str, video: str) -> dict[str, float]:
@@ -142,7 +142,7 @@ class Peer:
         decoded_s = time.perf_counter()
         given = pathways(cropped(scaled(clip, self._network), self._network, crops), self._network)
         prepared_s = time.perf_counter()
-        answer = self._model(given).mean(0, keepdim=True)
+        output = self._model(given).mean(0, keepdim=True)
         ended_s = time.perf_counter()
         stages = {
             "total": ended_s - began_s,
@@ -150,8 +150,8 @@ class Peer:
             "preprocess": prepared_s - decoded_s,
             "infer": ended_s - prepared_s,
         }
-        return stages, answer
+        return stages, output
 
 
 if __name__ == "__main__":
-    serve(Peer())
+    serve(PyTorchVideoWorker())

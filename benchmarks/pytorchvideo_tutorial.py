@@ -1,9 +1,9 @@
-"""PyTorchVideo's tutorial as a command: a video in, five labels' numbers and its times out, as JSON.
+"""PyTorchVideo's tutorial as a command: classifies a video, and prints five class indices and times as JSON.
 
-    python -m benchmarks.tutorial VIDEO [WEIGHTS]        # with the Python of `peer_venv.py`
+    python -m benchmarks.pytorchvideo_tutorial VIDEO [WEIGHTS]    # with the Python of `pytorchvideo_venv.py`
 
-The tutorial is https://pytorch.org/hub/facebookresearch_pytorchvideo_slowfast/. Without WEIGHTS it computes
-with random ones, and so saves the reading of 264 MB that the tutorial does.
+The tutorial is https://pytorch.org/hub/facebookresearch_pytorchvideo_slowfast/. Without WEIGHTS the network
+has random ones, and the file of 264 MB that the tutorial loads is not read.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from benchmarks.networks import MAIN, NETWORKS
 
 
 def main() -> None:
-    """Run it once."""
+    """Run the tutorial once."""
     times_s = [time.perf_counter()]
     import torch
 
-    from benchmarks import peer
+    from benchmarks import pytorchvideo_worker as steps
 
     video, weights = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None
     network = NETWORKS[MAIN]
     times_s.append(time.perf_counter())
-    model = peer.build(network, weights)
+    model = steps.build(network, weights)
     times_s.append(time.perf_counter())
-    clip = peer.decode(peer.opened(video), 0.0, network)
+    clip = steps.decode(steps.opened(video), 0.0, network)
     times_s.append(time.perf_counter())
-    given = peer.pathways(peer.cropped(peer.scaled(clip, network), network, 1), network)
+    given = steps.pathways(steps.cropped(steps.scaled(clip, network), network, 1), network)
     times_s.append(time.perf_counter())
     with torch.inference_mode():
-        scores = peer.probabilities(model, model(given))
+        scores = steps.probabilities(model, model(given))
     top = scores.topk(5).indices[0].tolist()
     times_s.append(time.perf_counter())
     stages = ("import", "network", "decode", "preprocess", "infer")

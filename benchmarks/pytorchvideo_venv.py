@@ -1,7 +1,7 @@
-"""A place of its own for PyTorchVideo: a virtual environment outside this repository.
+"""A virtual environment for PyTorchVideo, outside this repository.
 
-It takes torch, PyAV and whatever else is the same from the environment that runs this, through a .pth file,
-and installs the rest (about 30 MB) from the package registry.
+It shares torch, PyAV and other packages with the environment that runs this, through a .pth file. The rest,
+about 30 MB, is installed.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ from benchmarks.processes import ROOT
 PACKAGES = ("pytorchvideo==0.1.5", "fvcore", "iopath", "torchvision")
 
 
-class NoPeer(Exception):
-    """PyTorchVideo cannot be installed; says why."""
+class PyTorchVideoMissing(Exception):
+    """PyTorchVideo cannot be installed. The message holds the last line that pip printed."""
 
 
 def make(folder: Path) -> Path:
     """Make the environment.
 
+    Args:
+        folder: Where; it must not exist.
     Returns:
-        Its Python.
+        The path of its Python.
     Raises:
-        NoPeer: pip failed, or what it installed cannot be imported.
+        PyTorchVideoMissing: pip failed, or what it installed cannot be imported.
     """
     venv.create(folder, with_pip=True)
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
@@ -42,6 +44,6 @@ def make(folder: Path) -> Path:
 def _output(command: list[str | Path]) -> str:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        raise NoPeer(f"PyTorchVideo cannot be installed beside: {last[0]}")
+        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise PyTorchVideoMissing(f"PyTorchVideo cannot be installed: {last[0]}")
     return done.stdout
