@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -215,14 +215,11 @@ class TwinpathWorker:
 
     def long_decode(self, video: str, every_s: float) -> dict[str, float]:
         """Decode the same windows without scoring them."""
-        from twinpath.recognize.plan import clip_at
-        from twinpath.video.clips import ClipStream
-        from twinpath.video.sampling import clip_span_s
+        from twinpath.video.clip_plan import Windows
+        from twinpath.video.clips import open_clips
 
-        spec = self._classifier.spec
-        span_s = clip_span_s(spec.num_frames, spec.sampling_rate)
         began_s = time.perf_counter()
-        with ClipStream(video, partial(clip_at, spec), span_s=span_s, every_s=every_s) as clips:
+        with open_clips(video, Windows(self._classifier.spec.clip_sampling, every_s)) as clips:
             windows = sum(1 for _ in clips)
         return {"total": time.perf_counter() - began_s, "windows": windows}
 

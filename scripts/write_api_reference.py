@@ -129,13 +129,13 @@ def _file_of(module: str) -> Path:
     return path
 
 
-def _parsed(module: str) -> ast.Module:
+def parsed(module: str) -> ast.Module:
     return ast.parse(_file_of(module).read_text("utf-8"))
 
 
 def _public_names(package: str) -> list[str]:
     """The names of the package's `__all__`, from the modules that its imports for type checkers name."""
-    tree = _parsed(package)
+    tree = parsed(package)
     home = {
         alias.name: node.module
         for node in ast.walk(tree)
@@ -145,7 +145,7 @@ def _public_names(package: str) -> list[str]:
     parts = [_markdown(ast.get_docstring(tree) or "")]
     for name in _all(tree):
         if name in home:
-            definitions = [node for node in _definitions(_parsed(home[name])) if node.name == name]
+            definitions = [node for node in _definitions(parsed(home[name])) if node.name == name]
             parts += [text for node in definitions for text in _definition(node, level=2)]
     return parts
 
@@ -159,7 +159,7 @@ def _all(tree: ast.Module) -> list[str]:
 
 
 def _module(module: str) -> list[str]:
-    tree = _parsed(module)
+    tree = parsed(module)
     names = _reexported(tree) or [node for node in _definitions(tree) if ast.get_docstring(node)]
     parts = [f"## `{module}`", _markdown(ast.get_docstring(tree) or "")]
     return parts + [text for node in names for text in _definition(node, level=3)]
@@ -172,7 +172,7 @@ def _reexported(tree: ast.Module) -> list[ast.ClassDef | Function]:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("twinpath."):
             wanted = {alias.name for alias in node.names if alias.asname in (None, alias.name)}
             if any(isinstance(n, ast.Assign) and "__all__" in ast.unparse(n.targets[0]) for n in tree.body):
-                definitions = _definitions(_parsed(node.module))
+                definitions = _definitions(parsed(node.module))
                 found += [n for n in definitions if n.name in wanted and ast.get_docstring(n)]
     return found
 
@@ -225,8 +225,8 @@ def _class_signature(node: ast.ClassDef) -> str:
 
 
 def _field(field: ast.AnnAssign) -> str:
-    default = f" = {_source(field.value)}" if field.value else ""
-    return f"{_source(field.target)}: {_source(field.annotation)}{default}"
+    default = f" = {source_of(field.value)}" if field.value else ""
+    return f"{source_of(field.target)}: {source_of(field.annotation)}{default}"
 
 
 def _is_public(field: ast.AnnAssign) -> bool:
@@ -241,7 +241,7 @@ def _signature(node: Function) -> str:
         if name in ("property", "cached_property", "classmethod", "staticmethod", "contextmanager")
     )
     keyword = "async def" if isinstance(node, ast.AsyncFunctionDef) else "def"
-    returns = f" -> {_source(node.returns)}" if node.returns else ""
+    returns = f" -> {source_of(node.returns)}" if node.returns else ""
     arguments = _arguments(node.args)
     line = f"{keyword} {node.name}({', '.join(arguments)}){returns}"
     if len(line) > _MAX_SIGNATURE:
@@ -250,7 +250,7 @@ def _signature(node: Function) -> str:
     return decorators + line
 
 
-def _source(node: ast.expr) -> str:
+def source_of(node: ast.expr) -> str:
     """An expression as in the source, with double quotes."""
     return re.sub(r"'([^'\"\\]*)'", r'"\1"', ast.unparse(node))
 
@@ -277,11 +277,11 @@ def _arguments(arguments: ast.arguments) -> list[str]:
 
 
 def _argument(argument: ast.arg, default: ast.expr | None) -> str:
-    annotation = f": {_source(argument.annotation)}" if argument.annotation else ""
+    annotation = f": {source_of(argument.annotation)}" if argument.annotation else ""
     if default is None:
         return argument.arg + annotation
     equals = " = " if annotation else "="
-    return argument.arg + annotation + equals + _source(default)
+    return argument.arg + annotation + equals + source_of(default)
 
 
 def _fenced(code: str) -> str:
@@ -353,7 +353,7 @@ def _section(match: re.Match[str], lines: list[str], i: int) -> tuple[int, str]:
     body = textwrap.dedent("\n".join(lines[start:i])).strip("\n")
     if rest is not None:
         return i, f"**{title}:** {rest}" + (f" {' '.join(body.split())}" if body else "")
-    entries = _entries(body)
+    entries = entries_of(body)
     if entries is None:
         return i, f"**{title}:** {' '.join(body.split())}"
     return i, f"**{title}:**\n\n" + "\n".join(f"* `{names}`: {text}" for names, text in entries)
@@ -364,7 +364,7 @@ def _continues(lines: list[str], i: int) -> bool:
     return following.startswith("    ")
 
 
-def _entries(body: str) -> list[tuple[str, str]] | None:
+def entries_of(body: str) -> list[tuple[str, str]] | None:
     """(names, text) of each entry of a section; None where it is plain text."""
     entries: list[tuple[str, str]] = []
     for line in body.splitlines():

@@ -1,4 +1,7 @@
-"""Boxes as arrays: areas, intersection over union, non-maximum suppression. Pure NumPy."""
+"""Boxes as arrays: areas, overlap, non-maximum suppression, flips and crops. Pure NumPy.
+
+A box is x1, y1, x2, y2. Pixels are areas, not points: the box of a whole picture ends at its width.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Boxes = NDArray[np.floating[Any]]  # (N, 4) x1, y1, x2, y2
+Boxes = NDArray[np.floating[Any]]  # (N, 4)
 
 
 def areas(boxes: Boxes) -> NDArray[np.float64]:
-    """(N,) width times height."""
-    sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float64)
-    area: NDArray[np.float64] = sides[:, 0] * sides[:, 1]
+    """(…) width times height of (…, 4) boxes."""
+    sides = (boxes[..., 2:] - boxes[..., :2]).astype(np.float64)
+    area: NDArray[np.float64] = sides[..., 0] * sides[..., 1]
     return area
 
 
-def overlaps(first: Boxes, second: Boxes) -> NDArray[np.float64]:
-    """(N, M) intersection over union of each pair; 0 for boxes without area."""
+def iou_matrix(first_N4: Boxes, second_M4: Boxes) -> NDArray[np.float64]:
+    """(N, M) intersection over union of each box with each; 0 for boxes without area."""
+    return iou(first_N4[:, None], second_M4[None, :])
+
+
+def iou(first: Boxes, second: Boxes) -> NDArray[np.float64]:
+    """(…) intersection over union of pairs of boxes, (…, 4) both; 0 for two without area."""
     shared = _shared_areas(first, second)
-    union = areas(first)[:, None] + areas(second)[None, :] - shared
+    union = areas(first) + areas(second) - shared
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
@@ -36,10 +44,11 @@ def best_apart(boxes: Boxes, scores: ArrayLike, *, max_overlap: float, max_insid
     Returns:
         Indices of the kept boxes, best first.
     """
-    iou = overlaps(boxes, boxes)
+    overlap = iou_matrix(boxes, boxes)
     smaller = np.minimum(areas(boxes)[:, None], areas(boxes)[None, :])
-    inside = np.divide(_shared_areas(boxes, boxes), smaller, out=np.zeros_like(iou), where=smaller > 0)
-    conflict = (iou > max_overlap) | (inside > max_inside)
+    shared = _shared_areas(boxes[:, None], boxes[None, :])
+    inside = np.divide(shared, smaller, out=np.zeros_like(overlap), where=smaller > 0)
+    conflict = (overlap > max_overlap) | (inside > max_inside)
     kept: list[int] = []
     for i in np.argsort(-np.asarray(scores), kind="stable"):
         if not conflict[i, kept].any():
@@ -47,9 +56,35 @@ def best_apart(boxes: Boxes, scores: ArrayLike, *, max_overlap: float, max_insid
     return kept
 
 
+def flipped_boxes(boxes_xyxy_px: ArrayLike, *, width: int) -> NDArray[np.float64]:
+    """(N, 4) boxes in a picture that is mirrored left to right.
+
+    A box that ends with the picture begins at 0 afterwards. (PySlowFast's `horizontal_flip` counts from the
+    middles of pixels: its boxes lie one pixel further left.)
+    """
+    x1, y1, x2, y2 = np.asarray(boxes_xyxy_px, dtype=np.float64).reshape(-1, 4).T
+    return np.stack([width - x2, y1, width - x1, y2], axis=1)
+
+
+def cropped_boxes(
+    boxes_xyxy_px: ArrayLike, *, left: int, top: int, width: int, height: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(N, 4) boxes in a part of a picture.
+
+    Args:
+        boxes_xyxy_px: In pixels of the whole picture.
+        left, top, width, height: The part, in pixels.
+    Returns:
+        All boxes in pixels of the part, clipped to it, and (N,) which of them have an area there.
+    """
+    moved = np.asarray(boxes_xyxy_px, dtype=np.float64).reshape(-1, 4) - [left, top, left, top]
+    clipped = np.clip(moved, 0, [width, height, width, height])
+    return clipped, np.asarray((clipped[:, 2:] > clipped[:, :2]).all(axis=1))
+
+
 def _shared_areas(first: Boxes, second: Boxes) -> NDArray[np.float64]:
-    corner_1 = np.maximum(first[:, None, :2], second[None, :, :2])
-    corner_2 = np.minimum(first[:, None, 2:], second[None, :, 2:])
+    corner_1 = np.maximum(first[..., :2], second[..., :2])
+    corner_2 = np.minimum(first[..., 2:], second[..., 2:])
     sides = np.clip(corner_2 - corner_1, 0, None).astype(np.float64)
     shared: NDArray[np.float64] = sides[..., 0] * sides[..., 1]
     return shared

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.support import mutants
-from twinpath.video.isolated import sandbox as sandbox_module
+from twinpath.video.isolated import worker as worker_module
 
 
 def resident_bytes():
@@ -47,13 +47,13 @@ def test_what_must_not_be_is_found_and_kept(tmp_path, monkeypatch, deed):
     evil = f"""
 import os
 from twinpath.errors import TwinpathError
-from twinpath.video import sandbox_child
+from twinpath.video.isolated import child
 def read_frames(path, *arguments, **options):
     {deed}
-sandbox_child.read_frames = read_frames
+child.read_frames = read_frames
 """
-    start = sandbox_module._START.replace("main(int", evil + "main(int")
-    monkeypatch.setattr(sandbox_module, "_START", start)
+    start = worker_module.START.replace("main(int", evil + "main(int")
+    monkeypatch.setattr(worker_module, "START", start)
     monkeypatch.setattr(mutants, "originals", lambda folder: [np.frombuffer(good, dtype=np.uint8)])
     monkeypatch.setattr(mutants, "CHANGES", (lambda rng, data, other: data,))
     good = mutants.bad_videos.make_good(tmp_path).read_bytes()

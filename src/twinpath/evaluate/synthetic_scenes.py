@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from twinpath.data.synthetic import ACTIONS, TEST_SEED, people_scene, truth_of, write_clip
 from twinpath.evaluate.synthetic_clips import ignore_interrupts
-from twinpath.metrics.frame_map import Boxes, FrameMap, frame_map
+from twinpath.metrics.frame_map import FrameMap, ImageBoxes, frame_map
 
 if TYPE_CHECKING:
     from twinpath.recognize.detector import Detector
@@ -29,7 +29,7 @@ ANNOTATIONS = "annotations.jsonl"
 
 @dataclass(frozen=True, eq=False)
 class SceneBoxes:
-    """Boxes of one scene, true or found.
+    """ImageBoxes of one scene, true or found.
 
     Attributes:
         times_s: (N,) of their keyframes.
@@ -112,10 +112,10 @@ def frame_map_of(pairs: list[tuple[SceneBoxes, SceneBoxes]]) -> FrameMap:
     return frame_map(truth, found, classes=range(len(ACTIONS)))
 
 
-def _gathered(scenes: list[SceneBoxes]) -> Boxes:
-    """Boxes of all scenes, each with the number of its picture."""
+def _gathered(scenes: list[SceneBoxes]) -> ImageBoxes:
+    """ImageBoxes of all scenes, each with the number of its picture."""
     thousandths = [np.round(scene.times_s * 1000).astype(np.int64) for scene in scenes]
-    return Boxes(
+    return ImageBoxes(
         image=np.concatenate([i * 1_000_000 + times for i, times in enumerate(thousandths)]),
         xyxy=np.concatenate([scene.boxes_xyxy_px for scene in scenes]),
         label=np.concatenate([scene.actions for scene in scenes]),

@@ -22,20 +22,33 @@ Which faults end the reading, and which the official evaluation forgives:
 
 from __future__ import annotations
 
+import csv
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.atomic import atomic_path
 from twinpath.formats.ava_label_map import LabelMap
-from twinpath.formats.text_columns import Columns, fault, read_lines
+from twinpath.formats.box_observations import problem_of, shown
+from twinpath.formats.text_columns import (
+    Columns,
+    CsvBlock,
+    cell_of,
+    csv_blocks,
+    fault,
+    number_or_none,
+    read_lines,
+    text_of,
+)
 from twinpath.paths import display_path
+from twinpath.results.detections import Detections
+from twinpath.video.sampling import TIME_TOLERANCE_S
 
-_BLOCK_LINES = 1 << 16  # split at a time: a results file has millions of lines, each of eight strings
 _PLACE = ("video", "second", "x1", "y1", "x2", "y2")
 _TRUTH = ((*_PLACE, "action_id"), (*_PLACE, "action_id", "person_id"))
 _RESULTS = ((*_PLACE, "action_id", "score"),)
@@ -133,7 +146,8 @@ def read_exclusions(path: str | os.PathLike[str]) -> frozenset[Second]:
     path = Path(path)
     found: set[Second] = set()
     for block in _blocks(path, read_lines(path), (("video", "second"),)):
-        found.update(zip(block.text("video"), block.whole_numbers("second", least=0).tolist(), strict=True))
+        seconds = block.whole_numbers("second", least=0).tolist()
+        found.update(zip(map(text_of, block.text("video")), seconds, strict=True))
     return frozenset(found)
 
 
@@ -147,12 +161,40 @@ def write_results(path: str | os.PathLike[str], rows: BoxRows) -> None:
     """
     columns = (rows.video, rows.second, rows.boxes_xyxy, rows.action_id, rows.score)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(
-            f"{rows.videos[video]},{second:04d},{x1!r},{y1!r},{x2!r},{y2!r},{action},{score:.9g}\n"
-            for video, second, (x1, y1, x2, y2), action, score in zip(
-                *(column.tolist() for column in columns), strict=True
-            )
+        write_rows(
+            file,
+            (
+                (rows.videos[video], f"{second:04d}", map(repr, box), action, f"{score:.9g}")
+                for video, second, box, action, score in zip(
+                    *(column.tolist() for column in columns), strict=True
+                )
+            ),
         )
+
+
+def write_detections(found: Detections, file: IO[str]) -> None:
+    """A row for each action of each person; an action's id is its index + 1.
+
+    Seconds are those of the keyframes. Where all are whole they have four digits, as AVA's own; else three
+    decimals, which AVA's evaluation refuses to read rather than taking them for another second.
+
+    Source: the files of the AVA dataset, v2.2.
+    """
+    video = Path(found.video).stem
+    is_whole = all(abs(time_s - round(time_s)) < TIME_TOLERANCE_S for time_s in found.keyframes_s)
+    size_px = (found.width_px, found.height_px) * 2
+    points = [(point.time_s, track.track_id, point) for track in found.tracks for point in track.points]
+    for time_s, _, point in sorted(points, key=lambda row: row[:2]):
+        second = f"{round(time_s):04d}" if is_whole else f"{time_s:.3f}"
+        box = [f"{side / of:.5f}" for side, of in zip(point.box_xyxy_px, size_px, strict=True)]
+        write_rows(file, ((video, second, box, a.index + 1, f"{a.score:.5f}") for a in point.actions))
+
+
+def write_rows(file: IO[str], rows: Iterable[tuple[str, str, Iterable[str], int, str]]) -> None:
+    """Rows `video,second,x1,y1,x2,y2,action_id,score` without a header."""
+    writer = csv.writer(file, lineterminator="\n")
+    for video, second, box, action, score in rows:
+        writer.writerow((cell_of(video), second, *box, action, score))
 
 
 def _read(
@@ -167,12 +209,11 @@ def _read(
     videos: dict[str, int] = {}
     parts = []
     for block in _blocks(path, lines, layouts, may_be_empty=may_be_empty):
-        block.refuse(
-            np.asarray([not name for name in block.text("video")]), lambda i: "the video has no name"
-        )
-        video = np.asarray([videos.setdefault(name, len(videos)) for name in block.text("video")], np.int64)
+        names = [text_of(name) for name in block.text("video")]
+        block.refuse(np.asarray([not name for name in names]), lambda i: "the video has no name")
+        video = np.asarray([videos.setdefault(name, len(videos)) for name in names], np.int64)
         second = block.whole_numbers("second", least=0)
-        boxes = _boxes(block, most_outside)
+        boxes = box_sides(block, most_outside=most_outside)
         parts.append((video, second, boxes, _actions(block, label_map), _scores(block)))
     if not parts:
         raise fault(path, 1, "there are no boxes in this file")
@@ -184,55 +225,72 @@ def _read(
 def _blocks(
     path: Path, lines: list[str], layouts: Sequence[tuple[str, ...]], *, may_be_empty: bool = False
 ) -> Iterator[Columns]:
-    """The rows in blocks of lines; those without a box are left out where they may be there.
+    """The rows in blocks; those without a box are left out where they may be there.
 
     Raises:
-        InputError: A row has as many columns as no layout, or as not the first row.
+        InputError: A row has as many columns as no layout, or as not the first row; or it names columns.
     """
     by_width = {len(layout): layout for layout in layouts}
-    width, width_line = 0, 0
-    for first in range(0, len(lines), _BLOCK_LINES):
-        some = range(first, min(first + _BLOCK_LINES, len(lines)))
-        kept = [i for i in some if lines[i] and not lines[i].isspace()]
+    layout: tuple[str, ...] = ()
+    first_line = 0
+    for block in csv_blocks(path, lines):
         if may_be_empty:
-            kept = [i for i in kept if not _is_empty(lines[i])]
-        if not kept:
+            block = _with_boxes(block)
+        if not block.lines:
             continue
-        widths = [lines[i].count(",") + 1 for i in kept]
-        if not width:
-            width_line, width = kept[0] + 1, widths[0]
-        if width not in by_width:
-            raise fault(path, width_line, f"{width} columns, and it must be {_either(layouts)}")
-        for i, found in zip(kept, widths, strict=True):
-            if found != width:
-                raise fault(path, i + 1, f"{found} columns, and line {width_line} has {width}")
-        fields = ",".join(lines[i] for i in kept).split(",")  # all at once: a list for each row takes long
-        columns = {name: fields[i::width] for i, name in enumerate(by_width[width])}
-        yield Columns(path, [i + 1 for i in kept], columns)
+        if not layout:
+            first_line, first_row = next(block.rows())
+            refuse_header(path, first_line, first_row)
+            if len(first_row) not in by_width:
+                raise fault(path, first_line, f"{len(first_row)} columns, and it must be {_either(layouts)}")
+            layout = by_width[len(first_row)]
+        width = len(layout)
+        if set(block.widths) != {width}:
+            i = next(i for i, other in enumerate(block.widths) if other != width)
+            what = f"{block.widths[i]} columns, and line {first_line} has {width}"
+            raise fault(path, block.lines[i], what)
+        columns = {name: block.fields[i::width] for i, name in enumerate(layout)}
+        yield Columns(path, block.lines, columns)
 
 
-def _is_empty(line: str) -> bool:
-    """Whether a row says that nobody was seen at that second."""
-    fields = line.split(",", 2)
-    return len(fields) == 2 or (len(fields) == 3 and not fields[2].strip(", "))
+def _with_boxes(block: CsvBlock) -> CsvBlock:
+    """Without the rows which say that nobody was seen at a second."""
+    width = block.widths[0]
+    if set(block.widths) == {width} and width > 2 and all(map(str.strip, block.fields[2::width])):
+        return block
+    return CsvBlock.of(
+        [(line, row) for line, row in block.rows() if len(row) != 2 and any(map(str.strip, row[2:]))]
+    )
 
 
 def _either(layouts: Sequence[tuple[str, ...]]) -> str:
     return ", or ".join(",".join(layout) for layout in layouts)
 
 
-def _boxes(block: Columns, most_outside: float) -> NDArray[np.float64]:
-    boxes = np.stack([block.numbers(name) for name in ("x1", "y1", "x2", "y2")], axis=1)
+def refuse_header(path: Path, line: int, row: Sequence[str]) -> None:
+    """Raises: InputError: this row names the columns of the others."""
+    if len(row) >= len(_PLACE) and all(f.strip() and number_or_none(f) is None for f in row[1:6]):
+        raise fault(path, line, f"second is {row[1]!r}, not a number; AVA files have no header")
+
+
+def box_sides(block: Columns, *, most_outside: float, may_be_flat: bool = True) -> NDArray[np.float64]:
+    """(N, 4) x1, y1, x2, y2 as shares of the picture.
+
+    Args:
+        block: The rows.
+        most_outside: How far a box may reach out of the picture, as a share of it.
+        may_be_flat: Whether a box may have no width or no height.
+    Raises:
+        InputError: A side is no number, lies outside, or before the other one.
+    """
+    boxes = np.stack([block.numbers(name) for name in _PLACE[2:]], axis=1)
     x1, y1, x2, y2 = boxes.T
-    block.refuse(x2 < x1, lambda i: f"x2 {x2[i]:g} is less than x1 {x1[i]:g}")
-    block.refuse(y2 < y1, lambda i: f"y2 {y2[i]:g} is less than y1 {y1[i]:g}")
-    is_outside = (np.minimum(x1, y1) < -most_outside) | (np.maximum(x2, y2) > 1 + most_outside)
+    is_outside = (boxes.min(axis=1) < -most_outside) | (boxes.max(axis=1) > 1 + most_outside)
     block.refuse(
-        is_outside,
-        lambda i: "the box {:g},{:g},{:g},{:g} is not within 0 and 1, as shares of the picture".format(
-            *boxes[i]
-        ),
+        is_outside, lambda i: f"the box {shown(boxes[i])} is not within 0 and 1, as shares of the picture"
     )
+    is_bad = (x2 < x1) | (y2 < y1) if may_be_flat else (x2 <= x1) | (y2 <= y1)
+    block.refuse(is_bad, lambda i: problem_of(boxes[i], may_be_flat=may_be_flat))
     return boxes
 
 

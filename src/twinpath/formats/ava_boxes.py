@@ -1,22 +1,21 @@
-"""Boxes in the CSV files of the AVA dataset, without a header; shares of the picture, 0 to 1.
+"""The boxes of one video's people in AVA's CSV files, without a header; shares of the picture, 0 to 1.
 
     1j20qq1JyX4,0902,0.002,0.118,0.714,0.977,12,1           annotations: an action from 1, and who does it
     1j20qq1JyX4,0902,0.002,0.118,0.714,0.977,,0.996382      predicted boxes: no action, and a score
 
-A person with several actions has a row for each; any number from 1 will do for an action.
+A person with several actions has a row for each. Beside the rules of `ava.py`: any number from 1 will do for
+an action, a second may have decimals, columns may be left out at the end, and a repeated row is an error.
 Source: https://research.google.com/ava/download.html
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinpath.errors import InputError
+from twinpath.formats.ava import box_sides, refuse_header
 from twinpath.formats.box_observations import (
     TIME_DIGITS,
     Box,
@@ -24,15 +23,17 @@ from twinpath.formats.box_observations import (
     BoxObservation,
     chosen_video,
     gathered,
-    problem_of,
-    shown,
 )
+from twinpath.formats.text_columns import Columns, csv_blocks, fault, lines_of, number_or_none, text_of
+from twinpath.paths import display_path
 
-_SHARE_TOLERANCE = 1e-6
+_COLUMNS = ("video", "second", "x1", "y1", "x2", "y2", "action", "last")
+_FEWEST = 6  # columns of a row
+_MOST_OUTSIDE = 1e-6  # of the picture: rounding
 _ACTION = re.compile(r"0*[1-9][0-9]*")
-_PERSON_NUMBER = re.compile(r"[0-9]{1,18}")
-_NUMBERS = ("second", "x1", "y1", "x2", "y2")
-_NO_HEADER = "; AVA files have no header"
+_PERSON_ID = re.compile(r"[0-9]{1,18}")
+
+Row = tuple[int, list[str]]  # the line, and the fields
 
 
 @dataclass(frozen=True)
@@ -41,92 +42,83 @@ class _AvaRow:
     time_s: float
     box: Box
     action: str
-    last: str  # a person's number, a score, or nothing
+    last: str  # the id of a person, a score, or nothing
 
 
-def read_ava(text: str, where: str, *, video: Path) -> BoxFile:
-    lines: dict[str, list[tuple[int, list[str]]]] = {}
-    reader = csv.reader(io.StringIO(text, newline=""))
-    try:
-        for columns in reader:
-            if any(column.strip() for column in columns):
-                lines.setdefault(columns[0].strip(), []).append((reader.line_num, columns))
-    except csv.Error as error:
-        raise InputError(f"{where}:{reader.line_num}: {error}") from error
-    for (number, columns), *_ in lines.values():
-        if _is_header(columns):  # which would pass for a row of another video
-            raise InputError(f"{where}:{number}: {_no_number('second', columns[1])}{_NO_HEADER}")
-    # Rows of other videos are not looked at: AVA's own files have a million of them.
-    name = chosen_video(lines, video, where)
-    rows = [_ava_row(c, n, f"{where}:{n}") for n, c in lines[name]]
-    first_at: dict[tuple[object, ...], int] = {}
-    for row in rows:
-        first = first_at.setdefault((row.time_s, row.box, row.action, row.last), row.line)
-        if first != row.line:
-            raise InputError(f"{where}:{row.line}: the same as line {first}")
-    people = _people_of_rows(rows, where)
-    best: dict[tuple[float, Box, int | str | None], float] = {}
-    for row, (track, score) in zip(rows, people, strict=True):  # a row for each action, the box repeated
-        key = (row.time_s, row.box, track)
+def read_ava(text: str, path: Path, *, video: Path) -> BoxFile:
+    """Read the boxes of one video, see `read_boxes`.
+
+    Raises:
+        InputError: `file:line: what`. Rows of other videos are not checked: AVA's own files have a million.
+    """
+    by_name: dict[str, list[Row]] = {}
+    for block in csv_blocks(path, lines_of(text)):
+        for line, row in block.rows():
+            by_name.setdefault(text_of(row[0].strip()), []).append((line, row))
+    for (line, row), *_ in by_name.values():
+        refuse_header(path, line, row)  # which would pass for a row of another video
+    name = chosen_video(by_name, video, display_path(path))
+    rows = _ava_rows(path, by_name[name])
+    _refuse_repeated(path, rows)
+    best: dict[tuple[float, Box, int | None], float] = {}
+    people = _people(path, rows)
+    for found, (track, score) in zip(rows, people, strict=True):  # a row for each action, the box repeated
+        key = (found.time_s, found.box, track)
         best[key] = max(score, best.get(key, 0.0))
     observations = [BoxObservation(time_s, box, score, track) for (time_s, box, track), score in best.items()]
     return gathered(observations, video=name)
 
 
-def _ava_row(columns: list[str], line: int, where: str) -> _AvaRow:
-    if not 6 <= len(columns) <= 8:
-        raise InputError(f"{where}: {len(columns)} columns, not the 6 to 8 of video,second,x1,y1,x2,y2,…")
-    numbers = []
-    for name, column in zip(_NUMBERS, columns[1:6], strict=True):
-        number = _float_or_none(column)
-        if number is None:
-            hint = _NO_HEADER if _is_header(columns) else ""
-            raise InputError(f"{where}: {_no_number(name, column)}{hint}")
-        numbers.append(number)
-    time_s, box = numbers[0], (numbers[1], numbers[2], numbers[3], numbers[4])
-    if time_s < 0:
-        raise InputError(f"{where}: second is {time_s:g}, before the video")
-    if not all(-_SHARE_TOLERANCE <= side <= 1 + _SHARE_TOLERANCE for side in box):
-        raise InputError(f"{where}: {shown(box)} is not within 0 to 1, as shares of the picture are")
-    problem = problem_of(box)
-    if problem:
-        raise InputError(f"{where}: {problem}")
-    action, last = (*(column.strip() for column in columns[6:]), "", "")[:2]
-    if action and not _ACTION.fullmatch(action):
-        raise InputError(f"{where}: action is {action!r}, not a whole number from 1")
-    return _AvaRow(line, round(time_s, TIME_DIGITS), box, action, last)
+def _ava_rows(path: Path, rows: Sequence[Row]) -> list[_AvaRow]:
+    """Raises: InputError: a row has another number of columns, no box, or no action where one stands."""
+    for line, row in rows:
+        if not _FEWEST <= len(row) <= len(_COLUMNS):
+            raise fault(path, line, f"{len(row)} columns, not the 6 to 8 of video,second,x1,y1,x2,y2,…")
+        refuse_header(path, line, row)
+    padded = [[*(field.strip() for field in row), "", ""][: len(_COLUMNS)] for _, row in rows]
+    columns = Columns(
+        path, [line for line, _ in rows], dict(zip(_COLUMNS, zip(*padded, strict=True), strict=True))
+    )
+    seconds = columns.numbers("second")
+    columns.refuse(seconds < 0, lambda i: f"second is {seconds[i]:g}, before the video")
+    boxes = box_sides(columns, most_outside=_MOST_OUTSIDE, may_be_flat=False).tolist()
+    found = []
+    for i, (line, time_s) in enumerate(zip(columns.lines, seconds.tolist(), strict=True)):
+        action, last = columns.text("action")[i], columns.text("last")[i]
+        if action and not _ACTION.fullmatch(action):
+            raise fault(path, line, f"action is {action!r}, not a whole number from 1")
+        found.append(_AvaRow(line, round(time_s, TIME_DIGITS), tuple(boxes[i]), action, last))
+    return found
 
 
-def _is_header(columns: list[str]) -> bool:
-    """Whether a row names what other rows hold."""
-    words = [column for column in columns[1:6] if column.strip() and _float_or_none(column) is None]
-    return len(words) == len(_NUMBERS)
+def _refuse_repeated(path: Path, rows: Sequence[_AvaRow]) -> None:
+    first_at: dict[tuple[object, ...], int] = {}
+    for row in rows:
+        first = first_at.setdefault((row.time_s, row.box, row.action, row.last), row.line)
+        if first != row.line:
+            raise fault(path, row.line, f"the same as line {first}")
 
 
-def _no_number(name: str, column: str) -> str:
-    return f"{name} is {column!r}, not a number"
-
-
-def _people_of_rows(rows: Sequence[_AvaRow], where: str) -> list[tuple[int | None, float]]:
-    """Who each row's person is, and the score: what the last column means is told by all of its values."""
+def _people(path: Path, rows: Sequence[_AvaRow]) -> list[tuple[int | None, float]]:
+    """The track and the score of each row. All values of the last column decide which of them it holds."""
     given = {row.last for row in rows if row.last}
     clash = _clash(rows)
-    is_numbered = any(_PERSON_NUMBER.fullmatch(text) and int(text) > 1 for text in given)
-    if not is_numbered and (clash or not given <= {"0", "1"}):
-        return [(None, _score_of(row, where)) for row in rows]
+    is_ids = any(_PERSON_ID.fullmatch(text) and int(text) > 1 for text in given)
+    if not is_ids and (clash or not given <= {"0", "1"}):
+        return [(None, _score_of(path, row)) for row in rows]
     for row in rows:
-        if row.last and not _PERSON_NUMBER.fullmatch(row.last):
-            raise InputError(f"{where}:{row.line}: {row.last!r} is no person's number, as other rows have")
+        if row.last and not _PERSON_ID.fullmatch(row.last):
+            raise fault(path, row.line, f"{row.last!r} is no person's number, as other rows have")
     if clash:
         line, first = clash
-        raise InputError(f"{where}:{line}: this person is somewhere else at that time in line {first}")
+        raise fault(path, line, f"this person is somewhere else at that time in line {first}")
     return [(int(row.last) if row.last else None, 1.0) for row in rows]
 
 
-def _score_of(row: _AvaRow, where: str) -> float:
-    score = _float_or_none(row.last) if row.last else 1.0
+def _score_of(path: Path, row: _AvaRow) -> float:
+    score = number_or_none(row.last) if row.last else 1.0
     if score is None or not 0 <= score <= 1:
-        raise InputError(f"{where}:{row.line}: {row.last!r} is neither a person's number nor a score, 0 to 1")
+        raise fault(path, row.line, f"{row.last!r} is neither a person's number nor a score, 0 to 1")
     return score
 
 
@@ -138,14 +130,3 @@ def _clash(rows: Sequence[_AvaRow]) -> tuple[int, int] | None:
         if row.last and first.box != row.box:
             return row.line, first.line
     return None
-
-
-def _float_or_none(text: str) -> float | None:
-    """A finite number, or None; Python's own 1_000 is none."""
-    if "_" in text:
-        return None
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if abs(number) < float("inf") else None  # NaN compares as False

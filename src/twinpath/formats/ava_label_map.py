@@ -13,15 +13,13 @@ A table will do as well: rows `id,name`, or with a header that names the columns
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinpath.errors import InputError
-from twinpath.formats.text_columns import fault, read_lines
+from twinpath.formats.text_columns import csv_rows, fault, read_lines, whole_number_or_none
 from twinpath.labels import ava_evaluated_ids, class_ids, labels
 
 _ID_NAMES = ("action_id", "label_id", "id")
@@ -72,8 +70,8 @@ def read_label_map(path: str | os.PathLike[str]) -> LabelMap:
     is_table = re.match(r"(\s|#[^\n]*\n)*\w+\s*:?\s*\{", text) is None
     names: dict[int, str] = {}
     for line, number, name in _from_table(path, lines) if is_table else _from_items(path, text):
-        if not number.isdecimal() or int(number) < 1:
-            raise fault(path, line, f"id {number!r} is no whole number from 1 on")
+        if whole_number_or_none(number, least=1) is None:
+            raise fault(path, line, f"id is {number!r}, not a whole number from 1")
         if not name:
             raise fault(path, line, f"the label with id {number} has no name")
         if int(number) in names:
@@ -114,21 +112,18 @@ def _from_items(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
 
 def _from_table(path: Path, lines: list[str]) -> Iterator[tuple[int, str, str]]:
     """(line, id, name) of each row that is evaluated."""
-    reader = csv.reader(lines)
     header: list[str] | None = None
-    for row in reader:
-        if not any(row):
-            continue
+    for line, row in csv_rows(path, lines):
         if header is None:
             header = _header(path, row)
             if header == row:
                 continue
         if len(row) != len(header):
-            raise _width_fault(path, reader.line_num, len(row), len(header))
+            raise fault(path, line, f"{len(row)} columns, not the {len(header)} of {','.join(header)}")
         values = dict(zip(header, (field.strip() for field in row), strict=True))
         if values.get(_COUNTS, "1") == "1":
             number = next(values[name] for name in _ID_NAMES if name in values)
-            yield reader.line_num, number, values["name"]
+            yield line, number, values["name"]
 
 
 def _header(path: Path, row: list[str]) -> list[str]:
@@ -138,7 +133,3 @@ def _header(path: Path, row: list[str]) -> list[str]:
     if len(row) == 2 and row[0].strip().isdecimal():
         return ["id", "name"]
     raise fault(path, 1, "this is no label map: neither items with name and id, nor rows id,name")
-
-
-def _width_fault(path: Path, line: int, found: int, wanted: int) -> InputError:
-    return fault(path, line, f"{found} columns instead of {wanted}")

@@ -130,12 +130,14 @@ def _parts(path: str) -> tuple[str, ...]:
     return PurePosixPath(posixpath.normpath(path.replace("\\", "/"))).parts
 
 
-def problem_of(box: Sequence[float]) -> str:
+def problem_of(box: Sequence[float], *, may_be_flat: bool = False) -> str:
     """What is wrong with the order of a box's sides, or nothing."""
     x1, y1, x2, y2 = box
-    if x2 <= x1:
+    if x2 < x1 or (x2 == x1 and not may_be_flat):
         return f"x2 = {x2:g} is not right of x1 = {x1:g}"
-    return f"y2 = {y2:g} is not below y1 = {y1:g}" if y2 <= y1 else ""
+    if y2 < y1 or (y2 == y1 and not may_be_flat):
+        return f"y2 = {y2:g} is not below y1 = {y1:g}"
+    return ""
 
 
 def shown(box: Sequence[float]) -> str:

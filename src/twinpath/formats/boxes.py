@@ -52,7 +52,7 @@ def read_boxes(path: Path, *, video: Path, width_px: int, height_px: int) -> Box
     if text.lstrip()[:1] in ("{", "["):
         size_px = (float(width_px), float(height_px))
         return _read_json(text, where, video=video, size_px=size_px)
-    return read_ava(text, where, video=video)
+    return read_ava(text, path, video=video)
 
 
 def _text_of(path: Path) -> str:

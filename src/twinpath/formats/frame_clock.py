@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.formats.json_nodes import Node
-from twinpath.video.source import DEFAULT_LIMITS, Budget, open_video
+from twinpath.video.probe import frame_times
 
 _LAST_DIGITS = re.compile(r"(\d+)\D*$")
 _INDEX_KEYS = ("frame_index", "frame_id")  # of TAO and of COCO-VID, which count from 0
@@ -85,24 +85,9 @@ class FrameClock:
             InputError: The video has fewer frames, or cannot be read.
         """
         if self._times_s is None:
-            self._times_s = _frame_times_s(self._video)
+            self._times_s = frame_times(self._video)
         if not 0 <= index < len(self._times_s):
             raise node.error(
                 f"that is frame {index} from 0, but {self._video} has {len(self._times_s)} frames"
             )
         return float(self._times_s[index])
-
-
-def _frame_times_s(video: Path) -> NDArray[np.float64]:
-    """(N,) presentation times of all frames, from the packets: nothing is decoded."""
-    budget = Budget(video, DEFAULT_LIMITS)
-    ticks = []
-    with open_video(video) as source:
-        for packet in source.packets():
-            budget.spend(1)
-            ticks.append(packet.pts)
-        if source.has_pts and None not in ticks and ticks:
-            shown = np.unique(np.array(ticks, dtype=np.int64))
-            times_s: NDArray[np.float64] = (shown - shown[0]) * float(source.time_base)
-            return times_s
-        return np.arange(len(ticks)) / float(source.nominal_fps)  # a stream without a clock

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from twinpath import __version__
 from twinpath.atomic import atomic_path
+from twinpath.formats.text_columns import cell_of
 from twinpath.formats.xml_text import xml_text
 from twinpath.results.segments import Segment
 
@@ -59,7 +60,9 @@ def write_csv(timeline: Timeline, file: IO[str], folder: Path) -> None:
     writer.writerow(["start_s", "end_s", "length_s", "label", "mean_score", "peak_score", "peak_s"])
     for s in timeline.segments:
         length_s = round(s.length_s, 3)
-        writer.writerow([s.start_s, s.end_s, length_s, s.label, s.mean_score, s.peak_score, s.peak_s])
+        writer.writerow(
+            [s.start_s, s.end_s, length_s, cell_of(s.label), s.mean_score, s.peak_score, s.peak_s]
+        )
 
 
 def write_srt(timeline: Timeline, file: IO[str], folder: Path) -> None:

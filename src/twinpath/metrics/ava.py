@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from twinpath.errors import InputError
 from twinpath.formats.ava import BoxRows
 from twinpath.formats.ava_label_map import LabelMap
-from twinpath.metrics.frame_map import Boxes, FrameMap, frame_map
+from twinpath.metrics.frame_map import FrameMap, ImageBoxes, frame_map
 
 IOU = 0.5
 _SECONDS = 1 << 31  # above any second of a video
@@ -50,13 +50,15 @@ def ava_frame_map(
     return frame_map(true_boxes, found_boxes, label_map.ids, iou=IOU)
 
 
-def _boxes(rows: BoxRows, numbers: dict[str, int], left_out: NDArray[np.int64], label_map: LabelMap) -> Boxes:
+def _boxes(
+    rows: BoxRows, numbers: dict[str, int], left_out: NDArray[np.int64], label_map: LabelMap
+) -> ImageBoxes:
     video = np.asarray([numbers[name] for name in rows.videos], dtype=np.int64)[rows.video]
-    boxes = Boxes(video * _SECONDS + rows.second, rows.boxes_xyxy, rows.action_id, rows.score)
+    boxes = ImageBoxes(video * _SECONDS + rows.second, rows.boxes_xyxy, rows.action_id, rows.score)
     return boxes.where(~np.isin(boxes.image, left_out) & np.isin(boxes.label, label_map.ids))
 
 
-def _highest(found: Boxes, most: int) -> NDArray[np.int64]:
+def _highest(found: ImageBoxes, most: int) -> NDArray[np.int64]:
     """Indices of the rows of highest score of each picture."""
     assert found.score is not None
     # By class and box too: of equal scores the order of rows shall not decide which one stays.

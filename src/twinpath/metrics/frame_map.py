@@ -19,10 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from twinpath.boxes import iou as box_iou
+
 
 @dataclass(frozen=True, eq=False)
-class Boxes:
-    """Boxes in pictures, true ones or found ones.
+class ImageBoxes:
+    """ImageBoxes in pictures, true ones or found ones.
 
     Attributes:
         image: (N,) integers, which picture; any numbers, the same for true and found boxes.
@@ -44,10 +46,10 @@ class Boxes:
         if not np.isfinite(self.xyxy).all() or not all(np.isfinite(column).all() for column in columns):
             raise ValueError("boxes and scores must be finite")
 
-    def where(self, chosen: NDArray[np.generic]) -> Boxes:
+    def where(self, chosen: NDArray[np.generic]) -> ImageBoxes:
         """Some of them, by a mask or by indices."""
         score = None if self.score is None else self.score[chosen]
-        return Boxes(self.image[chosen], self.xyxy[chosen], self.label[chosen], score)
+        return ImageBoxes(self.image[chosen], self.xyxy[chosen], self.label[chosen], score)
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class FrameMap:
     true_boxes: dict[int, int]
 
 
-def frame_map(truth: Boxes, found: Boxes, classes: Iterable[int], *, iou: float = 0.5) -> FrameMap:
+def frame_map(truth: ImageBoxes, found: ImageBoxes, classes: Iterable[int], *, iou: float = 0.5) -> FrameMap:
     """Mean average precision over classes; the order of the rows does not matter.
 
     Args:
@@ -95,7 +97,7 @@ def frame_map(truth: Boxes, found: Boxes, classes: Iterable[int], *, iou: float 
     return FrameMap(mean, by_class, true_boxes)
 
 
-def _is_right(truth: Boxes, found: Boxes, iou: float) -> NDArray[np.bool_]:
+def _is_right(truth: ImageBoxes, found: ImageBoxes, iou: float) -> NDArray[np.bool_]:
     """(N,) for found boxes of each class by descending score: whether each is the first for its true box."""
     truth_place, found_place = _places(truth, found)
     # Also by coordinates: where two true boxes are overlapped equally, the order of rows shall not decide.
@@ -110,7 +112,7 @@ def _is_right(truth: Boxes, found: Boxes, iou: float) -> NDArray[np.bool_]:
     rivals = rivals[near]
     begins = np.cumsum(rivals) - rivals  # of each one's pairs, in a list of all pairs
     pair_truth = np.arange(rivals.sum()) + np.repeat(first[near] - begins, rivals)
-    overlap = _overlap(found.xyxy[np.repeat(near, rivals)], truth_xyxy[pair_truth])
+    overlap = box_iou(found.xyxy[np.repeat(near, rivals)], truth_xyxy[pair_truth])
     best = np.maximum.reduceat(overlap, begins)
     is_best = np.flatnonzero(overlap == np.repeat(best, rivals))
     best_truth = pair_truth[is_best[np.searchsorted(is_best, begins)]]
@@ -120,21 +122,12 @@ def _is_right(truth: Boxes, found: Boxes, iou: float) -> NDArray[np.bool_]:
     return is_right
 
 
-def _places(truth: Boxes, found: Boxes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _places(truth: ImageBoxes, found: ImageBoxes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """One number for each pair of picture and class, the same for true and found boxes."""
     _, image = np.unique(np.concatenate([truth.image, found.image]), return_inverse=True)
     labels, label = np.unique(np.concatenate([truth.label, found.label]), return_inverse=True)
     place = image.astype(np.int64) * len(labels) + label
     return place[: len(truth.image)], place[len(truth.image) :]
-
-
-def _overlap(a_N4: NDArray[np.floating], b_N4: NDArray[np.floating]) -> NDArray[np.floating]:
-    """(N,) intersection over union of pairs of boxes, of which `a` has an area."""
-    sides = np.minimum(a_N4[:, 2:], b_N4[:, 2:]) - np.maximum(a_N4[:, :2], b_N4[:, :2])
-    shared: NDArray[np.floating] = np.maximum(sides, 0).prod(axis=1)
-    area_a, area_b = ((box[:, 2:] - box[:, :2]).prod(axis=1) for box in (a_N4, b_N4))
-    overlap: NDArray[np.floating] = shared / (area_a + area_b - shared)
-    return overlap
 
 
 def _average_precision(score: NDArray[np.floating], is_right: NDArray[np.bool_], true_boxes: int) -> float:

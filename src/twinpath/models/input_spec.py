@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+
+from twinpath.video.clip_plan import ClipSampling, Sampling
 
 Triple = tuple[float, float, float]
 
-
-Sampling = Literal["clip", "strided", "segments"]
+__all__ = ["InputSpec", "Sampling", "Triple"]
 
 
 @dataclass(frozen=True)
@@ -40,3 +40,8 @@ class InputSpec:
     sampling: Sampling = "clip"
     resize_px: tuple[int, int] | None = None
     offset_views: bool = False
+
+    @property
+    def clip_sampling(self) -> ClipSampling:
+        """The frames of a clip, for `video.clip_plan`."""
+        return ClipSampling(self.num_frames, self.sampling_rate, self.sampling)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.boxes import best_apart, overlaps
+from twinpath.boxes import best_apart, iou_matrix
 from twinpath.people.base import Picture, people_in
 from twinpath.people.opencv import load_opencv
 from twinpath.results.keyframes import PersonBoxes
@@ -97,6 +97,6 @@ def _supported(
     boxes: NDArray[np.float64], margins: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """For each box the mean of all of the same person, weighted by their margins, and the weights' sum."""
-    weights = (overlaps(boxes, boxes) >= _SAME_PERSON) * np.maximum(margins, 1e-6)
+    weights = (iou_matrix(boxes, boxes) >= _SAME_PERSON) * np.maximum(margins, 1e-6)
     support = weights.sum(axis=1)
     return weights @ boxes / support[:, None], support

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.boxes import areas, overlaps
+from twinpath.boxes import areas, iou_matrix
 from twinpath.results.keyframes import PersonBoxes
 
 
@@ -87,7 +87,7 @@ class IouTracker:
     ) -> list[tuple[int, int]]:
         """Which track goes on in which box, a step after the last one."""
         rules = self.rules
-        overlap = overlaps(last, boxes)
+        overlap = iou_matrix(last, boxes)
         pairs = _best_first(overlap, overlap >= rules.min_overlap)
         distance = _distances(last, boxes)
         growth = areas(boxes)[None, :] / areas(last)[:, None]

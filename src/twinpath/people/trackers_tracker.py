@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.boxes import overlaps
+from twinpath.boxes import iou_matrix
 from twinpath.errors import MissingExtra
 from twinpath.results.keyframes import PersonBoxes
 
@@ -100,7 +100,7 @@ class TrackersTracker:
         if not begun or not len(loose):
             return
         tracks = np.array([track.get_state_bbox() for track in begun], dtype=np.float64).reshape(-1, 4)
-        alike = overlaps(tracks, people.boxes_xyxy_px[loose])
+        alike = iou_matrix(tracks, people.boxes_xyxy_px[loose])
         for track, row in zip(begun, alike, strict=True):
             if row.max() >= _SAME_BOX:
                 self._unconfirmed.append((track, int(numbers[loose[int(row.argmax())]])))

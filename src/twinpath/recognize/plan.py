@@ -16,7 +16,7 @@ from twinpath.models.input_spec import InputSpec
 from twinpath.video.clip_plan import Keyframes, Selections, Windows
 from twinpath.video.probe import VideoInfo
 from twinpath.video.sampling import view_spans, view_times
-from twinpath.video.selection import AtTimes, EvenSpan, Selection
+from twinpath.video.selection import AtTimes, EvenSpan
 
 MAX_TIME_VIEWS = 100
 MIN_EVERY_S = 0.01  # finer than the frames of any video
@@ -80,7 +80,7 @@ def plan_views(
         raise UsageError("the length of the video is unknown, which several views need; take views='1x1'")
     rest_s = max(info.duration_s - start_s, 0.0)
     if spec.sampling == "segments":
-        return Selections((_segment_middles(spec, start_s, rest_s),) * views.time)
+        return Selections((sampling.middles(start_s, rest_s),) * views.time)
     if spec.sampling == "strided" or not info.average_fps:
         spans = view_spans(rest_s, span_s=sampling.span_s, num_views=views.time, use_offset=spec.offset_views)
         if spec.sampling == "strided":
@@ -94,7 +94,7 @@ def plan_views(
         num_views=views.time,
         use_offset=spec.offset_views,
     )
-    return Selections(tuple(AtTimes(tuple(start_s + row)) for row in times_s))
+    return Selections(tuple(AtTimes(tuple((start_s + row).tolist())) for row in times_s))
 
 
 def plan_windows(spec: InputSpec, *, every_s: float, start_s: float = 0.0) -> Windows:
@@ -127,9 +127,3 @@ def check_every_s(every_s: float) -> float:
     if not MIN_EVERY_S <= every_s < math.inf:
         raise UsageError(f"every_s must be at least {MIN_EVERY_S} s, not {every_s:g}")
     return every_s
-
-
-def _segment_middles(spec: InputSpec, start_s: float, span_s: float) -> Selection:
-    """The middle of each of T segments of a span."""
-    segment_s = span_s / spec.num_frames
-    return AtTimes(tuple(start_s + (i + 0.5) * segment_s for i in range(spec.num_frames)))

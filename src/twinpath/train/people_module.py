@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from twinpath.data.boxes import cropped_boxes, flipped_boxes
+from twinpath.boxes import cropped_boxes, flipped_boxes
 from twinpath.data.synthetic import TRAIN_SEED, VALIDATION_SEED, KeyframeStream
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.preprocess import Preprocess

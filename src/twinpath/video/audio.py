@@ -23,14 +23,13 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 
-from twinpath.video.source import DEFAULT_LIMITS, Limits, open_video
+from twinpath.video.source import DEFAULT_LIMITS, MAX_READ_ERRORS, Limits, as_fraction, open_video
 
 # What players expect in an MP4. FFmpeg would also put PCM and Vorbis there, which few of them play.
 _COPIED = frozenset({"aac", "mp3", "opus", "flac", "alac", "ac3", "eac3"})
 _AAC_RATES_HZ = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000})
 _AAC_BITS_PER_CHANNEL = 80_000
 _LEAD_S = 0.1  # before the first picture: decoders need the packets before a moment to begin there
-_MOST_READ_ERRORS = 64  # in a row, as for pictures
 
 
 class AudioTrack:
@@ -76,7 +75,7 @@ class AudioTrack:
             if tracks:
                 self.warnings.append("the sound is left out: this FFmpeg has no decoder for it")
             return
-        self._tick_s = track.time_base or Fraction(1, 1_000_000)
+        self._tick_s = as_fraction(track.time_base) or Fraction(1, 1_000_000)
         self._waiting = self._packets(track)
         self._next = next(self._waiting, None)
         if self._next is None:
@@ -107,7 +106,7 @@ class AudioTrack:
         """All that have a time, which is then 0 at the first picture; goes on behind damage."""
         shift = round(self._source.origin * self._source.time_base / self._tick_s)
         failures = 0
-        while failures < _MOST_READ_ERRORS:
+        while failures < MAX_READ_ERRORS:
             try:
                 for packet in self._source.container.demux(track):
                     failures = 0

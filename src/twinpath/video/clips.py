@@ -1,34 +1,37 @@
-"""The whole of a video as clips of one length, in one pass and in memory for a few of them.
+"""The clips of a plan, one after the other, in memory for a few of them.
 
-with ClipStream("match.mp4", lambda start_s: EvenSpan(start_s, 2.1, 32), span_s=2.1) as clips:
+with open_clips("match.mp4", Windows(ClipSampling(32, 2), every_s=1.0)) as clips:
     for clip in clips:
         clip.start_s, clip.end_s, clip.frames    # (32, H, W, 3) uint8
     clips.warnings                               # complete after the last clip
+
+Plans are in `clip_plan.py`. Each frame is decoded once, however much the clips overlap. With `isolate` the
+file is read in a process with limits, see `twinpath.video.isolated`; the clips are the same.
 """
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Iterator
+from bisect import insort
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 
-from twinpath.errors import CorruptVideo, NoFrames
-from twinpath.paths import display_path
+from twinpath.video.clip_assembler import ClipAssembler
+from twinpath.video.clip_plan import ClipPlan, PlannedClip, Selections, plan_grid, plan_selections
 from twinpath.video.color import Rgb, RgbConverter
-from twinpath.video.damage import DamageReport
-from twinpath.video.decode import Selection
-from twinpath.video.decode_pass import DecodePass
-from twinpath.video.decode_plan import nearest_frames, plan_pass
-from twinpath.video.sampling import TIME_TOLERANCE_S, Indices, Times
-from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, open_video
+from twinpath.video.damage import DamageReport, no_frames, nothing_decodes
+from twinpath.video.decode import Allocate, plan_groups
+from twinpath.video.decode_plan import Plan, plan_pass
+from twinpath.video.sampling import TIME_TOLERANCE_S, Times
+from twinpath.video.source import DEFAULT_LIMITS, Limits, VideoSource, open_video
+from twinpath.video.wanted_frames import WantedFrames
 
-_NEAR_FRAMES = 0.75  # a frame further than this from where it was looked for stands in for one that is lost
+_NEAR_FRAMES = 0.75  # a frame further than this from its wanted time stands in for one that is lost
+_FEW = 4  # a clip cut by the end of the video that holds a quarter of its frames or less has a warning
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,84 +39,136 @@ class Clip:
     """Some seconds of a video.
 
     Attributes:
-        start_s, end_s: Where they lie, in seconds since the first picture. The end of a clip that the video
-            cuts short is the end of the video.
-        frames: (T, H, W, 3) uint8 RGB.
+        start_s, end_s: The time it counts for, in seconds since the first picture. The end of a clip that the
+            video cuts short is the end of the video.
+        frames: (T, H, W, 3) uint8 RGB; frames are repeated where the video has none.
+        times_s: (T,) presentation times of the frames in seconds.
+        number: Its place among the clips of the plan, from 0.
     """
 
     start_s: float
     end_s: float
     frames: Rgb
+    times_s: Times
+    number: int
 
 
-class ClipStream:
-    """Clips that begin at steady times, up to the first one that reaches the end of the video.
+class ClipSource(Protocol):
+    """An open video that yields the clips of a plan. Use it in a `with` block and iterate once.
 
-    Each frame is decoded once, however much the clips overlap, and held while a clip needs it. A clip in
-    which no frame lies, or none that decodes, is left out. Iterate once.
+    Clips of `Selections` come in the order of the plan, all of them. Clips of `Windows` and `Keyframes` come
+    in order of time; those of which no frame decodes are left out.
 
     Attributes:
-        end_s: When the video ends, as far as its packets tell.
-        warnings: One line each, filled when the iteration reaches the end.
+        end_s: End of the video in seconds, as far as the packets that were read tell.
+        warnings: One line each, for the user; complete after the last clip.
     """
+
+    end_s: float
+    warnings: list[str]
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def __len__(self) -> int:
+        """How many clips there are if the whole video decodes."""
+
+    def __iter__(self) -> Iterator[Clip]:
+        """Yield the clips.
+
+        Raises:
+            CorruptVideo: There are packets but none decodes.
+            LimitExceeded: A limit is reached. `max_seconds` includes what the caller does between clips.
+            WorkerDied: With `isolate`: the file ended the process that read it, twice.
+        """
+
+    def warnings_until(self, time_s: float) -> list[str]:
+        """The warnings about the part before a time, as far as it was read. For use midway."""
+
+    def close(self) -> None: ...
+
+
+def open_clips(
+    path: str | os.PathLike[str],
+    plan: ClipPlan,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    isolate: bool = False,
+) -> ClipSource:
+    """Open a video and read the times of its frames; nothing is decoded yet.
+
+    Args:
+        path: A file's name, never a URL.
+        plan: Which clips.
+        limits: What it may cost.
+        isolate: Read in a process with limits of its own; see `twinpath.video.isolated`.
+    Raises:
+        InputError, LimitExceeded: Everything that `open_video` raises.
+        NoFrames: The file holds no packet of video.
+        WorkerDied: With `isolate`: the file ended the process that read it, twice.
+    """
+    if isolate:
+        from twinpath.video.isolated.sandbox import open_clips_isolated
+
+        return open_clips_isolated(path, plan, limits=limits)
+    return ClipReader(path, plan, limits=limits)
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Clips that are decoded in one pass.
+
+    Attributes:
+        plan: The part of the file to decode.
+        times_s: Times of the frames that the picks of the clips refer to.
+        clips: In order of their last frame.
+        fallback_end_s: See `WantedFrames`.
+    """
+
+    plan: Plan
+    times_s: Times
+    clips: list[PlannedClip]
+    fallback_end_s: float | None = None
+
+
+class ClipReader:
+    """`ClipSource` in this process; see `open_clips`."""
 
     def __init__(
         self,
         path: str | os.PathLike[str],
-        select: Callable[[float], Selection],
+        plan: ClipPlan,
         *,
-        span_s: float,
-        every_s: float | None = None,
-        starts: Callable[[Times, float], Times] | None = None,
-        start_s: float = 0.0,
         limits: Limits = DEFAULT_LIMITS,
+        allocate: Allocate | None = None,
+        first: int = 0,
     ) -> None:
-        """Open the file and read its times; nothing is decoded yet.
-
-        Args:
-            path: A file's name, never a URL.
-            select: The frames of the clip that begins at some time.
-            span_s: Length of a clip in seconds.
-            every_s: From the start of one clip to that of the next; None: `span_s`.
-            starts: In place of `every_s`: from the times of all frames and the video's end to where clips
-                start, increasing.
-            start_s: Leave out the clips that begin before it. The others are those of the whole video;
-                decoding begins at the keyframe before the first of them.
-            limits: What it may cost; `max_seconds` includes what the caller does between two clips.
-        Raises:
-            InputError, LimitExceeded: everything that `open_video` raises.
-            NoFrames: the file holds no packet of video.
         """
-        every_s = span_s if every_s is None else every_s
-        if not (0 < span_s < np.inf and 0 < every_s < np.inf):
-            raise ValueError(f"clips need a length and a distance above 0, not {span_s} and {every_s}")
-        if not 0 <= start_s < np.inf:
-            raise ValueError(f"clips start at 0 s or later, not at {start_s}")
+        Args:
+            path, plan, limits: See `open_clips`.
+            allocate: Makes the array of each clip, given its shape; None: ordinary memory.
+            first: Leave out the clips before this number; the others are the same as without it.
+        """
         self._source = open_video(path, limits=limits)
+        self._keeps_all = isinstance(plan, Selections)
+        self._decodes_start = first == 0 and getattr(plan, "start_s", 0.0) == 0
+        self._convert = RgbConverter()
+        self._assembler = ClipAssembler(self._source.budget, self._convert, allocate or _allocate)
+        self._undecoded: list[_Part] = []  # parts without a frame, and none before them
+        self._finished: list[tuple[WantedFrames, float]] = []  # passes, and the last wanted time of each
+        self._current: WantedFrames | None = None
+        self._reached_s = 0.0  # last wanted time for which a frame was decoded
+        self._short: dict[str, None] = {}  # warnings about clips of few frames, in order
+        self.warnings: list[str] = []
         try:
-            self._budget = Budget(self._source.path, limits)
-            self._plan = plan_pass(self._source, start_s=start_s, end_s=np.inf, budget=self._budget)
-            if not len(self._plan.times_s):
-                raise NoFrames(f"{display_path(self._source.path)} holds no frames; was the upload complete?")
+            with self._source.budget.memory_errors():
+                self._parts, self.end_s, self._frame_s = self._plan(plan, first)
         except BaseException:
             self.close()
             raise
-        steps_s = np.diff(self._plan.times_s)
-        self._frame_s = float(np.median(steps_s)) if len(steps_s) else 1 / float(self._source.nominal_fps)
-        self._span_s = span_s
-        self._is_whole = start_s == 0
-        self.end_s = self._plan.end_s
-        if self.end_s <= self._plan.times_s[-1]:  # the file does not say how long its frames last
-            self.end_s = float(self._plan.times_s[-1]) + self._frame_s
-        if starts is None:
-            starts = partial(_starts_s, span_s=span_s, every_s=every_s)
-        self._starts_s = [s for s in starts(self._plan.times_s, self.end_s).tolist() if s >= start_s]
-        self._picks = [select(s).pick(self._plan.times_s) for s in self._starts_s]
-        self._decoding = DecodePass(self._source, plan=self._plan, budget=self._budget, strict=False)
-        self._convert = RgbConverter()
-        self._seen_s: list[float] = []  # times of the frames that came by
-        self._reached_s = 0.0  # the last wanted time for which a frame came
-        self.warnings: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -127,77 +182,155 @@ class ClipStream:
         self._source.close()
 
     def __len__(self) -> int:
-        """How many clips there are, if the whole video decodes."""
-        return len(self._starts_s)
+        return sum(len(part.clips) for part in self._parts)
 
     def __iter__(self) -> Iterator[Clip]:
-        """Yield the clips in order of time.
-
-        Raises:
-            CorruptVideo, LimitExceeded: as `read_frames`.
-        """
-        if not self._picks:
-            return
-        wanted = np.unique(np.concatenate(self._picks))  # of the planned frames
-        target_s = self._plan.times_s[wanted].tolist()
-        held: dict[int, tuple[float, Rgb]] = {}  # of each wanted frame that a clip still needs
-        last = None
-        number = 0
-        for index, (time_s, frame) in zip(
-            wanted.tolist(), nearest_frames(self._decoding, target_s, seen_s=self._seen_s), strict=False
-        ):
-            picture = held[max(held)][1] if frame is last and held else self._convert(frame)
-            last = frame
-            self._reached_s = self._plan.times_s[index]
-            held[index] = (time_s, picture)
-            while number < len(self._picks) and self._picks[number].max() <= index:
-                clip = self._clip(number, held)
-                if clip is not None:
-                    yield clip
-                del clip  # or it would be held while the next one is decoded
-                number += 1
-                needed_from = self._picks[number].min() if number < len(self._picks) else np.inf
-                held = {i: picture for i, picture in held.items() if i >= needed_from}
-        if not self._decoding.decoded and self._is_whole:
-            raise CorruptVideo(
-                f"{display_path(self._source.path)} is damaged: none of its frames decodes; send it again",
-                frames_decoded=0,
-            )
-        self._reached_s = target_s[-1]
+        clips = (clip for part in self._parts for clip in self._clips(part))
+        yield from self._in_order(clips) if self._keeps_all else clips
+        is_from_start = self._keeps_all or self._decodes_start
+        if not self._source.budget.frames and is_from_start and self._parts:
+            raise nothing_decodes(self._source.path)
+        self._reached_s = max((last_s for _, last_s in self._finished), default=0.0)
         self.warnings = self.warnings_until(self._reached_s)
 
+    def _in_order(self, clips: Iterator[Clip]) -> Iterator[Clip]:
+        """The same clips in the order of the plan."""
+        turn = min((clip.number for part in self._parts for clip in part.clips), default=0)
+        early: list[Clip] = []  # in order; complete before others that come before them in the plan
+        for clip in clips:
+            insort(early, clip, key=lambda clip: clip.number)
+            del clip  # or it would be held while the next one is decoded
+            while early and early[0].number == turn:
+                turn += 1
+                yield early.pop(0)
+            self._assembler.waiting_bytes = sum(clip.frames.nbytes for clip in early)
+
     def warnings_until(self, time_s: float) -> list[str]:
-        """What there is to say of the part before a time, as far as it was read. For use midway."""
-        seen_s = np.asarray(self._seen_s)
         report = DamageReport(self._source)
-        report.resized, report.recoloured = self._convert.resized, self._convert.recoloured
-        last_s = min(time_s, self._reached_s)
-        report.add_planned(self._plan, self._decoding, seen_s=seen_s, last_s=last_s)
-        return report.warnings()
+        report.add_conversion(self._convert)
+        for wanted, last_s in self._finished:
+            wanted.add_to(report, last_s=min(time_s, last_s, self._reached_s))
+        if self._current is not None:
+            self._current.add_to(report, last_s=min(time_s, self._reached_s))
+        return [*report.warnings(), *self._short]
 
-    def _clip(self, number: int, held: dict[int, tuple[float, Rgb]]) -> Clip | None:
-        """One clip of frames that are held; None: they all stand in for others that did not decode."""
-        picks: Indices = self._picks[number]
-        got_s = np.asarray([held[i][0] for i in picks.tolist()])
-        is_there = np.abs(got_s - self._plan.times_s[picks]) <= _NEAR_FRAMES * self._frame_s
-        if not is_there.any():
-            return None
-        start_s = self._starts_s[number]
-        end_s = min(start_s + self._span_s, self.end_s)
-        if not is_there[-1]:
-            end_s = min(end_s, float(got_s[-1]) + self._frame_s)
-        return Clip(start_s, end_s, np.stack([held[i][1] for i in picks.tolist()]))
+    def _plan(self, plan: ClipPlan, first: int) -> tuple[list[_Part], float, float]:
+        """The passes, the end of the video and the length of a frame, both in seconds."""
+        source = self._source
+        if isinstance(plan, Selections):
+            numbers = range(first, len(plan.selections))
+            groups = plan_groups(source, [plan.selections[i] for i in numbers]) if numbers else []
+            parts = [
+                _Part(
+                    group.plan,
+                    group.plan.times_s,
+                    plan_selections(plan.selections, [numbers[i] for i in group.members], group.plan.times_s),
+                    group.end_s,
+                )
+                for group in groups
+            ]
+            ends_s = [_end(part.plan, _frame_s(part.plan.times_s, source)) for part in parts]
+            return parts, max(ends_s, default=0.0), 0.0
+        whole = plan_pass(source)
+        if not len(whole.times_s):
+            raise no_frames(source.path)
+        frame_s = _frame_s(whole.times_s, source)
+        end_s = _end(whole, frame_s)
+        clips = plan_grid(plan, whole.times_s, end_s)[first:]
+        parts = [_Part(self._plan_rest(whole, clips), whole.times_s, clips)] if clips else []
+        return parts, end_s, frame_s
+
+    def _plan_rest(self, whole: Plan, clips: list[PlannedClip]) -> Plan:
+        """Where decoding starts so that it reaches every frame of the clips."""
+        first = min(int(clip.picks.min()) for clip in clips)
+        if first == 0:
+            return whole
+        rest = plan_pass(self._source, start_s=float(whole.times_s[first]))
+        tail = whole.times_s[len(whole.times_s) - len(rest.times_s) :]
+        return rest if np.array_equal(rest.times_s, tail) else whole  # another clock: decode all of it
+
+    def _clips(self, part: _Part) -> Iterator[Clip]:
+        """The clips of one pass."""
+        targets = np.unique(np.concatenate([clip.picks for clip in part.clips]))
+        target_s = part.times_s[targets].tolist()
+        wanted = self._current = WantedFrames(
+            self._source, part.plan, target_s, fallback_end_s=part.fallback_end_s
+        )
+        self._assembler.start(part.clips, targets)
+        for index, (time_s, frame) in enumerate(wanted):
+            with self._source.budget.memory_errors():
+                self._assembler.add(index, time_s, frame)
+            self._reached_s = max(self._reached_s, target_s[index])
+            yield from self._complete(part)
+        self._finished.append((wanted, target_s[-1]))
+        self._current = None
+        if not self._keeps_all:
+            return
+        if not wanted.seen_s:
+            self._undecoded.append(part)
+        if self._assembler.has_frames:
+            for undecoded in self._undecoded:
+                yield from self._repeat(undecoded)
+            self._undecoded.clear()
+
+    def _repeat(self, part: _Part) -> Iterator[Clip]:
+        """The clips of a part without frames: a frame of another part stands for each of theirs."""
+        targets = np.unique(np.concatenate([clip.picks for clip in part.clips]))
+        self._assembler.start(part.clips, targets)
+        for index in range(len(targets)):
+            with self._source.budget.memory_errors():
+                self._assembler.repeat(index)
+            yield from self._complete(part)
+
+    def _complete(self, part: _Part) -> Iterator[Clip]:
+        """The clips that are complete now."""
+        while True:
+            with self._source.budget.memory_errors():
+                assembled = self._assembler.take()
+            if assembled is None:
+                return
+            clip = self._clip(part, *assembled)
+            if clip is None:
+                self._assembler.reuse(assembled[1])
+                continue
+            self._note_few(part, assembled[0])
+            del assembled
+            yield clip
+            del clip  # or it would be held while the next one is decoded
+
+    def _clip(self, part: _Part, planned: PlannedClip, frames: Rgb, got_s: Times) -> Clip | None:
+        """None: all of its frames stand in for others that did not decode."""
+        end_s = min(planned.end_s, self.end_s)
+        if not self._keeps_all:
+            is_there = np.abs(got_s - part.times_s[planned.picks]) <= _NEAR_FRAMES * self._frame_s
+            if not is_there.any():
+                return None
+            if not is_there[-1]:
+                end_s = min(end_s, float(got_s[-1]) + self._frame_s)
+        return Clip(planned.start_s, end_s, frames, got_s, planned.number)
+
+    def _note_few(self, part: _Part, planned: PlannedClip) -> None:
+        """Warn of a clip that the end of the video leaves with few frames, most of them repeated."""
+        held, num_frames = planned.num_distinct, len(planned.picks)
+        is_cut = part.plan.reached_end and planned.last_s > self.end_s + TIME_TOLERANCE_S
+        if is_cut and held * _FEW <= num_frames:
+            self._short[
+                f"the clip at {planned.start_s:.2f} s holds {held} of {num_frames} frames: "
+                f"the video ends at {self.end_s:.2f} s"
+            ] = None
 
 
-def _starts_s(times_s: Times, end_s: float, *, span_s: float, every_s: float) -> Times:
-    """Starts of the clips that hold a frame; counted from the frames, since a file may claim any length."""
-    last = max(math.ceil((end_s - TIME_TOLERANCE_S - span_s) / every_s), 0)
-    newest = np.floor((times_s + TIME_TOLERANCE_S) / every_s)  # of the clips that begin before a frame
-    overlapping = math.ceil(span_s / every_s)
-    numbers = np.unique(np.concatenate([newest - i for i in range(overlapping)]))
-    starts_s = numbers[(numbers >= 0) & (numbers <= last)] * every_s
-    ends_s = starts_s + span_s
-    frames = np.searchsorted(times_s, ends_s - TIME_TOLERANCE_S)
-    frames -= np.searchsorted(times_s, starts_s - TIME_TOLERANCE_S)
-    found: Times = starts_s[frames > 0]
-    return found if len(found) else np.zeros(1)
+def _allocate(shape: tuple[int, ...]) -> Rgb:
+    return np.empty(shape, dtype=np.uint8)
+
+
+def _frame_s(times_s: Times, source: VideoSource) -> float:
+    """Length of a frame in seconds: the median distance, or as the header claims."""
+    steps_s = np.diff(times_s)
+    return float(np.median(steps_s)) if len(steps_s) else 1 / float(source.nominal_fps)
+
+
+def _end(plan: Plan, frame_s: float) -> float:
+    """End of the last frame of a plan in seconds; some files do not say how long a frame lasts."""
+    last_s = float(plan.times_s[-1])
+    return plan.end_s if plan.end_s > last_s else last_s + frame_s

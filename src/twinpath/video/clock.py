@@ -1,7 +1,7 @@
-"""The times of packets and frames in seconds since the first picture, whatever the file says.
+"""Presentation times of packets and frames in seconds since the first picture, for every container.
 
-Containers disagree: MPEG-TS starts anywhere and may run back where two files were joined, AVI stores an
-order but no presentation times, raw H.264 stores neither.
+MPEG-TS starts anywhere and may run back where two files were joined, AVI stores an order but no presentation
+times, raw H.264 stores neither.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _JUMP_BACK_S = 0.5  # a smaller step back is a careless muxer, a larger one the 
 
 
 class _Timeline:
-    """Ticks to seconds; goes on where the ticks jump back."""
+    """Ticks to seconds; where the ticks jump back, time goes on."""
 
     def __init__(self, source: VideoSource) -> None:
         self._tick_s = float(source.time_base)
@@ -29,7 +29,7 @@ class _Timeline:
         self._latest_s = 0.0
 
     def seconds(self, ticks: int, *, order: int | None) -> float:
-        """The time of `ticks`; `order` is the clock that must not run back: dts of packets, pts of frames."""
+        """The time of `ticks`; `order` is the ticks that must not run back: dts of packets, pts of frames."""
         if order is not None:
             order_s = (order - self._origin) * self._tick_s
             if self._last_order_s is not None and order_s < self._last_order_s - _JUMP_BACK_S:
@@ -41,7 +41,7 @@ class _Timeline:
 
 
 class Clock:
-    """Times of one pass through a file. Show it every packet in order, then ask about frames.
+    """Times of one pass through a file. Call `packet` for every packet in order, and `frame` for every frame.
 
     Attributes:
         guessed: How many frames had no time of their own and got one by counting.
@@ -57,20 +57,20 @@ class Clock:
         self._last_frame_s = -self._period_s
         self._queue: deque[float] = (
             deque()
-        )  # without pts: decoders give frames in order, so times wait in line
+        )  # without pts: times of packets whose frames are to come, in order
         self.guessed = 0
 
     def packet(self, packet: Packet[VideoStream]) -> tuple[float, float]:
         """Presentation time of a packet in seconds, and its place in decoding order, also in seconds."""
         source = self._source
-        ahead_s = 0.0  # how far presentation is ahead of decoding
+        reorder_s = 0.0  # from decoding to presentation
         if source.is_raw:
             time_s = self._count * self._period_s
         elif not source.has_pts and packet.dts is not None:
             time_s = self._packets.seconds(packet.dts, order=packet.dts)
         elif packet.pts is not None and packet.dts is not None:
             time_s = self._packets.seconds(packet.pts, order=packet.dts)
-            ahead_s = (packet.pts - packet.dts) * float(source.time_base)
+            reorder_s = (packet.pts - packet.dts) * float(source.time_base)
         elif packet.pts is not None:
             time_s = self._packets.seconds(packet.pts, order=None)
         else:
@@ -79,15 +79,15 @@ class Clock:
             self._queue.append(time_s)
         self._count += 1
         self._last_packet_s = time_s
-        return time_s, time_s - ahead_s
+        return time_s, time_s - reorder_s
 
     def lost(self) -> None:
-        """The packet just shown gave an error: no frame will come for it."""
+        """The last packet gave an error: no frame will come for it."""
         if self._queue:
             self._queue.pop()
 
-    def passed(self, packet: Packet[VideoStream]) -> None:
-        """The packet just shown is not decoded, but frames behind it will be."""
+    def skip(self, packet: Packet[VideoStream]) -> None:
+        """The last packet is not decoded, but packets behind it will be."""
         self.lost()
         if self._source.has_pts and packet.pts is not None and packet.dts is not None:
             self._frames.seconds(packet.pts, order=packet.dts)

@@ -1,4 +1,4 @@
-"""Decoded frames to RGB as displayed: turned upright, in the colours that FFmpeg converts to."""
+"""Decoded frames to RGB arrays as displayed: turned upright, converted by FFmpeg's swscale."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ Rgb = npt.NDArray[np.uint8]
 
 
 class RgbConverter:
-    """Decoded frames to RGB as displayed: turned upright, all of the first frame's size.
+    """Converts the frames of one video to RGB, turned upright and scaled to the size of the first one.
 
-    Sample aspect ratio is ignored, as in the references. Colours: FFmpeg's swscale, BT.601 unless tagged.
+    The sample aspect ratio is ignored, as in the references. Colours are converted by swscale, as BT.601
+    unless a frame is tagged otherwise.
 
     Attributes:
         resized: How many frames came in another size than the first.
@@ -30,7 +31,7 @@ class RgbConverter:
         self.recoloured = 0
 
     def shape(self, frame: VideoFrame) -> tuple[int, int, int]:
-        """(H, W, 3) of the arrays that this converter returns; settled by the first frame it sees."""
+        """(H, W, 3) of the arrays that this converter returns; the first frame of all decides."""
         if self._size is None:
             self._size = (frame.width, frame.height)
             self._quarter_turns = round(frame.rotation / 90) % 4
@@ -38,7 +39,11 @@ class RgbConverter:
         return (width, height, 3) if self._quarter_turns % 2 else (height, width, 3)
 
     def __call__(self, frame: VideoFrame) -> Rgb:
-        """(H, W, 3) uint8."""
+        """(H, W, 3) uint8 RGB.
+
+        Raises:
+            MemoryError: There is no memory for it.
+        """
         self.shape(frame)
         assert self._size is not None
         width, height = self._size

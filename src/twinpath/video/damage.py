@@ -1,20 +1,48 @@
-"""What went wrong while reading a video, in words for its user.
+"""What went wrong while a video was read, as lines for the user, and as errors.
 
-Damage is what a strict reader refuses. A note is a property of the file that changes what one gets.
+Damage is what a strict reader refuses. A note is a property of the file that changes its frames.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 
-from twinpath.errors import CorruptVideo
+from twinpath.errors import CorruptVideo, NoFrames
 from twinpath.paths import display_path
+from twinpath.video.color import RgbConverter
 from twinpath.video.decode_pass import DecodePass
 from twinpath.video.decode_plan import Plan
-from twinpath.video.sampling import TIME_TOLERANCE_S, Times
+from twinpath.video.sampling import TIME_TOLERANCE_S
 from twinpath.video.source import VideoSource
 
 _SHORT_S = 0.5  # a video that ends this much before its header says is incomplete; less is rounding
+
+
+def no_frames(path: Path) -> NoFrames:
+    """The error for a file without a packet of video."""
+    return NoFrames(f"{display_path(path)} holds no frames; was the upload complete?")
+
+
+def nothing_decodes(path: Path) -> CorruptVideo:
+    """The error for a file with packets of video, none of which decodes."""
+    return CorruptVideo(
+        f"{display_path(path)} is damaged: none of its frames decodes; send it again", frames_decoded=0
+    )
+
+
+def check_decoded(decoding: DecodePass, path: Path) -> None:
+    """Check a pass through a whole file at its end.
+
+    Raises:
+        NoFrames: There was no packet of video.
+        CorruptVideo: None of them decoded.
+    """
+    if not decoding.decoded:
+        raise nothing_decodes(path) if decoding.packets else no_frames(path)
 
 
 class DamageReport:
@@ -31,14 +59,23 @@ class DamageReport:
         self._leading = 0
         self._lost_head_s = 0.0
         self._ends_at_s: float | None = None
-        self.resized = 0
-        self.recoloured = 0
+        self._resized = 0
+        self._recoloured = 0
 
-    def add_planned(self, plan: Plan, decoding: DecodePass, *, seen_s: Times, last_s: float) -> None:
-        """A pass that followed a plan, up to the last wanted frame at `last_s`."""
+    def add_planned(
+        self, plan: Plan, decoding: DecodePass, *, seen_s: Sequence[float], last_s: float
+    ) -> None:
+        """Add a pass that followed a plan.
+
+        Args:
+            plan: What was expected.
+            decoding: The pass.
+            seen_s: Times of the decoded frames, increasing.
+            last_s: Time of the last wanted frame; what lies behind it does not count.
+        """
         end_s = last_s + TIME_TOLERANCE_S
-        expected = int(np.count_nonzero(plan.times_s <= end_s))
-        decoded = int(np.count_nonzero(seen_s <= end_s))
+        expected = int(np.searchsorted(plan.times_s, end_s, side="right"))
+        decoded = bisect_right(seen_s, end_s)
         to_the_end = plan.reached_end and plan.times_s[-1] <= end_s
         if plan.from_start and len(seen_s) and plan.times_s[0] < seen_s[0] - TIME_TOLERANCE_S:
             self._lost_head_s = float(seen_s[0] - plan.times_s[0])
@@ -53,7 +90,13 @@ class DamageReport:
         )
 
     def add_whole(self, decoding: DecodePass, *, first_s: float | None, ends_at_s: float) -> None:
-        """A pass without a plan, from the first frame to the end."""
+        """Add a pass without a plan, through the whole file.
+
+        Args:
+            decoding: The pass.
+            first_s: Time of its first frame; None: there was none.
+            ends_at_s: End of its last frame.
+        """
         if first_s is not None and first_s > decoding.first_packet_s + TIME_TOLERANCE_S:
             self._lost_head_s = first_s - decoding.first_packet_s
         self._discarded, self._leading = decoding.discarded, decoding.leading
@@ -82,8 +125,13 @@ class DamageReport:
         self._corrupt += decoding.corrupt
         self._guessed += decoding.guessed
 
+    def add_conversion(self, convert: RgbConverter) -> None:
+        """Add what became of the frames on their way to RGB."""
+        self._resized += convert.resized
+        self._recoloured += convert.recoloured
+
     def damage(self) -> list[str]:
-        """One line for each kind of damage; empty for a sound file."""
+        """One line for each kind of damage; empty for an undamaged file."""
         lines = []
         if self._decoded < self._expected:
             bad = f"; {self._bad_packets} packets could not be decoded" if self._bad_packets else ""
@@ -120,21 +168,21 @@ class DamageReport:
         if self._guessed:
             fps = float(self._source.nominal_fps)
             lines.append(f"the file has no timestamps: {fps:g} frames per second assumed")
-        if self.resized:
+        if self._resized:
             lines.append(
-                f"the picture size changes midway: {self.resized} frames scaled to the size of the first"
+                f"the picture size changes midway: {self._resized} frames scaled to the size of the first"
             )
-        if self.recoloured:
+        if self._recoloured:
             lines.append(
-                f"FFmpeg cannot convert the colours of {self.recoloured} frames as they are tagged: "
+                f"FFmpeg cannot convert the colours of {self._recoloured} frames as they are tagged: "
                 "shown as if they had no tags"
             )
         return lines
 
-    def raise_if_strict(self, strict: bool, *, frames_decoded: int) -> None:
-        """Raises: CorruptVideo: strict, and there is damage."""
+    def raise_damage(self, *, frames_decoded: int) -> None:
+        """Raises: CorruptVideo: There is damage."""
         damage = self.damage()
-        if strict and damage:
+        if damage:
             raise CorruptVideo(
                 f"{display_path(self._source.path)} is damaged: {damage[0]}; repair it or leave it out",
                 frames_decoded=frames_decoded,

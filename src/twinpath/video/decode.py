@@ -3,80 +3,44 @@
     views = [EvenSpan(start_s, span_s, num_frames=32) for start_s, span_s in view_spans(...)]
     decoded = read_frames("archery.mp4", views)
     decoded.clip(0)             # (32, H, W, 3) uint8
-    decoded.warnings            # ["decoded 24 of 50 frames: …"], empty for a sound file
+    decoded.warnings            # ["decoded 24 of 50 frames: …"], empty for an undamaged file
 
-Times are seconds since the first picture. Pictures are as displayed: turned upright, in pixels of that size.
+Times are seconds since the first picture. Pictures are as displayed: turned upright, in displayed pixels.
+`clips.open_clips` reads clips one after the other instead, of a whole video or in another process.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 from av.video.frame import VideoFrame
 
-from twinpath.errors import CorruptVideo, NoFrames, UsageError
-from twinpath.paths import display_path
 from twinpath.video.color import Rgb, RgbConverter
-from twinpath.video.damage import DamageReport
+from twinpath.video.damage import DamageReport, check_decoded, no_frames, nothing_decodes
 from twinpath.video.decode_pass import DecodePass
-from twinpath.video.decode_plan import LATE_S, Plan, check_bytes, nearest_frames, plan_pass
-from twinpath.video.sampling import TIME_TOLERANCE_S, Indices, Times, frame_indices, on_screen_indices
-from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, VideoSource, open_video
+from twinpath.video.decode_plan import LATE_S, Plan, plan_pass
+from twinpath.video.sampling import Indices, Times
+from twinpath.video.selection import AtTimes, EvenSpan, Selection
+from twinpath.video.source import DEFAULT_LIMITS, Limits, VideoSource, open_video
+from twinpath.video.wanted_frames import WantedFrames
 
-#: What can turn packets into frames. PyAV reads everything; see `torchcodec_decoder` for the other one.
-DECODERS = ("pyav", "torchcodec")
+__all__ = [
+    "Allocate",
+    "AtTimes",
+    "DecodedFrames",
+    "EvenSpan",
+    "FrameStream",
+    "Selection",
+    "read_frames",
+]
 
-Allocate = Callable[[tuple[int, ...]], Rgb]  # given (U, H, W, 3), an array of bytes for the frames
-
-
-@dataclass(frozen=True)
-class EvenSpan:
-    """T frames evenly over the frames with start_s <= time < start_s + span_s: one clip of a classifier."""
-
-    start_s: float
-    span_s: float
-    num_frames: int
-
-    def __post_init__(self) -> None:
-        if not (np.isfinite(self.start_s) and 0 < self.span_s < np.inf and self.num_frames >= 1):
-            raise ValueError(f"a span needs a start, a length above 0 and at least one frame: {self}")
-
-    @property
-    def end_s(self) -> float:
-        return self.start_s + self.span_s
-
-    def pick(self, times_s: Times) -> Indices:
-        return frame_indices(times_s, start_s=self.start_s, span_s=self.span_s, num_frames=self.num_frames)
-
-
-@dataclass(frozen=True)
-class AtTimes:
-    """The frames on screen at some times in seconds, in any order: keyframes, AVA clips, exact views."""
-
-    times_s: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        if not self.times_s or not np.isfinite(self.times_s).all():
-            raise ValueError("AtTimes needs at least one time, and only finite ones")
-
-    @property
-    def start_s(self) -> float:
-        return min(self.times_s)
-
-    @property
-    def end_s(self) -> float:
-        return max(self.times_s) + 2 * TIME_TOLERANCE_S
-
-    def pick(self, times_s: Times) -> Indices:
-        return on_screen_indices(times_s, self.times_s)
-
-
-Selection = EvenSpan | AtTimes
+Allocate = Callable[[tuple[int, ...]], Rgb]  # given (N, H, W, 3), a uint8 array for the frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +51,7 @@ class DecodedFrames:
     times_s: Times  # (U,) presentation times in seconds since the first picture
     picks: list[Indices]  # for each selection, (T,) indices into `frames`
     frames_decoded: int  # wanted or not; decoding stops at the last wanted frame
-    warnings: list[str]  # one line each, for the user; empty for a sound file
+    warnings: list[str]  # one line each, for the user; empty for an undamaged file
 
     def clip(self, selection: int = 0) -> Rgb:
         """(T, H, W, 3) uint8: the frames of one selection, repeated where the video is too short."""
@@ -101,16 +65,46 @@ class DecodedFrames:
         return self.times_s[self.picks[selection]]
 
 
-@dataclass(eq=False)
-class _Group:
-    """Selections near enough in time to be decoded in one pass."""
+@dataclass(frozen=True, eq=False)
+class SelectionGroup:
+    """Selections near enough in time to be decoded in one pass.
+
+    Attributes:
+        members: Which selections.
+        end_s: The latest time of a wanted frame.
+        plan: The part of the file to decode.
+        target_s: Times of the wanted frames in seconds, increasing.
+    """
 
     members: list[int]
-    start_s: float
     end_s: float
-    plan: Plan | None = None
-    target_s: list[float] = field(default_factory=list)  # times of the wanted frames, sorted
-    slots: list[int] = field(default_factory=list)  # for each target, where its frame went
+    plan: Plan
+    target_s: list[float]
+
+
+def plan_groups(source: VideoSource, selections: Sequence[Selection]) -> list[SelectionGroup]:
+    """Join selections that lie close, in order of time, and plan each group.
+
+    Raises:
+        NoFrames: The file holds no packet of video.
+        LimitExceeded: See `plan_pass`.
+    """
+    joined: list[tuple[list[int], float, float]] = []  # members, start, end
+    for number in sorted(range(len(selections)), key=lambda i: selections[i].start_s):
+        selection = selections[number]
+        if joined and selection.start_s <= joined[-1][2] + LATE_S:
+            members, start_s, end_s = joined[-1]
+            joined[-1] = ([*members, number], start_s, max(end_s, selection.end_s))
+        else:
+            joined.append(([number], selection.start_s, selection.end_s))
+    groups = []
+    for members, start_s, end_s in joined:
+        plan = plan_pass(source, start_s=start_s, end_s=end_s)
+        if not len(plan.times_s):
+            raise no_frames(source.path)
+        wanted = np.unique(np.concatenate([selections[i].pick(plan.times_s) for i in members]))
+        groups.append(SelectionGroup(members, end_s, plan, plan.times_s[wanted].tolist()))
+    return groups
 
 
 def read_frames(
@@ -119,7 +113,6 @@ def read_frames(
     *,
     strict: bool = False,
     limits: Limits = DEFAULT_LIMITS,
-    decoder: str | None = None,
     allocate: Allocate | None = None,
 ) -> DecodedFrames:
     """Decode the frames of one or more selections, each frame once, in one pass where they lie close.
@@ -128,190 +121,112 @@ def read_frames(
         path: A file's name, never a URL.
         selections: What is wanted; at least one.
         strict: Raise at the first sign of damage (training). Otherwise decode what decodes and warn.
-        limits: What it may cost.
-        decoder: One of `DECODERS`; None: what TWINPATH_DECODER says, else PyAV. What torchcodec does not read
-            as PyAV does, PyAV reads, with a warning; and all of it if strict: torchcodec is silent on damage.
-        allocate: Makes the array for the frames that PyAV reads, for a caller who wants them in a place of
-            his own; None: ordinary memory.
+        limits: What it may cost. `max_bytes` bounds all frames together, and the largest clip.
+        allocate: Makes the array for the frames, for example in shared memory; None: ordinary memory.
     Raises:
-        UsageError: There is no such decoder; MissingExtra: it is not installed here.
-        InputError: everything that `open_video` raises.
-        NoFrames: the file holds no packet of video.
-        CorruptVideo: there are packets but none decodes (`frames_decoded` is 0); or, strict, any damage in
-            the part that was read. What lies behind the last wanted frame is not looked at.
-        LimitExceeded: too many frames to decode, too much memory to return them, or too slow.
+        InputError: Everything that `open_video` raises.
+        NoFrames: The file holds no packet of video.
+        CorruptVideo: There are packets but none decodes (`frames_decoded` is 0); or, strict, any damage in
+            the part that was read. What lies behind the last wanted frame is not checked.
+        LimitExceeded: Too many frames to decode, too much memory for them, or too slow.
     """
     if not selections:
         raise ValueError("read_frames needs at least one selection")
-    by_torchcodec = _decoder(decoder) == "torchcodec"
-    with open_video(path, limits=limits) as source:
-        budget = Budget(source.path, limits)
-        groups = _plan_groups(source, selections, budget)
-        warnings = []
-        if by_torchcodec and not strict:
-            decoded = _read_by_torchcodec(source, groups, selections, budget)
-            if isinstance(decoded, DecodedFrames):
-                return decoded
-            warnings = [f"torchcodec does not read this file as PyAV does ({decoded}): PyAV read it"]
-        reader = _GroupReader(
-            source,
-            budget,
-            strict=strict,
-            wanted=sum(len(group.target_s) for group in groups),
-            allocate=allocate or _allocate,
-        )
+    with open_video(path, limits=limits) as source, source.budget.memory_errors():
+        groups = plan_groups(source, selections)
+        reader = _GroupReader(source, groups, selections, strict=strict, allocate=allocate or _allocate)
         for group in groups:
             reader.read(group)
-        result = reader.result(groups, selections)
-        result.warnings.extend(warnings)
-        return result
-
-
-def _decoder(wished: str | None) -> str:
-    """Raises: UsageError: no such decoder, or none here."""
-    name = wished or os.environ.get("TWINPATH_DECODER") or DECODERS[0]
-    if name not in DECODERS:
-        raise UsageError(f"there is no decoder {name!r}; TWINPATH_DECODER takes {' or '.join(DECODERS)}")
-    if name == "torchcodec":
-        from twinpath.video import torchcodec_decoder
-
-        torchcodec_decoder.load()
-    return name
+        return reader.result()
 
 
 def _allocate(shape: tuple[int, ...]) -> Rgb:
     return np.empty(shape, dtype=np.uint8)
 
 
-def _read_by_torchcodec(
-    source: VideoSource, groups: list[_Group], selections: Sequence[Selection], budget: Budget
-) -> DecodedFrames | str:
-    """The frames, or why torchcodec does not give them."""
-    from twinpath.video.torchcodec_decoder import Unreadable, frames_at
-
-    target_s = [time_s for group in groups for time_s in group.target_s]
-    try:
-        frames = frames_at(source, target_s, budget=budget)
-    except Unreadable as why:
-        return str(why)
-    report = DamageReport(source)
-    first = 0
-    for group in groups:
-        assert group.plan is not None
-        group.slots = list(range(first, first + len(group.target_s)))
-        first += len(group.target_s)
-        # It raises where a frame is missing, so all that were planned up to the last wanted one are there.
-        unread = DecodePass(source, plan=group.plan, budget=budget, strict=False)
-        report.add_planned(group.plan, unread, seen_s=group.plan.times_s, last_s=group.target_s[-1])
-    return DecodedFrames(
-        frames=frames,
-        times_s=np.asarray(target_s, dtype=np.float64),
-        picks=_picks(groups, selections),
-        frames_decoded=len(frames),
-        warnings=report.warnings(),
-    )
-
-
-def _picks(groups: list[_Group], selections: Sequence[Selection]) -> list[Indices]:
-    """For each selection the slots of its frames."""
-    picks: dict[int, Indices] = {}
-    for group in groups:
-        assert group.plan is not None
-        times_s = group.plan.times_s
-        slots = np.asarray(group.slots, dtype=np.int64)
-        for number in group.members:
-            wanted_s = times_s[selections[number].pick(times_s)]
-            picks[number] = slots[np.searchsorted(group.target_s, wanted_s)]
-    return [picks[number] for number in range(len(selections))]
-
-
-def _plan_groups(source: VideoSource, selections: Sequence[Selection], budget: Budget) -> list[_Group]:
-    groups: list[_Group] = []
-    for number in sorted(range(len(selections)), key=lambda i: selections[i].start_s):
-        selection = selections[number]
-        if groups and selection.start_s <= groups[-1].end_s + LATE_S:
-            groups[-1].members.append(number)
-            groups[-1].end_s = max(groups[-1].end_s, selection.end_s)
-        else:
-            groups.append(_Group([number], selection.start_s, selection.end_s))
-    for group in groups:
-        group.plan = plan_pass(source, start_s=group.start_s, end_s=group.end_s, budget=budget)
-        times_s = group.plan.times_s
-        if not len(times_s):
-            raise NoFrames(f"{display_path(source.path)} holds no frames; was the upload complete?")
-        wanted = np.unique(np.concatenate([selections[i].pick(times_s) for i in group.members]))
-        group.target_s = times_s[wanted].tolist()
-    return groups
-
-
 class _GroupReader:
-    """Fills one array with the frames of all groups, and remembers what went wrong."""
+    """Fills one array with the frames of all groups."""
 
     def __init__(
-        self, source: VideoSource, budget: Budget, *, strict: bool, wanted: int, allocate: Allocate
+        self,
+        source: VideoSource,
+        groups: list[SelectionGroup],
+        selections: Sequence[Selection],
+        *,
+        strict: bool,
+        allocate: Allocate,
     ) -> None:
         self._source = source
-        self._budget = budget
+        self._groups = groups
+        self._selections = selections
         self._strict = strict
-        self._wanted = wanted
         self._allocate = allocate
         self._convert = RgbConverter()
         self._frames: Rgb | None = None
-        self._times: list[float] = []
-        self._decoded = 0
+        self._times_s: list[float] = []
+        self._slots: list[list[int]] = []  # for each group, for each of its targets, where its frame is
         self._report = DamageReport(source)
 
-    def read(self, group: _Group) -> None:
-        """Take the frame nearest to each target as frames come by; stop after the last."""
-        assert group.plan is not None
-        plan = group.plan
-        if not self._pass(group, plan) and not plan.from_start:
-            # Nothing from that keyframe on: what there is before the damage is better than nothing.
-            plan = plan_pass(self._source, start_s=0.0, end_s=group.end_s, budget=self._budget)
-            self._pass(group, plan)
-        missing_targets = len(group.target_s) - len(group.slots)
-        group.slots += [max(len(self._times) - 1, 0)] * missing_targets
+    def read(self, group: SelectionGroup) -> None:
+        """Decode the frames of a group, the one nearest to each target."""
+        wanted = WantedFrames(
+            self._source,
+            group.plan,
+            group.target_s,
+            strict=self._strict,
+            fallback_end_s=group.end_s,
+        )
+        slots: list[int] = []
+        last = None  # the frame in the last slot
+        for time_s, frame in wanted:
+            if frame is not last:
+                self._take(time_s, frame)
+                last = frame
+            slots.append(len(self._times_s) - 1)
+        wanted.add_to(self._report, last_s=group.target_s[-1])
+        missing = len(group.target_s) - len(slots)
+        self._slots.append(slots + [max(len(self._times_s) - 1, 0)] * missing)
 
-    def _pass(self, group: _Group, plan: Plan) -> bool:
-        """Whether anything was decoded."""
-        decoding = DecodePass(self._source, plan=plan, budget=self._budget, strict=self._strict)
-        seen: list[float] = []
-        taken = None  # the frame in the last slot
-        for time_s, frame in nearest_frames(decoding, group.target_s, seen_s=seen):
-            if taken is not frame:
-                taken = self._take(time_s, frame)
-            group.slots.append(len(self._times) - 1)
-        self._decoded += decoding.decoded
-        if taken is None and not plan.from_start:
-            return False
-        self._report.add_planned(plan, decoding, seen_s=np.asarray(seen), last_s=group.target_s[-1])
-        return taken is not None
-
-    def _take(self, time_s: float, frame: VideoFrame) -> VideoFrame:
+    def _take(self, time_s: float, frame: VideoFrame) -> None:
         if self._frames is None:
-            shape = (self._wanted, *self._convert.shape(frame))
-            check_bytes(shape, budget=self._budget)
-            self._frames = self._allocate(shape)
-        self._frames[len(self._times)] = self._convert(frame)
-        self._times.append(time_s)
-        return frame
+            self._frames = self._new_array(frame)
+        self._frames[len(self._times_s)] = self._convert(frame)
+        self._times_s.append(time_s)
 
-    def result(self, groups: list[_Group], selections: Sequence[Selection]) -> DecodedFrames:
+    def _new_array(self, frame: VideoFrame) -> Rgb:
+        height, width, channels = self._convert.shape(frame)
+        count = sum(len(group.target_s) for group in self._groups)
+        largest = max(count, *(selection.num_frames for selection in self._selections))
+        self._source.budget.check_bytes(
+            math.prod((largest, height, width, channels)), what=f"{largest} frames of {width}x{height}"
+        )
+        return self._allocate((count, height, width, channels))
+
+    def result(self) -> DecodedFrames:
         if self._frames is None:
-            raise CorruptVideo(
-                f"{display_path(self._source.path)} is damaged: none of its frames decodes; send it again",
-                frames_decoded=0,
-            )
-        self._report.resized = self._convert.resized
-        self._report.recoloured = self._convert.recoloured
-        self._report.raise_if_strict(self._strict, frames_decoded=self._decoded)
+            raise nothing_decodes(self._source.path)
+        frames_decoded = self._source.budget.frames
+        self._report.add_conversion(self._convert)
+        if self._strict:
+            self._report.raise_damage(frames_decoded=frames_decoded)
         return DecodedFrames(
-            frames=self._frames[: len(self._times)],
-            times_s=np.asarray(self._times, dtype=np.float64),
-            picks=_picks(groups, selections),
-            frames_decoded=self._decoded,
+            frames=self._frames[: len(self._times_s)],
+            times_s=np.asarray(self._times_s, dtype=np.float64),
+            picks=self._picks(),
+            frames_decoded=frames_decoded,
             warnings=self._report.warnings(),
         )
+
+    def _picks(self) -> list[Indices]:
+        """For each selection the slots of its frames."""
+        picks: dict[int, Indices] = {}
+        for group, slots in zip(self._groups, self._slots, strict=True):
+            of_target = np.asarray(slots, dtype=np.int64)
+            times_s = group.plan.times_s
+            for number in group.members:
+                wanted_s = times_s[self._selections[number].pick(times_s)]
+                picks[number] = of_target[np.searchsorted(group.target_s, wanted_s)]
+        return [picks[number] for number in range(len(self._selections))]
 
 
 class FrameStream:
@@ -324,7 +239,7 @@ class FrameStream:
 
     Attributes:
         fps: The frame rate that the file claims, or 25.
-        frames_decoded: How many frames came so far.
+        frames_decoded: How many frames were decoded so far.
         warnings: One line each, filled when the iteration reaches the end.
     """
 
@@ -334,11 +249,10 @@ class FrameStream:
         """Open the file. `limits.max_seconds` includes what the caller does between two frames.
 
         Raises:
-            InputError, LimitExceeded: everything that `open_video` raises.
+            InputError, LimitExceeded: Everything that `open_video` raises.
         """
         self._source = open_video(path, limits=limits)
         self._strict = strict
-        self._budget = Budget(self._source.path, limits)
         self.fps = float(self._source.nominal_fps)
         self.frames_decoded = 0
         self.warnings: list[str] = []
@@ -358,25 +272,21 @@ class FrameStream:
         """Yield (time in seconds, (H, W, 3) uint8 RGB).
 
         Raises:
-            NoFrames, CorruptVideo, LimitExceeded: as `read_frames`; strict damage may show only at the end.
+            NoFrames, CorruptVideo, LimitExceeded: As `read_frames`; strict damage may show only at the end.
         """
-        decoding = DecodePass(self._source, plan=None, budget=self._budget, strict=self._strict)
+        decoding = DecodePass(self._source, strict=self._strict)
         convert = RgbConverter()
         first_s = None
         for time_s, frame in decoding:
             first_s = time_s if first_s is None else first_s
             self.frames_decoded += 1
-            yield time_s, convert(frame)
-        name = display_path(self._source.path)
-        if not decoding.decoded and not decoding.packets:
-            raise NoFrames(f"{name} holds no frames; was the upload complete?")
-        if not decoding.decoded:
-            raise CorruptVideo(
-                f"{name} is damaged: none of its frames decodes; send it again", frames_decoded=0
-            )
+            with self._source.budget.memory_errors():
+                picture = convert(frame)
+            yield time_s, picture
+        check_decoded(decoding, self._source.path)
         report = DamageReport(self._source)
-        report.resized = convert.resized
-        report.recoloured = convert.recoloured
+        report.add_conversion(convert)
         report.add_whole(decoding, first_s=first_s, ends_at_s=decoding.ends_at_s)
         self.warnings = report.warnings()
-        report.raise_if_strict(self._strict, frames_decoded=decoding.decoded)
+        if self._strict:
+            report.raise_damage(frames_decoded=decoding.decoded)

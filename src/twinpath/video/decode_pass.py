@@ -1,6 +1,6 @@
-"""Decoding one part of a file, frame by frame, with the times that they have, through damage.
+"""Decoding one part of a file, frame by frame with presentation times, also behind damage.
 
-decoding = DecodePass(source, plan=plan, budget=budget, strict=False)
+decoding = DecodePass(source, plan=plan)
 for time_s, frame in decoding:
     ...
 decoding.bad_packets, decoding.corrupt
@@ -17,97 +17,102 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
-from twinpath.errors import CorruptVideo, LimitExceeded
+from twinpath.errors import CorruptVideo
 from twinpath.paths import display_path
 from twinpath.video.clock import Clock
 from twinpath.video.decode_plan import REORDER_PACKETS, Plan
 from twinpath.video.sampling import TIME_TOLERANCE_S
-from twinpath.video.source import Budget, VideoSource
+from twinpath.video.source import VideoSource, out_of_memory
 
-_SAME_S = 1e-9  # two times that one clock gave, or another one that began later
+_SAME_S = 1e-9  # the same time, from clocks that started at different packets
 
 
-class _Given:
-    """The frames that were given so far, so that one thread may take over and give none of them again.
+class _Yielded:
+    """The frames that were yielded so far, so that decoding can start anew and yield none of them twice.
 
     Attributes:
         count: How many there are.
-        last_s: The time of the last one.
+        last_s: Time of the last one in seconds.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self.last_s = -np.inf
-        self._as_late = 0  # how many have that time
-        self._keyframes = deque([(0, -np.inf)])  # packet and time, from that of the last frame on
-        # What is to be left out once one thread has taken over:
-        self._until_s = -np.inf
-        self._then = 0
-        self._first = 0
+        self._num_at_last = 0  # how many have the time of the last one
+        self._keyframes = deque([(0, -np.inf)])  # (packet number, time), from that of the last frame on
+        # What is to be left out after a new start:
+        self._skip_until_s = -np.inf
+        self._skip_at_until = 0
+        self._skip_count = 0
 
     def add_keyframe(self, number: int, due_s: float) -> None:
-        """A packet that goes to the decoder; times do not run back."""
+        """A keyframe's packet was sent to the decoder; `due_s` never decreases."""
         self._keyframes.append((number, due_s))
 
     def add(self, time_s: float, frame: VideoFrame) -> None:
         self.count += 1
-        self._as_late = self._as_late + 1 if time_s == self.last_s else 1
+        self._num_at_last = self._num_at_last + 1 if time_s == self.last_s else 1
         self.last_s = time_s
         while len(self._keyframes) > 1 and self._keyframes[1][1] <= time_s:
             if frame.key_frame:
                 self._keyframes.popleft()
-            else:  # lost, or one from which pictures become whole little by little
+            else:  # lost, or intra refresh: pictures become whole little by little from there
                 del self._keyframes[1]
 
-    def leave_out(self, *, by_time: bool) -> None:
-        """From now on what comes may have come before. Not by time: it comes again from the start."""
+    def start_anew(self, *, by_time: bool) -> None:
+        """From now on frames may come a second time: by their times, or else all from the first one on."""
         if by_time:
-            self._until_s, self._then = self.last_s, self._as_late
+            self._skip_until_s, self._skip_at_until = self.last_s, self._num_at_last
         else:
-            self._first = self.count
+            self._skip_count = self.count
 
     def first_packet(self) -> int:
-        """Where decoding may begin and miss nothing: the keyframe of the last frame."""
+        """Number of the packet where decoding can start anew: the keyframe of the last frame."""
         return self._keyframes[0][0]
 
     def has(self, time_s: float) -> bool:
-        """Whether the next frame, which has this time, came before. Ask once for each."""
-        if self._first:
-            self._first -= 1
+        """Whether the next frame, which has this time, was yielded before. Call it once for each frame."""
+        if self._skip_count:
+            self._skip_count -= 1
             return True
-        if abs(time_s - self._until_s) > _SAME_S:
-            return time_s < self._until_s
-        self._then -= 1
-        return self._then >= 0
+        if abs(time_s - self._skip_until_s) > _SAME_S:
+            return time_s < self._skip_until_s
+        self._skip_at_until -= 1
+        return self._skip_at_until >= 0
 
 
 class DecodePass:
     """Decode from a plan's start, or from the beginning. Iterate once for (time in seconds, frame).
 
-    Several threads decode, until the first damage: then one thread takes over, since the others would lose
-    pictures behind the damage, and not the same ones in every run. It begins at the keyframe before; in
-    AVI and raw streams, which have no times, at the start.
+    Several threads decode up to the first damage. From there on one thread decodes, since several would lose
+    pictures behind the damage, and not the same ones in every run. It starts at the keyframe before; in AVI
+    and raw streams, which have no times, at the beginning.
 
     Attributes:
-        packets: Packets that came by and should each give a frame.
+        packets: Packets read so far that should each give a frame.
         discarded: Packets that an edit list hides.
         leading: Packets whose pictures precede the first keyframe, which comes first in the file.
-        first_packet_s, ends_at_s: When the first of these packets is due, and when the last one ends.
+        first_packet_s, ends_at_s: Presentation time of the first of these packets, and end of the last one.
         bad_packets: Packets that the decoder refused.
-        corrupt: Frames that the decoder itself calls corrupt.
+        corrupt: Frames that the decoder itself marks as corrupt.
     """
 
-    def __init__(self, source: VideoSource, *, plan: Plan | None, budget: Budget, strict: bool) -> None:
+    def __init__(self, source: VideoSource, *, plan: Plan | None = None, strict: bool = False) -> None:
+        """
+        Args:
+            source: An open file; its budget is charged with every frame.
+            plan: Where to start; None: at the beginning.
+            strict: Raise at the first packet that does not decode.
+        """
         self._source = source
         self._plan = plan
-        self._budget = budget
         self._strict = strict
-        self._given = _Given()
-        self._held: deque[tuple[float, VideoFrame]] = deque()  # decoded, not given yet
-        self._is_met_by_threads = False  # damage
+        self._yielded = _Yielded()
+        self._held: deque[tuple[float, VideoFrame]] = deque()  # decoded, not yielded yet
+        self._is_damaged_for_threads = False  # several threads have met damage
         self._is_head_lost = False
-        self._has_fields = False  # of which each may be a packet
-        self._from_packet = 0  # on, packets are decoded
+        self._has_fields = False  # interlaced: each field may be a packet
+        self._from_packet = 0  # packets before it are read, not decoded
         self.corrupt = 0
         self.guessed = 0
         self._forget_packets()
@@ -124,32 +129,32 @@ class DecodePass:
 
     @property
     def decoded(self) -> int:
-        """Frames given so far."""
-        return self._given.count
+        """Frames yielded so far."""
+        return self._yielded.count
 
     @property
     def hides_frames(self) -> bool:
         """The codec legitimately gives fewer frames than packets: fields, VP8's hidden frames."""
-        return self._has_fields or self._source.stream.codec_context.name == "vp8"
+        return self._has_fields or self._source.codec == "vp8"
 
     def __iter__(self) -> Iterator[tuple[float, VideoFrame]]:
         read_errors = self._source.read_errors if self._plan and self._plan.seek_s is not None else 0
         yield from self._frames()
-        if self._is_met_by_threads:
+        if self._is_damaged_for_threads:
             self._source.use_one_thread()
             self._source.read_errors = read_errors
-            self._take_over()
+            self._start_anew()
             yield from self._frames()
 
-    def _take_over(self) -> None:
-        """Settle where one thread begins."""
-        self._is_met_by_threads = False
+    def _start_anew(self) -> None:
+        """Find where the one thread starts."""
+        self._is_damaged_for_threads = False
         self._held.clear()
         self._forget_packets()
-        has_clock = self._source.has_pts  # else only counting tells which frame is which
-        self._given.leave_out(by_time=has_clock)
-        if has_clock and not self._is_head_lost:  # what is wrong with the head is to be counted, too
-            self._from_packet = self._given.first_packet()
+        has_clock = self._source.has_pts  # else frames are told apart by counting
+        self._yielded.start_anew(by_time=has_clock)
+        if has_clock and not self._is_head_lost:  # a lost head is decoded again, so that it is counted
+            self._from_packet = self._yielded.first_packet()
 
     def _frames(self) -> Iterator[tuple[float, VideoFrame]]:
         """Frames to the end, or up to damage that several threads meet."""
@@ -165,24 +170,24 @@ class DecodePass:
             if number < skip:
                 clock.lost()
                 continue
-            self._note(packet, due_s)
+            self._count_packet(packet, due_s)
             if number < self._from_packet:
-                clock.passed(packet)
+                clock.skip(packet)
                 continue
             if packet.is_keyframe:
-                self._given.add_keyframe(number, max(due_s, self._last_due_s))
+                self._yielded.add_keyframe(number, max(due_s, self._last_due_s))
             yield from self._timed(self._decode(packet, clock), clock)
-            if self._is_met_by_threads:
+            if self._is_damaged_for_threads:
                 return
         yield from self._timed(self._decode(None, clock), clock)
-        # At the end PyAV keeps an error to itself, and the pictures behind it.
-        last_s = self._held[-1][0] if self._held else self._given.last_s
+        # At the end PyAV reports no error, and loses the pictures behind it.
+        last_s = self._held[-1][0] if self._held else self._yielded.last_s
         if last_s < self._last_due_s and not self._has_fields:
-            self._meet_damage()
-        if not self._is_met_by_threads:
-            yield from self._give_held()
+            self._note_damage()
+        if not self._is_damaged_for_threads:
+            yield from self._yield_held()
 
-    def _note(self, packet: Packet[VideoStream], due_s: float) -> None:
+    def _count_packet(self, packet: Packet[VideoStream], due_s: float) -> None:
         if self._keyframe_s is None:
             self._keyframe_s = due_s if packet.is_keyframe else -np.inf
         if packet.is_discard:
@@ -198,18 +203,15 @@ class DecodePass:
         self.ends_at_s = max(self.ends_at_s, ends_at_s)
 
     def _decode(self, packet: Packet[VideoStream] | None, clock: Clock) -> list[VideoFrame]:
-        self._budget.spend(0)
+        self._source.budget.spend(0)
         try:
             return self._source.stream.codec_context.decode(packet)
-        except (MemoryError, BlockingIOError) as error:  # FFmpeg's are such, too; the second: no more threads
-            raise LimitExceeded(
-                f"{display_path(self._source.path)}: decoding it takes more memory "
-                "than there is; scale it down"
-            ) from error
+        except (MemoryError, BlockingIOError) as error:  # FFmpeg's own, too; the second: no more threads
+            raise out_of_memory(self._source.path) from error
         except av.FFmpegError as error:
             self.bad_packets += 1
             clock.lost()
-            self._meet_damage()
+            self._note_damage()
             if self._strict and self._source.on_one_thread:
                 raise CorruptVideo(
                     f"{display_path(self._source.path)} is damaged: decoding fails "
@@ -220,7 +222,7 @@ class DecodePass:
             return []
 
     def _timed(self, frames: list[VideoFrame], clock: Clock) -> Iterator[tuple[float, VideoFrame]]:
-        """The frames that may be given, and those that were held back; none where threads meet damage."""
+        """The frames to yield now, those held back before included; none where threads meet damage."""
         not_before_s = self._plan.times_s[0] if self._plan and not self._plan.from_start else -np.inf
         for frame in frames:
             time_s = clock.frame(frame)
@@ -228,27 +230,27 @@ class DecodePass:
             self._has_fields |= frame.interlaced_frame
             if time_s < not_before_s - TIME_TOLERANCE_S:  # open GOP: refers to pictures before the keyframe
                 continue
-            if self._given.has(time_s):
+            if self._yielded.has(time_s):
                 continue
             if not (self.decoded or self._held):
                 self._is_head_lost = time_s > self.first_packet_s + TIME_TOLERANCE_S
             if frame.is_corrupt or (self._is_head_lost and not self.decoded and not frame.key_frame):
-                self._meet_damage()
-                if self._is_met_by_threads:
+                self._note_damage()
+                if self._is_damaged_for_threads:
                     return
             self._held.append((time_s, frame))
-            # A B-picture shows what is wrong with the next picture of another kind, which comes after it.
+            # A B-picture refers to a picture that is shown after it. Where that one is damaged, both are.
             waits = frame.pict_type == PictureType.B and not self._source.on_one_thread
-            yield from self._give_held(but=REORDER_PACKETS if waits else 0)
+            yield from self._yield_held(keep=REORDER_PACKETS if waits else 0)
 
-    def _meet_damage(self) -> None:
-        self._is_met_by_threads = not self._source.on_one_thread
+    def _note_damage(self) -> None:
+        self._is_damaged_for_threads = not self._source.on_one_thread
 
-    def _give_held(self, *, but: int = 0) -> Iterator[tuple[float, VideoFrame]]:
-        """The frames held back, but for so many of the last ones."""
-        while len(self._held) > but:
+    def _yield_held(self, *, keep: int = 0) -> Iterator[tuple[float, VideoFrame]]:
+        """The frames held back, except the last `keep` ones."""
+        while len(self._held) > keep:
             time_s, frame = self._held.popleft()
-            self._budget.spend(1)
+            self._source.budget.spend(1)
             self.corrupt += bool(frame.is_corrupt)
-            self._given.add(time_s, frame)
+            self._yielded.add(time_s, frame)
             yield time_s, frame

@@ -1,28 +1,25 @@
-"""What is before and behind decoding: a plan of the packets to decode, choosing among frames, RGB.
+"""Where decoding starts and which frames to expect, from the packets of a file.
 
 Planning reads packets without decoding them, which is cheap, and yields the presentation times; decoding
-(`decode_pass.py`) then starts at the right keyframe and can stop at the last wanted frame. Packets of broken
-files lie, so it never relies on the plan: it takes the nearest frame that does come.
+(`decode_pass.py`) then starts at the right keyframe and can stop at the last wanted frame. The packets of a
+damaged file may announce frames that do not decode.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from av.video.frame import VideoFrame
 
 from twinpath.errors import LimitExceeded
 from twinpath.paths import display_path
 from twinpath.video.clock import Clock
 from twinpath.video.sampling import TIME_TOLERANCE_S, Times
-from twinpath.video.source import Budget, VideoSource
+from twinpath.video.source import VideoSource
 
 LATE_S = 3.0  # a span that starts later than this is worth a seek
-_SEEK_MARGINS_S = (0.0, 10.0)  # where the index leads behind the wanted start, try once from further back
 REORDER_PACKETS = 16  # the most that H.264 and HEVC reorder
+_SEEK_MARGINS_S = (0.0, 10.0)  # where the index leads behind the wanted start, try once from further back
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +30,7 @@ class Plan:
     seek_s: float | None  # None: from the beginning of the file
     skip_packets: int  # after the seek
     reached_end: bool  # no packet lies behind the wanted end
-    end_s: float  # when the last planned frame leaves the screen
+    end_s: float  # end of the last planned frame, by the duration of its packet
     discarded: int  # packets before them that an edit list hides
     leading: int  # packets before the first keyframe in time but after it in the file: open GOP
 
@@ -42,26 +39,30 @@ class Plan:
         return self.seek_s is None and self.skip_packets == 0
 
 
-def plan_pass(source: VideoSource, *, start_s: float, end_s: float, budget: Budget) -> Plan:
-    """Read packets, without decoding, for what is on screen in [start_s, end_s)."""
+def plan_pass(source: VideoSource, *, start_s: float = 0.0, end_s: float = np.inf) -> Plan:
+    """Read packets, without decoding, for the frames on screen in [start_s, end_s).
+
+    Raises:
+        LimitExceeded: There are more frames than the budget allows, or reading the packets takes too long.
+    """
     if source.can_seek and start_s > LATE_S:
         for margin_s in _SEEK_MARGINS_S:
             seek_s = max(start_s - margin_s, 0.0)
             if not source.seek(seek_s):
                 break
-            plan = _plan_from_here(source, start_s=start_s, end_s=end_s, seek_s=seek_s, budget=budget)
+            plan = _plan_from_here(source, start_s=start_s, end_s=end_s, seek_s=seek_s)
             if plan is not None:
                 return plan
     source.rewind()
-    plan = _plan_from_here(source, start_s=start_s, end_s=end_s, seek_s=None, budget=budget)
+    plan = _plan_from_here(source, start_s=start_s, end_s=end_s, seek_s=None)
     assert plan is not None
     return plan
 
 
 def _plan_from_here(
-    source: VideoSource, *, start_s: float, end_s: float, seek_s: float | None, budget: Budget
+    source: VideoSource, *, start_s: float, end_s: float, seek_s: float | None
 ) -> Plan | None:
-    """None: after a seek there is no keyframe at or before the wanted start."""
+    """The plan from where the file is now; None: after a seek no keyframe lies at or before `start_s`."""
     clock = Clock(source)
     times: list[float] = []
     durations: list[float] = []
@@ -80,7 +81,7 @@ def _plan_from_here(
         if not packet.is_discard:
             times.append(time_s)
             durations.append(float((packet.duration or 0) * source.time_base))
-        _check_plan(len(times), budget)
+        _check_budget(source, len(times))
     order = np.argsort(np.asarray(times), kind="stable")
     planned = np.asarray(times, dtype=np.float64)[order]
     # Pictures that precede the keyframe refer to the group of pictures before it, which is not there.
@@ -88,7 +89,7 @@ def _plan_from_here(
     if not decodable.any():
         decodable[:] = True
     keep = decodable & (planned < max(end_s, start_s + TIME_TOLERANCE_S))
-    if not keep.any() and len(planned):  # the video starts behind the span: its first frame is what there is
+    if not keep.any() and len(planned):  # the video starts behind the span: take its first frame
         keep = planned == planned[decodable][0]
     last = int(order[keep][-1]) if len(planned) else None
     return Plan(
@@ -102,51 +103,13 @@ def _plan_from_here(
     )
 
 
-def _check_plan(frames: int, budget: Budget) -> None:
-    """A budget that the packets alone pass needs no decoding to be passed."""
-    most = budget.limits.max_frames
+def _check_budget(source: VideoSource, frames: int) -> None:
+    """A part with too many packets is refused before anything is decoded."""
+    most = source.budget.limits.max_frames
     if most is not None and frames > most:
         raise LimitExceeded(
-            f"{display_path(budget.path)}: the wanted part has more than {most} frames; "
+            f"{display_path(source.path)}: the wanted part has more than {most} frames; "
             "cut the video or raise max_frames"
         )
     if frames % 1024 == 0:
-        budget.spend(0)
-
-
-def check_bytes(shape: tuple[int, ...], *, budget: Budget) -> None:
-    """Raises: LimitExceeded: frames of `shape`, (N, H, W, 3), are more than one call may return."""
-    if math.prod(shape) > budget.limits.max_bytes:
-        raise LimitExceeded(
-            f"{display_path(budget.path)}: {shape[0]} frames of {shape[2]}x{shape[1]} are more than "
-            f"{budget.limits.max_bytes} bytes; ask for fewer views at a time or raise max_bytes"
-        )
-
-
-def nearest_frames(
-    frames: Iterable[tuple[float, VideoFrame]], target_s: Sequence[float], *, seen_s: list[float]
-) -> Iterator[tuple[float, VideoFrame]]:
-    """For each of some times the nearest frame that decodes, as soon as it is known; stops after the last.
-
-    Args:
-        frames: As a `DecodePass` gives them.
-        target_s: Wanted times in seconds, increasing.
-        seen_s: Gets the time of every frame that came by.
-    Yields:
-        (time in seconds, frame), one for each target. Where frames end early the last one stands for the
-        rest; nothing where none decodes.
-    """
-    previous = None
-    found = 0
-    for time_s, frame in frames:
-        seen_s.append(time_s)
-        while found < len(target_s) and time_s >= target_s[found] - TIME_TOLERANCE_S / 10:
-            is_previous = previous is not None and target_s[found] - previous[0] < time_s - target_s[found]
-            yield previous if previous is not None and is_previous else (time_s, frame)
-            found += 1
-        if found == len(target_s):
-            return
-        previous = (time_s, frame)
-    if previous is not None:
-        for _ in range(found, len(target_s)):
-            yield previous
+        source.budget.spend(0)

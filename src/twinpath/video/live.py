@@ -28,24 +28,24 @@ from typing import Literal, Protocol
 import av
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from twinpath.errors import (
-    CorruptVideo,
-    LimitExceeded,
-    NoFrames,
-    NoVideoStream,
-    SourceLost,
-    UnsupportedCodec,
-    UsageError,
-)
+from twinpath.errors import LimitExceeded, NoFrames, SourceLost, UsageError
 from twinpath.paths import display_path
-from twinpath.video.damage import DamageReport
+from twinpath.video.damage import DamageReport, check_decoded
 from twinpath.video.decode_pass import DecodePass
 from twinpath.video.sniff import FORMAT_WHITELIST
-from twinpath.video.source import DEFAULT_LIMITS, Budget, Limits, open_video
+from twinpath.video.source import (
+    DEFAULT_FPS,
+    DEFAULT_LIMITS,
+    MAX_READ_ERRORS,
+    METADATA_OPTIONS,
+    Limits,
+    as_fraction,
+    choose_stream,
+    open_video,
+)
 
 Kind = Literal["file", "camera", "rtsp", "http"]
 
@@ -58,9 +58,7 @@ _HTTP_FORMATS = FORMAT_WHITELIST + ",flv,live_flv,mpjpeg,mjpeg"
 _WITHOUT_CLOCK = frozenset({"mpjpeg", "mjpeg", "h264", "hevc"})  # FFmpeg invents times for these
 _DECODER_THREADS = 4  # each holds one picture back
 _SANE_FPS = (Fraction(1, 100), Fraction(1000))
-_DEFAULT_FPS = 25.0
 _MICROSECOND = Fraction(1, 1_000_000)
-_MAX_READ_ERRORS = 64  # in a row
 _JUMP_BACK_S, _JUMP_AHEAD_S = 0.5, 10.0  # more than this is another recording, or a clock that was set
 _CLOCK_DRIFT = 1e-3  # of a source against this machine's clock: more than any quartz
 _CLOSED = "the connection was closed"
@@ -204,7 +202,7 @@ class LiveReader:
             limits: `max_pixels` alone: a stream may be of any length.
         """
         self.source = source
-        self.fps = _DEFAULT_FPS
+        self.fps = float(DEFAULT_FPS)
         self.reconnects = 0
         self.damaged = 0
         self._stop = stop
@@ -369,7 +367,6 @@ class _FileConnection:
 
     def __init__(self, source: Source, limits: Limits, on_status: Callable[[str], None]) -> None:
         self._file = open_video(source.address, limits=limits)
-        self._limits = limits
         self._on_status = on_status
         self.fps = float(self._file.nominal_fps)
         self.damaged = 0
@@ -379,24 +376,17 @@ class _FileConnection:
         self._file.close()
 
     def pictures(self) -> Iterator[tuple[float | None, VideoFrame]]:
-        budget = Budget(self._file.path, self._limits)
-        decoding = DecodePass(self._file, plan=None, budget=budget, strict=False)
+        decoding = DecodePass(self._file)
         first_s = None
         for time_s, picture in decoding:
             first_s = time_s if first_s is None else first_s
             self.damaged = decoding.bad_packets
             yield time_s, picture
-        name = display_path(self._file.path)
-        if not decoding.packets:
-            raise NoFrames(f"{name} holds no frames; was the upload complete?")
-        if not decoding.decoded:
-            raise CorruptVideo(
-                f"{name} is damaged: none of its frames decodes; send it again", frames_decoded=0
-            )
+        check_decoded(decoding, self._file.path)
         report = DamageReport(self._file)
         report.add_whole(decoding, first_s=first_s, ends_at_s=decoding.ends_at_s)
         for warning in report.warnings():
-            self._on_status(f"warning: {name}: {warning}")
+            self._on_status(f"warning: {display_path(self._file.path)}: {warning}")
 
 
 class _LiveConnection:
@@ -411,7 +401,7 @@ class _LiveConnection:
         self._reached_s = 0.0
         self._container = self._open(limits)
         try:
-            self._stream = _choose_stream(self._container, source.shown)
+            self._stream = choose_stream(self._container, source.shown)
             context = self._stream.codec_context
             if context.width * context.height > limits.max_pixels:
                 raise LimitExceeded(
@@ -425,10 +415,10 @@ class _LiveConnection:
             self._container.close()
             raise
         self._is_open = True
-        rates = (self._stream.average_rate, self._stream.guessed_rate)
+        rates = map(as_fraction, (self._stream.average_rate, self._stream.guessed_rate))
         sane = [rate for rate in rates if rate is not None and _SANE_FPS[0] <= rate <= _SANE_FPS[1]]
-        self.fps = float(sane[0]) if sane else _DEFAULT_FPS
-        self.is_recorded = source.kind == "http" and self._container.size > 0
+        self.fps = float(sane[0] if sane else DEFAULT_FPS)
+        self.is_recorded = source.kind == "http" and (self._container.size or 0) > 0
         self._has_clock = self._container.format.name not in _WITHOUT_CLOCK
 
     def close(self) -> None:
@@ -438,13 +428,14 @@ class _LiveConnection:
         options = {"max_pixels": str(limits.max_pixels), **_allowed(self._source, self._network)}
         began_s = time.monotonic()
         try:
-            return av.open(
+            container: InputContainer = av.open(
                 self._source.address,
                 format=self._source.format,
                 options=options,
                 timeout=self._network.timeout_s,
-                metadata_errors="replace",
+                **METADATA_OPTIONS,
             )
+            return container
         except (av.FFmpegError, ValueError) as error:
             took_s = time.monotonic() - began_s
             lost = self._lost(error, took_s)
@@ -484,7 +475,7 @@ class _LiveConnection:
             except av.FFmpegError as error:
                 failures += 1
                 self.damaged += 1
-                if failures <= _MAX_READ_ERRORS and isinstance(error, av.error.InvalidDataError):
+                if failures <= MAX_READ_ERRORS and isinstance(error, av.error.InvalidDataError):
                     continue
                 lost = self._lost(error, time.monotonic() - waiting_since_s)
             raise lost
@@ -503,7 +494,9 @@ class _LiveConnection:
     def _own_s(self, picture: VideoFrame) -> float | None:
         if not self._has_clock or picture.pts is None:
             return None
-        own_s = float(picture.pts * (self._stream.time_base or _MICROSECOND))  # the last ones have no base
+        own_s = float(
+            picture.pts * (as_fraction(self._stream.time_base) or _MICROSECOND)
+        )  # the last ones have no base
         if self._first_s is None:
             self._first_s = own_s
         self._reached_s = own_s - self._first_s
@@ -540,16 +533,3 @@ def _allowed(source: Source, network: Network) -> dict[str, str]:
 
 def _is_verified(source: Source, network: Network) -> bool:
     return network.verify and source.address.lower().startswith(("https:", "rtsps:"))
-
-
-def _choose_stream(container: InputContainer, shown: str) -> VideoStream:
-    """The first video stream that can be decoded and is no cover picture."""
-    streams = [
-        s for s in container.streams if s.type == "video" and not s.disposition & Disposition.attached_pic
-    ]
-    if not streams:
-        raise NoVideoStream(f"{shown} sends no video; check the address")
-    for stream in streams:
-        if isinstance(stream, VideoStream) and stream.codec_context is not None:
-            return stream
-    raise UnsupportedCodec(f"{shown}: this FFmpeg has no decoder for its video; have it send H.264")

@@ -107,8 +107,13 @@ def keyframe_times(keyframe_s: float, *, num_frames: int, sampling_rate: float) 
         last frame.
     Source: PySlowFast, `get_sequence`: `range(c - T * tau // 2, c + T * tau // 2, tau)`, by time.
     """
-    steps = np.arange(num_frames) * sampling_rate - num_frames * sampling_rate // 2
-    return np.asarray(keyframe_s + steps / TARGET_FPS, dtype=np.float64)
+    offsets = keyframe_offsets(num_frames, sampling_rate)
+    return np.asarray(keyframe_s + offsets / TARGET_FPS, dtype=np.float64)
+
+
+def keyframe_offsets(num_frames: int, sampling_rate: float) -> Times:
+    """(T,) frames at 30 fps from a keyframe to each frame of the clip around it; see `keyframe_times`."""
+    return np.arange(num_frames, dtype=np.float64) * sampling_rate - num_frames * sampling_rate // 2
 
 
 def keyframe_grid(pts_s: npt.ArrayLike, end_s: float, *, every_s: float) -> Times:

@@ -1,6 +1,6 @@
-"""One safe way to open a video file, and the budgets that reading it may spend.
+"""One safe way to open a video file, and the budget that reading it may spend.
 
-Every other module of this package opens files through `open_video`.
+Every other module of this package opens files through `open_video`; cameras and addresses are in `live.py`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import re
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import av
 import av.logging
@@ -34,9 +35,15 @@ from twinpath.errors import (
 from twinpath.paths import display_path
 from twinpath.video.sniff import FORMAT_WHITELIST, RAW_SUFFIXES, SNIFF_BYTES, gif_size, has_mp4_index, sniff
 
-_MAX_READ_ERRORS = 64  # in a row; a demuxer that fails this often makes no progress
-_DEFAULT_FPS = Fraction(25)  # what FFmpeg assumes for raw streams, too
+MAX_READ_ERRORS = 64  # in a row; a demuxer that fails this often makes no progress
+DEFAULT_FPS = Fraction(25)  # what FFmpeg assumes for raw streams, too
 _SANE_FPS = (Fraction(1, 1000), Fraction(100_000))
+_MICROSECOND = Fraction(1, 1_000_000)
+
+#: A title in Latin-1 is no reason to refuse a video. PyAV 19 keeps such bytes and has no such argument.
+METADATA_OPTIONS: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +51,9 @@ class Limits:
     """What reading one video may cost. Whatever passes a limit raises `LimitExceeded`."""
 
     max_pixels: int = 8192 * 8192  # width x height of one picture; checked before anything is decoded
-    max_frames: int | None = 1_000_000  # that come by in one call, wanted or not: nine hours at 30 fps
-    max_bytes: int = 4 * 2**30  # RGB frames that one call returns: 10 views of 16 frames in 4K
-    max_seconds: float | None = None  # of the clock on the wall, for one call; a server sets it
+    max_frames: int | None = 1_000_000  # decoded in one call, wanted or not: nine hours at 30 fps
+    max_bytes: int = 4 * 2**30  # RGB frames that are held at once: one call's, or one clip's of a stream
+    max_seconds: float | None = None  # wall-clock time of one call or stream; a server sets it
 
 
 DEFAULT_LIMITS = Limits()
@@ -54,7 +61,7 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass
 class Budget:
-    """Counts what one call spends of its `Limits`."""
+    """Counts what reading one file has spent of its `Limits`."""
 
     path: Path
     limits: Limits
@@ -62,7 +69,11 @@ class Budget:
     started: float = field(default_factory=time.monotonic)
 
     def spend(self, frames: int) -> None:
-        """Raises: LimitExceeded: too many frames, or too much time."""
+        """Add decoded frames.
+
+        Raises:
+            LimitExceeded: Too many frames, or too much time since the file was opened.
+        """
         self.frames += frames
         if self.limits.max_frames is not None and self.frames > self.limits.max_frames:
             raise LimitExceeded(
@@ -75,6 +86,39 @@ class Budget:
                 "cut the video or raise max_seconds"
             )
 
+    def check_bytes(self, size_bytes: int, *, what: str) -> None:
+        """Check RGB frames before memory is allocated for them.
+
+        Args:
+            size_bytes: Of all frames that would be held.
+            what: They, for the message: "50 frames of 64x48".
+        Raises:
+            LimitExceeded: More than `Limits.max_bytes`.
+        """
+        if size_bytes > self.limits.max_bytes:
+            raise LimitExceeded(
+                f"{display_path(self.path)}: {what} are more than {self.limits.max_bytes} bytes; "
+                "scale the video down, take fewer or shorter clips at a time, or raise max_bytes"
+            )
+
+    @contextmanager
+    def memory_errors(self) -> Iterator[None]:
+        """Within the block, running out of memory is a `LimitExceeded` that names the file."""
+        try:
+            yield
+        except MemoryError as error:
+            raise out_of_memory(self.path) from error
+
+
+def out_of_memory(path: Path) -> LimitExceeded:
+    """The error for a file that needs more memory than there is."""
+    return LimitExceeded(f"{display_path(path)}: decoding it takes more memory than there is; scale it down")
+
+
+def as_fraction(rational: Any) -> Fraction | None:
+    """A rational of PyAV; None where it is unset: PyAV 18 gives None for that, PyAV 19 a falsy rational."""
+    return Fraction(rational.numerator, rational.denominator) if rational else None
+
 
 class VideoSource:
     """An open video file: its container, its video stream, and the packets in it.
@@ -82,22 +126,34 @@ class VideoSource:
     Attributes:
         path: As the caller gave it.
         kind: The demuxer's name, one of `sniff.DEMUXERS`.
+        budget: What reading the file has spent.
         stream: The video stream that is read.
-        origin: Presentation time of the first picture, in the stream's time base (MPEG-TS starts anywhere).
-        read_errors: How often the demuxer failed on what was read of it.
-        on_one_thread: Whether `use_one_thread` was called. It is, too, on a computer with one core: pictures
-            behind damage look a little otherwise where decoding begins at another keyframe.
+        time_base: Seconds per tick of the stream's clock.
+        origin: Presentation time of the first picture, in ticks (MPEG-TS starts anywhere).
+        nominal_fps: The frame rate that the file claims, or 25 where it claims nothing believable.
+        claimed_frames: How many frames the header claims, or None. Decoding may give another number.
+        codec: FFmpeg's name of the decoder.
+        claimed_duration_s: Length of the stream by the header in seconds, or None. Decoding may give another.
+        read_errors: How often the demuxer failed on what was read so far.
+        on_one_thread: Whether `use_one_thread` was called. It is called on a computer with one core, too:
+            pictures behind damage differ a little where decoding starts at another keyframe.
     """
 
     container: InputContainer
     stream: VideoStream
+    time_base: Fraction
     origin: int
+    nominal_fps: Fraction
+    claimed_frames: int | None
+    claimed_duration_s: float | None
+    codec: str
     read_errors: int
 
     def __init__(self, path: Path, *, kind: str, limits: Limits) -> None:
         self.path = path
         self.kind = kind
         self.limits = limits
+        self.budget = Budget(path, limits)
         self.on_one_thread = False
         self._open()
 
@@ -117,7 +173,7 @@ class VideoSource:
         self.container = av.open(
             "file:" + os.path.abspath(self.path),  # noqa: PTH100 - resolve() would follow symbolic links
             format=self.kind,
-            metadata_errors="replace",  # a title in Latin-1 is no reason to refuse a video
+            **METADATA_OPTIONS,
             options={
                 "protocol_whitelist": "file",
                 "format_whitelist": FORMAT_WHITELIST,
@@ -125,15 +181,15 @@ class VideoSource:
             },
         )
         try:
-            self.stream = _choose_stream(self.container, self.path)
+            self.stream = choose_stream(self.container, display_path(self.path))
             self._check_size()
         except BaseException:
             self.container.close()
             raise
         self.stream.codec_context.options = {"max_pixels": str(self.limits.max_pixels)}  # sizes change midway
-        self.stream.thread_type = "FRAME"  # threads for slices of one frame do not tell of damage
-        self.stream.codec_context.thread_count = 1 if self.on_one_thread else 0  # 0: as FFmpeg likes
-        self.origin = self.stream.start_time or 0
+        self.stream.thread_type = "FRAME"  # threads for slices of one frame do not report damage
+        self.stream.codec_context.thread_count = 1 if self.on_one_thread else 0  # 0: FFmpeg's choice
+        self._read_header()
         self.read_errors = 0
         self._at_start = True
 
@@ -141,10 +197,14 @@ class VideoSource:
         context = self.stream.codec_context
         check_pixels(context.width, context.height, path=self.path, limits=self.limits)
 
-    @property
-    def time_base(self) -> Fraction:
-        """Seconds per tick of the stream's clock."""
-        return self.stream.time_base or Fraction(1, 1_000_000)
+    def _read_header(self) -> None:
+        """Keep the header's facts: after `close` the stream must not be touched."""
+        self.time_base = as_fraction(self.stream.time_base) or _MICROSECOND
+        self.origin = self.stream.start_time or 0
+        self.nominal_fps = self._nominal_fps()
+        self.claimed_frames = self.stream.frames or None
+        self.claimed_duration_s = self._claimed_duration_s()
+        self.codec = self.stream.codec_context.name
 
     @property
     def has_pts(self) -> bool:
@@ -161,25 +221,16 @@ class VideoSource:
         """H.264 or HEVC without a container: no clock at all."""
         return self.kind in ("h264", "hevc")
 
-    @property
-    def nominal_fps(self) -> Fraction:
-        """The frame rate the file claims, or 25 where it claims nothing believable."""
+    def _nominal_fps(self) -> Fraction:
         rates = [self.stream.average_rate, self.stream.guessed_rate]
         if self.is_raw:  # "average" is only FFmpeg's default here; the codec's own header may know
             rates.reverse()
-        for rate in rates:
+        for rate in map(as_fraction, rates):
             if rate is not None and _SANE_FPS[0] <= rate <= _SANE_FPS[1]:
-                return Fraction(rate)
-        return _DEFAULT_FPS
+                return rate
+        return DEFAULT_FPS
 
-    @property
-    def claimed_frames(self) -> int | None:
-        """How many frames the header claims, or None. Believe what decodes."""
-        return self.stream.frames or None
-
-    @property
-    def claimed_duration_s(self) -> float | None:
-        """How long the header says that this stream is, or None. Believe what decodes."""
+    def _claimed_duration_s(self) -> float | None:
         if self.stream.duration:
             return float(self.stream.duration * self.time_base)
         tag = self.stream.metadata.get("DURATION", "")  # Matroska, as FFmpeg and mkvmerge write it
@@ -193,14 +244,14 @@ class VideoSource:
         """Packets of the video stream from here to the end; where reading fails, go on behind the damage."""
         self._at_start = False
         failures = 0
-        while failures < _MAX_READ_ERRORS:
+        while failures < MAX_READ_ERRORS:
             try:
                 for packet in self.container.demux(self.stream):
                     failures = 0
                     if packet.size:
                         yield packet
                     elif packet.pts is None and packet.dts is None:
-                        # PyAV marks the end so, once per stream, and stumbles over those that appear midway.
+                        # PyAV's mark of the end, once per stream; it cannot decode those that appear midway.
                         return
             except av.FFmpegError:
                 failures += 1
@@ -216,14 +267,14 @@ class VideoSource:
     def use_one_thread(self) -> None:
         """Start over and decode on one thread from now on.
 
-        Threads share pictures that they are still decoding. In a damaged file what one of them gets to see
-        then depends on the other's haste, and behind an error each thread may lose its picture.
+        Threads share pictures that are still being decoded. In a damaged file the result then depends on
+        their timing, and behind an error each thread may lose its picture.
         """
         self.on_one_thread = True
         self._open_again()
 
     def _open_again(self) -> None:
-        """Raises: NotAFile: it is not there any more."""
+        """Raises: NotAFile: The file is not there any more."""
         self.close()
         try:
             self._open()
@@ -258,7 +309,7 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
 
     Args:
         path: Always a file's name: never a URL, a pattern or an FFmpeg protocol.
-        limits: `max_pixels` is checked here, before anything is decoded.
+        limits: `max_pixels` is checked here, before anything is decoded. The others count from now on.
     Raises:
         NotAFile: missing, unreadable, or no regular file.
         NotAVideo: the bytes are no video, or its index is missing.
@@ -283,6 +334,8 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
         check_pixels(*gif_size(head), path=path, limits=limits)
     try:
         return VideoSource(path, kind=kind, limits=limits)
+    except MemoryError as error:
+        raise out_of_memory(path) from error
     except (av.FFmpegError, ValueError) as error:
         if kind == "mov" and not _has_index(path):
             raise NotAVideo(
@@ -325,24 +378,29 @@ def _has_index(path: Path) -> bool:
         return has_mp4_index(file)
 
 
-def _choose_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The first video stream that is no cover picture."""
+def choose_stream(container: InputContainer, name: str) -> VideoStream:
+    """The first video stream that can be decoded and is no cover picture.
+
+    Args:
+        container: Open.
+        name: Of the file or address, for messages.
+    Raises:
+        NoVideoStream: There is none, for example audio only.
+        UnsupportedCodec: FFmpeg has no decoder for any of them.
+    """
     undecodable = False
     for stream in container.streams:
         if stream.type != "video" or stream.disposition & Disposition.attached_pic:
             continue
-        context = stream.codec_context
-        if context is not None and isinstance(stream, VideoStream):
+        if isinstance(stream, VideoStream) and stream.codec_context is not None:
             return stream
         undecodable = True
     if undecodable:
         raise UnsupportedCodec(
-            f"{display_path(path)}: this FFmpeg has no decoder for its video codec {_codec_name(container)}; "
+            f"{name}: this FFmpeg has no decoder for its video codec {_codec_name(container)}; "
             "convert it to H.264"
         )
-    raise NoVideoStream(
-        f"{display_path(path)} has no video stream, only {_other_streams(container)}; check the file"
-    )
+    raise NoVideoStream(f"{name} has no video stream, only {_other_streams(container)}; check the source")
 
 
 def _other_streams(container: InputContainer) -> str:

@@ -16,12 +16,11 @@ from twinpath.data.ava import (
     Lost,
     VideoFile,
     clip_indices,
-    clip_times_s,
     frame_folders,
     video_files,
 )
 from twinpath.errors import InputError, NotAFile
-from twinpath.video.sampling import on_screen_indices
+from twinpath.video.sampling import keyframe_times, on_screen_indices
 from twinpath.video.writer import VideoWriter
 
 SEQUENCES = json.loads((GOLDEN / "rules" / "ava_sequence.json").read_text())
@@ -63,8 +62,18 @@ def test_clips_have_the_references_frames(
         centre, num_frames=num_frames, sampling_rate=sampling_rate, num_available=available
     )
     assert indices.tolist() == wanted
-    times_s = clip_times_s(centre / 30, num_frames=num_frames, sampling_rate=sampling_rate)
+    times_s = keyframe_times(centre / 30, num_frames=num_frames, sampling_rate=sampling_rate)
     assert on_screen_indices(np.arange(available) / 30, times_s).tolist() == wanted
+
+
+def test_the_rule_by_time_puts_the_keyframe_in_the_middle() -> None:
+    """Frame i lies (i - T / 2) * tau / 30 s from the keyframe, to the last bit, where T * tau is even."""
+    for num_frames in range(2, 65, 2):
+        for sampling_rate in (1, 2, 3, 4, 5, 8, 16):
+            for keyframe_s in (0.0, 0.1, 902.0, 1798.3):
+                steps = np.arange(num_frames) - num_frames / 2
+                times_s = keyframe_times(keyframe_s, num_frames=num_frames, sampling_rate=sampling_rate)
+                assert np.array_equal(times_s, keyframe_s + steps * sampling_rate / 30)
 
 
 def test_a_cut_and_its_frames_give_the_same_clips(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,16 @@ import pytest
 
 from twinpath.data.ava import read_frame_list
 from twinpath.errors import InputError, NotAFile
-from twinpath.formats.ava import read_exclusions, read_people, read_results, read_truth, write_results
+from twinpath.formats.ava import (
+    BoxRows,
+    read_exclusions,
+    read_people,
+    read_results,
+    read_truth,
+    write_results,
+)
 from twinpath.formats.ava_label_map import LabelMap, built_in_label_map, read_label_map
+from twinpath.formats.boxes import read_boxes
 
 LABELS = built_in_label_map()
 GOOD = "-5KQ66BBWC4,0902,0.077,0.151,0.283,0.811,80,1"
@@ -59,21 +68,21 @@ def test_a_true_row_without_a_box_is_a_second_without_people(file: Path, empty: 
 BAD_ROWS = [
     (GOOD.replace("0.811,", ""), r"7 columns, and line 1 has 8"),
     (GOOD + ",9", r"9 columns, and line 1 has 8"),
-    (GOOD.replace("0.077", "nan"), r"x1 is nan, no finite number"),
-    (GOOD.replace("0.811", "inf"), r"y2 is inf, no finite number"),
-    (GOOD.replace("0.151", "left"), r"y1 'left' is no number"),
-    (GOOD.replace("0.151", ""), r"y1 '' is no number"),
-    (GOOD.replace("0.283", "0.05"), r"x2 0\.05 is less than x1 0\.077"),
-    (GOOD.replace("0.811", "0.1"), r"y2 0\.1 is less than y1 0\.151"),
-    (GOOD.replace("0.811", "1.2"), r"the box 0\.077,0\.151,0\.283,1\.2 is not within 0 and 1"),
-    (GOOD.replace("0.077", "-0.2"), r"the box -0\.2,.* is not within 0 and 1"),
+    (GOOD.replace("0.077", "nan"), r"x1 is 'nan', not a number"),
+    (GOOD.replace("0.811", "inf"), r"y2 is 'inf', not a number"),
+    (GOOD.replace("0.151", "left"), r"y1 is 'left', not a number"),
+    (GOOD.replace("0.151", ""), r"y1 is '', not a number"),
+    (GOOD.replace("0.283", "0.05"), r"x2 = 0\.05 is not right of x1 = 0\.077"),
+    (GOOD.replace("0.811", "0.1"), r"y2 = 0\.1 is not below y1 = 0\.151"),
+    (GOOD.replace("0.811", "1.2"), r"the box \(0\.077, 0\.151, 0\.283, 1\.2\) is not within 0 and 1"),
+    (GOOD.replace("0.077", "-0.2"), r"the box \(-0\.2, .* is not within 0 and 1"),
     (GOOD.replace("0.283,0.811", "283,811"), r"the box .* is not within 0 and 1"),
     (GOOD.replace(",80", ",81"), r"there is no action with id 81 in the label map"),
     (GOOD.replace(",80", ",0"), r"there is no action with id 0 in the label map"),
-    (GOOD.replace(",80", ",sit"), r"action_id 'sit' is no whole number"),
-    (GOOD.replace(",80", ",-3"), r"action_id is -3; it counts from 0"),
-    (GOOD.replace("0902", "902.5"), r"second '902\.5' is no whole number"),
-    (GOOD.replace("0902", "9" * 30), r"second '9+' is no whole number"),
+    (GOOD.replace(",80", ",sit"), r"action_id is 'sit', not a whole number from 0"),
+    (GOOD.replace(",80", ",-3"), r"action_id is '-3', not a whole number from 0"),
+    (GOOD.replace("0902", "902.5"), r"second is '902\.5', not a whole number from 0"),
+    (GOOD.replace("0902", "9" * 30), r"second is '9+', not a whole number from 0"),
     (GOOD.replace("-5KQ66BBWC4", ""), r"the video has no name"),
 ]
 
@@ -91,13 +100,15 @@ def test_a_fault_far_down_names_its_line(file: Path) -> None:
     lines = [GOOD.replace("0902", str(second)) for second in range(70_000)]
     lines[69_000] = lines[69_000].replace("0.077", "x")
     file.write_text("\n".join(lines))
-    with pytest.raises(InputError, match=r"file\.csv:69001: x1 'x' is no number"):
+    with pytest.raises(InputError, match=r"file\.csv:69001: x1 is 'x', not a number"):
         read_truth(file, LABELS)
 
 
 def test_a_header_is_told_of(file: Path) -> None:
     file.write_text("video_id,second,x1,y1,x2,y2,action_id,person_id\n" + GOOD)
-    with pytest.raises(InputError, match=r"file\.csv:1: second 'second' is no whole number"):
+    with pytest.raises(
+        InputError, match=r"file\.csv:1: second is 'second', not a number; AVA files have no header"
+    ):
         read_truth(file, LABELS)
 
 
@@ -106,7 +117,7 @@ def test_results_need_a_score_that_is_a_number(file: Path) -> None:
     with pytest.raises(InputError, match=r":1: 7 columns, and it must be video,second,x1,.*,action_id,score"):
         read_results(file, LABELS)
     file.write_text(SCORED.replace("0.5", "nan"))
-    with pytest.raises(InputError, match=r":1: score is nan, no finite number"):
+    with pytest.raises(InputError, match=r":1: score is 'nan', not a number"):
         read_results(file, LABELS)
 
 
@@ -137,7 +148,7 @@ def test_no_file_no_text_and_no_rows(file: Path, tmp_path: Path) -> None:
     with pytest.raises(NotAFile):
         read_truth(tmp_path, LABELS)
     file.write_bytes(f"{GOOD}\n".encode() + b"\xff\xfe\x00")
-    with pytest.raises(InputError, match=r"file\.csv:2: this is no UTF-8 text"):
+    with pytest.raises(InputError, match=r"file\.csv:2: not UTF-8"):
         read_truth(file, LABELS)
     file.write_text("\n\n")
     with pytest.raises(InputError, match=r"file\.csv:1: there are no boxes"):
@@ -156,7 +167,7 @@ def test_people_once_each_above_a_score(file: Path) -> None:
     file.write_text("a,0902,0.1,0.2,0.3,0.4,0.95\n")
     assert read_people(file).score.tolist() == [0.95]
     file.write_text("a,0902,0.1,0.2,0.3,0.4,,\n")
-    with pytest.raises(InputError, match=r":1: score '' is no number"):
+    with pytest.raises(InputError, match=r":1: score is '', not a number"):
         read_people(file)
 
 
@@ -182,6 +193,54 @@ def test_results_are_read_as_they_were_written(file: Path) -> None:
     again = read_results(file, LABELS)
     assert again.score.astype(np.float32).tolist() == scores.tolist()
     assert np.array_equal(again.boxes_xyxy, rows.boxes_xyxy)
+
+
+@pytest.mark.parametrize(
+    ("video", "cell"),
+    [
+        ("=cmd|' /C calc'!A0", "'=cmd|' /C calc'!A0"),
+        ("+1", "'+1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("-1+1", "'-1+1"),
+        ("'=1", "''=1"),
+        ("-5KQ66BBWC4", "-5KQ66BBWC4"),  # a video of AVA's
+        ("'quoted", "'quoted"),
+        ('a, b "c"', '"a, b ""c"""'),
+    ],
+)
+def test_a_name_that_a_spreadsheet_would_run(file: Path, video: str, cell: str) -> None:
+    write_results(file, replace_video(results_of(file), video))
+    assert file.read_text() == f"{cell},0902,0.077,0.151,0.283,0.811,80,0.5\n"
+    again = read_results(file, LABELS)
+    assert again.videos == (video,)
+    assert len(read_boxes(file, video=Path(video + ".mp4"), width_px=100, height_px=100).observations) == 1
+
+
+def results_of(file: Path) -> BoxRows:
+    file.write_text(SCORED + "\n")
+    return read_results(file, LABELS)
+
+
+def replace_video(rows: BoxRows, video: str) -> BoxRows:
+    return dataclasses.replace(rows, videos=(video,))
+
+
+def test_quoted_names_over_several_lines(file: Path) -> None:
+    rest = SCORED.removeprefix("-5KQ66BBWC4")
+    file.write_text(f'"a\nb"{rest}\n"a, b"{rest.replace("0.5", "?")}\n')
+    with pytest.raises(InputError, match=r"file\.csv:3: score is '\?', not a number"):
+        read_results(file, LABELS)
+    file.write_text(f'"a\nb"{rest}\n"a, b"{rest}\n')
+    assert read_results(file, LABELS).videos == ("a\nb", "a, b")
+    file.write_text('"' + "x" * 200_000 + f'"{rest}\n')
+    with pytest.raises(InputError, match=r"file\.csv:1: field larger than"):
+        read_results(file, LABELS)
+
+
+def test_numbers_as_only_python_writes_them(file: Path) -> None:
+    file.write_text(SCORED.replace("0.5", "0_1.5"))
+    with pytest.raises(InputError, match=r"file\.csv:1: score is '0_1\.5', not a number"):
+        read_results(file, LABELS)
 
 
 # label maps
@@ -228,12 +287,12 @@ def test_a_label_map_of_other_actions_knows_only_them(file: Path) -> None:
         ('item {\n  name: "sit"\n}\n', r":1: a label has no id"),
         ("item {\n  id: 1\n}\n", r":1: the label with id 1 has no name"),
         ('item {\n  name: "a"\n  id: 1\n}\nitem {\n  name: "b"\n  id: 1\n}\n', r":5: id 1 comes twice"),
-        ('item {\n  name: "a"\n  id: one\n}\n', r":1: id 'one' is no whole number"),
-        ('item {\n  name: "a"\n  id: 0\n}\n', r":1: id '0' is no whole number from 1 on"),
+        ('item {\n  name: "a"\n  id: one\n}\n', r":1: id is 'one', not a whole number from 1"),
+        ('item {\n  name: "a"\n  id: 0\n}\n', r":1: id is '0', not a whole number from 1"),
         ('item {\n  name: "a\n  id: 1\n}\n', r":2: 'name: \"a' has no place"),
         ('item {\n  name: "a"\n  id: 1\n', r":1: a label that begins here does not end"),
         ('item {\n  name: "a"\n  id: 1\n}\n}\n', r":5: '}' has no place"),
-        ("id,name\n1,sit\n2\n", r":3: 1 columns instead of 2"),
+        ("id,name\n1,sit\n2\n", r":3: 1 columns, not the 2 of id,name"),
         ("1,sit\n1,stand\n", r":2: id 1 comes twice, as 'sit' and 'stand'"),
         ("my notes\n", r":1: this is no label map"),
         ("", r":1: there are no labels"),
@@ -262,8 +321,8 @@ def test_a_frame_list(file: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "what"),
     [
-        ("a 0 0 a.jpg\n", r":2: 4 columns instead of 5"),
-        ('a 0 first a.jpg ""\n', r":2: frame_id 'first' is no whole number"),
+        ("a 0 0 a.jpg\n", r":2: 4 columns, not the 5 of original_vido_id"),
+        ('a 0 first a.jpg ""\n', r":2: frame_id is 'first', not a whole number from 0"),
         ('a 0 0 a.jpg ""\na 0 2 c.jpg ""\n', r":3: frame 2 of a where 1 should come"),
         ('a 0 0 a.jpg ""\na 0 0 a.jpg ""\n', r":3: frame 0 of a where 1 should come"),
         ("", r":1: there are no frames"),

@@ -215,6 +215,11 @@ def test_seconds_as_ava_has_them(tmp_path: Path) -> None:
     assert row[1] == "0902"
 
 
+def test_a_name_that_a_spreadsheet_would_run(tmp_path: Path) -> None:
+    found = detections(Track(1, (person(1.0, STAND),)), video="films/=cmd.mp4")
+    assert written(found, tmp_path, "csv").startswith("'=cmd,0001,")
+
+
 # --- CVAT
 
 

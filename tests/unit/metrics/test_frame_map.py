@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.golden_weights import GOLDEN
-from twinpath.metrics.frame_map import Boxes, FrameMap, frame_map
+from twinpath.metrics.frame_map import FrameMap, ImageBoxes, frame_map
 
 FIGURES = json.loads((GOLDEN / "rules" / "ava_map.json").read_text())
 BOX = (0.2, 0.2, 0.6, 0.8)
@@ -21,14 +21,14 @@ def shifted(by: float) -> tuple[float, ...]:
     return (BOX[0] + by, BOX[1], BOX[2] + by, BOX[3])
 
 
-def boxes(*rows: tuple) -> Boxes:
+def boxes(*rows: tuple) -> ImageBoxes:
     """Rows (picture, box, class) or (picture, box, class, score)."""
     images, places, labels, *scores = zip(*rows, strict=True)
     score = np.asarray(scores[0], dtype=float) if scores else None
-    return Boxes(np.asarray(images), np.asarray(places, dtype=float), np.asarray(labels), score)
+    return ImageBoxes(np.asarray(images), np.asarray(places, dtype=float), np.asarray(labels), score)
 
 
-def golden(name: str, rng: np.random.Generator | None = None) -> Boxes:
+def golden(name: str, rng: np.random.Generator | None = None) -> ImageBoxes:
     rows = list(FIGURES[name])
     if rng is not None:
         rng.shuffle(rows)
@@ -107,7 +107,7 @@ def test_found_boxes_without_an_area_are_left_out_and_true_ones_stay() -> None:
 
 
 def test_nothing_true_and_nothing_found() -> None:
-    none = Boxes(np.zeros(0, int), np.zeros((0, 4)), np.zeros(0, int), np.zeros(0))
+    none = ImageBoxes(np.zeros(0, int), np.zeros((0, 4)), np.zeros(0, int), np.zeros(0))
     assert frame_map(boxes((0, BOX, 1)), none, [1]).mean == 0.0
     assert math.isnan(frame_map(none, boxes((0, BOX, 1, 0.5)), [1]).mean)
     with pytest.raises(ValueError, match="need scores"):
@@ -116,7 +116,7 @@ def test_nothing_true_and_nothing_found() -> None:
 
 def test_columns_that_do_not_fit_together_are_refused() -> None:
     with pytest.raises(ValueError, match="not as long"):
-        Boxes(np.zeros(2, int), np.zeros((1, 4)), np.zeros(2, int))
+        ImageBoxes(np.zeros(2, int), np.zeros((1, 4)), np.zeros(2, int))
     with pytest.raises(ValueError, match="finite"):
         boxes((0, BOX, 1, float("nan")))
 
@@ -131,14 +131,14 @@ def test_against_a_plain_loop() -> None:
         assert measured.by_class[label] == pytest.approx(_by_loop(truth, found, label), abs=1e-12)
 
 
-def random_boxes(rng: np.random.Generator, count: int, *, scored: bool) -> Boxes:
+def random_boxes(rng: np.random.Generator, count: int, *, scored: bool) -> ImageBoxes:
     corner = rng.uniform(0, 0.4, (count, 2))
     xyxy = np.concatenate([corner, corner + rng.uniform(0.2, 0.5, (count, 2))], axis=1)
     score = rng.permutation(count) / count if scored else None
-    return Boxes(rng.integers(0, 30, count), xyxy, rng.integers(0, 4, count), score)
+    return ImageBoxes(rng.integers(0, 30, count), xyxy, rng.integers(0, 4, count), score)
 
 
-def _by_loop(truth: Boxes, found: Boxes, label: int) -> float:
+def _by_loop(truth: ImageBoxes, found: ImageBoxes, label: int) -> float:
     true = [(i, b) for i, b, c in zip(truth.image, truth.xyxy, truth.label, strict=True) if c == label]
     rows = [
         (s, i, b)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.detector_checks import check_on_strange_pictures, check_people
 from tests.support.real_videos import real_video
-from twinpath.boxes import overlaps
+from twinpath.boxes import iou_matrix
 from twinpath.data.synthetic.draw import boxes_xyxy, render, width_of
 from twinpath.data.synthetic.scene import make_scene
 from twinpath.people.hog_detector import HogDetector
@@ -45,7 +45,7 @@ def test_hog_finds_basketball_players(hog: HogDetector) -> None:
     for people, picture, player in zip(answers, pictures, players.values(), strict=True):
         check_people(people, picture)
         boxes += len(people)
-        assert overlaps(people.boxes_xyxy_px, np.array([player])).max() > 0.4
+        assert iou_matrix(people.boxes_xyxy_px, np.array([player])).max() > 0.4
     assert boxes <= 2 * len(players)
 
 
@@ -53,7 +53,7 @@ def test_hog_scales_boxes_of_large_pictures_back(hog: HogDetector) -> None:
     (small,) = read_frames(real_video("basketball.mp4"), [AtTimes((5.5,))]).clip(0)
     large = np.repeat(np.repeat(small, 4, axis=0), 4, axis=1)
     (people,), (people_x4,) = hog([small], [0.0]), hog([large], [0.0])
-    assert overlaps(people.boxes_xyxy_px[:1] * 4, people_x4.boxes_xyxy_px[:1]) > 0.6
+    assert iou_matrix(people.boxes_xyxy_px[:1] * 4, people_x4.boxes_xyxy_px[:1]) > 0.6
 
 
 def test_motion_on_strange_pictures() -> None:
@@ -93,7 +93,7 @@ def test_motion_finds_who_passes(at_once: int) -> None:
         if 4 <= i <= 6:
             continue  # they pass each other
         expected = np.array([[10 + 25 * i, 30, 30 + 25 * i, 90], [290 - 25 * i, 40, 310 - 25 * i, 100]])
-        found = overlaps(people.boxes_xyxy_px, expected)
+        found = iou_matrix(people.boxes_xyxy_px, expected)
         assert (found.max(axis=0) > 0.6).all(), i
         assert len(people) == 2
 
@@ -132,7 +132,7 @@ def test_motion_finds_a_walker_of_the_synthetic_world() -> None:
     (walker,) = (boxes_xyxy(scene, times_s) + shift) * height_px
     answers = MotionDetector()(list(pictures), list(times_s))
     found = [
-        overlaps(people.boxes_xyxy_px, box[None]).max(initial=0)
+        iou_matrix(people.boxes_xyxy_px, box[None]).max(initial=0)
         for people, box in zip(answers, walker, strict=True)
     ]
     assert np.mean(np.array(found) > 0.5) > 0.7

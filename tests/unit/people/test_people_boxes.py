@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from twinpath.boxes import best_apart, overlaps
+from twinpath.boxes import best_apart, iou_matrix
 from twinpath.people.base import MAX_PEOPLE, MIN_SIDE_PX, people_in
 from twinpath.people.whole_frame import WholeFrame
 
@@ -60,7 +60,7 @@ def test_never_more_people_than_a_network_can_take() -> None:
 
 
 def test_overlaps() -> None:
-    iou = overlaps(
+    iou = iou_matrix(
         np.array([[0.0, 0, 10, 10]]), np.array([[0.0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 30, 30]])
     )
     np.testing.assert_allclose(iou, [[1, 1 / 3, 0]])

@@ -29,7 +29,7 @@ from twinpath.recognize.timeline import read_labels, score_windows, timeline_of
 from twinpath.results.provenance import FileFacts, Provenance
 from twinpath.results.segments import SegmentRules
 from twinpath.results.window_scores import WindowScores
-from twinpath.video.clips import ClipStream
+from twinpath.video.clips import ClipReader
 
 EVERY_S = 0.2
 
@@ -54,20 +54,19 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def streams(monkeypatch: pytest.MonkeyPatch) -> list[ClipStream]:
+def streams(monkeypatch: pytest.MonkeyPatch) -> list[ClipReader]:
     """Every stream that is opened."""
-    opened: list[ClipStream] = []
+    opened: list[ClipReader] = []
 
-    class Watched(ClipStream):
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **options)
-            opened.append(self)
+    def watched(*arguments: Any, **options: Any) -> ClipReader:
+        opened.append(ClipReader(*arguments, **options))
+        return opened[-1]
 
-    monkeypatch.setattr(module, "ClipStream", Watched)
+    monkeypatch.setattr(module, "open_clips", watched)
     return opened
 
 
-def test_windows_all_over_a_video(film: Path, streams: list[ClipStream]) -> None:
+def test_windows_all_over_a_video(film: Path, streams: list[ClipReader]) -> None:
     told: list[tuple[int, int]] = []
     found = score(film, progress=lambda done, total: told.append((done, total)))
     assert found.complete
@@ -78,7 +77,7 @@ def test_windows_all_over_a_video(film: Path, streams: list[ClipStream]) -> None
     assert found.scores.shape == (37, 2)
     assert (np.diff(found.scores[:, 1].astype(float)) > 0).all()  # ever lighter
     assert told == [(n, 37) for n in (0, *range(2, 37, 2), 37)]
-    assert streams[0]._decoding.decoded == 200  # each frame once
+    assert streams[0]._source.budget.frames == 200  # each frame once
     assert found.warnings == ()
 
 
@@ -92,7 +91,7 @@ def test_the_thread_is_over_when_the_work_is(film: Path) -> None:
 @pytest.mark.parametrize("container", [None, "mpegts", "avi"])
 @pytest.mark.parametrize("call", [2, 15])
 def test_going_on_gives_what_one_run_gives(
-    tmp_path: Path, streams: list[ClipStream], container: str | None, call: int
+    tmp_path: Path, streams: list[ClipReader], container: str | None, call: int
 ) -> None:
     video = grey_film(tmp_path / "film.video", container=container or "mp4")
     whole = score(video)
@@ -117,7 +116,7 @@ def test_going_on_gives_what_one_run_gives(
     assert told[0] == (len(part), len(whole))
     assert told[-1] == (len(whole), len(whole))
     if call == 15:  # from the keyframe before 5.6 s, not from the beginning
-        assert streams[-1]._decoding.decoded <= 200 - 5.6 * 25 + 12
+        assert streams[-1]._source.budget.frames <= 200 - 5.6 * 25 + 12
 
 
 def test_going_on_where_all_windows_are_done(film: Path) -> None:

@@ -10,7 +10,7 @@ from twinpath.errors import CorruptVideo, NotAFile
 from twinpath.video import decode_pass
 from twinpath.video.decode import EvenSpan, FrameStream, read_frames
 from twinpath.video.decode_pass import DecodePass
-from twinpath.video.source import Budget, VideoSource, open_video
+from twinpath.video.source import VideoSource, open_video
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_few_pictures_wait(tmp_path, decode_on, monkeypatch):
     )
     decode_on(2)
     with open_video(path) as source:
-        decoding = DecodePass(source, plan=None, budget=Budget(path, source.limits), strict=False)
+        decoding = DecodePass(source)
         assert max(len(decoding._held) for _ in decoding) == 3
         assert decoding.decoded == 100
 

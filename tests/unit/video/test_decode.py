@@ -175,7 +175,7 @@ def test_the_package_needs_no_torch():
         "damage",
         "decode",
         "find",
-        "passes",
+        "decode_plan",
         "probe",
         "sampling",
         "sniff",

@@ -6,7 +6,6 @@ most often keeps them as frames, 30 for each second: second s is then frame (s -
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -19,12 +18,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from twinpath.errors import InputError, LimitExceeded, NotAFile
-from twinpath.formats.text_columns import fault, read_lines
+from twinpath.formats.text_columns import csv_rows, fault, read_lines, whole_number_or_none
 from twinpath.paths import display_path
 from twinpath.video.decode import AtTimes, read_frames
 from twinpath.video.find import find_videos
 from twinpath.video.probe import probe
-from twinpath.video.sampling import TARGET_FPS, Indices
+from twinpath.video.sampling import Indices, Times, keyframe_offsets, keyframe_times
 
 Frames = NDArray[np.uint8]
 CUT_BEGINS_AT_S = 900
@@ -34,6 +33,7 @@ _CUT_NAME = "_902"  # at the end of a name: a cut whose first annotated second i
 _AWAY_S = 0.5  # a keyframe so long after the last frame, or before the first, is not in the video
 _AT_ONCE_BYTES = 1 << 28  # of frames decoded in one pass
 _MOST_AT_ONCE = 32
+_FRAME_LIST_COLUMNS = "original_vido_id video_id frame_id path labels"
 _PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _PICTURE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")  # Pillow opens no other, whatever a file is called
 FAILURES = (InputError, LimitExceeded, OSError)  # of one video or second, which end no test
@@ -65,17 +65,9 @@ def clip_indices(centre: int, *, num_frames: int, sampling_rate: int, num_availa
         num_available: Frames that the video has.
     Returns:
         (T,) int64.
-    Source: PySlowFast, `get_sequence`, for T * tau even, as it always is.
     """
-    first = centre - num_frames * sampling_rate // 2
-    return np.clip(first + sampling_rate * np.arange(num_frames), 0, num_available - 1).astype(np.int64)
-
-
-def clip_times_s(centre_s: float, *, num_frames: int, sampling_rate: float) -> tuple[float, ...]:
-    """The same clip by time, for `AtTimes`: frame i at centre + (i - T / 2) * tau / 30 seconds."""
-    steps = np.arange(num_frames) - num_frames / 2
-    times_s: list[float] = (centre_s + steps * sampling_rate / TARGET_FPS).tolist()
-    return tuple(times_s)
+    offsets = keyframe_offsets(num_frames, sampling_rate)
+    return np.clip(centre + offsets, 0, num_available - 1).astype(np.int64)
 
 
 class VideoFile:
@@ -107,7 +99,9 @@ class VideoFile:
         at_once = min(max(_AT_ONCE_BYTES // clip_bytes, 1), _MOST_AT_ONCE)
         for first in range(0, len(seconds), at_once):
             times = {
-                second: clip_times_s(second - begins_at_s, num_frames=num_frames, sampling_rate=sampling_rate)
+                second: keyframe_times(
+                    second - begins_at_s, num_frames=num_frames, sampling_rate=sampling_rate
+                )
                 for second in seconds[first : first + at_once]
             }
             yield from self._read(times)
@@ -120,10 +114,10 @@ class VideoFile:
         ends_early = duration_s is not None and duration_s < min(_LONGEST_CUT_S, max(seconds))
         return CUT_BEGINS_AT_S if ends_early and min(seconds) >= CUT_BEGINS_AT_S else 0
 
-    def _read(self, times: dict[int, tuple[float, ...]]) -> Iterator[AvaClip | Lost]:
+    def _read(self, times: dict[int, Times]) -> Iterator[AvaClip | Lost]:
         """The clips of some seconds in one pass; where that fails, each alone, to know which one it is."""
         try:
-            decoded = read_frames(self.path, [AtTimes(clip_s) for clip_s in times.values()])
+            decoded = read_frames(self.path, [AtTimes(tuple(clip_s.tolist())) for clip_s in times.values()])
         except FAILURES as error:
             for second, clip_s in times.items():
                 if len(times) > 1:
@@ -268,19 +262,17 @@ def read_frame_list(
     """
     path, folder = Path(path), Path(folder)
     pictures: dict[str, list[Path]] = {}
-    reader = csv.reader(read_lines(path), delimiter=" ", quotechar='"')
-    for row in reader:
-        if not row or (reader.line_num == 1 and row[2:3] == ["frame_id"]):
+    for line, row in csv_rows(path, read_lines(path), delimiter=" "):
+        if line == 1 and row[2:3] == ["frame_id"]:
             continue
         if len(row) != 5:
-            wanted = "original_vido_id video_id frame_id path labels"
-            raise fault(path, reader.line_num, f"{len(row)} columns instead of 5: {wanted}")
+            raise fault(path, line, f"{len(row)} columns, not the 5 of {_FRAME_LIST_COLUMNS}")
         video, _, frame, name, _ = row
-        if not frame.isdecimal():
-            raise fault(path, reader.line_num, f"frame_id {frame!r} is no whole number")
         before = pictures.setdefault(video, [])
+        if whole_number_or_none(frame, least=0) is None:
+            raise fault(path, line, f"frame_id is {frame!r}, not a whole number from 0")
         if int(frame) != len(before):
-            raise fault(path, reader.line_num, f"frame {frame} of {video} where {len(before)} should come")
+            raise fault(path, line, f"frame {frame} of {video} where {len(before)} should come")
         before.append(folder / name)
     if not pictures:
         raise fault(path, 1, "there are no frames in this list")

@@ -1,6 +1,6 @@
-"""The child process of the sandbox: reads the files that the parent names, one by one, within limits.
+"""The process that reads the files which its parent names, one after the other, within limits.
 
-Started by `sandbox.py`, never by hand. It loads PyAV and NumPy, no torch, and ends when the parent does.
+`worker.py` starts it. It loads PyAV and NumPy, no torch, and ends when the parent does.
 """
 
 from __future__ import annotations
@@ -8,20 +8,24 @@ from __future__ import annotations
 import math
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from twinpath.errors import InputError, LimitExceeded, TwinpathError
 from twinpath.paths import display_path
+from twinpath.video.clips import ClipReader
 from twinpath.video.color import Rgb
 from twinpath.video.decode import read_frames
 from twinpath.video.isolated.messages import (
     Channel,
     Message,
+    clip_to_json,
     decoded_to_json,
     error_to_json,
     limits_from_json,
     map_memory,
+    plan_from_json,
     selection_from_json,
 )
 from twinpath.video.probe import probe
@@ -29,11 +33,11 @@ from twinpath.video.probe import probe
 resource: Any
 try:
     import resource
-except ImportError:  # not on every platform; the parent's clock is everywhere
+except ImportError:  # not on every platform; the parent watches the clock on all of them
     resource = None
 
 _OPEN_FILES = 64
-_NEAR = 4  # within this part of the memory it may use, a request for more may well have been refused
+_NEAR = 4  # within this part of the allowed memory, a request for more may well have been refused
 
 
 def main(descriptor: int) -> None:
@@ -42,23 +46,20 @@ def main(descriptor: int) -> None:
     settings = channel.receive()
     if settings is None:
         return
-    os.dup2(os.open(os.devnull, os.O_RDWR), 2)  # what a library prints goes nowhere; nobody reads it
+    os.dup2(os.open(os.devnull, os.O_RDWR), 2)  # what a library prints goes nowhere
     memory_bytes = settings["memory_bytes"]
     at_start_bytes = _address_space_bytes("VmSize")
-    _limit(at_start_bytes + memory_bytes)
+    _limit_process(at_start_bytes + memory_bytes)
     channel.send({"ready": True})
+    near_bytes = at_start_bytes + memory_bytes - memory_bytes // _NEAR
+    server = _Server(channel, settings["cpu_s"], memory_bytes=memory_bytes, near_bytes=near_bytes)
     while (request := channel.receive()) is not None:
-        _allow_cpu(settings["cpu_s"])
-        reply = _answer(request, channel)
-        if _address_space_bytes("VmPeak") > at_start_bytes + memory_bytes - memory_bytes // _NEAR:
-            reply = _doubted(reply, request["path"], memory_bytes)
-        channel.send(reply)
-        if reply.get("is_last"):
+        if not server.serve(request):
             return
 
 
-def _limit(address_space_bytes: int) -> None:
-    """For good: so much memory, no files written, no core dumps, few files open."""
+def _limit_process(address_space_bytes: int) -> None:
+    """Limit this process, for good: its memory, no files written, no core dumps, few files open."""
     if resource is None:
         return
     for name, most in (
@@ -74,12 +75,12 @@ def _limit(address_space_bytes: int) -> None:
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         try:
             resource.setrlimit(limit, (most, most))
-        except (OSError, ValueError):  # macOS knows RLIMIT_AS and does not take it
+        except (OSError, ValueError):  # macOS knows RLIMIT_AS and refuses to set it
             continue
 
 
 def _address_space_bytes(which: str) -> int:
-    """Of this process, now or at its peak; 0 where the system does not tell."""
+    """Of this process, now ("VmSize") or at its peak ("VmPeak"); 0 where the system does not tell."""
     try:
         status = Path("/proc/self/status").read_text()
         return 1024 * int(status.split(f"{which}:")[1].split()[0])
@@ -88,7 +89,7 @@ def _address_space_bytes(which: str) -> int:
 
 
 def _allow_cpu(cpu_s: float) -> None:
-    """So many seconds from now on, of all threads together; then the kernel ends this process."""
+    """Processor time from now on, of all threads together; after that the kernel ends this process."""
     if resource is None:
         return
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -98,61 +99,166 @@ def _allow_cpu(cpu_s: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (most, hard))
 
 
-def _answer(request: Message, channel: Channel) -> Message:
-    path = request["path"]
-    try:
-        if request["folder"] is not None:
-            os.chdir(request["folder"])  # the parent may have moved
+class _Server:
+    """Answers requests; see `messages`."""
+
+    def __init__(self, channel: Channel, cpu_s: float, *, memory_bytes: int, near_bytes: int) -> None:
+        """
+        Args:
+            channel: To the parent.
+            cpu_s: Processor time for one reply, in seconds.
+            memory_bytes: What reading a file may use.
+            near_bytes: The address space from which on a reply is doubted.
+        """
+        self._channel = channel
+        self._cpu_s = cpu_s
+        self._memory_bytes = memory_bytes
+        self._near_bytes = near_bytes
+        self._path = ""
+        self._has_failed = False
+        self._allocated: dict[int, int] = {}  # the number of each array's memory, by the array's identity
+        self._num_allocated = 0
+
+    def serve(self, request: Message) -> bool:
+        """Answer a request; False: this process must end, since its memory is used up."""
+        self._path = request["path"]
+        self._allocated, self._num_allocated = {}, 0
+        if request["do"] == "clips":
+            return self._serve_clips(request)
+        return self._reply(lambda: self._read(request))
+
+    def _reply(self, answer: Callable[[], Message]) -> bool:
+        """Send an answer, or the error that it raises; False: as for `serve`."""
+        _allow_cpu(self._cpu_s)
+        reply = _checked(answer, self._path)
+        if _address_space_bytes("VmPeak") > self._near_bytes:
+            reply = _doubted(reply, self._path, self._memory_bytes)
+        self._channel.send(reply)
+        self._has_failed = "error" in reply
+        return not reply.get("is_last")
+
+    def _read(self, request: Message) -> Message:
+        _enter(request["folder"])
         limits = limits_from_json(request["limits"])
         if request["do"] == "probe":
-            return {"info": probe(path, limits=limits).to_dict()}
-
-        def allocate(shape: tuple[int, ...]) -> Rgb:
-            size_bytes = math.prod(shape)
-            channel.send({"allocate": size_bytes})
-            try:
-                return map_memory(channel.receive_memory(), size_bytes).reshape(shape)
-            except OSError as error:
-                raise MemoryError from error
-
+            return {"info": probe(self._path, limits=limits).to_dict()}
         decoded = read_frames(
-            path,
+            self._path,
             [selection_from_json(values) for values in request["selections"]],
             strict=request["strict"],
             limits=limits,
-            decoder="pyav",
-            allocate=allocate,
+            allocate=self._allocate,
         )
         return {"frames": decoded_to_json(decoded)}
-    except MemoryError:
-        reason = (
-            f"{display_path(Path(path))}: reading it takes more memory than it may; cut "
-            "the video or allow more"
+
+    def _serve_clips(self, request: Message) -> bool:
+        """The clips of a plan, one for each request of the parent, which may stop before the last one."""
+        stream = _ClipStream(request, self._allocate, self._allocated)
+        is_usable = self._reply(stream.open)
+        try:
+            while is_usable and not self._has_failed and not stream.is_over:
+                message = self._channel.receive()
+                if message is None:
+                    return False
+                if message.get("stop"):
+                    self._channel.send({"stopped": True})
+                    return True
+                is_usable = self._reply(stream.next)
+        finally:
+            stream.close()
+        return is_usable
+
+    def _allocate(self, shape: tuple[int, ...]) -> Rgb:
+        """An array in shared memory that the parent gives."""
+        size_bytes = math.prod(shape)
+        self._channel.send({"allocate": size_bytes})
+        try:
+            array = map_memory(self._channel.receive_memory(), size_bytes).reshape(shape)
+        except OSError as error:
+            raise MemoryError from error
+        self._allocated[id(array)] = self._num_allocated
+        self._num_allocated += 1
+        return array
+
+
+class _ClipStream:
+    """The clips of one request."""
+
+    def __init__(
+        self, request: Message, allocate: Callable[[tuple[int, ...]], Rgb], allocated: dict[int, int]
+    ) -> None:
+        self._request = request
+        self._allocate = allocate
+        self._allocated = allocated
+        self._reader: ClipReader | None = None
+        self.is_over = False
+
+    def open(self) -> Message:
+        _enter(self._request["folder"])
+        self._reader = ClipReader(
+            self._request["path"],
+            plan_from_json(self._request["plan"]),
+            limits=limits_from_json(self._request["limits"]),
+            allocate=self._allocate,
+            first=self._request["first"],
         )
+        self._clips = iter(self._reader)
+        return {"opened": {"expected": len(self._reader), "end_s": self._reader.end_s}}
+
+    def next(self) -> Message:
+        """The next clip with the warnings so far; behind the last one all warnings."""
+        assert self._reader is not None
+        clip = next(self._clips, None)
+        if clip is None:
+            self.is_over = True
+            return {"end": {"warnings": self._reader.warnings}}
+        values = clip_to_json(clip, memory=self._allocated.pop(id(clip.frames)))
+        return {"clip": values | {"warnings": self._reader.warnings_until(clip.end_s)}}
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+
+
+def _enter(folder: str | None) -> None:
+    """Relative names begin where the parent is now."""
+    if folder is not None:
+        os.chdir(folder)
+
+
+def _checked(answer: Callable[[], Message], path: str) -> Message:
+    """The answer, or the error in its place."""
+    try:
+        return answer()
+    except MemoryError:
+        name = display_path(Path(path))
+        reason = f"{name}: reading it takes more memory than allowed; cut the video or allow more"
         return _failed(LimitExceeded(reason), is_last=True)
     except TwinpathError as error:
         return _failed(error, is_last=isinstance(error.__cause__, MemoryError))
     except OSError as error:
         return _failed(InputError(f"{display_path(Path(path))} cannot be read: {error.strerror or error}"))
-    except Exception as error:  # noqa: BLE001 - a bug of ours; the parent tells it
+    except Exception as error:  # noqa: BLE001 - a bug of ours; the parent reports it
         return _failed(error)
 
 
 def _doubted(reply: Message, path: str, memory_bytes: int) -> Message:
-    """A reply from near the limit: FFmpeg takes memory that it does not get for damage, or says nothing."""
+    """A reply from near the limit: FFmpeg takes a refused allocation for damage, or goes on in silence."""
     if "error" in reply and reply["error"]["type"] != "LimitExceeded":
         error = LimitExceeded(
-            f"{display_path(Path(path))}: reading it takes the {memory_bytes} bytes "
-            "of memory that it may use, "
-            "and fails; scale the video down or allow more"
+            f"{display_path(Path(path))}: reading it takes the {memory_bytes} bytes of memory that it may "
+            "use, and fails; scale the video down or allow more"
         )
         return _failed(error, is_last=True)
-    if "frames" in reply and reply["frames"]["warnings"]:
-        near = f"reading it took almost all of the {memory_bytes} bytes of memory that it may"
-        reply["frames"]["warnings"].append(near)
+    near = f"reading it took almost all of the {memory_bytes} bytes of memory that it may use"
+    for name in ("frames", "end"):
+        if name in reply and reply[name]["warnings"]:
+            reply[name]["warnings"].append(near)
+    if "clip" in reply or "opened" in reply:  # the last reply ends the process
+        return reply
     return reply | {"is_last": True}  # the peak does not sink again
 
 
 def _failed(error: Exception, *, is_last: bool = False) -> Message:
-    """Last: what memory is left may be too little for the next file."""
+    """Last: the memory that is left may be too little for the next file."""
     return {"error": error_to_json(error), "is_last": is_last}

@@ -1,7 +1,18 @@
-"""What the two sides of the sandbox say to each other: a line of JSON each, and a piece of shared memory.
+"""The protocol between a process that reads files and its parent: lines of JSON, shared memory for frames.
 
-Nothing is pickled. The parent believes nothing that comes from the child before it is checked: the child has
-read a file that nobody trusts.
+The parent sends a request and gets one reply, or, for the clips of a plan, one reply to each `next`:
+
+    {"do": "probe", …}   {"info": …}
+    {"do": "read", …}    {"frames": …}
+    {"do": "clips", …}   {"opened": …}
+      {"next": true}     {"clip": …}, and {"end": …} behind the last one
+      {"stop": true}     {"stopped": true}; the clips that are left are not wanted
+
+In place of each reply there may be {"error": …}, which ends the request, and before it
+{"allocate": size_bytes}, which the parent answers with the descriptor of shared memory. A reply with
+"is_last" ends the process.
+
+Nothing is pickled. The parent checks everything that comes from the child, which has read an untrusted file.
 """
 
 from __future__ import annotations
@@ -14,28 +25,32 @@ import socket
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from twinpath import errors
 from twinpath.errors import CorruptVideo, TwinpathError
+from twinpath.video.clip_plan import ClipPlan, ClipSampling, Keyframes, Selections, Windows
+from twinpath.video.clips import Clip
 from twinpath.video.color import Rgb
-from twinpath.video.decode import AtTimes, DecodedFrames, EvenSpan, Selection
+from twinpath.video.decode import DecodedFrames
 from twinpath.video.probe import VideoInfo
+from twinpath.video.selection import AtTimes, EvenSpan, Selection
 from twinpath.video.source import Limits
 
 Message = dict[str, Any]
 
-_MOST_BYTES = 1 << 26  # of a message: the times and indices of a million frames
+_MAX_BYTES = 1 << 26  # of a message: the times and indices of a million frames
 
 
 class ProtocolError(Exception):
-    """The other side sent what makes no sense; the message goes on from "it"."""
+    """A message that the protocol does not allow; the text is a predicate of "the process that read it"."""
 
 
 class Channel:
-    """One end of a connection. A message is answered before the next one is sent."""
+    """One end of a connection. Each message is answered before the next one is sent."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -45,7 +60,12 @@ class Channel:
         self._connection.close()
 
     def send(self, message: Message, *, deadline_s: float | None = None) -> None:
-        """Raises: TimeoutError; OSError: the other side is gone."""
+        """Send a message.
+
+        Raises:
+            TimeoutError: The deadline, of `time.monotonic()`, has passed.
+            OSError: The other side is gone.
+        """
         self._wait_until(deadline_s)
         self._connection.sendall(json.dumps(message).encode() + b"\n")
 
@@ -56,7 +76,7 @@ class Channel:
             deadline_s: Of `time.monotonic()`.
         Raises:
             TimeoutError: The deadline has passed.
-            ProtocolError: It is no message.
+            ProtocolError: Not a message.
         """
         is_whole = b"\n" in self._received
         while not is_whole:
@@ -69,16 +89,16 @@ class Channel:
                 return None
             self._received += data
             is_whole = b"\n" in data
-            if len(self._received) > _MOST_BYTES:
+            if len(self._received) > _MAX_BYTES:
                 raise ProtocolError("sent a message without end")
         line, _, rest = bytes(self._received).partition(b"\n")
         self._received = bytearray(rest)
         try:
             message = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise ProtocolError("sent no JSON") from error
+            raise ProtocolError("sent something other than JSON") from error
         if not isinstance(message, dict):
-            raise ProtocolError("sent no message")
+            raise ProtocolError("sent JSON that is not an object")
         return message
 
     def send_memory(self, memory: int) -> None:
@@ -89,7 +109,7 @@ class Channel:
         """The file descriptor of shared memory that the other side hands over; the caller closes it."""
         data, descriptors, *_ = socket.recv_fds(self._connection, 1, 1)
         if data != b"m" or len(descriptors) != 1:
-            raise ProtocolError("sent no memory")
+            raise ProtocolError("sent something other than shared memory")
         return descriptors[0]
 
     def _wait_until(self, deadline_s: float | None) -> None:
@@ -103,16 +123,16 @@ class Channel:
 
 
 def make_memory(size_bytes: int) -> int:
-    """A file descriptor of new memory that can be shared, and that no one can shrink to crash its reader.
+    """A file descriptor of new shared memory; it is sealed, so that shrinking it cannot crash its reader.
 
-    It has no name that could be left behind, and unlike /dev/shm no size of its own, which in containers is
-    small. Systems without memfd get a temporary file that is already unlinked.
+    It has no name that could be left behind, and is not limited by the size of /dev/shm, which is small in
+    containers. Systems without memfd get a temporary file that is already unlinked.
     """
     if not hasattr(os, "memfd_create"):
         with tempfile.TemporaryFile(prefix="twinpath-") as file:
             os.ftruncate(file.fileno(), size_bytes)
             return os.dup(file.fileno())
-    import fcntl  # not on Windows, which has no sandbox but may import this module
+    import fcntl  # not on Windows, where there is no isolated reading but this module may be imported
 
     memory = os.memfd_create("twinpath-frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(memory, size_bytes)
@@ -121,7 +141,7 @@ def make_memory(size_bytes: int) -> int:
 
 
 def map_memory(memory: int, size_bytes: int) -> Rgb:
-    """(size_bytes,) uint8 over shared memory, which lives as long as an array on it. Closes `memory`."""
+    """(size_bytes,) uint8 over shared memory, which is freed with the last array on it. Closes `memory`."""
     try:
         return np.frombuffer(mmap.mmap(memory, size_bytes), dtype=np.uint8)
     finally:
@@ -129,7 +149,7 @@ def map_memory(memory: int, size_bytes: int) -> Rgb:
 
 
 def selection_to_json(selection: Selection) -> Message:
-    """Plain numbers also where the caller's were NumPy's."""
+    """Plain numbers, also where the selection holds NumPy's."""
     if isinstance(selection, AtTimes):
         return {"times_s": [float(time_s) for time_s in selection.times_s]}
     return {
@@ -143,12 +163,84 @@ def selection_from_json(values: Message) -> Selection:
     return AtTimes(tuple(values["times_s"])) if "times_s" in values else EvenSpan(**values)
 
 
+def plan_to_json(plan: ClipPlan) -> Message:
+    if isinstance(plan, Selections):
+        return {"selections": [selection_to_json(selection) for selection in plan.selections]}
+    name = "windows" if isinstance(plan, Windows) else "keyframes"
+    return {name: _plain_numbers(asdict(plan))}
+
+
+def plan_from_json(values: Message) -> ClipPlan:
+    if "selections" in values:
+        return Selections(tuple(selection_from_json(selection) for selection in values["selections"]))
+    if "keyframes" in values:
+        return Keyframes(**values["keyframes"])
+    windows = values["windows"]
+    return Windows(**(windows | {"sampling": ClipSampling(**windows["sampling"])}))
+
+
+def _plain_numbers(values: Message) -> Message:
+    """The same without numbers of NumPy, which JSON cannot hold."""
+    plain_values: Message = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            value = _plain_numbers(value)
+        elif isinstance(value, np.generic):
+            value = value.item()
+        plain_values[name] = value
+    return plain_values
+
+
 def limits_from_json(values: Message) -> Limits:
     return Limits(**values)
 
 
+def clip_to_json(clip: Clip, *, memory: int) -> Message:
+    """Everything but the pixels, which lie in the piece of shared memory of that number."""
+    return {
+        "memory": memory,
+        "number": clip.number,
+        "start_s": clip.start_s,
+        "end_s": clip.end_s,
+        "shape": list(clip.frames.shape),
+        "times_s": clip.times_s.tolist(),
+    }
+
+
+def clip_from_json(values: Any, *, memory: Rgb, num_frames: int) -> Clip:
+    """Raises: ProtocolError: It does not fit the memory, or has another number of frames."""
+    try:
+        shape = tuple(int(side) for side in values["shape"])
+        times_s = np.array(values["times_s"], dtype=np.float64)
+        start_s, end_s = float(values["start_s"]), float(values["end_s"])
+        number = values["number"]
+        fits = (
+            len(shape) == 4
+            and shape[0] == num_frames
+            and min(shape) >= 1
+            and shape[3] == 3
+            and math.prod(shape) == len(memory)
+            and times_s.shape == (num_frames,)
+            and np.isfinite([*times_s, start_s, end_s]).all()
+            and type(number) is int
+        )
+        if not fits:
+            raise ValueError
+        return Clip(start_s, end_s, memory.reshape(shape), times_s, number)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ProtocolError("sent a clip that does not fit") from error
+
+
+def lines_from_json(values: Any) -> list[str]:
+    """Warnings. Raises: ProtocolError: Not a list of texts."""
+    try:
+        return [plain(text) for text in values]
+    except (TypeError, AttributeError) as error:
+        raise ProtocolError("sent warnings that are not texts") from error
+
+
 def decoded_to_json(decoded: DecodedFrames) -> Message:
-    """All but the pixels."""
+    """Everything but the pixels."""
     return {
         "shape": list(decoded.frames.shape),
         "times_s": decoded.times_s.tolist(),
@@ -159,13 +251,13 @@ def decoded_to_json(decoded: DecodedFrames) -> Message:
 
 
 def decoded_from_json(values: Any, *, memory: Rgb, selections: Sequence[Selection]) -> DecodedFrames:
-    """Raises: ProtocolError: it does not fit the memory or the question."""
+    """Raises: ProtocolError: It does not fit the memory or the selections."""
     try:
         count, height, width, channels = (int(side) for side in values["shape"])
         frames = memory[: math.prod((count, height, width, channels))].reshape(count, height, width, channels)
         times_s = np.array(values["times_s"], dtype=np.float64)
         picks = [np.array(row, dtype=np.int64) for row in values["picks"]]
-        sizes = [len(s.times_s) if isinstance(s, AtTimes) else s.num_frames for s in selections]
+        sizes = [selection.num_frames for selection in selections]
         fits = (
             min(count, height, width) >= 1
             and channels == 3
@@ -199,7 +291,7 @@ _INFO_TYPES: dict[str, tuple[type, ...]] = {
 
 
 def info_from_json(values: Any, *, path: str) -> VideoInfo:
-    """Raises: ProtocolError: it describes no video."""
+    """Raises: ProtocolError: Not a description of a video."""
     try:
         if not all(isinstance(values[name], kinds) for name, kinds in _INFO_TYPES.items()):
             raise TypeError
@@ -220,10 +312,10 @@ def error_to_json(error: Exception) -> Message:
 
 
 def error_from_json(values: Any) -> TwinpathError:
-    """An error of our tree, by its name. One that is not in it is a bug of ours, and the root of the tree.
+    """The error of `twinpath.errors` with that name; for any other, a bug of ours, a `TwinpathError`.
 
     Raises:
-        ProtocolError: it is no error.
+        ProtocolError: Not an error.
     """
     try:
         name, message, frames_decoded = values["type"], plain(values["message"]), values["frames_decoded"]
@@ -238,5 +330,5 @@ def error_from_json(values: Any) -> TwinpathError:
 
 
 def plain(text: str) -> str:
-    """One line of text that does nothing to a terminal."""
+    """Text on one line without control characters."""
     return text if text.isprintable() else ascii(text)[1:-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from twinpath.data.boxes import cropped_boxes, flipped_boxes
+from twinpath.boxes import cropped_boxes, flipped_boxes
 from twinpath.models.resample import scaled_boxes, scaled_size
 
 WHOLE = np.array([[0.0, 0.0, 320.0, 240.0]])

@@ -1,0 +1,233 @@
+"""Which clips of a video are wanted, as plain data: a few, windows all over it, or one around each keyframe.
+
+sampling = ClipSampling(num_frames=32, sampling_rate=2)
+Selections((sampling.at(0.0), sampling.at(4.0)))    # classification: a few views
+Windows(sampling, every_s=1.0)                      # timelines and features: all over the video
+Keyframes(32, 2, every_s=1.0)                       # detection: around the keyframes
+
+`clips.open_clips` reads the clips of a plan. A plan holds numbers alone, so it goes into JSON and to another
+process.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from twinpath.video.sampling import (
+    TIME_TOLERANCE_S,
+    Indices,
+    Times,
+    clip_span_s,
+    keyframe_grid,
+    keyframe_times,
+)
+from twinpath.video.selection import AtTimes, EvenSpan, Selection
+
+Sampling = Literal["clip", "strided", "segments"]
+
+
+@dataclass(frozen=True)
+class ClipSampling:
+    """The frames of a clip, from where it starts.
+
+    Attributes:
+        num_frames: T.
+        sampling_rate: tau, in frames of a 30 fps video: a clip spans T * tau / 30 seconds.
+        sampling: "clip": evenly from the first to the last frame of the span; "strided": exactly every
+            tau / 30 seconds (torchvision); "segments": the middle of each of T equal parts of the span
+            (Something-Something).
+    """
+
+    num_frames: int
+    sampling_rate: float
+    sampling: Sampling = "clip"
+
+    def __post_init__(self) -> None:
+        if self.num_frames < 1 or not 0 < self.sampling_rate < math.inf:
+            raise ValueError(f"a clip needs at least one frame and a sampling rate above 0: {self}")
+
+    @property
+    def span_s(self) -> float:
+        """Length of a clip in seconds."""
+        return clip_span_s(self.num_frames, self.sampling_rate)
+
+    def at(self, start_s: float) -> Selection:
+        """The frames of the clip that starts at a time in seconds."""
+        if self.sampling == "clip":
+            return EvenSpan(start_s, self.span_s, self.num_frames)
+        if self.sampling == "strided":
+            step_s = clip_span_s(1, self.sampling_rate)
+            return AtTimes(tuple(start_s + i * step_s for i in range(self.num_frames)))
+        return self.middles(start_s, self.span_s)
+
+    def middles(self, start_s: float, span_s: float) -> AtTimes:
+        """The middle of each of T equal parts of a span in seconds."""
+        part_s = span_s / self.num_frames
+        return AtTimes(tuple(start_s + (i + 0.5) * part_s for i in range(self.num_frames)))
+
+
+@dataclass(frozen=True)
+class Selections:
+    """Some clips, at least one, in any order; each is read even where frames have to be repeated."""
+
+    selections: tuple[Selection, ...]
+
+    def __post_init__(self) -> None:
+        if not self.selections:
+            raise ValueError("a plan needs at least one selection")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Clips that start every `every_s` seconds, up to the first one that reaches the end of the video.
+
+    Windows in which no frame lies are left out.
+
+    Attributes:
+        sampling: The frames of each window.
+        every_s: Seconds from the start of one window to that of the next.
+        start_s: Windows that start before this time are left out; the others are the same as without it.
+    """
+
+    sampling: ClipSampling
+    every_s: float
+    start_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_grid(self.every_s, self.start_s)
+
+    @property
+    def num_frames(self) -> int:
+        return self.sampling.num_frames
+
+
+@dataclass(frozen=True)
+class Keyframes:
+    """One clip around each keyframe; keyframes are `every_s` seconds apart, see `sampling.keyframe_grid`.
+
+    The keyframe is frame number T // 2 of its clip (AVA's rule). A clip counts from its keyframe to the next
+    one: that is its `start_s` and `end_s`, although its frames reach further.
+
+    Attributes:
+        num_frames: T.
+        sampling_rate: tau, in frames of a 30 fps video.
+        every_s: Seconds from one keyframe to the next.
+        start_s: Keyframes before this time are left out; the others are the same as without it.
+    """
+
+    num_frames: int
+    sampling_rate: float
+    every_s: float
+    start_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.num_frames < 1 or not 0 < self.sampling_rate < math.inf:
+            raise ValueError(f"a clip needs at least one frame and a sampling rate above 0: {self}")
+        _check_grid(self.every_s, self.start_s)
+
+    def at(self, keyframe_s: float) -> AtTimes:
+        """The frames around a keyframe at a time in seconds."""
+        times_s = keyframe_times(keyframe_s, num_frames=self.num_frames, sampling_rate=self.sampling_rate)
+        return AtTimes(tuple(times_s.tolist()))
+
+
+ClipPlan = Selections | Windows | Keyframes
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedClip:
+    """A clip of a plan, for one video.
+
+    Attributes:
+        number: Its place among the clips of the plan, from 0.
+        start_s, end_s: The time that it counts for, in seconds; its end may lie behind that of the video.
+        last_s: The end of the last frame that is wanted, in seconds.
+        picks: (T,) indices into the times that it was planned with.
+    """
+
+    number: int
+    start_s: float
+    end_s: float
+    last_s: float
+    picks: Indices
+
+    @property
+    def num_distinct(self) -> int:
+        """How many different frames it has."""
+        return len(np.unique(self.picks))
+
+
+def plan_selections(
+    selections: Sequence[Selection], numbers: Sequence[int], times_s: Times
+) -> list[PlannedClip]:
+    """Some clips of `Selections` in order of their last frame.
+
+    Args:
+        selections: Of the plan.
+        numbers: Which of them.
+        times_s: (N,) presentation times of frames in seconds, at least one, increasing.
+    """
+    clips = [
+        PlannedClip(i, selection.start_s, selection.end_s, selection.end_s, selection.pick(times_s))
+        for i, selection in ((i, selections[i]) for i in numbers)
+    ]
+    return sorted(clips, key=lambda clip: (clip.picks.max(), clip.number))
+
+
+def plan_grid(plan: Windows | Keyframes, times_s: Times, end_s: float) -> list[PlannedClip]:
+    """All clips of a plan that covers the whole video, in order of time.
+
+    Args:
+        plan: Windows or keyframes.
+        times_s: (N,) presentation times of all frames in seconds, at least one, increasing.
+        end_s: End of the video in seconds.
+    """
+    at: Callable[[float], Selection]
+    if isinstance(plan, Windows):
+        length_s, at = plan.sampling.span_s, plan.sampling.at
+        starts_s = window_starts(times_s, end_s, span_s=length_s, every_s=plan.every_s)
+    else:
+        length_s, at = plan.every_s, plan.at
+        starts_s = keyframe_grid(times_s, end_s, every_s=plan.every_s)
+    clips: list[PlannedClip] = []
+    for start_s in starts_s[starts_s >= plan.start_s].tolist():
+        selection = at(start_s)
+        picks = selection.pick(times_s)
+        clips.append(PlannedClip(len(clips), start_s, start_s + length_s, selection.end_s, picks))
+    return clips
+
+
+def window_starts(times_s: Times, end_s: float, *, span_s: float, every_s: float) -> Times:
+    """Starts of the windows that hold a frame; from the frames, since a file may claim any length.
+
+    Args:
+        times_s: (N,) presentation times of frames in seconds, increasing.
+        end_s: End of the video; the last window is the first one that reaches it.
+        span_s: Length of a window in seconds.
+        every_s: From the start of one window to that of the next.
+    Returns:
+        (W,) seconds, increasing; 0 where no window holds a frame.
+    """
+    last = max(math.ceil((end_s - TIME_TOLERANCE_S - span_s) / every_s), 0)
+    newest = np.floor((times_s + TIME_TOLERANCE_S) / every_s)  # of the windows that start before a frame
+    overlapping = math.ceil(span_s / every_s)
+    numbers = np.unique(np.concatenate([newest - i for i in range(overlapping)]))
+    starts_s = numbers[(numbers >= 0) & (numbers <= last)] * every_s
+    ends_s = starts_s + span_s
+    frames = np.searchsorted(times_s, ends_s - TIME_TOLERANCE_S)
+    frames -= np.searchsorted(times_s, starts_s - TIME_TOLERANCE_S)
+    found: Times = starts_s[frames > 0]
+    return found if len(found) else np.zeros(1)
+
+
+def _check_grid(every_s: float, start_s: float) -> None:
+    """Raises: ValueError."""
+    if not 0 < every_s < math.inf:
+        raise ValueError(f"every_s must be above 0 s, not {every_s}")
+    if not 0 <= start_s < math.inf:
+        raise ValueError(f"start_s must be 0 s or later, not {start_s}")
