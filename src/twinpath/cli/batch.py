@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from twinpath.video.find import InputVideo
 
 Result = TypeVar("Result")
-SAME_COMMAND = "the same command does the rest"
 
 
 def find_checked(videos: Sequence[str], reading: Reading) -> list[InputVideo]:
@@ -32,6 +31,8 @@ def find_checked(videos: Sequence[str], reading: Reading) -> list[InputVideo]:
 
 def how_to_resume(*, resume: bool) -> str:
     """What a stopped command says of how it is resumed."""
+    from twinpath.jobs.batch import SAME_COMMAND
+
     return SAME_COMMAND if resume else f"without --no-resume {SAME_COMMAND}"
 
 

@@ -45,7 +45,7 @@ def features(
     The clips have the model's own length and follow each other through the whole video. The same command
     again adds only what is missing.
     """
-    from twinpath.cli.batch import SAME_COMMAND, find_checked, how_to_resume, show_batch
+    from twinpath.cli.batch import find_checked, how_to_resume, show_batch
     from twinpath.cli.console import outlive_reader, print_note
     from twinpath.cli.loading import Loader
     from twinpath.cli.progress import BatchBar
@@ -68,14 +68,13 @@ def features(
         ),
         on_written=lambda table: _print_written(table, out),
     )
+    rest = how_to_resume(resume=resume)
     show_batch(
         outcomes,
         bar,
         lambda outcome, features_: _print(outcome, features_, as_json=json),
         as_json=json,
-        rest=f"{display_path(out)} has what was done: {SAME_COMMAND}"
-        if resume
-        else how_to_resume(resume=False),
+        rest=f"{display_path(out)} has what was done: {rest}" if resume else rest,
         if_none=f"{display_path(out)} was not written",
     )
 

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import typer
 
 from twinpath.cli.options import Reading, Runtime
 
 if TYPE_CHECKING:
-    from twinpath.recognize.classifier import Classifier
-    from twinpath.recognize.detector import Detector
-    from twinpath.recognize.features import FeatureExtractor
     from twinpath.zoo.records import Record
 
 OFFERED = "slowfast_r50_8x8.ptv_k400"  # the download to offer: good, and runs on a CPU in seconds
-Recognizer = TypeVar("Recognizer", "Classifier", "Detector", "FeatureExtractor")
 
 
-class Loader(Generic[Recognizer]):
+class Recognizer(Protocol):
+    """What `Classifier`, `Detector` and `FeatureExtractor` have in common."""
+
+    model: str
+
+    def describe(self) -> str: ...
+
+
+RecognizerT = TypeVar("RecognizerT", bound=Recognizer)
+
+
+class Loader(Generic[RecognizerT]):
     """Loads a model when it is called, and says which it is; on a terminal also what takes its time.
 
     Args:
@@ -35,7 +43,7 @@ class Loader(Generic[Recognizer]):
 
     def __init__(
         self,
-        recognizer: type[Recognizer],
+        recognizer: Callable[..., RecognizerT],
         model: str,
         weights: Path | None,
         runtime: Runtime,
@@ -49,7 +57,7 @@ class Loader(Generic[Recognizer]):
         self._is_quiet, self._arguments = is_quiet, arguments
         self.took_s = 0.0
 
-    def __call__(self) -> Recognizer:
+    def __call__(self) -> RecognizerT:
         from twinpath.cli.console import print_note
         from twinpath.cli.progress import download_bar
 

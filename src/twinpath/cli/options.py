@@ -59,6 +59,7 @@ MinPersonScore = Annotated[
         help="The lowest score of a person.  [default: the person detector's own]",
     ),
 ]
+Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 …")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object on a line for each result.")]
 # Read by `twinpath.cli.main`, which catches the errors.
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -68,9 +69,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 class Runtime:
     """How a network is run: the same options for every command that runs one."""
 
-    device: Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 …")] = (
-        "auto"
-    )
+    device: Device = "auto"
     engine: Annotated[
         str,
         typer.Option(

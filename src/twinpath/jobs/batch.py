@@ -25,6 +25,8 @@ from twinpath.video.find import InputVideo
 from twinpath.video.isolated.sandbox import probe_isolated
 from twinpath.video.source import Limits, open_video
 
+SAME_COMMAND = "the same command does the rest"
+
 Result = TypeVar("Result")
 Progress = Callable[[int, int], None]  # called with how many parts of the current input are done, and of all
 
@@ -100,20 +102,30 @@ def run_batch(
                 finished += 1
             on_outcome(outcome)
             if outcome.stopped is not None:
-                stopped_at = f" {outcome.stopped_at}," if outcome.stopped_at else ""
+                stopped_at = outcome.stopped_at
                 raise outcome.stopped
     except (KeyboardInterrupt, SystemExit) as stop:
         if rest is None:
             raise
-        what = f"{stopped_at} with {finished} of {total} videos finished; {rest}"
-        raise _stopped(stop, what) from stop
+        raise stopped_error(stop, finished=finished, total=total, place=stopped_at, rest=rest) from stop
     if failed == total > 0:
         raise PartialFailure(f"none of {total} videos could be used; {if_none}")
     if failed:
         raise PartialFailure(f"{failed} of {total} videos could not be used; each is named above")
 
 
-def _stopped(stop: BaseException, what: str) -> Stopped:
+def stopped_error(
+    stop: BaseException, *, finished: int, total: int, place: str = "", rest: str = SAME_COMMAND
+) -> Stopped:
+    """What a run raises that a `KeyboardInterrupt` or a `SystemExit` has stopped.
+
+    Args:
+        stop: Either of them.
+        finished, total: Videos.
+        place: Where it was, for people.
+        rest: How it is resumed.
+    """
+    what = f"{place and f' {place},'} with {finished} of {total} videos finished; {rest}"
     if isinstance(stop, KeyboardInterrupt):
         return Interrupted(f"stopped{what}")
     return Terminated(f"terminated{what}")

@@ -110,7 +110,9 @@ class _TimelineSteps(ScoringSteps[WindowScores, Timeline]):
         known = class_names(architecture, record)
         for label in job.rules.labels or ():
             if label not in known:
-                raise UsageError(f"{self.model} knows no label {label!r}{did_you_mean(label, known, most=3)}")
+                raise UsageError(
+                    f"{self.model} knows no label {label!r}{did_you_mean(label, known, count=3)}"
+                )
         self.weights_sha256 = weights_sha256(job.weights)
         self.formats = job.formats
         self.settings = {**asdict(job.rules), "top_k": job.top_k}
