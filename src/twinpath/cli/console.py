@@ -128,14 +128,12 @@ class _ForgivingOutput:
 
 
 def outlive_reader() -> None:
-    """Go on where nobody reads stdout any more, as with `| head`: for commands whose work is files."""
+    """Make stdout discard what nobody reads any more, as with `| head`, in place of ending the command.
+
+    For commands that write files: these are then complete, and the exit code says so.
+    """
     if not isinstance(sys.stdout, _ForgivingOutput):
         sys.stdout = cast("TextIO", _ForgivingOutput(sys.stdout))
-
-
-def discard_stdout() -> None:
-    """Send what is still in the buffer, and what will be printed, nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 @contextlib.contextmanager
