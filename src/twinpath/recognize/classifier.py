@@ -90,6 +90,10 @@ class Classifier:
             self._engines[num_crops] = self._engines[1].with_crops(num_crops)
         return self._engines[num_crops]
 
+    def describe(self) -> str:
+        """For people: backend, version, device, precision."""
+        return self.engine(1).describe()
+
     def __call__(
         self,
         video: str | os.PathLike[str] | Frames,

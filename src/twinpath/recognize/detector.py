@@ -88,6 +88,10 @@ class Detector:
         self._progress = progress
         self._person_detectors: dict[tuple[str, float | None], PersonDetector] = {}
 
+    def describe(self) -> str:
+        """For people: backend, version, device, precision."""
+        return self.engine.describe()
+
     def __call__(
         self,
         video: str | os.PathLike[str],

@@ -81,6 +81,10 @@ class FeatureExtractor:
         self.every_s = self.span_s if every_s is None else every_s
         self._plan = plan_windows(self.spec, every_s=self.every_s)
 
+    def describe(self) -> str:
+        """For people: backend, version, device, precision."""
+        return self.engine.describe()
+
     def __call__(
         self,
         video: str | os.PathLike[str],

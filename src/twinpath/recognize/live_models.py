@@ -84,7 +84,7 @@ class LiveClassifier:
         self._classifier.engine(1).warm_up(height, width)
 
     def describe(self) -> str:
-        return self._classifier.engine(1).describe()
+        return self._classifier.describe()
 
 
 class LiveDetector:
@@ -125,7 +125,7 @@ class LiveDetector:
         self._person_detector(height, width)
 
     def describe(self) -> str:
-        return self._detector.engine.describe()
+        return self._detector.describe()
 
     def _person_detector(self, height_px: int, width_px: int) -> PersonDetector:
         """Made when the size of the pictures is known."""
