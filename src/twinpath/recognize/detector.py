@@ -39,7 +39,7 @@ from twinpath.video.sampling import Times
 from twinpath.video.source import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
-    from twinpath.weights.fetch import Progress
+    from twinpath.weights.callbacks import Progress
 
 MIN_SCORE = 0.5
 MIN_PERSON_SCORE = 0.8  # what PySlowFast asks of a detected person before SlowFast scores it
