@@ -204,8 +204,8 @@ def test_a_run_that_starts_over_says_so(film: Path, tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (("--every", "0"), "a window every 0 s makes no sense"),
-        (("--min-score", "1.5"), "a lowest score of 1.5"),
-        (("--merge", "-1"), "merging over -1 s"),
+        (("--min-score", "1.5"), "must be above 0 and at most 1, not 1.5"),
+        (("--merge", "-1"), "must be at least 0 s, not -1"),
         (("--formats", "json,pdf"), "there is no 'pdf'; choose from json, csv"),
         (("--formats", ""), "nothing is named"),
         (("--top-k", "0"), "--top-k 0"),

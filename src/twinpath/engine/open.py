@@ -25,7 +25,7 @@ from twinpath.zoo.create import input_spec, load_network, resolve, weights_path
 if TYPE_CHECKING:
     from twinpath.engine.openvino_engine import CpuPrecision, OpenVinoEngine
     from twinpath.models.network import VideoNetwork
-    from twinpath.weights.fetch import Progress
+    from twinpath.weights.callbacks import Progress
 
 logger = logging.getLogger(__name__)
 

@@ -96,7 +96,7 @@ def _writer(out: Path, info: VideoInfo, *, fps: float, audio: AudioTrack) -> Vid
         crf=_CRF,
         preset=_PRESET,
         pixel_aspect=1 / pixel_aspect if info.rotation_deg % 180 else pixel_aspect,
-        sound=audio,
+        audio=audio,
     )
 
 

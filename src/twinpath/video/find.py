@@ -1,4 +1,4 @@
-"""What a user names, files, folders and patterns, as a list of paths."""
+"""Files, folders and patterns to a list of video files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twinpath.errors import NotAFile
 from twinpath.paths import display_path
 from twinpath.video.sniff import RAW_SUFFIXES
 
-#: WindowResult for in folders. A file that is named outright may have any name.
+#: Files with these suffixes are found in folders. A file that is named itself may have any name.
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".gif", ".3gp"} | RAW_SUFFIXES
 )

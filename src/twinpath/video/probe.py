@@ -15,7 +15,7 @@ from twinpath.video.source import DEFAULT_LIMITS, Limits, VideoSource, as_fracti
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """What the header claims and the first frame shows. Only decoding tells whether it is true.
+    """What the header claims and the first frame shows. Only decoding shows whether the claims are true.
 
     Where the header has no length, as in recordings of a browser, length and frame rate are those of the
     packets.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import os
 
     from twinpath.models.network import VideoNetwork
-    from twinpath.weights.fetch import Progress
+    from twinpath.weights.callbacks import Progress
 
 logger = logging.getLogger(__name__)
 

@@ -85,7 +85,7 @@ def test_the_thread_is_over_when_the_work_is(film: Path) -> None:
     score(film)
     with pytest.raises(KeyboardInterrupt):
         score(film, ShadeClassifier(at_call=interrupt_at(3)))
-    assert [t.name for t in threading.enumerate() if t.name == "twinpath-ahead"] == []
+    assert [t.name for t in threading.enumerate() if t.name == "twinpath-prefetch"] == []
 
 
 @pytest.mark.parametrize("container", [None, "mpegts", "avi"])

@@ -614,7 +614,7 @@ def misbehave_at_clips(monkeypatch):
         code = f"""
 import os, signal, time
 from twinpath.video.isolated import child
-honest = child._ClipStream.next
+honest = child._RequestedClips.next
 count = 0
 def next_clip(self):
     global count
@@ -622,7 +622,7 @@ def next_clip(self):
     if "evil" not in self._request["path"] or count != 3:
         return honest(self)
     {deed}
-child._ClipStream.next = next_clip
+child._RequestedClips.next = next_clip
 main("""
         monkeypatch.setattr(worker_module, "START", worker_module.START.replace("main(int", code + "int"))
 

@@ -153,7 +153,7 @@ class _Server:
 
     def _serve_clips(self, request: Message) -> bool:
         """The clips of a plan, one for each request of the parent, which may stop before the last one."""
-        stream = _ClipStream(request, self._allocate, self._allocated)
+        stream = _RequestedClips(request, self._allocate, self._allocated)
         is_usable = self._reply(stream.open)
         try:
             while is_usable and not self._has_failed and not stream.is_over:
@@ -181,7 +181,7 @@ class _Server:
         return array
 
 
-class _ClipStream:
+class _RequestedClips:
     """The clips of one request."""
 
     def __init__(
