@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from twinpath.cli.options import Reading
@@ -66,6 +68,15 @@ def show_batch(
             show(outcome, outcome.result)
 
     run_batch(bar.over(outcomes), total=bar.total, on_outcome=print_outcome, rest=rest, if_none=if_none)
+
+
+def files_in_words(paths: Iterable[Path]) -> str:
+    """The first path, and of the others what differs: out/match.mp4.timeline.json .csv .srt."""
+    from twinpath.paths import display_path
+
+    first, *others = map(display_path, paths)
+    common = os.path.commonprefix([first, *others]).rpartition(".")[0]  # noqa: RUF071
+    return " ".join([first, *(other.removeprefix(common) for other in others)])
 
 
 class WarningPrinter:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from twinpath.cli.option_groups import option_groups
 from twinpath.cli.options import AsJson, Debug, Model, Reading, Resume, Runtime, Videos, Weights
-
-if TYPE_CHECKING:
-    from twinpath.cli.batch import WarningPrinter
-    from twinpath.jobs.batch import Outcome
-    from twinpath.results.classification import Classification
 
 
 @option_groups
@@ -43,10 +38,11 @@ def classify(
 
     With --out the same command again does only the rest.
     """
-    from twinpath.cli.batch import WarningPrinter, find_checked, how_to_resume, show_batch
+    from twinpath.cli.batch import find_checked, how_to_resume, show_batch
     from twinpath.cli.console import outlive_reader, print_note
     from twinpath.cli.loading import Loader, model_or_best
     from twinpath.cli.progress import BatchBar
+    from twinpath.cli.show_classifications import ClassificationPrinter
     from twinpath.jobs.classify import ClassifyJob, classify_videos
     from twinpath.paths import display_path
     from twinpath.recognize.classifier import Classifier, checked_views
@@ -66,7 +62,7 @@ def classify(
         resume=resume,
     )
     bar = BatchBar("classifying", total=len(found))
-    loader = Loader(Classifier, job.model, weights, runtime, reading, is_quiet=json)
+    loader = Loader(Classifier, job.model, weights, runtime, reading, is_quiet=True)
     outcomes = classify_videos(
         found,
         job,
@@ -76,38 +72,6 @@ def classify(
             f"{display_path(out or Path())} has {done} of {total} answers already"
         ),
     )
-    warnings = WarningPrinter()
-    show_batch(
-        outcomes,
-        bar,
-        lambda outcome, answer: _print(outcome, answer, loader.took_s, warnings, as_json=json),
-        as_json=json,
-        rest=None if out is None else how_to_resume(resume=resume),
-    )
-
-
-def _print(
-    outcome: Outcome[Classification],
-    answer: Classification,
-    load_s: float,
-    warnings: WarningPrinter,
-    *,
-    as_json: bool,
-) -> None:
-    """The table on stdout; on stderr what is worth a remark. Results of earlier runs are in the file."""
-    from twinpath.cli.console import print_json, print_note, print_predictions
-    from twinpath.paths import display_path
-
-    if outcome.was_done:
-        return
-    if as_json:
-        values = answer.to_dict()
-        values["timing_s"] = {"load": round(load_s, 4), **answer.timing_s}
-        print_json(values)
-        return
-    video = display_path(outcome.video.path)
-    print(f"{video}  ({answer.views} views)", flush=True)
-    print_predictions(answer.predictions)
-    warnings.print(video, answer.warnings)
-    timing_s = answer.timing_s
-    print_note(f"decoded in {timing_s['decode']:.2f} s, classified in {timing_s['infer']:.2f} s")
+    printer = ClassificationPrinter(loader, as_json=json)
+    rest = None if out is None else how_to_resume(resume=resume)
+    show_batch(outcomes, bar, printer.show, as_json=json, rest=rest)

@@ -30,15 +30,16 @@ RecognizerT = TypeVar("RecognizerT", bound=Recognizer)
 
 
 class Loader(Generic[RecognizerT]):
-    """Loads a model when it is called, and says which it is; on a terminal also what takes its time.
+    """Loads a model when it is called, and prints which it is; on a terminal also what takes its time.
 
     Args:
         recognizer: The class to make.
         model, weights, arguments: Its arguments.
         runtime, reading: How the network is run and files are read.
-        is_quiet: Say nothing where stderr is no terminal.
+        is_quiet: Do not print `note` when it is loaded.
     Attributes:
         took_s: Seconds that loading took; 0 before.
+        note: The model and what runs it, for people; empty before.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Loader(Generic[RecognizerT]):
         self._runtime, self._reading = runtime, reading or Reading()
         self._is_quiet, self._arguments = is_quiet, arguments
         self.took_s = 0.0
+        self.note = ""
 
     def __call__(self) -> RecognizerT:
         from twinpath.cli.console import print_note
@@ -77,8 +79,9 @@ class Loader(Generic[RecognizerT]):
                 **self._arguments,
             )
         self.took_s = time.perf_counter() - began_s
-        if on_status or not self._is_quiet:
-            print_note(f"{loaded.model} on {loaded.describe()}, loaded in {self.took_s:.1f} s")
+        self.note = f"{loaded.model} on {loaded.describe()}, loaded in {self.took_s:.1f} s"
+        if not self._is_quiet:
+            print_note(self.note)
         return loaded
 
 

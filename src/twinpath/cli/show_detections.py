@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twinpath.cli.batch import WarningPrinter
+from twinpath.cli.batch import WarningPrinter, files_in_words
 
 if TYPE_CHECKING:
     from twinpath.jobs.batch import Outcome
@@ -43,7 +43,7 @@ class DetectionsPrinter:
             print_note(f"{found.person_detector}; {done.took_s:.1f} s in all, of these {timing}")
         else:
             print_note(f"{found.person_detector}; scored by an earlier run")
-        print_note(f"files: {' '.join(display_path(path) for path in done.files.values())}")
+        print_note(f"files: {files_in_words(done.files.values())}")
 
 
 def _print_tracks(found: Detections) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from twinpath.cli.batch import WarningPrinter
+from twinpath.cli.batch import WarningPrinter, files_in_words
 
 if TYPE_CHECKING:
     from twinpath.jobs.batch import Outcome
@@ -41,7 +41,7 @@ class TimelinePrinter:
         if done.scored:
             rate = done.scored / max(done.took_s, 1e-9)
             print_note(f"scored {done.scored} windows in {done.took_s:.1f} s, {rate:.1f} a second")
-        print_note(f"files: {' '.join(display_path(path) for path in done.files.values())}")
+        print_note(f"files: {files_in_words(done.files.values())}")
 
 
 def _print_segments(timeline: Timeline) -> None:
