@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from twinpath.errors import LimitExceeded, NoFrames, UsageError
 from twinpath.models.input_spec import InputSpec
-from twinpath.recognize.live import FrameRing, LiveRecognition, StreamAnswer, Window
+from twinpath.recognize.frame_ring import FrameRing, Window
+from twinpath.recognize.live import LiveRecognition, StreamAnswer
 from twinpath.recognize.live_models import WindowResult
 from twinpath.results.classification import Prediction
 from twinpath.video.live import LiveFrame, LiveReader, parse_source
