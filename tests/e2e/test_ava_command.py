@@ -133,7 +133,7 @@ def test_a_fault_in_the_annotations_is_one_line_with_its_place(split: Split, tmp
     bad = tmp_path / "bad.csv"
     bad.write_text(TRUTH.replace("0.6,0.9,12", "0.1,0.9,12"))
     done = twinpath("evaluate", "--dataset", "ava", "--annotations", bad, "--videos", split.folder, code=3)
-    assert done.error == f"twinpath: {bad}:5: x2 0.1 is less than x1 0.2"
+    assert done.error == f"twinpath: {bad}:5: x2 = 0.1 is not right of x1 = 0.2"
 
 
 @pytest.mark.parametrize(

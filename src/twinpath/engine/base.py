@@ -1,4 +1,4 @@
-"""What every backend offers: one protocol for scores of clips, embeddings and scores of boxes. No torch.
+"""What every backend offers: one protocol for scores and embeddings of clips and scores of boxes. No torch.
 
 engine = open_engine("slowfast_r50_8x8")
 scores = engine([clip, another])                 # two arrays (1, 400); clips (T, H, W, 3) of any sizes
@@ -27,8 +27,8 @@ class Engine(Protocol):
     Attributes:
         name: Of the backend: "torch" or "openvino".
         batch_clips: Clips that are best given in one call. It is the device's choice: 1 or 2 on a CPU, 8 to
-            64 on a GPU, by the memory that it has free. More may be given; they are computed in parts.
-            Callers that gather clips must bound their bytes, too: frames of a large video are large.
+            64 on a GPU, by its free memory. More may be given; they are computed in parts. Callers bound the
+            bytes of what they gather as well: frames of a large video are large.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Engine(Protocol):
         ...
 
     def warm_up(self, height: int, width: int) -> None:
-        """Compute one clip of zeros, so that the first clip of this size is not slower than others."""
+        """Compute one clip of zeros, so that the first clip of this size in pixels is as fast as others."""
         ...
 
     def describe(self) -> str:

@@ -11,7 +11,7 @@ from twinpath.people.base import PersonDetector, Tracker, lost_after_s
 from twinpath.suggest import nearest_name
 
 if TYPE_CHECKING:
-    from twinpath.weights.fetch import Progress
+    from twinpath.weights.callbacks import Progress
 
 DETECTORS = ("auto", "fasterrcnn", "retinanet", "dfine", "hog", "motion", "whole")
 TRACKERS = ("iou", "bytetrack", "ocsort")

@@ -14,7 +14,7 @@ from twinpath.formats.boxes import read_boxes
 from twinpath.people.base import Picture, people_in
 from twinpath.results.keyframes import PersonBoxes
 
-NEAREST_S = 0.5  # how far from a time a box may be to be taken for it
+NEAREST_S = 0.5  # how far a box may be from the time for which it is taken
 _LONGEST_GAP_S = 2.0  # over which a track is interpolated, or two steps of the file where that is more
 _ROUNDING_S = 1e-6
 

@@ -23,9 +23,7 @@ _HEIGHT_PX = 240  # of the scaled picture
 _MAX_WIDTH_PX = 960
 _MEMORY_PICTURES = 120  # that make the background: two minutes of keyframes a second apart
 _TEACHING_PICTURES = 3  # that must be known before anything can move
-_BACKGROUND_SHARE = (
-    0.6  # of the time that a place shows background; a person who stops there for less is seen
-)
+_BACKGROUND_SHARE = 0.6  # of the time that a place shows background; a shorter stop is movement
 _MAX_DISTANCE_SQUARED = 25  # from a background colour, in variances: 5 standard deviations
 _FOREGROUND = 255  # in OpenCV's mask; 127 is a shadow
 _MIN_AREA = 0.002  # of the picture, moving: a person 1/8 as tall as it

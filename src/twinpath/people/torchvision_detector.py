@@ -20,14 +20,15 @@ from twinpath.device import choose_device
 from twinpath.errors import DamagedWeights, MissingExtra, WeightsMismatch
 from twinpath.people.base import MAX_PEOPLE, Picture, people_in
 from twinpath.results.keyframes import PersonBoxes
-from twinpath.weights.fetch import cached_path, fetch_file
+from twinpath.weights.fetch import DOWNLOAD_RETRY, cached_path, fetch_file
 from twinpath.weights.formats import read_weights
 from twinpath.weights.sniff import check_whole
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from twinpath.weights.fetch import DownloadRetryPolicy, Progress
+    from twinpath.retry import RetryPolicy
+    from twinpath.weights.callbacks import Progress
 
 _PERSON = 1  # of the 91 classes of COCO that torchvision uses; 0 is background
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.pth$")  # how torch.hub names files: the SHA-256 begins so
@@ -115,7 +116,7 @@ class TorchvisionDetector:
         device: str = "auto",
         min_score: float | None = None,
         progress: Progress | None = None,
-        retry: DownloadRetryPolicy | None = None,
+        retry: RetryPolicy = DOWNLOAD_RETRY,
     ) -> None:
         detection = load_torchvision_detection()
         self._device = choose_device(device)
@@ -126,7 +127,7 @@ class TorchvisionDetector:
             cached_path(published),
             check=published.check,
             progress=progress,
-            patience=retry,
+            retry=retry,
         )
         options = {published.score_option: self.min_score, published.count_option: MAX_PEOPLE}
         network: nn.Module = getattr(detection, published.builder)(

@@ -1,11 +1,11 @@
-"""What happens now: the newest seconds of a live source, classified again and again. Latest wins.
+"""Recognise what happens now: the newest seconds of a live source, again and again. The latest window wins.
 
-    with LiveRecognition(LiveReader(source, stop=stop, on_status=print), predict, stop=stop, …) as live:
+    with LiveRecognition(LiveReader(source, stop=stop, on_status=print), model, stop=stop) as live:
         for answer in live.answers():
             ...
 
-Two threads: one reads and keeps the newest pictures, one classifies. What the second cannot keep up with is
-skipped and counted, never queued, so that an answer is as fresh as the machine allows.
+Two threads: one reads and keeps the newest pictures, one runs the model. Windows that come while the model is
+busy are skipped and counted, never queued, so that an answer is as fresh as the machine allows.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from typing import Any, Self
 
 import numpy as np
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
-from twinpath.errors import LimitExceeded, UsageError
+from twinpath.errors import LimitExceeded
+from twinpath.recognize.live_models import LiveModel, WindowResult
+from twinpath.recognize.plan import check_every_s
 from twinpath.results.classification import Prediction
 from twinpath.results.detections import Track
 from twinpath.video.color import Rgb, RgbConverter
-from twinpath.video.decode import Selection
 from twinpath.video.live import LiveFrame
 from twinpath.video.sampling import TIME_TOLERANCE_S
+from twinpath.video.selection import Selection
 
 DEFAULT_MAX_BYTES = 1 << 30  # five seconds of 4K at 25 frames a second; a clip in RGB comes on top
-MIN_EVERY_S = 0.01  # finer than any camera's pictures
 _MAX_HELD = 4096  # pictures, however small: a source may claim any frame rate
 _TICK_S = 0.1  # between two looks at whether to stop
 _READ_JOIN_S = 2.0  # a thread that waits for a dead server is left behind
@@ -98,14 +98,6 @@ class StreamAnswer:
             "latency_s": round(self.latency_s, 3),
             **asdict(self.counters),
         }
-
-
-@dataclass(frozen=True)
-class WindowResult:
-    """What a model sees in a window: `predictions` of the whole, or `people`; see `StreamAnswer`."""
-
-    predictions: tuple[Prediction, ...] = ()
-    people: tuple[Track, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,47 +268,36 @@ class FrameRing:
         self._counters = replace(self._counters, **now)
 
 
-def check_every(every_s: float) -> None:
-    """Raises: UsageError: windows at such a distance make no sense."""
-    if not MIN_EVERY_S <= every_s < math.inf:
-        raise UsageError(f"a window every {every_s:g} s makes no sense; give seconds from {MIN_EVERY_S:g} on")
-
-
 class LiveRecognition:
     """Classifies a live source while it runs. Use as a context manager, iterate `answers` once.
 
     Args:
         frames: Read in a thread of its own; a `LiveReader`.
-        predict: From (T, H, W, 3) uint8 RGB and the time in the middle of the window, in seconds, to what is
-            seen; called in another thread, once at a time.
-        select, span_s, every_s, max_bytes: As for `FrameRing`.
+        model: Looks at each window, in another thread, one at a time.
+        every_s, max_bytes: As for `FrameRing`.
         stop: The same that ends `frames`; set when this ends.
         on_frame: Gets every picture, in the reading thread: it must be quick.
-        warm_up: Gets height and width in pixels of the first picture, while the first window fills.
     Raises:
-        UsageError: `every_s` makes no sense.
+        UsageError: `every_s` is out of its range.
     """
 
     def __init__(
         self,
         frames: Iterable[LiveFrame],
-        predict: Callable[[NDArray[np.uint8], float], WindowResult],
+        model: LiveModel,
         *,
         stop: threading.Event,
-        select: Callable[[float], Selection],
-        span_s: float,
         every_s: float = 1.0,
         max_bytes: int = DEFAULT_MAX_BYTES,
         on_frame: Callable[[LiveFrame], None] | None = None,
-        warm_up: Callable[[int, int], None] | None = None,
     ) -> None:
-        check_every(every_s)
+        check_every_s(every_s)
+        sampling = model.spec.clip_sampling
         self._frames = frames
-        self._predict = predict
+        self._model = model
         self._stop = stop
         self._on_frame = on_frame
-        self._warm_up = warm_up
-        self._ring = FrameRing(select, span_s=span_s, every_s=every_s, max_bytes=max_bytes)
+        self._ring = FrameRing(sampling.at, span_s=sampling.span_s, every_s=every_s, max_bytes=max_bytes)
         self._answers: queue.Queue[StreamAnswer | BaseException | None] = queue.Queue(maxsize=1)
         self._failure: BaseException | None = None
         self._reader = threading.Thread(target=self._read, name="twinpath-read", daemon=True)
@@ -372,14 +353,15 @@ class LiveRecognition:
         end: BaseException | None = None
         try:
             first = self._ring.first_picture(stop=self._stop)
-            if first is not None and self._warm_up is not None:
-                self._warm_up(*RgbConverter().shape(first)[:2])
+            if first is not None:
+                self._model.warm_up(*RgbConverter().shape(first)[:2])
             segment, convert = None, RgbConverter()
             while (window := self._ring.next_window(stop=self._stop)) is not None:
                 if window.segment != segment:  # the size of the pictures may have changed
                     segment, convert = window.segment, RgbConverter()
                 middle_s = (window.start_s + window.end_s) / 2
-                self._put(self._answer(window, self._predict(_clip(window.pictures, convert), middle_s)))
+                result = self._model.predict(_clip(window.pictures, convert), middle_s)
+                self._put(self._answer(window, result))
             end = self._failure
         except BaseException as error:  # noqa: BLE001 - as above
             end = error
@@ -388,8 +370,15 @@ class LiveRecognition:
     def _answer(self, window: Window, result: WindowResult) -> StreamAnswer:
         latency_s = max(time.monotonic() - window.due_s, 0.0)
         utc = datetime.now(UTC) - timedelta(seconds=latency_s)
-        seen = (result.predictions, result.people)
-        return StreamAnswer(window.start_s, window.end_s, utc, *seen, latency_s, self._ring.counters)
+        return StreamAnswer(
+            start_s=window.start_s,
+            end_s=window.end_s,
+            utc=utc,
+            predictions=result.predictions,
+            people=result.people,
+            latency_s=latency_s,
+            counters=self._ring.counters,
+        )
 
     def _put(self, answer: StreamAnswer | BaseException | None) -> None:
         """Hand over; whoever does not take answers makes windows be skipped, like a slow model."""

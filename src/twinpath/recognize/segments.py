@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from twinpath.recognize.smoothing import smooth
 from twinpath.results.segments import Segment, SegmentRules
 
 Seconds = NDArray[np.float64]
@@ -110,32 +111,6 @@ def breaks_between(from_s: Seconds, to_s: Seconds) -> NDArray[np.bool_]:
     breaks = np.zeros(len(from_s), dtype=np.bool_)
     breaks[1:] = from_s[1:] > to_s[:-1] + _TOUCHING_S
     return breaks
-
-
-def smooth(scores: Scores, times_s: Seconds, *, reach_s: float) -> NDArray[np.float64]:
-    """Average each score with its neighbours in time, with weights that fall linearly to 0 at `reach_s`.
-
-    Args:
-        scores: (N,).
-        times_s: (N,) increasing.
-        reach_s: 0: the scores as they are.
-    Returns:
-        (N,) between the lowest and the highest score.
-    """
-    values = scores.astype(np.float64)
-    if reach_s <= 0:
-        return values
-    total, weight = values.copy(), np.ones_like(values)
-    for step in range(1, len(values)):
-        weights = 1 - (times_s[step:] - times_s[:-step]) / reach_s
-        weights = np.maximum(weights, 0)
-        if not weights.any():
-            break
-        total[step:] += weights * values[:-step]
-        total[:-step] += weights * values[step:]
-        weight[step:] += weights
-        weight[:-step] += weights
-    return total / weight
 
 
 def hysteresis(

@@ -31,14 +31,12 @@ class SegmentRules:
 
     def __post_init__(self) -> None:
         if not 0 < self.min_score <= 1:
-            raise UsageError(
-                f"a lowest score of {self.min_score:g} makes no sense; give one above 0, up to 1"
-            )
-        for what, value_s in (("merging", self.merge_s), ("smoothing", self.smooth_s)):
+            raise UsageError(f"min_score must be above 0 and at most 1, not {self.min_score:g}")
+        for name, value_s in (("merge_s", self.merge_s), ("smooth_s", self.smooth_s)):
             if not 0 <= value_s < math.inf:
-                raise UsageError(f"{what} over {value_s:g} s makes no sense; give seconds from 0")
+                raise UsageError(f"{name} must be 0 s or more, not {value_s:g}")
         if self.labels is not None and not self.labels:
-            raise UsageError("there is no label to look for; name at least one")
+            raise UsageError("labels must name at least one label, or be None for all")
 
     @property
     def leave_score(self) -> float:

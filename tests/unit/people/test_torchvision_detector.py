@@ -20,11 +20,12 @@ from tests.support.detector_checks import check_on_strange_pictures, check_peopl
 from tests.support.http_server import http_server, whole
 from twinpath.errors import DamagedWeights, DownloadFailed, UnsafeWeights, UsageError, WeightsMismatch
 from twinpath.people.torchvision_detector import FASTER_RCNN, RETINANET, Published, TorchvisionDetector
-from twinpath.weights.fetch import DownloadRetryPolicy, cached_path
+from twinpath.retry import RetryPolicy
+from twinpath.weights.fetch import cached_path
 
 detection: Any = pytest.importorskip("torchvision.models.detection")
 
-QUICK = DownloadRetryPolicy(stall_s=5, attempts=2, backoff_s=0.01)
+QUICK = RetryPolicy(max_retries=1, first_wait_s=0.01)
 SMALL = "fasterrcnn_mobilenet_v3_large_320_fpn"
 
 
