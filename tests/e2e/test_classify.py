@@ -13,7 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import COLUMNS, SCRIPT, TINY, environment, on_terminal, start, twinpath
+from tests.support.commands import (
+    COLUMNS,
+    SCRIPT,
+    TINY,
+    environment,
+    in_process,
+    on_terminal,
+    start,
+    twinpath,
+)
 from tests.support.golden_weights import GOLDEN, write_golden_checkpoint
 from tests.support.real_videos import real_video
 from twinpath.data.synthetic import ACTIONS
@@ -31,7 +40,8 @@ FIGURES = json.loads((GOLDEN / "rules" / "tutorial_pipeline.json").read_text())
 def test_a_real_video_gives_the_references_top_5(reference: str, model: str, tmp_path: Path) -> None:
     video = real_video("archery.mp4")
     weights = write_golden_checkpoint(reference, tmp_path / "weights.pyth")
-    done = twinpath("classify", video, "--model", model, "--weights", weights, "--json")
+    options = ("--model", model, "--weights", weights, "--precision", "fp32", "--json")
+    done = twinpath("classify", video, *options)
     weights.unlink()
     (top5,) = [f["top5"] for f in FIGURES if (f["model"], f["video"]) == (reference, video.name)]
     assert [p["index"] for p in done.object["predictions"]] == top5
@@ -121,7 +131,7 @@ def test_results_go_to_the_file_while_the_bar_is_on_the_terminal(clips: Path, tm
 
 
 def test_a_start_behind_the_end(clips: Path) -> None:
-    done = twinpath("classify", clips / "a.mp4", *TINY, "--start", "99", code=2)
+    done = in_process("classify", clips / "a.mp4", *TINY, "--start", "99", code=2)
     assert done.error == f"twinpath: {clips / 'a.mp4'} lasts 2.40 s; nothing starts at 99 s"
 
 
@@ -135,12 +145,12 @@ def test_a_start_behind_the_end(clips: Path) -> None:
     ],
 )
 def test_a_wrong_argument(clips: Path, arguments: tuple[str, ...], words: str) -> None:
-    assert words in twinpath("classify", clips, *arguments, code=2).error
+    assert words in in_process("classify", clips, *arguments, code=2).error
 
 
 @pytest.mark.parametrize("arguments", [("--top", "0"), ("--start", "-1"), ("--nonsense",)])
 def test_what_the_parser_refuses(clips: Path, arguments: tuple[str, ...]) -> None:
-    done = twinpath("classify", clips, *TINY, *arguments, code=2)
+    done = in_process("classify", clips, *TINY, *arguments, code=2)
     assert arguments[0] in done.err
     assert "Usage: twinpath classify" in done.err
 
@@ -201,7 +211,7 @@ def test_the_same_command_goes_on_after_a_signal(many: Path, tmp_path: Path) -> 
     rest = twinpath("classify", many, *TINY, "--json", "--out", out)
     assert len(rest.objects) == 3
     assert out.read_text().splitlines()[:done] == kept
-    assert twinpath("classify", many, *TINY, "--views", "3x1", "--out", out, code=2).error.endswith(
+    assert in_process("classify", many, *TINY, "--views", "3x1", "--out", out, code=2).error.endswith(
         "has results of another run: views is '3x1', before '1x1'; give another file, or run as before"
     )
 
@@ -265,7 +275,7 @@ def test_engines_can_be_chosen(clips: Path) -> None:
         assert answer["engine"].startswith(engine)
         scores.append([p["score"] for p in answer["predictions"]])
     assert scores[0] == pytest.approx(scores[1], abs=1e-4)
-    error = twinpath("classify", clips / "a.mp4", *TINY, "--engine", "onnx", code=2).error
+    error = in_process("classify", clips / "a.mp4", *TINY, "--engine", "onnx", code=2).error
     assert "choose one of auto, torch, openvino" in error
 
 

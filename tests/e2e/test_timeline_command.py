@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.commands import TINY, environment, on_terminal, start, twinpath
+from tests.support.commands import TINY, environment, in_process, on_terminal, start, twinpath
 from tests.support.timelines import read_srt, read_vtt
 from twinpath.data.synthetic import TEST_SEED, make_scene, render
 from twinpath.video.writer import VideoWriter
@@ -174,7 +174,7 @@ def test_a_signal_keeps_what_is_done(film: Path, tmp_path: Path, signum: signal.
     words = ("stopped" if code == 130 else "terminated", "of 0:16.0 of", "--resume goes on")
     assert all(word in err.splitlines()[-1] for word in words)
 
-    other = twinpath(*arguments, "--resume", "--every", "0.1", code=2)
+    other = in_process(*arguments, "--resume", "--every", "0.1", code=2)
     assert "every_s is 0.1, before 0.05" in other.error
     rest = twinpath(*arguments, "--resume")
     scored = next(line for line in rest.err.splitlines() if line.startswith("scored"))
