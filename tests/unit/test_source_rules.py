@@ -52,7 +52,6 @@ UNFINISHED: dict[str, tuple[str, ...]] = {
         "src/twinpath/formats/",
         "src/twinpath/people/",
         "src/twinpath/recognize/",
-        "src/twinpath/render/",
         "src/twinpath/train/",
         "src/twinpath/video/",
         "src/twinpath/zoo/",

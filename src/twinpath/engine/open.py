@@ -106,7 +106,7 @@ def _network(
     model: str, weights: Path | None, output: Output, progress: Progress | None = None
 ) -> VideoNetwork:
     """The network with its weights. Embeddings do not need the head, so its classes may be others."""
-    from twinpath.weights.converted import HEAD
+    from twinpath.weights.state_dict import HEAD
 
     return load_network(model, weights, leave_out=(HEAD,) if output == "embed" else (), progress=progress)
 

@@ -73,7 +73,7 @@ class ActionModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class _Preprocessed(Dataset[tuple[Tensor, int]]):
+class _PreprocessedClips(Dataset[tuple[Tensor, int]]):
     """Rendered clips, ready for the network; runs in the workers."""
 
     def __init__(self, stream: RenderedClips, preprocess: Preprocess) -> None:
@@ -106,7 +106,7 @@ class SyntheticModule(L.LightningDataModule):
             heights_px=self.recipe.render_heights_px,
         )
         return DataLoader(
-            _Preprocessed(stream, self.preprocess),
+            _PreprocessedClips(stream, self.preprocess),
             batch_size=self.recipe.batch_size,
             num_workers=self.recipe.workers,
             drop_last=False,

@@ -48,7 +48,7 @@ class PeopleModule(ActionModule):
         self.log("val_top1", self.accuracy, on_epoch=True, prog_bar=True, batch_size=len(batch.actions))
 
 
-class _Preprocessed(Dataset[PeopleBatch]):
+class _PreprocessedKeyframes(Dataset[PeopleBatch]):
     """Rendered clips, ready for the network; runs in the workers."""
 
     def __init__(self, stream: RenderedKeyframes, spec: InputSpec) -> None:
@@ -102,7 +102,7 @@ class PeopleData(L.LightningDataModule):
             heights_px=self.recipe.render_heights_px,
         )
         return DataLoader(
-            _Preprocessed(stream, self.spec),
+            _PreprocessedKeyframes(stream, self.spec),
             batch_size=self.recipe.batch_size,
             num_workers=self.recipe.workers,
             collate_fn=gathered,
