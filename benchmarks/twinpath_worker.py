@@ -186,7 +186,7 @@ class TwinpathWorker:
     def scores(self, video: str) -> list[float]:
         """The scores of all classes for the first clip of a video."""
         frames = self._first_clip(video)
-        scores: list[float] = self._classifier.engine(1)([frames])[0].tolist()
+        scores: list[float] = self._classifier.engine(1)([frames])[0][0].tolist()
         return scores
 
     def decode_clip(self, video: str) -> dict[str, float]:
@@ -275,11 +275,9 @@ class TwinpathWorker:
         return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
     def _first_clip(self, video: str) -> np.ndarray:
-        from twinpath.recognize.plan import Views, selections
         from twinpath.video.decode import read_frames
 
-        wanted = selections(Views(1, 1), self._classifier.spec, start_s=0.0, info=None)
-        return read_frames(video, wanted).clip()
+        return read_frames(video, [self._classifier.spec.clip_sampling.at(0.0)]).clip()
 
 
 def _openvino_product(a: np.ndarray, precision: str) -> Any:

@@ -213,7 +213,7 @@ def detection(bench: Bench) -> list[Figure]:
         detectors = ["whole", *(["hog"] if twinpath("has_hog") else [])]
         to = str(bench.folder / "annotated.mp4")
         calls = {
-            f"video of {width}x{height}, people by {detector}": partial(
+            f"video of {width}x{height}, person detector {detector}": partial(
                 twinpath, "detect", video=bench.clip, people=detector, to=to
             )
             for detector in detectors

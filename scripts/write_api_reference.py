@@ -28,14 +28,15 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
         "Video files and cameras to frames",
         (
             "twinpath.video.decode",
+            "twinpath.video.selection",
+            "twinpath.video.clip_plan",
             "twinpath.video.clips",
-            "twinpath.video.sampling",
             "twinpath.video.source",
             "twinpath.video.probe",
             "twinpath.video.find",
             "twinpath.video.live",
             "twinpath.video.writer",
-            "twinpath.video.isolated.sandbox",
+            "twinpath.video.isolated",
         ),
     ),
     "engine": (

@@ -1,34 +1,34 @@
-"""Everything that can go wrong, as one tree. Each error says what, where and what to do, in one line.
+"""Every error that Twinpath raises on purpose, as one tree. Its message is one line: what, where, what to do.
 
-    TwinpathError                   1   our own bug, if nothing below fits
-    ├── UsageError                  2   an argument or a setting does not make sense
+    TwinpathError                   1   base of all others
+    ├── UsageError                  2   an argument or a setting that is not allowed
     │   ├── ConfigError             2   a recipe or a setting in it
-    │   ├── TrainingDiverged        2   the loss became infinite or no number
+    │   ├── TrainingDiverged        2   the loss became infinite or NaN
     │   ├── UnknownModel            2   no such network or weight record
     │   └── MissingExtra            2   an optional dependency is not installed
     ├── InputError                  3   a file that cannot be used
     │   ├── NotAFile                3   missing, a folder, a pipe, a device
-    │   ├── SourceLost              3   a camera or an address that does not open, or broke off for good
+    │   ├── SourceLost              3   a camera or an address that does not open, or does not come back
     │   └── VideoError              3
-    │       ├── NotAVideo           3   the bytes are no video (or the index is lost)
+    │       ├── NotAVideo           3   the bytes are no video, or the index is missing
     │       ├── NoVideoStream       3   for example audio only
     │       ├── NoFrames            3   a video stream from which no frame decodes
-    │       ├── CorruptVideo        3   damaged; says how many frames were decoded
+    │       ├── CorruptVideo        3   damaged; has the number of frames that were decoded
     │       └── UnsupportedCodec    3   this FFmpeg has no decoder for it
     ├── PartialFailure              4   a batch finished, some of its files failed
     ├── WeightsError                5   a weight file that cannot be trusted or used
     │   ├── UnknownWeightFormat     5
-    │   ├── WeightsMismatch         5   names every missing, unexpected and shape_mismatch key
+    │   ├── WeightsMismatch         5   keys are missing, unexpected or of another shape; all are named
     │   ├── UnsafeWeights           5   code in a pickle, a decompression bomb
     │   ├── DamagedWeights          5   truncated, wrong hash, values that are not finite
-    │   └── DownloadFailed          5   says which URL to fetch and where to put the file
+    │   └── DownloadFailed          5   names the URL, and where to put the file by hand
     ├── LimitExceeded               6   a budget on pixels, frames, bytes or seconds
-    ├── WorkerDied                  6   a helping process was killed, most often for want of memory
+    ├── WorkerDied                  6   a child process was killed, most often for want of memory
     └── Stopped                         by the user; what was written is whole
         ├── Interrupted           130   Ctrl-C
         └── Terminated            143   SIGTERM
 
-The number is the exit code of the command line.
+The number is the exit code of the command line. Anything else that a command meets is a bug, and ends with 1.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class CorruptVideo(VideoError):
     """A damaged video.
 
     Attributes:
-        frames_decoded: How many frames came out before, or in spite of, the damage.
+        frames_decoded: How many frames were decoded before, or in spite of, the damage.
     """
 
     def __init__(self, message: str, *, frames_decoded: int) -> None:
@@ -123,7 +123,7 @@ class WeightsMismatch(WeightsError):
 
     Attributes:
         missing: Parameters of the network that the file lacks.
-        unexpected: Entries of the file that the network has no place for.
+        unexpected: Entries of the file that the network does not have.
         shape_mismatch: Name, shape in the file and shape in the network.
     """
 

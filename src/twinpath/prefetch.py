@@ -1,7 +1,7 @@
-"""Items on their way to a network: made ahead of who takes them, so that he never waits, and in batches.
+"""Items for a network: prefetched in a background thread, and in batches.
 
-with Ahead(clips, size_bytes=lambda clip: clip.frames.nbytes, most_bytes=1 << 29) as ahead:
-    for batch in batches(ahead, 8):
+with Prefetcher(clips, size_bytes=lambda clip: clip.frames.nbytes, most_bytes=1 << 29) as prefetched:
+    for batch in batches(prefetched, 8):
         ...
 """
 
@@ -13,28 +13,28 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-# Of frames, for whoever has no better figure; a single clip may need more.
+# Bounds on frames, where there is no better figure; a single clip may need more.
 PREFETCH_BYTES = 1 << 28  # that wait for a network
-BATCH_BYTES = 1 << 30  # that are looked at together
+BATCH_BYTES = 1 << 30  # in one batch
 
 Item = TypeVar("Item")
 
 
 class Prefetcher(Generic[Item]):
-    """Runs an iterable in a thread of its own, ahead by so many items as fit in a number of bytes.
+    """Iterates in a background thread and buffers items, up to a number of bytes.
 
-        with Ahead(clips, size_bytes=lambda clip: clip.frames.nbytes, most_bytes=1 << 29) as ahead:
-            for clip in ahead:
+        with Prefetcher(clips, size_bytes=lambda clip: clip.frames.nbytes, most_bytes=1 << 29) as prefetched:
+            for clip in prefetched:
                 ...
 
-    Leaving the block ends the thread; it is over when the block is left, so that what it reads from may be
-    closed. Iterate once. An error in the thread is raised where its item would have come.
+    The thread has ended when the block is left, so that the source of the items may be closed. Iterate once.
+    An error in the thread is raised in place of the item.
 
     Args:
-        items: What to run; nothing else may use it, or what it reads from, meanwhile.
-        size_bytes: Of an item.
-        most_bytes: Of items that wait. One item may always wait, however large.
-        most_items: That wait.
+        items: The iterable; nothing else may use it, or its source, within the block.
+        size_bytes: Memory of an item in bytes.
+        most_bytes: Of the items in the buffer. One item is always buffered, however large.
+        most_items: In the buffer.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Prefetcher(Generic[Item]):
         self._stopped = False
         self._error: BaseException | None = None
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="twinpath-ahead", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="twinpath-prefetch", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -79,7 +79,7 @@ class Prefetcher(Generic[Item]):
                 self._bytes -= size_bytes
                 self._changed.notify_all()
             yield item
-            del item  # or it would be held while the next one is waited for
+            del item  # or it would be held while waiting for the next one
         if self._error is not None:
             raise self._error
 
@@ -89,14 +89,14 @@ class Prefetcher(Generic[Item]):
                 if not self._put(item):
                     break
                 del item
-        except BaseException as error:  # noqa: BLE001 - raised where the item is waited for
+        except BaseException as error:  # noqa: BLE001 - raised in the thread that iterates
             self._error = error
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
 
     def _put(self, item: Item) -> bool:
-        """Wait for room and add it; False: nobody wants it any more."""
+        """Wait for room in the buffer and add an item; False: the block was left."""
         size_bytes = self._size_bytes(item)
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or self._has_room(size_bytes))
@@ -120,15 +120,16 @@ def batches(
     size_bytes: Callable[[Item], int] = lambda item: 0,
     most_bytes: int = 0,
 ) -> Iterator[list[Item]]:
-    """Cut what comes one by one into lists, each given on as soon as it is full.
+    """Group items into lists, each yielded as soon as it is full.
 
     Args:
-        items: Of any number; no more are taken than the list at hand needs.
-        size: Of each list, from 1. The last one holds what is left.
-        size_bytes: How much memory an item takes.
-        most_bytes: A list is full, too, where one more item as large as its last would make it larger.
+        items: Any number of items; no more are taken than the current list needs.
+        size: Items of a list, at least 1. The last list holds the rest.
+        size_bytes: Memory of an item in bytes.
+        most_bytes: A list is full, too, where one more item as large as its last would exceed this; 0:
+            no bound.
     Raises:
-        ValueError: `size` is less than 1. Raised when the first list is asked for.
+        ValueError: `size` is less than 1. Raised when the first list is taken.
     """
     if size < 1:
         raise ValueError(f"a batch holds at least one item, not {size}")
@@ -138,7 +139,7 @@ def batches(
         batch.append(item)
         held_bytes += size_bytes(item)
         is_full = held_bytes + size_bytes(item) > most_bytes > 0
-        del item  # or it would be held while the next one is waited for
+        del item  # or it would be held while waiting for the next one
         if len(batch) == size or is_full:
             yield batch
             batch, held_bytes = [], 0

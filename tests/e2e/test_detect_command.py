@@ -204,7 +204,7 @@ def test_bad_boxes_are_told_by_file_and_line(scene: Path, tmp_path: Path) -> Non
         (("--people", "hgo"), "hog"),
         (("--tracker", "sort"), "ocsort"),
         (("--people", "whole", "--min-score", "wve=0.5"), "wave"),
-        (("--people", ""), "--people '': no such detector"),
+        (("--people", ""), "'': no such detector"),
         (("--people", "whole", "--formats", "avi"), "there is no 'avi'"),
         (("--people", "whole", "--every", "0"), "--every must be at least 0.01 s, not 0"),
     ],

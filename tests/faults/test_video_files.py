@@ -242,6 +242,27 @@ def test_a_raw_stream_keeps_the_rate_that_its_codec_knows(tmp_path):  # 19
     assert read(path).warnings == ["the file has no timestamps: 30 frames per second assumed"]
 
 
+@pytest.mark.parametrize("rate", [25, 1000])
+def test_a_browsers_recording_has_the_length_of_its_packets(tmp_path, rate):
+    """As MediaRecorder writes WebM: no length in the header, and times in milliseconds."""
+    pts = [round(k * rate / 25) for k in range(50)]
+    vp8 = {"codec": "libvpx", "codec_options": {"deadline": "realtime", "cpu-used": "8"}}
+    options = {"rate": rate, "pts": pts, **vp8}
+    live = bad_videos.encode(tmp_path / "live.webm", container_options={"live": "1"}, **options)
+    with open_video(live) as source:
+        assert (source.claimed_duration_s, source.container.duration) == (None, None)
+    info = probe(live)
+    assert info.duration_s == pytest.approx(2.0, abs=0.002)
+    assert info.average_fps == pytest.approx(25.0, abs=0.1)
+    whole = bad_videos.encode(tmp_path / "whole.webm", **options)
+    assert probe(whole).duration_s == pytest.approx(info.duration_s, abs=0.05)
+    assert np.array_equal(read(live).frames, read(whole).frames)
+    raw = probe(bad_videos.make_raw_h264(tmp_path))
+    assert (raw.duration_s, raw.average_fps) == (2.0, None)
+    with pytest.raises(LimitExceeded, match=r"live\.webm: .* more than 20 frames"):
+        probe(live, limits=Limits(max_frames=20))
+
+
 PEAK_MEMORY = """
 import sys
 from pathlib import Path

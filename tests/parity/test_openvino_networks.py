@@ -1,11 +1,13 @@
 """Networks compiled by OpenVINO answer as torch does, on real clips and with golden weights.
 
 The same best label as fp32 torch, and no probability off by 0.01: in fp32, and in bf16 where this CPU has it.
-On every CPU, torch with all products rounded to bf16 is held to the same. The slow tests do all others.
+On every CPU, torch with all products rounded to bf16 is held to the same. `make test` tries one network of
+each kind on one clip, `make test-slow` every network on three.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.support.golden_weights import INDEX, OTHER_NETWORK, golden, write_golden_checkpoint
 from tests.support.real_videos import real_video
+from twinpath.engine import openvino_convert
 from twinpath.engine.base import Engine
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.open import open_engine
@@ -26,6 +29,8 @@ from twinpath.video.decode import read_frames
 from twinpath.weights.load import load_weights, save_weights
 from twinpath.zoo.create import create_model, input_spec, resolve
 
+pytestmark = pytest.mark.usefixtures("_converted_once")
+
 CLIPS = ("archery.mp4", "arm_wrestling.mp4", "basketball.mp4")
 MODELS = {name: OTHER_NETWORK.get(name, model) for name, model in INDEX.items()}
 DETECTORS = [name for name, model in MODELS.items() if resolve(model)[0].is_detector]
@@ -33,7 +38,7 @@ CLASSIFIERS = [
     name for name in MODELS if name not in DETECTORS and golden(name)["output_shape"][1] in (400, 1000)
 ]
 FAST = ("ptv_slowfast_r50", "ptv_x3d_s", "tv_mvit_v2_s", "tv_r2plus1d_18")
-FAST_DETECTOR = "ptv_slowfast_r50_detection"
+FAST_DETECTOR = "ptv_slow_r50_detection"
 BOXES = np.array([[0, 0, 320, 240], [-9, 20, 90, 230], [200, 5, 330, 250], [100, 60, 180, 200]], dtype=float)
 # bf16 has 8 bits. Random weights give flat scores, and two labels nearer than this are one to it.
 TIE = 5e-4
@@ -92,10 +97,24 @@ def check(scores: np.ndarray, exact: np.ndarray, *, tie: float) -> None:
     assert (of_named >= exact.max(axis=1) - tie).all()
 
 
-def check_classifier(golden_name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TWINPATH_HOME", str(folder))  # compiled golden weights are of no further use
+@pytest.fixture
+def _converted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both precisions are compiled from one conversion, and stay in a cache of this test alone."""
+    done: list[Any] = []
+
+    def once(*arguments: Any, **options: Any) -> Any:
+        if not done:
+            done.append(convert(*arguments, **options))
+        return done[0]
+
+    convert = openvino_convert.convert
+    monkeypatch.setattr(openvino_convert, "convert", once)
+    monkeypatch.setenv("TWINPATH_HOME", str(tmp_path))
+
+
+def check_classifier(golden_name: str, folder: Path, videos: Sequence[str]) -> None:
     model, weights = MODELS[golden_name], weights_of(golden_name, folder)
-    clips = [real_clip(video, model) for video in CLIPS]
+    clips = [real_clip(video, model) for video in videos]
 
     def scores_of(engine: Engine) -> np.ndarray:
         return np.concatenate(engine(clips))
@@ -118,8 +137,7 @@ def check_classifier(golden_name: str, folder: Path, monkeypatch: pytest.MonkeyP
         check(scores_of(engine), exact, tie=TIE if precision == "bf16" else 0.0)
 
 
-def check_detector(golden_name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TWINPATH_HOME", str(folder))
+def check_detector(golden_name: str, folder: Path) -> None:
     model, weights = MODELS[golden_name], weights_of(golden_name, folder)
     clip = real_clip(CLIPS[2], model)
     torch_engine = open_engine(model, weights, output="boxes", config=EngineConfig("torch", "cpu"))
@@ -134,23 +152,21 @@ def check_detector(golden_name: str, folder: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("golden_name", FAST)
-def test_network(golden_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_classifier(golden_name, tmp_path, monkeypatch)
+def test_network(golden_name: str, tmp_path: Path) -> None:
+    check_classifier(golden_name, tmp_path, CLIPS[:1])
 
 
-def test_detection_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_detector(FAST_DETECTOR, tmp_path, monkeypatch)
+def test_detection_network(tmp_path: Path) -> None:
+    check_detector(FAST_DETECTOR, tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("golden_name", [name for name in CLASSIFIERS if name not in FAST])
-def test_every_other_network(golden_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_classifier(golden_name, tmp_path, monkeypatch)
+@pytest.mark.parametrize("golden_name", CLASSIFIERS)
+def test_every_network_on_every_clip(golden_name: str, tmp_path: Path) -> None:
+    check_classifier(golden_name, tmp_path, CLIPS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("golden_name", [name for name in DETECTORS if name != FAST_DETECTOR])
-def test_every_other_detection_network(
-    golden_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    check_detector(golden_name, tmp_path, monkeypatch)
+def test_every_other_detection_network(golden_name: str, tmp_path: Path) -> None:
+    check_detector(golden_name, tmp_path)

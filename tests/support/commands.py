@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import io
 import json
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
@@ -69,6 +72,31 @@ def twinpath(
     assert "Traceback" not in done.stderr, done.stderr
     assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     return Finished(done.returncode, done.stdout, done.stderr)
+
+
+def in_process(*arguments: str | Path, code: int = 0) -> Finished:
+    """Run a command in this process, without a new interpreter: for what has no need of one of its own.
+
+    What a process changes of itself (signals, the working folder, the environment) wants `twinpath`.
+    """
+    from twinpath.cli import main
+
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2)]
+    before = signal.getsignal(signal.SIGTERM), sys.argv
+    sys.argv = ["twinpath", *map(str, arguments)]
+    try:
+        with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
+            main()
+        status: object = 0
+    except SystemExit as ended:
+        status = ended.code or 0
+    finally:
+        signal.signal(signal.SIGTERM, before[0])
+        sys.argv = before[1]
+    out, err = (stream.buffer.getvalue().decode() for stream in streams)  # type: ignore[attr-defined]
+    assert "Traceback" not in err, err
+    assert status == code, f"exit code {status}\n{out}\n{err}"
+    return Finished(code, out, err)
 
 
 def start(*arguments: str | Path) -> subprocess.Popen[str]:

@@ -25,15 +25,17 @@ import numpy as np
 
 from tests.support import bad_videos
 from twinpath.errors import InputError, TwinpathError, WorkerDied
+from twinpath.video.clip_plan import ClipSampling, Windows
 from twinpath.video.decode import AtTimes, DecodedFrames, EvenSpan
 from twinpath.video.isolated.sandbox import ProcessLimits, Sandbox
 from twinpath.video.source import Limits
 
 SELECTIONS = [EvenSpan(0.0, 2.0, num_frames=16), EvenSpan(0.9, 0.2, num_frames=4), AtTimes((1.9, 0.5))]
+WINDOWS = Windows(ClipSampling(8, 3), every_s=0.3)
 LIMITS = Limits(max_pixels=1 << 22, max_frames=5000, max_bytes=1 << 26, max_seconds=5.0)
 PROCESS_LIMITS = ProcessLimits(memory_bytes=1 << 29, cpu_s=15.0, wall_s=8.0)
 ENOUGH = 20  # findings; then something is wrong that shows in every file
-MOST_S = 20.0  # for the three looks at one file, each within its limit on a busy machine
+MOST_S = 20.0  # for the four readings of one file, each within its limit on a busy machine
 
 Bytes = np.ndarray  # (N,) uint8
 Change = Callable[[np.random.Generator, Bytes, Bytes], Bytes]  # of a file, with a second one to take from
@@ -217,7 +219,7 @@ class Outcome:
     """How reading one mutant ended.
 
     Attributes:
-        ends: What each of the three looks at it gave: "sound", "damaged" or the name of an error.
+        ends: What each of the four readings gave: "sound", "damaged" or the name of an error.
         finding: What must not be, or None.
     """
 
@@ -229,7 +231,7 @@ def examine(sandbox: Sandbox, path: Path) -> Outcome:
     """Probe the file, read it tolerantly and read it strictly."""
     ends: list[str] = []
     began_s = time.monotonic()
-    for look in (_probe, _read, _read_strictly):
+    for look in (_probe, _read, _read_strictly, _read_clips):
         pid = sandbox.pid
         try:
             ends.append(look(sandbox, path))
@@ -263,6 +265,19 @@ def _read(sandbox: Sandbox, path: Path) -> str:
 def _read_strictly(sandbox: Sandbox, path: Path) -> str:
     _check(sandbox.read_frames(path, SELECTIONS, limits=LIMITS, strict=True))
     return "sound"
+
+
+def _read_clips(sandbox: Sandbox, path: Path) -> str:
+    with sandbox.open_clips(path, WINDOWS, limits=LIMITS) as clips:
+        numbers = []
+        for clip in clips:
+            assert len(clip.frames) == len(clip.times_s) == 8
+            assert np.isfinite(clip.times_s).all(), clip.times_s
+            assert clip.frames[:, ::2, ::2].max() >= 0
+            numbers.append(clip.number)
+        assert sorted(set(numbers)) == numbers
+        assert all("\n" not in warning for warning in clips.warnings)
+        return "damaged" if clips.warnings else "sound"
 
 
 def _check(decoded: DecodedFrames) -> None:
@@ -334,7 +349,7 @@ def main() -> int:
             if findings == ENOUGH:
                 break
     print(f"{number + 1 - numbers.start} mutants in {time.monotonic() - began_s:.0f} s, {findings} findings")
-    print("three looks at each: " + ", ".join(f"{end} {count}" for end, count in ends.most_common()))
+    print("four readings of each: " + ", ".join(f"{end} {count}" for end, count in ends.most_common()))
     return int(findings > 0)
 
 

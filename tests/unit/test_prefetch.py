@@ -34,12 +34,12 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 
 def is_over() -> bool:
-    return not any(thread.name == "twinpath-ahead" for thread in threading.enumerate())
+    return not any(thread.name == "twinpath-prefetch" for thread in threading.enumerate())
 
 
 def test_all_items_in_order() -> None:
-    with Prefetcher(Source(1000), size_bytes=lambda n: 1, most_bytes=10) as ahead:
-        assert list(ahead) == list(range(1000))
+    with Prefetcher(Source(1000), size_bytes=lambda n: 1, most_bytes=10) as prefetched:
+        assert list(prefetched) == list(range(1000))
     assert is_over()
 
 
@@ -48,16 +48,18 @@ def test_all_items_in_order() -> None:
 )
 def test_so_many_wait_as_there_is_room(size_bytes: int, most_items: int, waiting: int) -> None:
     source = Source(50)
-    with Prefetcher(source, size_bytes=lambda n: size_bytes, most_bytes=10, most_items=most_items) as ahead:
+    with Prefetcher(
+        source, size_bytes=lambda n: size_bytes, most_bytes=10, most_items=most_items
+    ) as prefetched:
         wait_until(lambda: source.made == waiting + 1)  # one more is made and finds no room
         time.sleep(0.02)
         assert source.made == waiting + 1
-        assert list(ahead) == list(range(50))
+        assert list(prefetched) == list(range(50))
 
 
 def test_an_error_comes_where_its_item_would_have() -> None:
-    with Prefetcher(Source(9, fail_at=3), size_bytes=lambda n: 1, most_bytes=99) as ahead:
-        items = iter(ahead)
+    with Prefetcher(Source(9, fail_at=3), size_bytes=lambda n: 1, most_bytes=99) as prefetched:
+        items = iter(prefetched)
         assert [next(items) for _ in range(3)] == [0, 1, 2]
         with pytest.raises(ValueError, match="no more"):
             next(items)
@@ -66,8 +68,8 @@ def test_an_error_comes_where_its_item_would_have() -> None:
 
 def test_leaving_early_ends_the_thread() -> None:
     source = Source(10_000)
-    with Prefetcher(source, size_bytes=lambda n: 1, most_bytes=5) as ahead:
-        assert next(iter(ahead)) == 0
+    with Prefetcher(source, size_bytes=lambda n: 1, most_bytes=5) as prefetched:
+        assert next(iter(prefetched)) == 0
     assert is_over()
     assert source.made < 20
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self, TypeVar, cast
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from twinpath.weights.fetch import Progress as DownloadProgress
+    from twinpath.weights.callbacks import Progress as DownloadProgress
 
 Item = TypeVar("Item")
 

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from twinpath.recognize.live import Counters, StreamAnswer
+    from twinpath.recognize.frame_ring import Counters
+    from twinpath.recognize.live import StreamAnswer
     from twinpath.render.live import AnnotatedFile
     from twinpath.video.live import LiveReader
 

@@ -25,7 +25,7 @@ from twinpath.zoo.create import input_spec, load_network, resolve, weights_path
 if TYPE_CHECKING:
     from twinpath.engine.openvino_engine import CpuPrecision, OpenVinoEngine
     from twinpath.models.network import VideoNetwork
-    from twinpath.weights.fetch import Progress
+    from twinpath.weights.callbacks import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def _network(
     model: str, weights: Path | None, output: Output, progress: Progress | None = None
 ) -> VideoNetwork:
     """The network with its weights. Embeddings do not need the head, so its classes may be others."""
-    from twinpath.weights.converted import HEAD
+    from twinpath.weights.state_dict import HEAD
 
     return load_network(model, weights, leave_out=(HEAD,) if output == "embed" else (), progress=progress)
 

@@ -29,7 +29,7 @@ ANNOTATIONS = "annotations.jsonl"
 
 @dataclass(frozen=True, eq=False)
 class SceneBoxes:
-    """ImageBoxes of one scene, true or found.
+    """Boxes of one scene, true or found.
 
     Attributes:
         times_s: (N,) of their keyframes.
@@ -113,7 +113,7 @@ def frame_map_of(pairs: list[tuple[SceneBoxes, SceneBoxes]]) -> FrameMap:
 
 
 def _gathered(scenes: list[SceneBoxes]) -> ImageBoxes:
-    """ImageBoxes of all scenes, each with the number of its picture."""
+    """Boxes of all scenes, each with the number of its picture."""
     thousandths = [np.round(scene.times_s * 1000).astype(np.int64) for scene in scenes]
     return ImageBoxes(
         image=np.concatenate([i * 1_000_000 + times for i, times in enumerate(thousandths)]),

@@ -20,7 +20,7 @@ from twinpath.zoo.expected import VIDEO_NAME, VIDEO_URL, Expected, expected
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from twinpath.weights.fetch import Progress
+    from twinpath.weights.callbacks import Progress
     from twinpath.zoo.records import Record
 
 _SUM_TOLERANCE = 1e-3  # scores of 400 classes are rounded to six digits

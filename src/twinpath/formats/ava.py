@@ -4,7 +4,7 @@
     results           … ,action_id,score
     predicted people  … [,action_id],score          an empty action_id means any
 
-Which faults end the reading, and which the official evaluation forgives:
+Which faults are errors, and which the official evaluation accepts:
 
 | fault | |
 |---|---|
@@ -17,7 +17,7 @@ Which faults end the reading, and which the official evaluation forgives:
 | an action that the label map does not know | an error; AVA's other 20 actions are known and not evaluated |
 | the same row again | kept, and so counted twice, as the official evaluation does; noted |
 | a byte order mark, Windows' line ends, empty lines | nothing |
-| a true row without a box | a second at which nobody was seen |
+| a true row without a box | a second without people |
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class BoxRows:
         boxes_xyxy: (N, 4) float64, shares of the picture's width and height.
         action_id: (N,) int64 from 1; `ANY_ACTION` where the row names none.
         score: (N,) float64; 1 in ground truth.
-        notes: What is odd, one line each.
+        notes: Oddities, one line each.
     """
 
     videos: tuple[str, ...]
@@ -85,7 +85,7 @@ class BoxRows:
         return len(self.video)
 
     def where(self, is_wanted: NDArray[np.bool_]) -> BoxRows:
-        """Some of the rows; `videos` stays."""
+        """The rows of a mask; `videos` stays."""
         return BoxRows(
             self.videos,
             self.video[is_wanted],
@@ -119,7 +119,7 @@ def read_truth(path: str | os.PathLike[str], label_map: LabelMap) -> BoxRows:
 
 
 def read_results(path: str | os.PathLike[str], label_map: LabelMap) -> BoxRows:
-    """What a model found: the form in which results are handed in to AVA; errors as for `read_truth`."""
+    """Results of a model, in the form in which they are submitted to AVA; errors as for `read_truth`."""
     return _solid(_read(Path(path), _RESULTS, label_map=label_map, most_outside=MOST_OUTSIDE))
 
 
@@ -128,8 +128,7 @@ def read_people(path: str | os.PathLike[str], *, min_score: float = 0.0) -> BoxR
 
     Args:
         path: The file.
-        min_score: Leave out those of whom the detector is less sure. PySlowFast: 0.8 for SlowFast, 0.9 for
-            Slow.
+        min_score: Boxes that score less are left out. PySlowFast: 0.8 for SlowFast, 0.9 for Slow.
     Raises:
         NotAFile, InputError: As for `read_truth`.
     """
@@ -254,7 +253,7 @@ def _blocks(
 
 
 def _with_boxes(block: CsvBlock) -> CsvBlock:
-    """Without the rows which say that nobody was seen at a second."""
+    """Without the rows of seconds without people."""
     width = block.widths[0]
     if set(block.widths) == {width} and width > 2 and all(map(str.strip, block.fields[2::width])):
         return block
@@ -313,27 +312,27 @@ def _scores(block: Columns) -> NDArray[np.float64]:
 
 
 def _solid(rows: BoxRows) -> BoxRows:
-    """Without boxes that have no area, as the official evaluation takes what was found."""
+    """Without boxes that have no area, which the official evaluation leaves out of results."""
     x1, y1, x2, y2 = rows.boxes_xyxy.T
     return rows.where((x2 > x1) & (y2 > y1))
 
 
 def _flat(path: Path, boxes_xyxy: NDArray[np.float64]) -> list[str]:
-    """What to say of boxes without an area."""
+    """A note on boxes without an area."""
     x1, y1, x2, y2 = boxes_xyxy.T
     count = int(((x2 == x1) | (y2 == y1)).sum())
     return [f"{display_path(path)}: {count} boxes have no area and match nothing"] if count else []
 
 
 def _repeated(path: Path, lines: list[str]) -> list[str]:
-    """What to say of lines that come again."""
+    """A note on lines that are repeated."""
     filled = [line for line in lines if line.strip()]
     count = len(filled) - len(set(filled))
     if not count:
         return []
-    seen: dict[str, int] = {}
+    first: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
-        if line.strip() and seen.setdefault(line, number) != number:
+        if line.strip() and first.setdefault(line, number) != number:
             more = f"; so do {count - 1} more lines" if count > 1 else ""
-            return [f"{display_path(path)}:{number}: repeats line {seen[line]}, and both count{more}"]
+            return [f"{display_path(path)}:{number}: repeats line {first[line]}, and both count{more}"]
     raise AssertionError("a line repeats and was not found")

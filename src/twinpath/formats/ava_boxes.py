@@ -1,6 +1,6 @@
 """The boxes of one video's people in AVA's CSV files, without a header; shares of the picture, 0 to 1.
 
-    1j20qq1JyX4,0902,0.002,0.118,0.714,0.977,12,1           annotations: an action from 1, and who does it
+    1j20qq1JyX4,0902,0.002,0.118,0.714,0.977,12,1           annotations: an action from 1, and a person
     1j20qq1JyX4,0902,0.002,0.118,0.714,0.977,,0.996382      predicted boxes: no action, and a score
 
 A person with several actions has a row for each. Beside the rules of `ava.py`: any number from 1 will do for
@@ -124,9 +124,9 @@ def _score_of(path: Path, row: _AvaRow) -> float:
 
 def _clash(rows: Sequence[_AvaRow]) -> tuple[int, int] | None:
     """Two lines with one person at one time in different boxes, if the last column were people."""
-    seen: dict[tuple[float, str], _AvaRow] = {}
+    firsts: dict[tuple[float, str], _AvaRow] = {}
     for row in rows:
-        first = seen.setdefault((row.time_s, row.last), row)
+        first = firsts.setdefault((row.time_s, row.last), row)
         if row.last and first.box != row.box:
             return row.line, first.line
     return None

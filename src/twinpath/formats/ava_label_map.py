@@ -1,4 +1,4 @@
-"""Which actions an evaluation averages over, and what they are called.
+"""The actions that an evaluation averages over, with their names.
 
 The official map is a text of protocol buffers, which comes in two spellings:
 
@@ -37,7 +37,7 @@ class LabelMap:
 
     Attributes:
         names: Of the actions that are evaluated, by id.
-        known: Every id that files may name. The other 20 of AVA's 80 actions are known and not evaluated.
+        known: Every id that files may hold. The other 20 of AVA's 80 actions are known and not evaluated.
     """
 
     names: Mapping[int, str]
@@ -57,7 +57,7 @@ def built_in_label_map() -> LabelMap:
 
 
 def read_label_map(path: str | os.PathLike[str]) -> LabelMap:
-    """A label map from a .pbtxt or a .csv file, told by its content.
+    """A label map from a .pbtxt or a .csv file; its content decides which.
 
     Where most of its names are AVA's, all 80 of AVA's ids are known; else only those that it lists.
 

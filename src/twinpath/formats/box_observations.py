@@ -1,8 +1,7 @@
-"""Boxes of people as files tell them: one form for every format, and what all formats must obey."""
+"""Boxes of people as read from files: one form for every format, and the rules of all formats."""
 
 from __future__ import annotations
 
-import difflib
 import posixpath
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,13 +10,14 @@ from pathlib import Path, PurePosixPath
 from twinpath.errors import InputError
 from twinpath.formats.json_nodes import Node
 from twinpath.paths import display_path
+from twinpath.suggest import nearest_name
 
 Box = tuple[float, float, float, float]
 
 TIME_DIGITS = 6  # of a second: times that agree so far are one
-ASPECT_TOLERANCE = 0.02  # the same picture, scaled to whole pixels, or to even ones as codecs want
+ASPECT_TOLERANCE = 0.02  # between sizes of one picture, scaled to whole pixels, or to even ones for a codec
 _MOST_NAMES = 5  # of videos in one error
-_STRANGER = (0, 0)  # the nearness of another video's name
+_NO_MATCH = (0, 0)  # the nearness of another video's name
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class BoxObservation:
         time_s: Since the video's first picture.
         box: x1, y1, x2, y2 as shares of the picture, 0 to 1.
         score: 0 to 1; 1 where the file gives none.
-        track: Who it is, where the file knows.
+        track: Which person it is, where the file knows.
     """
 
     time_s: float
@@ -42,11 +42,11 @@ class BoxFile:
     """The boxes of one video.
 
     Attributes:
-        times_s: All times that were looked at, also those without people, increasing.
-        sightings: In the file's order.
-        video: What the file calls the video; empty where it does not say.
+        times_s: All times with boxes or known to be without people, increasing.
+        observations: In the file's order.
+        video: The name of the video in the file; empty where there is none.
         other_shape_px: Width and height of the pictures on which the boxes were measured, where the file
-            tells and they have another aspect ratio than the video; else None.
+            gives a size whose aspect ratio is not the video's; else None.
     """
 
     times_s: tuple[float, ...]
@@ -62,7 +62,7 @@ def gathered(
     video: str = "",
     other_shape_px: tuple[int, int] | None = None,
 ) -> BoxFile:
-    """Sightings, and the times at which somebody looked; the rest as in `BoxFile`."""
+    """A `BoxFile`; `times_s` are more times, those of the observations aside."""
     every = {round(t, TIME_DIGITS) for t in times_s} | {s.time_s for s in observations}
     return BoxFile(tuple(sorted(every)), tuple(observations), video, other_shape_px)
 
@@ -70,8 +70,8 @@ def gathered(
 def chosen_video(names: Iterable[str], video: Path, where: str) -> str:
     """Which of the names in a file is this video's.
 
-    The only one is. Else it is the one that is the video's path; else the one that shares with it the most of
-    a path's last parts, of which the very last may have another suffix, or none.
+    A single one is taken. Of several, the one that is the video's path; else the one that shares the most of
+    the path's last parts, of which the very last may have another suffix, or none.
 
     Raises:
         InputError: None of several fits, or several fit equally.
@@ -83,8 +83,8 @@ def chosen_video(names: Iterable[str], video: Path, where: str) -> str:
         return distinct[0]
     nearness = {name: _nearness(name, video) for name in distinct}
     best = max(nearness.values())
-    if best == _STRANGER:
-        near = difflib.get_close_matches(video.stem, distinct, n=1, cutoff=0.0)[0]
+    if best == _NO_MATCH:
+        near = nearest_name(video.stem, distinct, cutoff=0.0)
         raise InputError(
             f"{where} has boxes of {len(distinct)} videos, but of none called {video.stem!r}; "
             f"nearest is {near!r}"
@@ -105,13 +105,13 @@ def is_called(video: Path, name: str) -> bool:
 
 
 def _nearness(name: str, video: Path) -> tuple[int, int]:
-    """To be compared: how many last parts a name shares with a video's path, and how alike the last is."""
+    """How many last parts a name shares with a video's path, and how alike the last is; more is nearer."""
     parts, given, whole = _parts(name), _parts(str(video)), _parts(str(video.absolute()))
     if parts in (given, whole):
-        return len(whole) + 1, 0  # before all that are only like it
+        return len(whole) + 1, 0  # nearer than any other name
     likeness = _likeness(parts[-1], video.name) if parts else 0
     if not likeness:
-        return _STRANGER
+        return _NO_MATCH
     shared = 1
     while shared < min(len(parts), len(whole)) and parts[-shared - 1] == whole[-shared - 1]:
         shared += 1
@@ -126,7 +126,7 @@ def _likeness(name: str, file_name: str) -> int:
 
 
 def _parts(path: str) -> tuple[str, ...]:
-    """Of a path on any system, without detours."""
+    """The parts of a path of any system, without "." and ".."."""
     return PurePosixPath(posixpath.normpath(path.replace("\\", "/"))).parts
 
 
@@ -141,6 +141,7 @@ def problem_of(box: Sequence[float], *, may_be_flat: bool = False) -> str:
 
 
 def shown(box: Sequence[float]) -> str:
+    """A box for a message."""
     return "(" + ", ".join(f"{side:g}" for side in box) + ")"
 
 
@@ -154,14 +155,18 @@ def size_of(node: Node, size_px: tuple[float, float]) -> tuple[float, float]:
 
 
 def other_shape(size_px: tuple[float, float], shown_px: tuple[float, float]) -> tuple[int, int] | None:
-    """A size in a file, width and height, if its aspect ratio is not that of the picture as displayed."""
+    """A size in a file, if its aspect ratio is not that of the picture as displayed; else None."""
     width_share, height_share = (side / of for side, of in zip(size_px, shown_px, strict=True))
     apart = max(width_share, height_share) / min(width_share, height_share) - 1
     return None if apart <= ASPECT_TOLERANCE else (round(size_px[0]), round(size_px[1]))
 
 
 def shares_of(node: Node, box_px: Sequence[float], size_px: tuple[float, float]) -> Box:
-    """A box in pixels as shares of the picture, cut off at its edges."""
+    """A box in pixels as shares of the picture, clipped to it.
+
+    Raises:
+        InputError: It has no area, or none in the picture; `node` is where it stands.
+    """
     problem = problem_of(box_px)
     if problem:
         raise node.error(problem)

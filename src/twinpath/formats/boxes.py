@@ -26,7 +26,7 @@ from twinpath.formats.box_observations import (
     other_shape,
     shares_of,
 )
-from twinpath.formats.coco import read_coco, read_results
+from twinpath.formats.coco import read_coco, read_coco_results
 from twinpath.formats.json_nodes import Node, parse_json
 from twinpath.paths import display_path
 
@@ -38,14 +38,14 @@ def read_boxes(path: Path, *, video: Path, width_px: int, height_px: int) -> Box
 
     Args:
         path: AVA CSV, COCO JSON, or what Twinpath writes; UTF-8, with any line ends, with or without BOM.
-        video: Whose boxes: found by its path, see `chosen_video`. A file of a single video is taken as it is,
-            whatever that is called: `BoxFile.video`.
-        width_px, height_px: Of its pictures as displayed, for boxes in pixels where the file gives no size.
-            A size in the file may be another one, which is scaled; if it is of another shape the boxes are
-            stretched, see `BoxFile.other_shape_px`.
+        video: Whose boxes, by its path, see `chosen_video`. A file of a single video is taken whatever its
+            name: see `BoxFile.video`.
+        width_px, height_px: Of the pictures as displayed, for boxes in pixels where the file gives no size.
+            Boxes of pictures of another size are scaled; if the shape is another one they are stretched, see
+            `BoxFile.other_shape_px`.
     Raises:
         NotAFile: Missing, or a folder, a pipe, a device.
-        InputError: One line that says the file, the line or entry, and what is wrong there.
+        InputError: Names the file, the line or entry, and what is wrong there.
         LimitExceeded: More than `MAX_FILE_BYTES`.
     """
     text, where = _text_of(path), display_path(path)
@@ -85,7 +85,7 @@ def _read_json(text: str, where: str, *, video: Path, size_px: tuple[float, floa
     if entries and all(entry.has("tracks") or entry.has("people") for entry in entries):
         return _read_tracks(entries, where, video=video, size_px=size_px)
     if is_list:
-        return read_results(entries, where, video=video, size_px=size_px)
+        return read_coco_results(entries, where, video=video, size_px=size_px)
     keys = ", ".join(list(root.value)[:5]) or "nothing"
     raise root.error(
         f"an object with {keys}, but neither 'annotations' (COCO) nor 'tracks' (Twinpath's detections)"

@@ -1,8 +1,8 @@
 """Boxes in COCO's JSON: a dataset with images and annotations, or a list of results.
 
-When a picture was is told by its `time_s`, else by `frame_index` or `frame_id`, which count from 0, else by
-the last digits of its `file_name`, which count from 1 as FFmpeg writes them, unless there is a frame 0.
-People are the category called "person"; where no categories are listed and there are several, number 1.
+The time of a picture is its `time_s`, else that of its `frame_index` or `frame_id`, which count from 0, else
+that of the last digits of its `file_name`, which count from 1 as FFmpeg writes them, unless there is a frame
+0. People are the category called "person"; where no categories are listed and there are several, number 1.
 Source: https://cocodataset.org/#format-data and #format-results
 """
 
@@ -26,10 +26,11 @@ from twinpath.formats.frame_clock import FrameClock, folder_of, frame_number
 from twinpath.formats.json_nodes import Node
 
 _PERSON = "person"
-_COCO_PERSON = 1  # COCO's own number, for lists that do not say what their categories are
+_COCO_PERSON = 1  # COCO's own number, for files without a list of categories
 
 
 def read_coco(root: Node, where: str, *, video: Path, size_px: tuple[float, float]) -> BoxFile:
+    """The boxes of one video from a dataset; arguments and errors as for `read_boxes`."""
     annotations = root["annotations"].each()
     people = _people_among(annotations, root.find("categories"), where)
     name, images = _images_of_video(root, where, video)
@@ -46,14 +47,14 @@ def read_coco(root: Node, where: str, *, video: Path, size_px: tuple[float, floa
         if image_id in images and is_person and not (crowd and crowd.value):
             measured_px = size_of(images[image_id], size_px)
             shape = shape or other_shape(measured_px, size_px)
-            found.append((entry, _coco_sighting(entry, times_s[image_id], measured_px)))
+            found.append((entry, _observation(entry, times_s[image_id], measured_px)))
     return gathered(_once_each(found), times_s.values(), video=name, other_shape_px=shape)
 
 
-def read_results(
+def read_coco_results(
     entries: Sequence[Node], where: str, *, video: Path, size_px: tuple[float, float]
 ) -> BoxFile:
-    """A list of detections as COCO's evaluation takes them, without a list of images."""
+    """The boxes of one video from a list of detections, without a list of images."""
     people = _people_among(entries, None, where)
     by_folder: dict[str, list[Node]] = {}
     for entry, is_person in zip(entries, people, strict=True):
@@ -62,24 +63,24 @@ def read_results(
     folder = chosen_video(by_folder, video, where) if by_folder else ""
     entries = by_folder.get(folder, [])
     times_s = _times_of(entries, FrameClock(video))
-    found = [(entry, _coco_sighting(entry, t, size_px)) for entry, t in zip(entries, times_s, strict=True)]
+    found = [(entry, _observation(entry, t, size_px)) for entry, t in zip(entries, times_s, strict=True)]
     return gathered(_once_each(found), video=folder)
 
 
 def _once_each(found: Sequence[tuple[Node, BoxObservation]]) -> list[BoxObservation]:
     """Raises: InputError: a track, or a box that belongs to none, is there twice at one time."""
-    seen: set[tuple[object, ...]] = set()
+    known: set[tuple[object, ...]] = set()
     for entry, s in found:
         key = (s.time_s, s.box) if s.track is None else (s.time_s, s.track)
-        if key in seen:
+        if key in known:
             what = "the same box is there" if s.track is None else f"track {s.track} is"
             raise entry.error(f"{what} twice at {s.time_s:g} s")
-        seen.add(key)
+        known.add(key)
     return [s for _, s in found]
 
 
 def _people_among(entries: Sequence[Node], categories: Node | None, where: str) -> list[bool]:
-    """Of each entry, whether it is a person: one without a category is, where that can be told."""
+    """Whether each entry is a person. One without a category is, where categories are listed."""
     if categories is None or not categories.each():
         return _people_by_number(entries, where)
     name_of = {c["id"].name_or_number(): c["name"].text().casefold() for c in categories.each()}
@@ -96,7 +97,7 @@ def _people_among(entries: Sequence[Node], categories: Node | None, where: str) 
 
 
 def _people_by_number(entries: Sequence[Node], where: str) -> list[bool]:
-    """Where no categories are listed: all are people, or of several categories those with COCO's number."""
+    """Without a list of categories: all are people; of several categories, those with COCO's number."""
     numbers = {c.name_or_number() for c in (entry.find("category_id") for entry in entries) if c}
     if len(numbers) <= 1:
         return [True] * len(entries)
@@ -106,7 +107,7 @@ def _people_by_number(entries: Sequence[Node], where: str) -> list[bool]:
 
 
 def _images_of_video(root: Node, where: str, video: Path) -> tuple[str, dict[int | str, Node]]:
-    """A video's name, and its images by their id: told by `video_id`, or by the folder in `file_name`."""
+    """A video's name, and its images by their id, by their `video_id` or the folder in their `file_name`."""
     images = root["images"].each()
     names = _names_of_videos(root.find("videos"))
     groups: dict[str, dict[int | str, Node]] = {}
@@ -146,7 +147,7 @@ def _video_of(image: Node, names: dict[int | str, str]) -> str:
 
 
 def _times_of(images: Sequence[Node], clock: FrameClock) -> list[float]:
-    """Seconds of images, or of entries that stand for one: from `time_s`, else from the frame's number."""
+    """The times of images, or of entries that name one, in seconds: `time_s`, else by the frame's number."""
     numbers = [None if image.find("time_s") else frame_number(image) for image in images]
     # Frames in names count from 1 as FFmpeg writes them, unless there is a frame 0.
     first = 0 if any(n is not None and n.number == 0 for n in numbers) else 1
@@ -160,7 +161,7 @@ def _times_of(images: Sequence[Node], clock: FrameClock) -> list[float]:
     return [round(time_s, TIME_DIGITS) for time_s in times_s]
 
 
-def _coco_sighting(entry: Node, time_s: float, size_px: tuple[float, float]) -> BoxObservation:
+def _observation(entry: Node, time_s: float, size_px: tuple[float, float]) -> BoxObservation:
     x, y, width, height = entry["bbox"].numbers(4)
     score = entry.find("score")
     track = entry.find("track_id") or entry.find("instance_id")

@@ -21,13 +21,13 @@ _CHECKBOX = {"input_type": "checkbox", "default_value": "false"}
 def write_cvat(found: Detections, file: IO[str], frame_times_s: Times) -> None:
     """Tracks of people for CVAT, each action a checkbox that may change from frame to frame.
 
-    CVAT takes no labels from a file of annotations and drops attributes that its task has not; so a comment
-    at the beginning holds them as its "Raw" editor of labels takes them.
+    CVAT reads no labels from a file of annotations and drops attributes that its task does not have; so a
+    comment at the beginning holds them as its "Raw" editor of labels takes them.
 
     Source: CVAT's format "CVAT for video 1.1" and what its importer (`load_anno`) reads.
     """
     actions = {
-        action.index: action.label for t in found.tracks for seen in t.points for action in seen.actions
+        action.index: action.label for t in found.tracks for point in t.points for action in point.actions
     }
     names = {index: xml_text(actions[index]) for index in sorted(actions)}
     file.write('<?xml version="1.0" encoding="utf-8"?>\n')
@@ -37,8 +37,8 @@ def write_cvat(found: Detections, file: IO[str], frame_times_s: Times) -> None:
     for track in found.tracks:
         if track.points:  # CVAT fails at a track without boxes
             file.write(f'  <track id="{track.track_id}" label="{_PERSON}" source="auto">\n')
-            for frame, seen, is_gone in _boxes(track, found.keyframes_s, frame_times_s):
-                file.write(_lines(_box(frame, seen, names, is_gone=is_gone), level=2))
+            for frame, point, is_gone in _boxes(track, found.keyframes_s, frame_times_s):
+                file.write(_lines(_box(frame, point, names, is_gone=is_gone), level=2))
             file.write("  </track>\n")
     file.write("</annotations>\n")
 
@@ -76,32 +76,32 @@ def _meta(found: Detections, names: Sequence[str], num_frames: int) -> ET.Elemen
 def _boxes(
     track: Track, keyframes_s: Sequence[float], frame_times_s: Times
 ) -> Iterator[tuple[int, TrackPoint, bool]]:
-    """Frame, person, and whether they are gone: on the frame after they were seen last, or were lost.
+    """Frame, point, and whether the person is gone: on the frame after the last point before a gap.
 
     Where keyframes are nearer to each other than frames, the last one of a frame stays.
     """
-    times_s = np.array([seen.time_s for seen in track.points])
+    times_s = np.array([point.time_s for point in track.points])
     frames = [int(frame) for frame in on_screen_indices(frame_times_s, times_s)]
     keyframe_numbers = np.searchsorted(keyframes_s, times_s - TIME_TOLERANCE_S)
-    for n, seen in enumerate(track.points):
+    for n, point in enumerate(track.points):
         is_last = n + 1 == len(frames)
         next_frame = len(frame_times_s) if is_last else frames[n + 1]
         if next_frame == frames[n]:
             continue
-        yield frames[n], seen, False
+        yield frames[n], point, False
         is_lost = is_last or keyframe_numbers[n + 1] > keyframe_numbers[n] + 1
         if is_lost and frames[n] + 1 < next_frame:
-            yield frames[n] + 1, seen, True
+            yield frames[n] + 1, point, True
 
 
-def _box(frame: int, seen: TrackPoint, names: dict[int, str], *, is_gone: bool) -> ET.Element:
-    x1, y1, x2, y2 = (f"{side:.2f}" for side in seen.box_xyxy_px)
+def _box(frame: int, point: TrackPoint, names: dict[int, str], *, is_gone: bool) -> ET.Element:
+    x1, y1, x2, y2 = (f"{side:.2f}" for side in point.box_xyxy_px)
     place = {"xtl": x1, "ytl": y1, "xbr": x2, "ybr": y2, "z_order": "0"}
     state = {"frame": str(frame), "keyframe": "1", "outside": str(int(is_gone)), "occluded": "0"}
     box = ET.Element("box", {**state, **place})
-    does = {action.index for action in seen.actions}
+    actions = {action.index for action in point.actions}
     for index, name in names.items():
-        ET.SubElement(box, "attribute", {"name": name}).text = str(index in does).lower()
+        ET.SubElement(box, "attribute", {"name": name}).text = str(index in actions).lower()
     return box
 
 

@@ -1,4 +1,4 @@
-"""Detections in files: JSON, which is read back, AVA's results, and CVAT's annotations to correct by hand.
+"""Detections in files: JSON, which is read back, AVA's results, and CVAT's annotations.
 
 write_detection_file(found, Path("match.json"), "json")
 write_detection_file(found, Path("match.ava.csv"), "csv")
@@ -47,7 +47,7 @@ def write_detection_file(
     """Write one file, whole or not at all.
 
     Args:
-        found: Who does what.
+        found: The detections.
         path: Where to.
         kind: One of `DETECTION_KINDS`.
         frame_times_s: (N,) of all the video's frames, in seconds since the first, increasing. Needed for
@@ -73,17 +73,17 @@ def write_detection_file(
 
 
 def write_json(found: Detections, file: IO[str], provenance: Provenance | None = None) -> None:
-    """Everything, a person at a keyframe a line."""
+    """All fields; a person at a keyframe is a line of its own."""
     values = {**found.to_dict(), "versions": versions()}
     if provenance is not None:
         values[_PROVENANCE] = provenance.to_dict()
     keyframes_s, tracks = values.pop("keyframes_s"), values.pop("tracks")
     head = json.dumps(values, indent=2, allow_nan=False).removesuffix("\n}")
     file.write(f'{head},\n  "keyframes_s": {json.dumps(keyframes_s, allow_nan=False)},\n  "tracks": [')
-    for number, track in enumerate(tracks):
+    for t, track in enumerate(tracks):
         points = track.pop("points")
         head = json.dumps({**track, "points": []}).removesuffix("]}")
-        file.write(("," if number else "") + "\n    " + head)
+        file.write(("," if t else "") + "\n    " + head)
         for line, person in enumerate(points):
             file.write(("," if line else "") + "\n      " + json.dumps(person, allow_nan=False))
         file.write("\n    ]}")
@@ -99,10 +99,10 @@ def read_provenance(path: Path) -> Provenance | None:
 
 
 def read_detections(path: Path) -> Detections:
-    """Read a JSON file that `write_detection_file` wrote; what it holds besides is left out.
+    """Read a JSON file that `write_detection_file` wrote.
 
     Raises:
-        InputError: It is damaged, or something else; says where.
+        InputError: It is damaged, or something else; names the place in the file.
     """
     try:
         values = json.loads(path.read_bytes())

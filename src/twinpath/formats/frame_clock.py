@@ -1,4 +1,4 @@
-"""When a frame of a video was: COCO's files number frames, and Twinpath counts in seconds."""
+"""From the number of a frame, as COCO's files have it, to its time in seconds."""
 
 from __future__ import annotations
 
@@ -6,23 +6,21 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from numpy.typing import NDArray
-
 from twinpath.formats.json_nodes import Node
 from twinpath.video.probe import frame_times
+from twinpath.video.sampling import Times
 
 _LAST_DIGITS = re.compile(r"(\d+)\D*$")
-_INDEX_KEYS = ("frame_index", "frame_id")  # of TAO and of COCO-VID, which count from 0
+_INDEX_KEYS = ("frame_index", "frame_id")  # in TAO and in COCO-VID; both count from 0
 
 
 @dataclass(frozen=True)
 class FrameNumber:
-    """Which frame an entry means.
+    """The number of a frame in an entry.
 
     Attributes:
         number: As it stands there.
-        from_zero: It surely counts from 0; else by custom from 0 or from 1.
+        from_zero: Whether it counts from 0 for certain; else from 0 or from 1.
         node: Where it stands.
     """
 
@@ -44,7 +42,7 @@ def frame_number(image: Node) -> FrameNumber:
     named = image.find("file_name") or image.find("image_id")
     if named is None:
         raise image.error(
-            "which picture it is is missing: 'time_s', 'frame_index', 'file_name' or 'image_id'"
+            "nothing names the frame: 'time_s', 'frame_index', 'file_name' or 'image_id' is missing"
         )
     value = named.name_or_number()
     if isinstance(value, int):
@@ -56,7 +54,7 @@ def frame_number(image: Node) -> FrameNumber:
 
 
 def folder_of(image: Node) -> str:
-    """The path of the folder that a picture lies in, which is called like its video; empty: none is told."""
+    """The path of a picture's folder, which has the name of its video; empty: there is none."""
     named = image.find("file_name") or image.find("image_id")
     if named is None or not isinstance(named.value, str):
         return ""
@@ -65,7 +63,7 @@ def folder_of(image: Node) -> str:
 
 
 class FrameClock:
-    """Times of a video's frames; the file is read only if a time is asked for.
+    """Times of a video's frames; the file is read when the first one is needed.
 
     Args:
         video: A video file.
@@ -73,10 +71,10 @@ class FrameClock:
 
     def __init__(self, video: Path) -> None:
         self._video = video
-        self._times_s: NDArray[np.float64] | None = None
+        self._times_s: Times | None = None
 
     def time_s(self, index: int, node: Node) -> float:
-        """When a frame is shown, in seconds since the first.
+        """When a frame is shown, in seconds since the first one.
 
         Args:
             index: From 0, in the order in which frames are shown.

@@ -1,4 +1,4 @@
-"""A timeline in the file formats of other programs: JSON, tables, subtitles, and ELAN's annotations.
+"""A timeline in files: JSON, a table, subtitles, and ELAN's annotations.
 
 write_timeline_file(timeline, Path("match.srt"), "srt")
 """
@@ -46,11 +46,11 @@ def write_timeline_file(timeline: Timeline, path: Path, kind: str) -> None:
 
 
 def write_json(timeline: Timeline, file: IO[str], folder: Path) -> None:
-    """Everything: settings, segments, and every window with its likeliest labels, a window a line."""
+    """Settings, segments, and every window with its best labels, a window a line."""
     head = json.dumps(timeline.to_dict(with_windows=False), indent=2, allow_nan=False)
     file.write(head.removesuffix("\n}") + ',\n  "windows": [')
-    for number, window in enumerate(timeline.window_dicts()):
-        file.write(("," if number else "") + "\n    " + json.dumps(window, allow_nan=False))
+    for i, window in enumerate(timeline.window_dicts()):
+        file.write(("," if i else "") + "\n    " + json.dumps(window, allow_nan=False))
     file.write("\n  ]\n}\n")
 
 
@@ -84,7 +84,7 @@ def write_vtt(timeline: Timeline, file: IO[str], folder: Path) -> None:
 
 
 class Cue(NamedTuple):
-    """What a subtitle shows: the segments that are on at the same time, the surest first."""
+    """One subtitle: the segments at the same time, the one with the highest mean score first."""
 
     start_ms: int
     end_ms: int
@@ -92,7 +92,7 @@ class Cue(NamedTuple):
 
 
 def cues(segments: Sequence[Segment]) -> Iterator[Cue]:
-    """Subtitles one after the other: a new one wherever a segment begins or ends, so that none overlap."""
+    """Subtitles that do not overlap: a new one wherever a segment begins or ends."""
     borders_ms = sorted({_ms(s.start_s) for s in segments} | {_ms(s.end_s) for s in segments})
     waiting = sorted(segments, key=lambda s: s.start_s, reverse=True)
     shown: list[Segment] = []
@@ -101,8 +101,8 @@ def cues(segments: Sequence[Segment]) -> Iterator[Cue]:
             shown.append(waiting.pop())
         shown = [s for s in shown if _ms(s.end_s) > start_ms]
         if shown:
-            surest_first = sorted(shown, key=lambda s: (-s.mean_score, s.index))
-            yield Cue(start_ms, end_ms, tuple(surest_first))
+            best_first = sorted(shown, key=lambda s: (-s.mean_score, s.index))
+            yield Cue(start_ms, end_ms, tuple(best_first))
 
 
 def _cue_line(segment: Segment) -> str:

@@ -1,4 +1,4 @@
-"""Text for the XML that other programs read: a file's name and a label may hold what XML cannot."""
+"""Text for XML: names of files and labels may hold characters that XML cannot."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 def xml_text(text: str) -> str:
-    """Text that XML can hold: no control characters, no bytes that are no text.
+    """The text without what XML cannot hold: control characters become "?", bytes that are no text escapes.
 
     Markup stays as it is: `xml.etree` escapes it when it writes.
 

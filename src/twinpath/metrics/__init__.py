@@ -1,1 +1,1 @@
-"""How right answers are, in numbers: pure NumPy."""
+"""Measures of accuracy. Pure NumPy."""

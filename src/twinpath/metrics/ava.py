@@ -24,9 +24,9 @@ def ava_frame_map(
     excluded: Set[tuple[str, int]] = frozenset(),
     most_at_a_second: int | None = None,
 ) -> FrameMap:
-    """Measure what was found against what is true.
+    """Compare results with the ground truth.
 
-    What is found at a second at which nobody is annotated is wrong.
+    A box at a second without annotations is a false positive.
 
     Args:
         truth, found: Of one or more videos.
@@ -35,7 +35,7 @@ def ava_frame_map(
         most_at_a_second: Keep so many found rows at each second, those of highest score. The script for
             AVA's own competition keeps 50; PySlowFast, by which published models are measured, keeps all.
     Raises:
-        InputError: No true box is left to be found.
+        InputError: No true box is left.
     """
     numbers = {name: i for i, name in enumerate(dict.fromkeys((*truth.videos, *found.videos)))}
     left_out = np.asarray(
@@ -61,7 +61,7 @@ def _boxes(
 def _highest(found: ImageBoxes, most: int) -> NDArray[np.int64]:
     """Indices of the rows of highest score of each picture."""
     assert found.score is not None
-    # By class and box too: of equal scores the order of rows shall not decide which one stays.
+    # By class and box, too: of equal scores the order of rows must not decide which one stays.
     order = np.lexsort((*found.xyxy.T, found.label, -found.score, found.image))
     _, begins, counts = np.unique(found.image[order], return_index=True, return_counts=True)
     rank = np.arange(len(order)) - np.repeat(begins, counts)

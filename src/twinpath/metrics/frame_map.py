@@ -1,13 +1,14 @@
-"""Average precision of boxes in pictures: the frame mAP by which AVA is measured.
+"""Average precision of boxes in images: the frame mAP by which AVA is measured.
 
 It is the measure of PASCAL VOC as the TensorFlow object detection evaluation computes it. Of each class, in
-each picture, a found box goes to the true box that it overlaps most. It is right if they overlap by at least
-`iou` and no found box of a higher score was right for that true box; a second one is wrong, even if it also
-overlaps another true box. Precision over recall, made monotone from the right, is integrated at every point.
+each image, a found box is matched with the true box that it overlaps most. It is a true positive if they
+overlap by at least `iou` and no found box of a higher score was matched with that true box; else a false one,
+even if it also overlaps another true box. Precision over recall, made monotone from the right, is integrated
+at every point.
 
-Of equal scores the official code takes one before the other by the order of the rows, and the result changes
-when they are shuffled. Here a threshold cannot part what scores equally: they come together, as one point
-of the curve. Without equal scores in a class both give the same figure, to the last bits.
+The official code orders boxes of equal scores as their rows are, and its figure changes when these are
+shuffled. Here boxes of equal scores are one point of the curve. Without equal scores in a class both give the
+same figure, to the last bits.
 Sources: Gu et al. 2018, AVA (arXiv:1705.08421), section 5; Everingham et al. 2010, The PASCAL VOC Challenge.
 """
 
@@ -24,10 +25,10 @@ from twinpath.boxes import iou as box_iou
 
 @dataclass(frozen=True, eq=False)
 class ImageBoxes:
-    """ImageBoxes in pictures, true ones or found ones.
+    """Boxes in images, true ones or found ones.
 
     Attributes:
-        image: (N,) integers, which picture; any numbers, the same for true and found boxes.
+        image: (N,) integers, which image; any numbers, the same for true and found boxes.
         xyxy: (N, 4) x1, y1, x2, y2, in any unit.
         label: (N,) integers, the class.
         score: (N,) of found boxes, finite; None for true ones.
@@ -42,7 +43,7 @@ class ImageBoxes:
         n = len(self.image)
         columns = (self.label, self.score) if self.score is not None else (self.label,)
         if self.xyxy.shape != (n, 4) or any(column.shape != (n,) for column in columns):
-            raise ValueError(f"{n} pictures, boxes {self.xyxy.shape} and columns that are not as long")
+            raise ValueError(f"{n} images, boxes {self.xyxy.shape} and columns of another length")
         if not np.isfinite(self.xyxy).all() or not all(np.isfinite(column).all() for column in columns):
             raise ValueError("boxes and scores must be finite")
 
@@ -54,7 +55,7 @@ class ImageBoxes:
 
 @dataclass(frozen=True)
 class FrameMap:
-    """How well boxes were found and named.
+    """Average precision over classes.
 
     Attributes:
         mean: Of the average precisions; NaN where no class has a true box.
@@ -72,9 +73,9 @@ def frame_map(truth: ImageBoxes, found: ImageBoxes, classes: Iterable[int], *, i
 
     Args:
         truth: True boxes.
-        found: What a model found, with scores; boxes without an area are left out, as the official code does.
+        found: Boxes of a model, with scores; those without an area are left out, as in the official code.
         classes: That count; boxes of others are ignored. A class without a true box does not count.
-        iou: Overlap (intersection over union) from which on a box is right.
+        iou: Intersection over union from which on a box is a true positive.
     Raises:
         ValueError: `found` has no scores.
     """
@@ -100,13 +101,13 @@ def frame_map(truth: ImageBoxes, found: ImageBoxes, classes: Iterable[int], *, i
 def _is_right(truth: ImageBoxes, found: ImageBoxes, iou: float) -> NDArray[np.bool_]:
     """(N,) for found boxes of each class by descending score: whether each is the first for its true box."""
     truth_place, found_place = _places(truth, found)
-    # Also by coordinates: where two true boxes are overlapped equally, the order of rows shall not decide.
+    # Also by coordinates: where two true boxes are overlapped equally, the order of rows must not decide.
     order = np.lexsort((*truth.xyxy.T, truth_place))
     truth_place, truth_xyxy = truth_place[order], truth.xyxy[order]
     first = np.searchsorted(truth_place, found_place)
     rivals = np.searchsorted(truth_place, found_place, side="right") - first
     is_right = np.zeros(len(found_place), dtype=bool)
-    near = np.flatnonzero(rivals)  # those with a true box of their class in their picture
+    near = np.flatnonzero(rivals)  # those with a true box of their class in their image
     if not len(near):
         return is_right
     rivals = rivals[near]
@@ -123,7 +124,7 @@ def _is_right(truth: ImageBoxes, found: ImageBoxes, iou: float) -> NDArray[np.bo
 
 
 def _places(truth: ImageBoxes, found: ImageBoxes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """One number for each pair of picture and class, the same for true and found boxes."""
+    """One number for each pair of image and class, the same for true and found boxes."""
     _, image = np.unique(np.concatenate([truth.image, found.image]), return_inverse=True)
     labels, label = np.unique(np.concatenate([truth.label, found.label]), return_inverse=True)
     place = image.astype(np.int64) * len(labels) + label

@@ -32,7 +32,7 @@ from twinpath.models.layers.attention import (
     NORM_EPS,
     Mlp,
     PooledAttention,
-    Pooling,
+    PoolSpec,
     StochasticDepth,
     drop_path_rates,
     initialise_transformer,
@@ -48,7 +48,7 @@ MLP_RATIO = 4
 
 
 @dataclass(frozen=True)
-class BlockPlan:
+class MultiscaleBlockPlan:
     """What differs from block to block.
 
     Attributes:
@@ -69,7 +69,7 @@ class BlockPlan:
 
 
 @dataclass(frozen=True)
-class BlockStyle:
+class MultiscaleBlockStyle:
     """What all blocks of a network have in common.
 
     Attributes:
@@ -85,16 +85,16 @@ class BlockStyle:
     residual_pooling: bool
     class_token: bool
 
-    def pooling(self, stride: int, *, unstrided: bool) -> Pooling | None:
+    def pooling(self, stride: int, *, unstrided: bool) -> PoolSpec | None:
         """How to pool with this stride in space; None: not at all. `unstrided`: also where it is 1."""
         if stride == 1 and not unstrided:
             return None
         if self.pool_side is None:
             return _just_overlapping(stride)
         side = self.pool_side
-        return Pooling((1 if self.image else side, side, side), (1, stride, stride))
+        return PoolSpec((1 if self.image else side, side, side), (1, stride, stride))
 
-    def relative(self, plan: BlockPlan) -> tuple[int | None, int, int] | None:
+    def relative(self, plan: MultiscaleBlockPlan) -> tuple[int | None, int, int] | None:
         """Sizes for the tables of relative positions of a block."""
         if self.relative_frames is None:
             return None
@@ -103,13 +103,13 @@ class BlockStyle:
         return self.relative_frames or None, side, side
 
 
-class Block(nn.Module):
+class MultiscaleBlock(nn.Module):
     """Pooled attention and an MLP, each behind a layer norm and beside a shortcut.
 
     Where the block widens, the shortcut takes the normalised tokens; where it pools, it takes the largest.
     """
 
-    def __init__(self, plan: BlockPlan, style: BlockStyle, *, drop_path: float) -> None:
+    def __init__(self, plan: MultiscaleBlockPlan, style: MultiscaleBlockStyle, *, drop_path: float) -> None:
         super().__init__()
         self.class_token = style.class_token
         self.widens_in_attention = plan.channels != plan.channels_in
@@ -253,7 +253,7 @@ class MViT(VideoNetwork):
         if positions != "relative":
             kind = SeparatePositions if positions == "separate" else JointPositions
             self.positions = kind(width, grid=grid, class_token=class_token)
-        style = BlockStyle(
+        style = MultiscaleBlockStyle(
             image=image,
             pool_side=pool_side,
             pool_unstrided=pool_unstrided,
@@ -270,7 +270,7 @@ class MViT(VideoNetwork):
             widen_in_attention=widen_in_attention,
         )
         self.blocks = nn.ModuleList(
-            Block(plan, style, drop_path=rate)
+            MultiscaleBlock(plan, style, drop_path=rate)
             for plan, rate in zip(plans, drop_path_rates(drop_path, len(plans)), strict=True)
         )
         self.head = TokenHead(
@@ -305,9 +305,9 @@ def plan_blocks(
     side: int,
     kv_stride: int,
     widen_in_attention: bool,
-) -> list[BlockPlan]:
+) -> list[MultiscaleBlockPlan]:
     """What each block is like. `side`: rows of tokens of a training clip; other arguments as of `MViT`."""
-    plans: list[BlockPlan] = []
+    plans: list[MultiscaleBlockPlan] = []
     channels_in = width
     for stage, num_blocks in enumerate(blocks):
         channels = width * 2**stage
@@ -316,7 +316,7 @@ def plan_blocks(
             widens_in_mlp = before_a_stage and not widen_in_attention
             q_stride = 2 if stage > 0 and i == 0 else 1
             plans.append(
-                BlockPlan(
+                MultiscaleBlockPlan(
                     channels_in=channels_in,
                     channels=channels if widen_in_attention else channels_in,
                     channels_out=2 * channels if widens_in_mlp else channels,
@@ -330,7 +330,7 @@ def plan_blocks(
     return plans
 
 
-def _just_overlapping(stride: int) -> Pooling:
+def _just_overlapping(stride: int) -> PoolSpec:
     """The pooling with this stride in space and the smallest kernel whose windows overlap."""
     side = stride + 1 if stride > 1 else 1
-    return Pooling((1, side, side), (1, stride, stride))
+    return PoolSpec((1, side, side), (1, stride, stride))

@@ -91,7 +91,7 @@ def middle_width(channels_in: int, channels_out: int) -> int:
     return 27 * channels_in * channels_out // (9 * channels_in + 3 * channels_out)
 
 
-class Stem(nn.Module):
+class ResNet18Stem(nn.Module):
     """Convolution 7x7 with stride 2, batch norm, ReLU; no max pool."""
 
     def __init__(self, how: Convolution) -> None:
@@ -160,7 +160,7 @@ class ResNet18(VideoNetwork):
             known = ", ".join(CONVOLUTIONS)
             raise ValueError(f"stem and res2 to res5 need five convolutions of {known}, not {convolutions}")
         how_stem, *how_stages = convolutions
-        self.stem = Stem(how_stem)
+        self.stem = ResNet18Stem(how_stem)
         widths = [STEM_WIDTH * 2**i for i in range(4)]
         arriving = [STEM_WIDTH, *widths[:3]]
         stages = [

@@ -28,8 +28,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from twinpath.models.layers.head import HeadConfig, PooledHead
-from twinpath.models.layers.plans import BlockPlan, Middle, NonLocalPlan
-from twinpath.models.layers.resnet import EXPANSION, Stem, initialise, stage
+from twinpath.models.layers.plans import BottleneckPlan, Middle, NonLocalPlan
+from twinpath.models.layers.resnet import EXPANSION, ResNetStem, initialise, stage
 from twinpath.models.network import VideoNetwork
 
 BLOCKS_R50 = (3, 4, 6, 3)
@@ -49,7 +49,7 @@ class Pathway(nn.Module):
         temporal_kernels: Frames seen by the stem and by the blocks of each stage: one number, or one for
             block 0, 1 …, repeated.
         temporal_blocks: Blocks of each stage that look in time; None: all.
-        temporal_strides, strides, dilations, middle: Of each stage, see `BlockPlan`.
+        temporal_strides, strides, dilations, middle: Of each stage, see `BottleneckPlan`.
         stem_pool: Whether the stem ends in a max pool.
         pool_after_res2: Frames of which a max pool after res2 makes one.
         non_local: Where non-local blocks stand; None: nowhere.
@@ -75,14 +75,14 @@ class Pathway(nn.Module):
         super().__init__()
         kernels = [(k,) if isinstance(k, int) else tuple(k) for k in temporal_kernels]
         self.channels = [width * EXPANSION * 2**i for i in range(4)]  # out of res2 to res5
-        self.stem = Stem(width, temporal_kernel=kernels[0][0], pool=stem_pool)
+        self.stem = ResNetStem(width, temporal_kernel=kernels[0][0], pool=stem_pool)
         arriving = [width, *self.channels[:3]]
         stages = [
             stage(
                 arriving[i] + lateral_channels[i],
                 width * 2**i,
                 num_blocks=blocks[i],
-                plan=BlockPlan(
+                plan=BottleneckPlan(
                     temporal_kernels=kernels[i + 1],
                     num_temporal_blocks=temporal_blocks[i] if temporal_blocks else None,
                     temporal_stride=temporal_strides[i],

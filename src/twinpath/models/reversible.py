@@ -30,7 +30,7 @@ from twinpath.models.layers.attention import (
     NORM_EPS,
     Mlp,
     PooledAttention,
-    Pooling,
+    PoolSpec,
     StochasticDepth,
     drop_path_rates,
     initialise_transformer,
@@ -63,8 +63,8 @@ class Branches(nn.Module):
         channels: int,
         *,
         num_heads: int,
-        pool_q: Pooling | None,
-        pool_kv: Pooling | None,
+        pool_q: PoolSpec | None,
+        pool_kv: PoolSpec | None,
         qkv_bias: bool,
         drop_path: float,
     ) -> None:
@@ -109,7 +109,7 @@ class Transition(Branches):
     """
 
     def __init__(
-        self, channels: int, *, fusion: Fusion, pool_q: Pooling, num_heads: int, **options: Any
+        self, channels: int, *, fusion: Fusion, pool_q: PoolSpec, num_heads: int, **options: Any
     ) -> None:
         fused = channels if fusion == "mean" else 2 * channels
         super().__init__(fused, 2 * channels, num_heads=num_heads, pool_q=pool_q, **options)
@@ -236,8 +236,8 @@ class ReversibleMViT(VideoNetwork):
         return x1_BNC, x2_BNC
 
 
-def _pooling(stride: int, image: bool) -> Pooling:
-    return Pooling((1 if image else 3, 3, 3), (1, stride, stride))
+def _pooling(stride: int, image: bool) -> PoolSpec:
+    return PoolSpec((1 if image else 3, 3, 3), (1, stride, stride))
 
 
 def run_reversibly(

@@ -35,7 +35,7 @@ MLP_RATIO = 4
 HEAD_SCALE = 1e-3  # of the recipe: fine-tuning starts from almost equal scores
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Attention and an MLP, each behind a layer norm and beside a shortcut; tokens keep number and width."""
 
     def __init__(self, width: int, *, num_heads: int, drop_path: float) -> None:
@@ -96,7 +96,8 @@ class ViT(VideoNetwork):
         grid = (num_frames // frames, crop // side, crop // side)
         self.positions = SeparatePositions(width, grid=grid, class_token=True)
         self.blocks = nn.ModuleList(
-            Block(width, num_heads=num_heads, drop_path=rate) for rate in drop_path_rates(drop_path, depth)
+            TransformerBlock(width, num_heads=num_heads, drop_path=rate)
+            for rate in drop_path_rates(drop_path, depth)
         )
         self.head = TokenHead(
             width, num_classes, class_token=True, mean_first=True, dropout=dropout, head_config=head_config

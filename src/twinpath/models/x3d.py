@@ -40,7 +40,7 @@ def rounded_width(channels: float) -> int:
     return nearest if nearest >= 0.9 * channels else nearest + 8
 
 
-class Stem(nn.Module):
+class X3DStem(nn.Module):
     """Convolution (1, 3, 3) over space, (5, 1, 1) over time in each channel alone, batch norm, ReLU."""
 
     def __init__(self, width: int) -> None:
@@ -184,7 +184,7 @@ class X3D(VideoNetwork):
         if min(num_frames, crop) < 1:
             raise ValueError(f"a clip has at least one frame and one pixel, not {num_frames=}, {crop=}")
         channels = [rounded_width(c * width) for c in BASE_WIDTHS]
-        self.stem = Stem(channels[0])
+        self.stem = X3DStem(channels[0])
         self.res2, self.res3, self.res4, self.res5 = (
             _stage(
                 channels[i],

@@ -1,4 +1,4 @@
-"""What finds people in pictures and follows them, behind one small protocol each. No torch."""
+"""Person detectors and trackers: a small protocol each, and what all of them share. No torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class PersonDetector(Protocol):
     """Finds people in the pictures of one video, given in order of time. Make one for each video."""
 
     name: str  # for people, with version or model
-    batch_pictures: int  # that are best given at once
+    batch_pictures: int  # how many pictures a call takes best
 
     def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
         """The people of each picture; `times_s` are seconds since the video's first picture."""
@@ -25,19 +25,26 @@ class PersonDetector(Protocol):
 
 
 class Tracker(Protocol):
-    """Tells which boxes of successive pictures are one person. Make one for each video."""
+    """Decides which boxes of successive pictures are one person. Make one for each video."""
 
     name: str
 
     def update(self, people: PersonBoxes, time_s: float) -> NDArray[np.int64]:
-        """(N,) the number of each person's track, from 1; a number is never used for another person."""
+        """(N,) the track id of each person, from 1; an id is never used for another person."""
         ...
 
 
-MAX_PEOPLE = 300  # in one picture; a network that scores each box would be busy for minutes with more
+MAX_PEOPLE = 300  # in one picture; a network that scores each box would take minutes for more
 # Nobody can be recognised in less. And our files round boxes, to 0.01 px or 0.00001 of the picture (0.08 px
-# of 8K): each must keep a width and a height, since an answer is read again with `--people`.
+# of 8K): each must keep a width and a height, since such a file is also read as a file of boxes.
 MIN_SIDE_PX = 0.5
+LOST_S = 3.0  # how long a track waits for a person who is not seen …
+LOST_KEYFRAMES = 2.5  # … and for how many keyframes at least: at two, of which one may come late
+
+
+def lost_after_s(every_s: float) -> float:
+    """How long a track waits for a person who is not seen, where keyframes are `every_s` seconds apart."""
+    return max(LOST_S, LOST_KEYFRAMES * every_s)
 
 
 def people_in(
@@ -49,17 +56,17 @@ def people_in(
     min_score: float = 0.0,
     track_ids: ArrayLike | None = None,
 ) -> PersonBoxes:
-    """What a detector found, made fit to hand on: inside the picture, best first, at most `MAX_PEOPLE`.
+    """The boxes of a detector, checked: inside the picture, best first, at most `MAX_PEOPLE`.
 
     Args:
         boxes_xyxy_px: (N, 4) in pixels; may reach over the picture's edge, or lie outside.
         scores: (N,) 0 to 1.
         width_px, height_px: Of the picture.
-        min_score: What scores less is left out.
-        track_ids: (N,) who each is, where the detector knows.
+        min_score: Boxes that score less are left out.
+        track_ids: (N,) where the detector knows who is who.
     Returns:
-        Boxes at least `MIN_SIDE_PX` wide and high; those of which less lies inside the picture, or that are
-        no numbers, are left out.
+        Boxes at least `MIN_SIDE_PX` wide and high; those of which less lies inside the picture, and those
+        that are NaN, are left out.
     """
     boxes = np.asarray(boxes_xyxy_px, dtype=np.float32).reshape(-1, 4)
     sure = np.asarray(scores, dtype=np.float32).reshape(-1)

@@ -1,46 +1,45 @@
-"""From words on the command line to a detector and a tracker. Imports neither torch nor OpenCV by itself."""
+"""From names to person detectors and trackers. Imports neither torch nor OpenCV by itself."""
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twinpath.errors import DownloadFailed, MissingExtra, UsageError
-from twinpath.paths import display_path
-from twinpath.people.base import PersonDetector, Tracker
+from twinpath.people.base import PersonDetector, Tracker, lost_after_s
+from twinpath.suggest import nearest_name
 
 if TYPE_CHECKING:
-    from twinpath.weights.fetch import Progress
+    from twinpath.weights.callbacks import Progress
 
 DETECTORS = ("auto", "fasterrcnn", "retinanet", "dfine", "hog", "motion", "whole")
 TRACKERS = ("iou", "bytetrack", "ocsort")
 
 _MODEL_PREFIX = "dfine="
-_NEEDS = {  # a package, and what brings it
+_NEEDS = {  # a package, and how to install it
     "fasterrcnn": ("torchvision", "pip install 'twinpath[detect]'"),
     "retinanet": ("torchvision", "pip install 'twinpath[detect]'"),
     "dfine": ("transformers", "pip install 'twinpath[dfine]'"),
     "hog": ("cv2", "pip install 'twinpath[hog]'"),
     "motion": ("cv2", "pip install 'twinpath[hog]'"),
 }
-_WITHOUT_DOWNLOAD = "--people hog, motion, whole or a file of boxes need no download"
+_WITHOUT_DOWNLOAD = "the person detectors hog, motion, whole and a file of boxes need no download"
 
 
 def check_detector(spec: str, *, live: bool = False) -> None:
-    """Find out before the work whether there is such a detector; imports and downloads nothing.
+    """Check a name before the work; imports and downloads nothing.
 
     Args:
         spec: As for `make_detector`.
         live: For a camera or an address, to which no file of boxes belongs.
     Raises:
         UsageError: No such detector and no such file, or a file of boxes for a live source.
-        MissingExtra: A package that it needs is not installed; says how to get it.
+        MissingExtra: A package that it needs is not installed; names the command that installs it.
     """
     name = "dfine" if spec.startswith(_MODEL_PREFIX) else spec
     if spec == _MODEL_PREFIX:
-        raise UsageError(f"--people {spec}: a name on the Hugging Face Hub or a folder must follow")
+        raise UsageError(f"people={spec!r}: a name on the Hugging Face Hub or a folder must follow")
     if name == "auto" and not _is_installed("torchvision"):
         raise MissingExtra(
             "finding people needs torchvision (pip install 'twinpath[detect]') and its weights, a download; "
@@ -49,19 +48,16 @@ def check_detector(spec: str, *, live: bool = False) -> None:
     if name in _NEEDS:
         package, install = _NEEDS[name]
         if not _is_installed(package):
-            raise MissingExtra(f"--people {name} needs {package}; install it with: {install}")
+            raise MissingExtra(f"people={name!r} needs {package}; install it with: {install}")
     elif name not in DETECTORS:
         path = Path(spec)
         if not spec or not _exists(path):
-            given = display_path(path) if spec else "''"
             raise UsageError(
-                f"--people {given}: no such detector, and no such file; {_nearest(spec, DETECTORS)}"
+                f"people={spec!r}: no such detector, and no such file; {_hint(spec, DETECTORS)}"
                 f"choose one of {', '.join(DETECTORS)}, dfine=MODEL or a file of boxes"
             )
         if live:
-            raise UsageError(
-                f"--people {display_path(path)}: boxes in a file belong to a video, not to a live source"
-            )
+            raise UsageError(f"people={spec!r}: boxes in a file belong to a video, not to a live source")
 
 
 def make_detector(
@@ -74,24 +70,24 @@ def make_detector(
     min_score: float | None = None,
     progress: Progress | None = None,
 ) -> PersonDetector:
-    """The detector that a user named, for one video.
+    """The person detector of a name, for one video.
 
     Args:
         spec: One of `DETECTORS`, "dfine=NAME_OR_FOLDER" (any detector of transformers that knows people), or
             a file of boxes. "auto" is torchvision's Faster R-CNN.
-        video: The video; its name tells which boxes of a file are its own. None: a live source.
+        video: The video, whose boxes are chosen from a file by its name. None: a live source.
         width_px, height_px: Of its pictures as displayed.
         device: For the networks: "auto", "cpu", "cuda" …
-        min_score: What scores less is left out, 0 to 1; None: what fits the detector.
-        progress: Told the bytes done and expected while weights are downloaded.
+        min_score: People who score less are left out, 0 to 1; None: a value that fits the detector.
+        progress: Called with the bytes done and expected while weights are downloaded.
     Raises:
-        UsageError: No such detector and no such file, or a score that makes no sense.
-        MissingExtra: What it needs is not installed; says how to get it.
-        WeightsError: Its weights cannot be had or used.
+        UsageError: No such detector and no such file, or a score out of range.
+        MissingExtra: What it needs is not installed; names the command that installs it.
+        WeightsError: Its weights cannot be downloaded or used.
         InputError: The file of boxes cannot be used.
     """
     if min_score is not None and not 0 <= min_score <= 1:
-        raise UsageError(f"a lowest score of {min_score:g} for people makes no sense; give one from 0 to 1")
+        raise UsageError(f"min_person_score must be from 0 to 1, not {min_score:g}")
     check_detector(spec, live=video is None)
     if spec == "auto":
         return _automatic(device, min_score, progress)
@@ -113,43 +109,44 @@ def make_detector(
         return WholeFrame()
     from twinpath.people.file_boxes import FileBoxes
 
-    assert video is not None  # as `check_detector` saw
+    assert video is not None  # as `check_detector` ensures
     lowest = _or(min_score, 0.0)
     return FileBoxes(Path(spec), video=video, width_px=width_px, height_px=height_px, min_score=lowest)
 
 
 def serves_any_video(spec: str) -> bool:
-    """Whether a detector made for one video may be used for another: it knows none and remembers nothing."""
+    """Whether a detector made for one video may be used for another, since it keeps no state."""
     return spec in ("auto", "fasterrcnn", "retinanet", "dfine", "hog", "whole") or spec.startswith(
         _MODEL_PREFIX
     )
 
 
 def make_tracker(name: str, *, every_s: float) -> Tracker:
-    """The tracker that a user named, for one video.
+    """The tracker of a name, for one video.
 
     Args:
         name: One of `TRACKERS`.
         every_s: From one keyframe to the next, above 0.
     Raises:
         UsageError: No such tracker.
-        MissingExtra: What it needs is not installed; says how to get it.
+        MissingExtra: What it needs is not installed; names the command that installs it.
     """
     if not 0 < every_s < float("inf"):
-        raise UsageError(f"keyframes {every_s:g} s apart make no sense; give seconds above 0")
+        raise UsageError(f"every_s must be above 0 s, not {every_s:g}")
     if name == "iou":
-        from twinpath.people.iou_tracker import IouTracker
+        from twinpath.people.iou_tracker import IouTracker, TrackRules
 
-        return IouTracker()
+        return IouTracker(TrackRules(lost_s=lost_after_s(every_s)))
     if name in ("bytetrack", "ocsort"):
         from twinpath.people.trackers_tracker import TrackersTracker
 
         return TrackersTracker("bytetrack" if name == "bytetrack" else "ocsort", every_s=every_s)
-    raise UsageError(f"--tracker {name!r}: {_nearest(name, TRACKERS)}choose one of {', '.join(TRACKERS)}")
+    hint = _hint(name, TRACKERS)
+    raise UsageError(f"tracker={name!r}: no such tracker; {hint}choose one of {', '.join(TRACKERS)}")
 
 
 def _automatic(device: str, min_score: float | None, progress: Progress | None) -> PersonDetector:
-    """Faster R-CNN; where it cannot be had the error also says what can."""
+    """Faster R-CNN; where that fails the error also names the detectors that need no download."""
     try:
         return _torchvision("fasterrcnn", device, min_score, progress)
     except MissingExtra as error:
@@ -185,9 +182,9 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _nearest(name: str, names: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"did you mean {near[0]}? " if near else ""
+def _hint(name: str, names: tuple[str, ...]) -> str:
+    nearest = nearest_name(name, names)
+    return f"did you mean {nearest}? " if nearest else ""
 
 
 def _or(given: float | None, default: float) -> float:

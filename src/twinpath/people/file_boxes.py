@@ -1,4 +1,4 @@
-"""PersonBoxes whose boxes are known already: from annotations, another detector, or an earlier answer."""
+"""People whose boxes are known already: from annotations, another detector, or an earlier result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from twinpath.formats.boxes import read_boxes
 from twinpath.people.base import Picture, people_in
 from twinpath.results.keyframes import PersonBoxes
 
-NEAREST_S = 0.5  # how far a box may be from the time that is asked for
+NEAREST_S = 0.5  # how far a box may be from the time for which it is taken
 _LONGEST_GAP_S = 2.0  # over which a track is interpolated, or two steps of the file where that is more
 _ROUNDING_S = 1e-6
 
@@ -29,28 +29,37 @@ class _Trajectory:
     boxes: NDArray[np.float64]
     scores: NDArray[np.float64]
 
+    @classmethod
+    def of(cls, observations: list[BoxObservation]) -> _Trajectory:
+        ordered = sorted(observations, key=lambda observation: observation.time_s)
+        return cls(
+            np.array([observation.time_s for observation in ordered]),
+            np.array([observation.box for observation in ordered]),
+            np.array([observation.score for observation in ordered]),
+        )
+
 
 class FileBoxes:
-    """A PersonDetector that looks into a file. Which formats: see `box_formats`.
+    """A PersonDetector that reads a file, of any format of `formats.boxes`.
 
-    At each time a track is where a straight line between its nearest two boxes has it. Boxes that belong to
-    no track, and the ends of tracks, are those of the nearest time in the file, if within half a second. A
-    file in which every box belongs to a track also tells who is who.
+    At each time a track is interpolated between its two nearest boxes. Boxes that belong to no track, and the
+    ends of tracks, are those of the nearest time in the file, if within half a second. Where every box of the
+    file belongs to a track, the people have track ids.
 
     Args:
         path: The file.
         video: Whose boxes to take from it.
         width_px, height_px: Of the video as displayed.
-        min_score: What scores less is left out.
+        min_score: Boxes that score less are left out.
     Attributes:
         span_s: The first and the last time in the file; None where it has no boxes of the video.
-        of_other_video: What the file, which has boxes of a single video, calls that, where it is not called
-            like this one (upper and lower case, suffix and folder aside): they may be somebody else's. None:
-            the names agree, or the file tells none. In COCO's form it is the folder of the pictures if no
+        of_other_video: The name in the file, which has boxes of a single video, where that is not the name of
+            this one (upper and lower case, suffix and folder aside): the boxes may be another video's. None:
+            the names agree, or the file has none. In COCO's form it is the folder of the pictures if no
             videos are listed.
         other_shape_px: Width and height of the pictures on which the boxes were measured, where the file
-            tells and the aspect ratio is not the video's as displayed: the boxes are stretched, and wrong if
-            the video was turned or cut since. None: the same shape, or the file tells none, or no boxes.
+            gives a size whose aspect ratio is not the video's as displayed: the boxes are stretched, and
+            wrong if the video was turned or cut since. None: the same shape, no size given, or no boxes.
     Raises:
         InputError: The file cannot be used; names the line or entry.
     """
@@ -76,23 +85,23 @@ class FileBoxes:
                 self._loose.setdefault(observation.time_s, []).append(observation)
             else:
                 tracks.setdefault(observation.track, []).append(observation)
-        self._ways = [_way_of(observations) for observations in tracks.values()]
+        self._trajectories = [_Trajectory.of(observations) for observations in tracks.values()]
         steps_s = np.diff(self._times_s)
         self._longest_gap_s = max(_LONGEST_GAP_S, 2 * float(np.median(steps_s)) if len(steps_s) else 0.0)
 
     def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
-        """See `PersonDetector`; of the pictures only the sizes are looked at."""
+        """See `PersonDetector`; only the sizes of the pictures are used."""
         return [self._at(t, *picture.shape[:2]) for picture, t in zip(pictures, times_s, strict=True)]
 
     def _at(self, time_s: float, height_px: int, width_px: int) -> PersonBoxes:
         nearest_s = self._nearest(time_s)
         found: list[Found] = [(s.box, s.score) for s in self._loose.get(nearest_s, ())]
-        numbers = []
-        for number, way in enumerate(self._ways, 1):
-            place = self._on_way(way, time_s, nearest_s)
+        track_ids = []
+        for track_id, trajectory in enumerate(self._trajectories, 1):
+            place = self._interpolated(trajectory, time_s, nearest_s)
             if place is not None:
                 found.append(place)
-                numbers.append(number)
+                track_ids.append(track_id)
         if not found:
             return PersonBoxes.none()
         boxes = np.array([box for box, _ in found]) * ([width_px, height_px] * 2)
@@ -103,7 +112,7 @@ class FileBoxes:
             width_px=width_px,
             height_px=height_px,
             min_score=self.min_score,
-            track_ids=None if self._loose else numbers,
+            track_ids=None if self._loose else track_ids,
         )
 
     def _nearest(self, time_s: float) -> float:
@@ -113,22 +122,14 @@ class FileBoxes:
         nearest = float(self._times_s[np.abs(self._times_s - time_s).argmin()])
         return nearest if abs(nearest - time_s) <= NEAREST_S + _ROUNDING_S else np.nan
 
-    def _on_way(self, way: _Trajectory, time_s: float, nearest_s: float) -> Found | None:
-        after = int(np.searchsorted(way.times_s, time_s))
-        if 0 < after < len(way.times_s):
-            before_s, after_s = way.times_s[after - 1], way.times_s[after]
+    def _interpolated(self, track: _Trajectory, time_s: float, nearest_s: float) -> Found | None:
+        """Box and score of a track at a time; None: the track is not there."""
+        after = int(np.searchsorted(track.times_s, time_s))
+        if 0 < after < len(track.times_s):
+            before_s, after_s = track.times_s[after - 1], track.times_s[after]
             if after_s - before_s <= self._longest_gap_s + _ROUNDING_S:
                 share = (time_s - before_s) / (after_s - before_s)
-                box = (1 - share) * way.boxes[after - 1] + share * way.boxes[after]
-                return box, float((1 - share) * way.scores[after - 1] + share * way.scores[after])
-        at_nearest = np.flatnonzero(way.times_s == nearest_s)
-        return (way.boxes[at_nearest[0]], float(way.scores[at_nearest[0]])) if len(at_nearest) else None
-
-
-def _way_of(observations: list[BoxObservation]) -> _Trajectory:
-    ordered = sorted(observations, key=lambda s: s.time_s)
-    return _Trajectory(
-        np.array([s.time_s for s in ordered]),
-        np.array([s.box for s in ordered]),
-        np.array([s.score for s in ordered]),
-    )
+                box = (1 - share) * track.boxes[after - 1] + share * track.boxes[after]
+                return box, float((1 - share) * track.scores[after - 1] + share * track.scores[after])
+        at_nearest = np.flatnonzero(track.times_s == nearest_s)
+        return (track.boxes[at_nearest[0]], float(track.scores[at_nearest[0]])) if len(at_nearest) else None

@@ -1,8 +1,8 @@
-"""Finds upright people by histograms of oriented gradients, with what comes inside OpenCV: no download.
+"""Finds upright people by histograms of oriented gradients, with the weights inside OpenCV: no download.
 
-It knows people who stand or walk and are seen whole, and misses who sits, bends or is cut off. At nine times
-of a real basketball clip it found 8 of 18 players, and once the hoop; of archers who are seen from the knees
-up it found 4 of 18.
+It finds people who stand or walk and are seen whole, and misses those who sit, bend or are cut off. At nine
+times of a real basketball clip it found 8 of 18 players, and once the hoop; of archers who are seen from the
+knees up it found 4 of 18.
 
 Source: Dalal and Triggs, "Histograms of oriented gradients for human detection", CVPR 2005.
 """
@@ -22,16 +22,16 @@ from twinpath.results.keyframes import PersonBoxes
 
 DEFAULT_MIN_SCORE = 0.5
 
-_HEIGHT_PX = 480  # that is looked at; who is a fifth as tall is found, and costs grow with the area
+_HEIGHT_PX = 480  # of the scaled picture; a person a fifth as tall is found, and costs grow with the area
 _MAX_WIDTH_PX = 1280
 _MAX_ENLARGEMENT = 2.0  # of small pictures: the window is 128 pixels tall
-_RIM_PX = 32  # around the picture, so that who stands at its edge fills a window
+_RIM_PX = 32  # around the picture, so that a person at its edge fills a window
 _WINDOW_PX = (64, 128)
 _STRIDE_PX = (8, 8)
 _SCALE_STEP = 1.05
 _MARGIN_X, _MARGIN_Y = 0.12, 0.04  # shares of a window beside and above the person in it
 _SAME_PERSON = 0.5  # overlap of two windows
-_HALF_SUPPORT = 3.5  # that becomes a score of 0.5, from where most boxes on real clips are people
+_HALF_SUPPORT = 3.5  # becomes a score of 0.5, from which on most boxes on real clips are people
 
 
 class HogDetector:
@@ -41,15 +41,15 @@ class HogDetector:
     support vector machine's margins of all windows that overlap by half, and the box is their mean.
 
     Args:
-        min_score: What scores less is left out.
+        min_score: Boxes that score less are left out.
     Raises:
-        MissingExtra: OpenCV is not installed, or of version 5, which has this detector no longer.
+        MissingExtra: OpenCV is not installed, or of version 5, which does not have this detector.
     """
 
     batch_pictures = 1
 
     def __init__(self, *, min_score: float = DEFAULT_MIN_SCORE) -> None:
-        self._cv2 = load_opencv(wanted="HOGDescriptor", who="--people hog")
+        self._cv2 = load_opencv(attribute="HOGDescriptor", needed_by="people='hog'")
         self.name = f"HOG (OpenCV {self._cv2.__version__})"
         self.min_score = min_score
         self._hog: Any = self._cv2.HOGDescriptor()
@@ -57,9 +57,9 @@ class HogDetector:
 
     def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
         """See `PersonDetector`; pictures of any size."""
-        return [self._look(picture) for picture in pictures]
+        return [self._detect(picture) for picture in pictures]
 
-    def _look(self, picture: Picture) -> PersonBoxes:
+    def _detect(self, picture: Picture) -> PersonBoxes:
         height, width = picture.shape[:2]
         scale = min(_HEIGHT_PX / height, _MAX_WIDTH_PX / width, _MAX_ENLARGEMENT)
         if width * scale + 2 * _RIM_PX < _WINDOW_PX[0] or height * scale + 2 * _RIM_PX < _WINDOW_PX[1]:
@@ -77,7 +77,7 @@ class HogDetector:
         )
 
     def _prepared(self, picture: Picture, scale: float) -> NDArray[np.uint8]:
-        """Grey, of the size that is looked at, with a rim that goes on with the colours of the edge."""
+        """Grey and scaled, with a rim that repeats the colours of the edge."""
         cv2 = self._cv2
         grey = cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)
         size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))

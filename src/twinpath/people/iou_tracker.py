@@ -1,9 +1,9 @@
-"""Follows people by where their boxes are: overlap first, then nearness. NumPy only.
+"""Tracks people by the places of their boxes: overlap first, then distance. NumPy only.
 
-Made for keyframes about a second apart: in that time somebody who walks leaves his box, which is half as wide
-as he is tall. So who overlaps nobody's last box is looked for nearby, among boxes of about the same size.
-Only those seen at the keyframe before are: who was out of sight longer may be anywhere, and a stranger, or
-what a detector took for one, would go on in his name.
+Made for keyframes about a second apart: in that time a person who walks leaves the last box, which is half
+as wide as high. So a box that overlaps no track's last box is matched with one nearby, of about the same
+size. Only with tracks that were seen at the keyframe before: a person who was out of sight longer may be
+anywhere, and a stranger, or a false box of a detector, would continue the track.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.boxes import areas, iou_matrix
+from twinpath.people.base import LOST_S
 from twinpath.results.keyframes import PersonBoxes
 
 
@@ -24,23 +25,25 @@ class TrackRules:
     Attributes:
         min_overlap: Intersection over union from which boxes are matched at once, the greatest first.
         reach_per_s: How far a centre may get in a second between two keyframes, in longer sides of the box.
-            Walking is 0.8 body lengths a second, running 2 or more; the larger, the more are taken for one
-            another in a crowd.
+            Walking is 0.8 body lengths a second, running 2 or more; the larger, the more people of a crowd
+            are taken for one another.
         max_reach: Limit to that where keyframes are far apart.
         max_growth: By which factor an area may change between two boxes that do not overlap.
-        lost_s: How long one who is not seen is waited for, at the place where he was.
+        lost_s: How long a track waits, at its last place, for a person who is not seen.
     """
 
     min_overlap: float = 0.2
     reach_per_s: float = 1.2
     max_reach: float = 1.5
     max_growth: float = 2.0
-    lost_s: float = 3.0
+    lost_s: float = LOST_S
 
 
 @dataclass
-class _Followed:
-    number: int
+class _LastBox:
+    """Where a track was seen last."""
+
+    track_id: int
     box: NDArray[np.float32]
     time_s: float
 
@@ -56,41 +59,48 @@ class IouTracker:
 
     def __init__(self, rules: TrackRules | None = None) -> None:
         self.rules = rules or TrackRules()
-        self._followed: list[_Followed] = []
-        self._last_number = 0
+        self._last_boxes: list[_LastBox] = []
+        self._last_id = 0
         self._last_time_s = 0.0
 
     def update(self, people: PersonBoxes, time_s: float) -> NDArray[np.int64]:
         """See `Tracker.update`."""
-        self._followed = [f for f in self._followed if time_s - f.time_s <= self.rules.lost_s]
+        self._last_boxes = [last for last in self._last_boxes if time_s - last.time_s <= self.rules.lost_s]
         boxes = people.boxes_xyxy_px
-        numbers = np.zeros(len(people), dtype=np.int64)
-        if self._followed and len(people):
-            last = np.stack([f.box for f in self._followed])
-            was_seen = np.array([f.time_s == self._last_time_s for f in self._followed])
-            for track, person in self._pairs(last, boxes, was_seen, time_s - self._last_time_s):
-                numbers[person] = self._followed[track].number
-                self._followed[track] = _Followed(int(numbers[person]), boxes[person], time_s)
-        for person in np.flatnonzero(numbers == 0).tolist():
-            self._last_number += 1
-            numbers[person] = self._last_number
-            self._followed.append(_Followed(self._last_number, boxes[person], time_s))
+        track_ids = np.zeros(len(people), dtype=np.int64)
+        if self._last_boxes and len(people):
+            before = np.stack([last.box for last in self._last_boxes])
+            was_seen = np.array([last.time_s == self._last_time_s for last in self._last_boxes])
+            for track, person in self._pairs(before, boxes, was_seen, time_s - self._last_time_s):
+                track_ids[person] = self._last_boxes[track].track_id
+                self._last_boxes[track] = _LastBox(int(track_ids[person]), boxes[person], time_s)
+        for person in np.flatnonzero(track_ids == 0).tolist():
+            self._last_id += 1
+            track_ids[person] = self._last_id
+            self._last_boxes.append(_LastBox(self._last_id, boxes[person], time_s))
         self._last_time_s = time_s
-        return numbers
+        return track_ids
 
     def _pairs(
         self,
-        last: NDArray[np.float32],
+        before: NDArray[np.float32],
         boxes: NDArray[np.float32],
         was_seen: NDArray[np.bool_],
         step_s: float,
     ) -> list[tuple[int, int]]:
-        """Which track goes on in which box, a step after the last one."""
+        """(track, box) of each track that continues.
+
+        Args:
+            before: (T, 4) the last box of each track.
+            boxes: (N, 4) of now.
+            was_seen: (T,) whether the track was seen at the keyframe before.
+            step_s: Time since the keyframe before.
+        """
         rules = self.rules
-        overlap = iou_matrix(last, boxes)
+        overlap = iou_matrix(before, boxes)
         pairs = _best_first(overlap, overlap >= rules.min_overlap)
-        distance = _distances(last, boxes)
-        growth = areas(boxes)[None, :] / areas(last)[:, None]
+        distance = _distances(before, boxes)
+        growth = areas(boxes)[None, :] / areas(before)[:, None]
         reach = min(rules.reach_per_s * max(step_s, 0.0), rules.max_reach)
         near = was_seen[:, None] & (distance <= reach) & (np.maximum(growth, 1 / growth) <= rules.max_growth)
         near[[track for track, _ in pairs], :] = False

@@ -1,7 +1,8 @@
-"""Finds what moves before a camera that stands still, by OpenCV's background subtraction: no network at all.
+"""Finds what moves before a fixed camera, by OpenCV's background subtraction: no network at all.
 
-It cannot tell people from cars, and who stands still long enough becomes background. Source: Zivkovic,
-"Improved adaptive Gaussian mixture model for background subtraction", ICPR 2004.
+It does not tell people from cars, and a person who stands still long enough becomes background.
+
+Source: Zivkovic, "Improved adaptive Gaussian mixture model for background subtraction", ICPR 2004.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from twinpath.results.keyframes import PersonBoxes
 
 DEFAULT_MIN_SCORE = 0.3
 
-_HEIGHT_PX = 240  # that is looked at
+_HEIGHT_PX = 240  # of the scaled picture
 _MAX_WIDTH_PX = 960
-_MEMORY_PICTURES = 120  # that the background is made of: two minutes of keyframes a second apart
-_TEACHING_PICTURES = 3  # before which nothing can be told to move
-_BACKGROUND_SHARE = 0.6  # of the time that a place shows background; who stops there for less is seen
+_MEMORY_PICTURES = 120  # that make the background: two minutes of keyframes a second apart
+_TEACHING_PICTURES = 3  # that must be known before anything can move
+_BACKGROUND_SHARE = 0.6  # of the time that a place shows background; a shorter stop is movement
 _MAX_DISTANCE_SQUARED = 25  # from a background colour, in variances: 5 standard deviations
 _FOREGROUND = 255  # in OpenCV's mask; 127 is a shadow
 _MIN_AREA = 0.002  # of the picture, moving: a person 1/8 as tall as it
@@ -34,12 +35,13 @@ _SPECK_PX = 3
 class MotionDetector:
     """A PersonDetector for fixed cameras.
 
-    All pictures of a call are learned before people are looked for in them: give several at once, and also
-    the first ones are answered. Until three pictures are known, nobody is found. The score is the square root
-    of the share of the box that moves: 0.6 and more for a body, less for a shadow's rim.
+    All pictures of a call are learned before people are searched in them, so that people are found in the
+    first ones, too, where several are given at once. Until three pictures are known, nobody is found. The
+    score is the square root of the share of the box that moves: 0.6 and more for a body, less for a
+    shadow's rim.
 
     Args:
-        min_score: What scores less is left out.
+        min_score: Boxes that score less are left out.
     Raises:
         MissingExtra: OpenCV is not installed.
     """
@@ -47,7 +49,7 @@ class MotionDetector:
     batch_pictures = 16
 
     def __init__(self, *, min_score: float = DEFAULT_MIN_SCORE) -> None:
-        self._cv2 = load_opencv(wanted="createBackgroundSubtractorMOG2", who="--people motion")
+        self._cv2 = load_opencv(attribute="createBackgroundSubtractorMOG2", needed_by="people='motion'")
         self.name = f"motion (MOG2, OpenCV {self._cv2.__version__})"
         self.min_score = min_score
         self._background: Any = None
@@ -56,16 +58,16 @@ class MotionDetector:
         self._has_cut = False
 
     def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
-        """See `PersonDetector`; another size of picture starts anew, and a cut does with the next call."""
+        """See `PersonDetector`; another size of picture starts anew, and so does the call after a cut."""
         small = [self._prepared(picture) for picture in pictures]
         if self._has_cut:
             self._background, self._has_cut = None, False
         for picture in small:
             self._learn(picture)
-        return [self._look(picture, of=whole) for picture, whole in zip(small, pictures, strict=True)]
+        return [self._detect(picture, of=whole) for picture, whole in zip(small, pictures, strict=True)]
 
     def _prepared(self, picture: Picture) -> NDArray[np.uint8]:
-        """Of the size that is looked at, without the noise of single pixels."""
+        """Scaled, without the noise of single pixels."""
         cv2 = self._cv2
         height, width = picture.shape[:2]
         scale = min(1.0, _HEIGHT_PX / height, _MAX_WIDTH_PX / width)
@@ -84,7 +86,8 @@ class MotionDetector:
         self._learned += 1
         self._background.apply(picture, learningRate=1 / min(self._learned, _MEMORY_PICTURES))
 
-    def _look(self, picture: NDArray[np.uint8], *, of: Picture) -> PersonBoxes:
+    def _detect(self, picture: NDArray[np.uint8], *, of: Picture) -> PersonBoxes:
+        """The people in a prepared picture, in pixels of the whole one, `of`."""
         if self._learned < _TEACHING_PICTURES or picture.shape[:2] != self._size:
             return PersonBoxes.none()
         cv2 = self._cv2
@@ -104,7 +107,7 @@ class MotionDetector:
         height = moving.shape[0]
         gap = np.ones((1 + round(_GAP_Y * height), 1 + round(_GAP_X * height)), np.uint8)
         count, labels = cv2.connectedComponents(cv2.dilate(moving, gap), connectivity=8)
-        labels = labels * moving  # as wide as what moves, not as what was spread
+        labels = labels * moving  # as wide as what moves, without the gaps that were filled
         boxes, scores = [], []
         for ys, xs in (np.nonzero(labels == label) for label in range(1, count)):
             if len(xs) < _MIN_AREA * moving.size:

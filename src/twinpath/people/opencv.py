@@ -1,4 +1,4 @@
-"""OpenCV, for the detectors that need it: imported where it is used, and its absence said in one line."""
+"""OpenCV, for the person detectors that need it: imported where it is used."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ from twinpath.errors import MissingExtra
 _INSTALL = "pip install 'twinpath[hog]'"
 
 
-def load_opencv(*, wanted: str, who: str) -> Any:
+def load_opencv(*, attribute: str, needed_by: str) -> Any:
     """The module `cv2`.
 
     Args:
-        wanted: The attribute that must be in it.
-        who: What needs it, for errors: "--people hog".
+        attribute: That must be in it.
+        needed_by: What needs it, for errors: "people='hog'".
     Raises:
         MissingExtra: Not installed, does not load, or of a version without that attribute.
     """
     try:
         cv2: Any = importlib.import_module("cv2")
     except ModuleNotFoundError as error:
-        raise MissingExtra(f"{who} needs OpenCV; install it with: {_INSTALL}") from error
+        raise MissingExtra(f"{needed_by} needs OpenCV; install it with: {_INSTALL}") from error
     except ImportError as error:
         reason = str(error).partition("\n")[0]
-        raise MissingExtra(f"{who}: OpenCV does not load ({reason}); install it anew: {_INSTALL}") from error
-    if not hasattr(cv2, wanted):
+        raise MissingExtra(
+            f"{needed_by}: OpenCV does not load ({reason}); install it anew: {_INSTALL}"
+        ) from error
+    if not hasattr(cv2, attribute):
         version = getattr(cv2, "__version__", "of unknown version")
         raise MissingExtra(
-            f"{who}: OpenCV {version} has no {wanted}, version 4 does: pip install 'opencv-python>=4.9,<5'"
+            f"{needed_by}: OpenCV {version} has no {attribute}, version 4 does: "
+            "pip install 'opencv-python>=4.9,<5'"
         )
     return cv2

@@ -20,18 +20,19 @@ from twinpath.device import choose_device
 from twinpath.errors import DamagedWeights, MissingExtra, WeightsMismatch
 from twinpath.people.base import MAX_PEOPLE, Picture, people_in
 from twinpath.results.keyframes import PersonBoxes
-from twinpath.weights.fetch import cached_path, fetch_file
+from twinpath.weights.fetch import DOWNLOAD_RETRY, cached_path, fetch_file
 from twinpath.weights.formats import read_weights
 from twinpath.weights.sniff import check_whole
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from twinpath.weights.fetch import DownloadRetryPolicy, Progress
+    from twinpath.retry import RetryPolicy
+    from twinpath.weights.callbacks import Progress
 
-_PERSON = 1  # in the 91 numbers of COCO that torchvision uses; 0 is background
+_PERSON = 1  # of the 91 classes of COCO that torchvision uses; 0 is background
 _HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.pth$")  # how torch.hub names files: the SHA-256 begins so
-_MAX_SIDES_RATIO = 50  # of a picture; a slimmer one has no row of pixels left when it is scaled
+_MAX_SIDES_RATIO = 50  # of a picture; scaled, a narrower one has no row of pixels left
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Published:
         score_option: That function's name for the lowest score.
         count_option: That function's name for how many boxes a picture may have.
         url: Of the weights; the name of the file ends with the start of its SHA-256.
-        min_score: From which a box most likely is a person: networks differ in how sure they say they are.
+        min_score: From which a box most likely is a person; networks differ in their scores.
     """
 
     name: str
@@ -98,9 +99,9 @@ class TorchvisionDetector:
     Args:
         published: Network and weights, which are downloaded on first use: 167 MB or 146 MB.
         device: As for `choose_device`: "auto", "cpu", "cuda" …
-        min_score: What scores less is left out; None: the network's own `min_score`.
-        progress: Told of a download's pieces.
-        patience: When a download gives up.
+        min_score: Boxes that score less are left out; None: the network's own `min_score`.
+        progress: Called with the bytes done and expected while weights are downloaded.
+        retry: When a download gives up.
     Raises:
         MissingExtra: torchvision is not installed, or does not fit the torch that is.
         UsageError: There is no such device.
@@ -115,7 +116,7 @@ class TorchvisionDetector:
         device: str = "auto",
         min_score: float | None = None,
         progress: Progress | None = None,
-        patience: DownloadRetryPolicy | None = None,
+        retry: RetryPolicy = DOWNLOAD_RETRY,
     ) -> None:
         detection = load_torchvision_detection()
         self._device = choose_device(device)
@@ -126,7 +127,7 @@ class TorchvisionDetector:
             cached_path(published),
             check=published.check,
             progress=progress,
-            patience=patience,
+            retry=retry,
         )
         options = {published.score_option: self.min_score, published.count_option: MAX_PEOPLE}
         network: nn.Module = getattr(detection, published.builder)(
@@ -158,7 +159,9 @@ class TorchvisionDetector:
 
     def _prepared(self, picture: Picture) -> Tensor:
         """(3, H, W) in 0 to 1; the network scales and normalises by itself."""
-        on_device = torch.from_numpy(picture.copy()).to(self._device)  # torch wants none that is read-only
+        on_device = torch.from_numpy(picture.copy()).to(
+            self._device
+        )  # torch refuses arrays that are read-only
         return on_device.permute(2, 0, 1).float() / 255
 
 

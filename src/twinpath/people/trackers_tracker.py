@@ -15,22 +15,22 @@ from numpy.typing import NDArray
 
 from twinpath.boxes import iou_matrix
 from twinpath.errors import MissingExtra
+from twinpath.people.base import lost_after_s
 from twinpath.results.keyframes import PersonBoxes
 
 Algorithm = Literal["bytetrack", "ocsort"]
 
-LOST_S = 3.0  # how long one who is not seen is waited for
-SURE_SCORE = 0.5  # what scores less only goes on with a ByteTrack track, and is left alone by OC-SORT
+SURE_SCORE = 0.5  # a box that scores less only continues a track of ByteTrack; OC-SORT leaves it out
 _CLASSES = {"bytetrack": "ByteTrackTracker", "ocsort": "OCSORTTracker"}
-_THIRTIETHS_PER_S = 30  # the package counts patience in frames of 30 a second, whatever the rate is
-_SAME_BOX = 0.9  # overlap of a box with the track that was begun from it; a filter may round
+_BUFFER_PER_S = 30  # the package counts how long a track waits in frames of 30 a second, whatever the rate is
+_SAME_BOX = 0.9  # overlap of a box with the track that began from it; a filter may round
 
 
 class TrackersTracker:
-    """A Tracker that asks the package `trackers`.
+    """A Tracker by the package `trackers`.
 
-    The package numbers a track when it has been seen twice. A box gets a number here at once, which its track
-    keeps when it is confirmed; a box that belongs to no track has a number of its own.
+    The package numbers a track when it has been seen twice. Here a box gets an id at once, and its track
+    keeps that when it is confirmed; a box that belongs to no track gets an id of its own.
 
     Args:
         algorithm: "bytetrack" or "ocsort".
@@ -45,7 +45,7 @@ class TrackersTracker:
         self.name = f"{algorithm} (trackers {getattr(package, '__version__', None) or _version()})"
         settings: dict[str, Any] = {
             "frame_rate": 1 / every_s,
-            "lost_track_buffer": round(LOST_S * _THIRTIETHS_PER_S),
+            "lost_track_buffer": round(lost_after_s(every_s) * _BUFFER_PER_S),
             "minimum_consecutive_frames": 1,  # a person seen at two keyframes is a person
             "minimum_iou_threshold": 0.1,  # a second of walking leaves little overlap
             "high_conf_det_threshold": SURE_SCORE,
@@ -53,9 +53,9 @@ class TrackersTracker:
         if algorithm == "bytetrack":
             settings["track_activation_threshold"] = SURE_SCORE
         self._tracker: Any = getattr(package, _CLASSES[algorithm])(**settings)
-        self._last_number = 0
-        self._numbers: dict[int, int] = {}  # by the package's number, from 0
-        self._unconfirmed: list[tuple[Any, int]] = []  # the package's track, and our number
+        self._last_id = 0
+        self._ids: dict[int, int] = {}  # by the package's number, from 0
+        self._unconfirmed: list[tuple[Any, int]] = []  # the package's track, and our id
 
     def update(self, people: PersonBoxes, time_s: float) -> NDArray[np.int64]:
         """See `Tracker.update`."""
@@ -70,29 +70,29 @@ class TrackersTracker:
         if len(answer):
             theirs[answer.data["place"]] = answer.tracker_id
         self._confirm()
-        numbers = np.array([self._number_of(int(track)) for track in theirs], dtype=np.int64)
-        self._remember_unconfirmed(people, theirs, numbers)
-        return numbers
+        track_ids = np.array([self._id_of(int(track)) for track in theirs], dtype=np.int64)
+        self._remember_unconfirmed(people, theirs, track_ids)
+        return track_ids
 
     def _confirm(self) -> None:
-        """Let tracks that the package has numbered by now keep the numbers they have here."""
-        for track, number in self._unconfirmed:
+        """Let tracks that the package has numbered by now keep the ids they have here."""
+        for track, track_id in self._unconfirmed:
             if track.tracker_id != -1:
-                self._numbers[track.tracker_id] = number
+                self._ids[track.tracker_id] = track_id
 
-    def _number_of(self, track: int) -> int:
-        if track in self._numbers:
-            return self._numbers[track]
-        self._last_number += 1
+    def _id_of(self, track: int) -> int:
+        if track in self._ids:
+            return self._ids[track]
+        self._last_id += 1
         if track != -1:
-            self._numbers[track] = self._last_number
-        return self._last_number
+            self._ids[track] = self._last_id
+        return self._last_id
 
     def _remember_unconfirmed(
-        self, people: PersonBoxes, theirs: NDArray[np.int64], numbers: NDArray[np.int64]
+        self, people: PersonBoxes, theirs: NDArray[np.int64], track_ids: NDArray[np.int64]
     ) -> None:
-        """Note which of our numbers each of the package's tracks has that is not numbered there yet."""
-        known = {id(track): (track, number) for track, number in self._unconfirmed}
+        """Note the id here of each of the package's tracks that has no number there yet."""
+        known = {id(track): (track, track_id) for track, track_id in self._unconfirmed}
         waiting = [track for track in self._tracker.tracks if track.tracker_id == -1]
         self._unconfirmed = [known[id(track)] for track in waiting if id(track) in known]
         begun = [track for track in waiting if id(track) not in known]
@@ -100,10 +100,10 @@ class TrackersTracker:
         if not begun or not len(loose):
             return
         tracks = np.array([track.get_state_bbox() for track in begun], dtype=np.float64).reshape(-1, 4)
-        alike = iou_matrix(tracks, people.boxes_xyxy_px[loose])
-        for track, row in zip(begun, alike, strict=True):
+        overlap = iou_matrix(tracks, people.boxes_xyxy_px[loose])
+        for track, row in zip(begun, overlap, strict=True):
             if row.max() >= _SAME_BOX:
-                self._unconfirmed.append((track, int(numbers[loose[int(row.argmax())]])))
+                self._unconfirmed.append((track, int(track_ids[loose[int(row.argmax())]])))
 
 
 def _load() -> Any:

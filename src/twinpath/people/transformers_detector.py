@@ -34,11 +34,11 @@ class TransformersDetector:
     Args:
         name_or_path: A model on the Hugging Face Hub, or a folder that `save_pretrained` wrote.
         device: As for `choose_device`: "auto", "cpu", "cuda" …
-        min_score: What scores less is left out.
+        min_score: Boxes that score less are left out.
     Raises:
         MissingExtra: transformers is not installed, or does not load.
         UsageError: There is no such device, or the model has no class for people.
-        DownloadFailed: Not on this machine, and cannot be fetched.
+        DownloadFailed: Not on this machine, and cannot be downloaded.
         UnknownWeightFormat: A folder that holds no such model.
     """
 
@@ -64,8 +64,8 @@ class TransformersDetector:
             return []
         sizes = [picture.shape[:2] for picture in pictures]
         inputs = self._processor(
-            images=[picture.copy() for picture in pictures],  # torch wants none that is read-only
-            input_data_format="channels_last",  # a picture three pixels high would be taken for planes
+            images=[picture.copy() for picture in pictures],  # torch refuses arrays that are read-only
+            input_data_format="channels_last",  # else a picture three pixels high is read as planes
             return_tensors="pt",
         ).to(self._device)
         with torch.inference_mode():
@@ -91,17 +91,17 @@ def _load_transformers() -> Any:
     try:
         return importlib.import_module("transformers")
     except ModuleNotFoundError as error:
-        raise MissingExtra(f"--people dfine needs {error.name}; install it with: {install}") from error
+        raise MissingExtra(f"people='dfine' needs {error.name}; install it with: {install}") from error
     except (ImportError, RuntimeError, OSError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise MissingExtra(f"transformers does not load ({reason}); install it with: {install}") from error
 
 
 def _load_model(transformers: Any, name_or_path: str) -> tuple[Any, Any]:
-    """Network and picture processor, from a folder, what was downloaded before, or the Hub.
+    """Network and picture processor, from a folder, the Hub's cache, or the Hub.
 
     Raises:
-        DownloadFailed: A name that is neither in the Hub's cache nor to be had from there.
+        DownloadFailed: A name that is not in the Hub's cache and cannot be downloaded.
         UnknownWeightFormat: A folder without such a model.
     """
     if Path(name_or_path).is_dir():
@@ -118,7 +118,7 @@ def _load_model(transformers: Any, name_or_path: str) -> tuple[Any, Any]:
     try:
         return _parts_of(transformers, name_or_path, local_files_only=False)
     except _FAILURES as error:
-        raise _not_to_be_had(name_or_path, _first_line(error)) from error
+        raise _no_download(name_or_path, _first_line(error)) from error
 
 
 def _parts_of(transformers: Any, name_or_path: str, *, local_files_only: bool) -> tuple[Any, Any]:
@@ -138,7 +138,7 @@ def _parts_of(transformers: Any, name_or_path: str, *, local_files_only: bool) -
 
 
 def _check_is_there(name: str) -> None:
-    """Ask once: the Hub's own library tries for minutes where there is no network.
+    """One request: the Hub's own library tries for minutes where there is no network.
 
     Raises: DownloadFailed: the Hub cannot be reached, or has no such model.
     """
@@ -146,15 +146,15 @@ def _check_is_there(name: str) -> None:
     try:
         answer = httpx.head(f"{endpoint}/{name}/resolve/main/config.json", timeout=10, follow_redirects=True)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise _not_to_be_had(name, _first_line(error)) from error
+        raise _no_download(name, _first_line(error)) from error
     if answer.status_code in {401, 403, 404}:
-        raise _not_to_be_had(name, f"it has no such model, or not for everybody: HTTP {answer.status_code}")
+        raise _no_download(name, f"there is no such model, or it needs a login: HTTP {answer.status_code}")
 
 
-def _not_to_be_had(name: str, reason: str) -> DownloadFailed:
+def _no_download(name: str, reason: str) -> DownloadFailed:
     return DownloadFailed(
         f"cannot load {name} from the Hugging Face Hub ({reason}); fetch "
-        f"https://huggingface.co/{name} another way and give its folder: --people dfine=FOLDER"
+        f"https://huggingface.co/{name} another way and give its folder: people='dfine=FOLDER'"
     )
 
 

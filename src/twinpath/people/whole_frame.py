@@ -11,7 +11,7 @@ from twinpath.results.keyframes import PersonBoxes
 
 
 class WholeFrame:
-    """A PersonDetector that looks at nothing."""
+    """A PersonDetector without a network."""
 
     name = "the whole picture"
     batch_pictures = 1

@@ -29,7 +29,7 @@ from twinpath.video.sampling import linspace_indices
 from twinpath.video.source import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
-    from twinpath.weights.fetch import Progress
+    from twinpath.weights.callbacks import Progress
 
 Frames = NDArray[np.uint8]
 

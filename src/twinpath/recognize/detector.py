@@ -39,7 +39,7 @@ from twinpath.video.sampling import Times
 from twinpath.video.source import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
-    from twinpath.weights.fetch import Progress
+    from twinpath.weights.callbacks import Progress
 
 MIN_SCORE = 0.5
 MIN_PERSON_SCORE = 0.8  # what PySlowFast asks of a detected person before SlowFast scores it
@@ -165,7 +165,7 @@ class Detector:
         provenance = Provenance.of(
             path, model=self.model, weights_sha256=self.weights_sha256, settings=settings
         )
-        check_resumable(resume_from.provenance if resume_from else None, provenance, path)
+        check_resumable(resume_from.provenance.differences(provenance) if resume_from else [], path)
         earlier = resume_from.keyframes if resume_from else ()
         start_s = float(np.nextafter(earlier[-1].time_s, np.inf)) if earlier else 0.0
         plan = plan_keyframes(self.spec, every_s=every_s, start_s=start_s)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinpath.engine.config import EngineConfig
-from twinpath.recognize.inference import VideoScores, infer, infer_videos
+from twinpath.recognize.inference import VideoScores, infer_batches, infer_videos
 from twinpath.recognize.model import load_model
 from twinpath.recognize.plan import check_every_s, plan_windows
 from twinpath.recognize.read import VideoReader
@@ -23,7 +23,7 @@ from twinpath.results.features import Feature
 from twinpath.video.source import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
-    from twinpath.weights.fetch import Progress
+    from twinpath.weights.callbacks import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -109,8 +109,11 @@ class FeatureExtractor:
             WorkerDied: With `isolate`: the file ended the process that read it, twice.
         """
         with self.reader.open(video, self._plan) as clips:
-            for done, (clip, embedding) in enumerate(infer(self.engine, clips), start=1):
-                yield Feature(clip.start_s, clip.end_s, embedding[0])
+            done = 0
+            for batch in infer_batches(self.engine, clips):
+                for clip, embedding in batch:
+                    yield Feature(clip.start_s, clip.end_s, embedding[0])
+                done += len(batch)
                 if progress is not None:
                     progress(done, len(clips))
             for warning in clips.warnings:

@@ -39,11 +39,17 @@ def infer(engine: Engine, clips: Iterable[Clip]) -> Iterator[tuple[Clip, Scores]
         Each clip with its (crops, classes) scores, or (crops, D) embeddings, in order.
     Raises:
         InputError: The network produced NaN or Inf; and everything that reading the clips raises.
-        LimitExceeded: The memory does not suffice for a single clip.
+        LimitExceeded: A clip needs more memory than the device has.
     """
+    for batch in infer_batches(engine, clips):
+        yield from batch
+
+
+def infer_batches(engine: Engine, clips: Iterable[Clip]) -> Iterator[list[tuple[Clip, Scores]]]:
+    """As `infer`, a batch at a time."""
     with Prefetcher(clips, size_bytes=size_bytes, most_bytes=PREFETCH_BYTES) as prefetched:
         for batch in batches(prefetched, engine.batch_clips, size_bytes=size_bytes, most_bytes=BATCH_BYTES):
-            yield from zip(batch, scores_of(engine, [clip.frames for clip in batch]), strict=True)
+            yield list(zip(batch, scores_of(engine, [clip.frames for clip in batch]), strict=True))
             del batch  # or it would be held while the next one is gathered
 
 

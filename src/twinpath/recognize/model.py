@@ -24,7 +24,7 @@ from twinpath.zoo.create import input_spec, resolve
 
 if TYPE_CHECKING:
     from twinpath.models.registry import Architecture
-    from twinpath.weights.fetch import Progress
+    from twinpath.weights.callbacks import Progress
     from twinpath.zoo.records import Record
 
 logger = logging.getLogger(__name__)

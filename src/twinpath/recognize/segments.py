@@ -1,14 +1,13 @@
-"""From the scores of sliding windows to segments: when which activity begins and ends. Numbers only.
+"""Temporal segments from the scores of sliding windows. Pure NumPy.
 
     windows   |--0--|
                  |--1--|
                     |--2--|
-    cells     |--0--|1 |2 |-    a moment belongs to the window whose middle is nearest
+    cells     |--0--|1 |2 |-    each time belongs to the window whose middle is nearest
 
-1. smooth    each label's scores over neighbouring windows
-2. enter     a segment needs a smoothed score of `min_score`, and goes on to both sides while the score stays
-   and leave at `leave_score` or above: it neither begins with a breath of a label nor ends with its dip
-3. merge     segments of one label that a short gap parts
+1. smooth      each label's scores over neighbouring windows
+2. hysteresis  a segment needs a smoothed score of `min_score` and extends while it is `leave_score` or more
+3. merge       segments of one label with a short gap between them
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ def find_segments(
     every_s: float,
     until_s: float,
 ) -> tuple[Segment, ...]:
-    """All segments in the scores of a video's windows.
+    """The segments in the scores of a video's windows.
 
     Args:
         scores: (N, C) in 0 to 1.
@@ -45,7 +44,7 @@ def find_segments(
         labels: C names.
         rules: Thresholds, smoothing, merging.
         every_s: From the start of a window to that of the next, where none is missing.
-        until_s: Where the video ends, or what of it was looked at.
+        until_s: End of the video, or of the part that was scored.
     Returns:
         Segments in order of their starts; where these are equal, the higher peak first. Those of one label
         neither overlap nor touch.
@@ -85,15 +84,15 @@ def find_segments(
 def window_cells(
     starts_s: Seconds, ends_s: Seconds, *, every_s: float, until_s: float
 ) -> tuple[Seconds, Seconds]:
-    """The time that each window speaks for: up to half way to the middles of its neighbours.
+    """The cell of each window: the time up to half way to the middles of its neighbours.
 
-    Where neighbours are missing it is the window itself or, where windows lie further apart than they are
-    long, `every_s` around its middle.
+    Without a neighbour it is the window itself or, where windows are further apart than they are long,
+    `every_s` around its middle.
 
     Args:
         starts_s, ends_s: (N,) of the windows, in order of time.
         every_s: From the start of a window to that of the next.
-        until_s: Where the video ends.
+        until_s: End of the video.
     Returns:
         Starts and ends, (N,) each, in seconds. Cells do not overlap and lie within 0 to `until_s`.
     """
@@ -107,7 +106,7 @@ def window_cells(
 
 
 def breaks_between(from_s: Seconds, to_s: Seconds) -> NDArray[np.bool_]:
-    """(N,) whether nothing is known of the time just before each cell; the first is none."""
+    """(N,) whether there is a gap before each cell; False for the first."""
     breaks = np.zeros(len(from_s), dtype=np.bool_)
     breaks[1:] = from_s[1:] > to_s[:-1] + _TOUCHING_S
     return breaks
@@ -121,7 +120,7 @@ def hysteresis(
     Args:
         scores: (N,).
         enter, leave: enter >= leave.
-        breaks: (N,) where a run may not go on from the window before.
+        breaks: (N,) whether a run must end before the window.
     Returns:
         First and last index of each run, in order.
     """

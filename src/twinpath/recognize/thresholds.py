@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from twinpath.errors import ConfigError, UsageError
 from twinpath.paths import display_path
-from twinpath.suggest import did_you_mean
+from twinpath.suggest import nearest_names
 
 _COMMA = re.compile(r"\s*,\s*")
 _HEADER = ["label", "score"]
@@ -144,7 +144,9 @@ def _next_label(parts: Sequence[str], known: Mapping[str, int]) -> tuple[int, in
 
 
 def _no_label(name: str, labels: Sequence[str]) -> UsageError:
-    return UsageError(f"the model knows no label {name!r}{did_you_mean(name, labels, count=3)}")
+    nearest = " or ".join(repr(label) for label in nearest_names(name, labels, count=3))
+    hint = f"did you mean {nearest}?" if nearest else f"it knows {len(labels)} others"
+    return UsageError(f"the model knows no label {name!r}; {hint}")
 
 
 def _add(for_label: dict[int, float], index: int, score: str, labels: Sequence[str]) -> None:

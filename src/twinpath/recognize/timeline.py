@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from twinpath.errors import UsageError
 from twinpath.paths import display_path
 from twinpath.recognize.checkpoint import PeriodicCheckpoint
-from twinpath.recognize.inference import infer
+from twinpath.recognize.inference import infer_batches
 from twinpath.recognize.plan import check_every_s, plan_windows
 from twinpath.recognize.segments import find_segments
 from twinpath.results.provenance import Provenance
@@ -74,18 +74,20 @@ def score_windows(
         weights_sha256=classifier.weights_sha256,
         settings=window_settings(every_s=check_every_s(every_s)),
     )
-    check_resumable(resume_from.provenance if resume_from else None, provenance, path)
+    check_resumable(resume_from.provenance.differences(provenance) if resume_from else [], path)
     start_s = float(resume_from.starts_s[-1]) + every_s / 2 if resume_from and len(resume_from) else 0.0
     plan = plan_windows(classifier.spec, every_s=every_s, start_s=start_s)
     with classifier.reader.open(path, plan) as clips:
+        check_resumable(resume_from.differences(provenance, clips.end_s) if resume_from else [], path)
         scores = _Accumulator(os.fspath(video), provenance, classifier, clips, resume_from)
         if progress is not None:
             progress(scores.done, scores.expected)
         save = None if on_checkpoint is None else lambda: on_checkpoint(scores.so_far(complete=False))
         checkpoint = PeriodicCheckpoint(save, lambda: scores.done)
         try:
-            for clip, rows in infer(classifier.engine(1), clips):
-                scores.add(clip, rows)
+            for batch in infer_batches(classifier.engine(1), clips):
+                for clip, rows in batch:
+                    scores.add(clip, rows)
                 if progress is not None:
                     progress(scores.done, scores.expected)
                 checkpoint.save_if_due()
@@ -95,16 +97,19 @@ def score_windows(
         return scores.so_far(complete=True)
 
 
-def check_resumable(earlier: Provenance | None, now: Provenance, path: Path) -> None:
-    """Whether results of `now` may follow earlier ones.
+def check_resumable(differences: list[str], path: Path) -> None:
+    """Whether new scores may follow earlier ones.
 
+    Args:
+        differences: Between what both were made from, in words; see `Provenance.differences`.
+        path: The video, for the message.
     Raises:
-        UsageError: They are of another file, model or setting; says which.
+        UsageError: There are differences.
     """
-    differences = earlier.differences(now) if earlier is not None else []
     if differences:
         raise UsageError(
-            f"{display_path(path)} cannot be resumed from its earlier scores: {'; '.join(differences)}"
+            f"{display_path(path)} cannot be resumed from its earlier scores: {'; '.join(differences)}; "
+            "use the earlier settings, or start over"
         )
 
 

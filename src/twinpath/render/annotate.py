@@ -21,6 +21,7 @@ from twinpath.results.detections import Detections
 from twinpath.video.audio import AudioTrack
 from twinpath.video.decode import FrameStream
 from twinpath.video.probe import VideoInfo, probe
+from twinpath.video.source import DEFAULT_LIMITS, Limits
 from twinpath.video.writer import VideoWriter
 
 Progress = Callable[[int, int], None]  # frames done, frames expected
@@ -37,6 +38,7 @@ def annotate_video(
     *,
     top_k: int = 3,
     hud: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> tuple[str, ...]:
     """Write the video again with its people drawn on it: every frame at its time, upright, with its sound.
@@ -50,6 +52,7 @@ def annotate_video(
         out: An MP4 to make or replace; or a PNG or JPEG, for a `contact_sheet`.
         top_k: How many actions of a person are shown at most.
         hud: Also show time, number of people and speeds in a corner.
+        limits: What reading the video may cost. `max_seconds` includes drawing and encoding.
         progress: Called with the frames done and expected after each frame.
     Returns:
         Warnings about the video file, for example that it is damaged.
@@ -59,14 +62,14 @@ def annotate_video(
         OSError: `out` cannot be written.
     """
     if out.suffix.lower() in SHEET_SUFFIXES:
-        return contact_sheet(video, detections, out, top_k=top_k)
+        return contact_sheet(video, detections, out, top_k=top_k, limits=limits)
     check_output(out, video=video, suffixes=(".mp4",))
-    info = probe(video)
+    info = probe(video, limits=limits)
     people = TrackInterpolator(detections, size_px=(info.height, info.width))
     painter = PeoplePainter((info.height, info.width), top_k=top_k)
     with contextlib.ExitStack() as stack:
-        stream = stack.enter_context(FrameStream(video))
-        audio = stack.enter_context(AudioTrack(video))
+        stream = stack.enter_context(FrameStream(video, limits=limits))
+        audio = stack.enter_context(AudioTrack(video, limits=limits))
         frames = stack.enter_context(
             Prefetcher(stream, size_bytes=lambda item: item[1].nbytes, most_bytes=_PREFETCH_BYTES)
         )
@@ -93,7 +96,7 @@ def _writer(out: Path, info: VideoInfo, *, fps: float, audio: AudioTrack) -> Vid
         crf=_CRF,
         preset=_PRESET,
         pixel_aspect=1 / pixel_aspect if info.rotation_deg % 180 else pixel_aspect,
-        sound=audio,
+        audio=audio,
     )
 
 

@@ -15,7 +15,10 @@ from twinpath.render.output_check import check_output
 from twinpath.render.people import Hud, PeoplePainter
 from twinpath.render.track_interpolator import TrackInterpolator
 from twinpath.results.detections import Detections
-from twinpath.video.decode import AtTimes, read_frames
+from twinpath.video.decode import read_frames
+from twinpath.video.isolated import read_frames_isolated
+from twinpath.video.selection import AtTimes
+from twinpath.video.source import DEFAULT_LIMITS, Limits
 
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg")
 _COLUMNS = 3
@@ -25,7 +28,15 @@ _GAP_PX = 6
 _JPEG_QUALITY = 92
 
 
-def contact_sheet(video: Path, detections: Detections, out: Path, *, top_k: int = 3) -> tuple[str, ...]:
+def contact_sheet(
+    video: Path,
+    detections: Detections,
+    out: Path,
+    *,
+    top_k: int = 3,
+    limits: Limits = DEFAULT_LIMITS,
+    isolate: bool = False,
+) -> tuple[str, ...]:
     """Write up to nine keyframes, those with the most people, side by side in order of time.
 
     Args:
@@ -33,16 +44,19 @@ def contact_sheet(video: Path, detections: Detections, out: Path, *, top_k: int 
         detections: Tracks with their actions.
         out: A PNG or JPEG to make or replace.
         top_k: How many actions of a person are shown at most.
+        limits: What reading the video may cost.
+        isolate: Read the video in a process with limits.
     Returns:
         Warnings about the video file.
     Raises:
         UsageError: `out` is no PNG or JPEG, is the video itself, or its folder does not exist.
-        InputError, LimitExceeded: From reading the video; nothing is left at `out`.
+        InputError, LimitExceeded, WorkerDied: From reading the video; nothing is left at `out`.
         OSError: `out` cannot be written.
     """
     check_output(out, video=video, suffixes=SHEET_SUFFIXES)
     times_s = _keyframes_with_most_people(detections)
-    decoded = read_frames(video, [AtTimes(times_s)])
+    read = read_frames_isolated if isolate else read_frames
+    decoded = read(video, [AtTimes(times_s)], limits=limits)
     height, width = decoded.frames.shape[1:3]
     tile = (_TILE_WIDTH_PX, max(1, round(height * _TILE_WIDTH_PX / width)))
     people = TrackInterpolator(detections, size_px=(tile[1], tile[0]))

@@ -1,1 +1,1 @@
-"""What recognition answers, as plain data. No torch, no files."""
+"""Results of recognition as plain data. No torch, no files."""

@@ -1,4 +1,4 @@
-"""What recognition answers, as plain data."""
+"""The label of a whole video, as plain data."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Classification:
-    """What happens in a video.
+    """The labels of a video, best first.
 
     Attributes:
         video: The path as given, or None for frames.
         model: Full name of network and weights.
-        engine: The machine that ran it.
+        engine: The engine that ran it, with device and precision.
         views: Crops in space x clips in time, for example "3x10".
         predictions: Best first.
-        warnings: What the user should know about this answer; often empty.
+        warnings: What the user should know about this result; often empty.
         timing_s: Seconds for "decode" and "infer" of this video.
     """
 

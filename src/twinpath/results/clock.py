@@ -1,10 +1,10 @@
-"""Times for people to read."""
+"""Times as text."""
 
 from __future__ import annotations
 
 
 def clock(time_s: float, digits: int = 1) -> str:
-    """Seconds as people read them: 0:07.5, 12:07.5, 1:12:07.5."""
+    """Seconds as text: 0:07.5, 12:07.5, 1:12:07.5."""
     ticks = round(time_s * 10**digits)
     seconds, fraction = divmod(ticks, 10**digits)
     minutes, seconds = divmod(seconds, 60)

@@ -1,4 +1,4 @@
-"""Who does what, where and when: the answer of action detection, as plain data."""
+"""Who does what, where and when: the result of action detection, as plain data."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class TrackPoint:
     Attributes:
         time_s: Of the keyframe, since the video's first picture.
         box_xyxy_px: In pixels of the picture as displayed, inside it.
-        detection_score: How sure the person detector is, 0 to 1.
-        actions: What the person does, best first; only what reaches the threshold, so perhaps nothing.
+        detection_score: The person detector's score, 0 to 1.
+        actions: The person's actions, best first; only those that reach the threshold, perhaps none.
     """
 
     time_s: float
@@ -41,7 +41,7 @@ class Track:
 
 
 def actions_of(track: Track) -> list[tuple[str, float]]:
-    """What a person does over a track: each action with its mean score where it counted, longest first."""
+    """The actions of a track, each with its mean score where it reached the threshold, longest first."""
     scores: dict[str, list[float]] = {}
     for point in track.points:
         for action in point.actions:
@@ -57,16 +57,16 @@ class Detections:
     Attributes:
         video: The path as given.
         model: Full name of network and weights.
-        dataset: That it was trained on, for example "ava2.2": whose numbers the actions' indices are. AVA's
-            files count actions from 1: there it is the index + 1.
+        dataset: That it was trained on, for example "ava2.2"; `Prediction.index` counts its labels from 0,
+            while AVA's files count actions from 1.
         engine, person_detector, tracker: What scored actions, found people and followed them.
         width_px, height_px: Of the picture as displayed.
         duration_s: Of the video.
         every_s: From one keyframe to the next.
-        keyframes_s: All that were looked at, also those without people.
+        keyframes_s: Times of all scored keyframes, also of those without people.
         tracks: In the order of their ids.
-        warnings: What the user should know about this answer; often empty.
-        timing_s: Seconds for "people" and "actions", and for which these waited, "decode".
+        warnings: What the user should know about this result; often empty.
+        timing_s: Seconds spent on "people" and "actions", and on waiting for frames, "decode".
     """
 
     video: str

@@ -1,4 +1,4 @@
-"""What a network sees of a clip, as numbers."""
+"""Features of clips, as plain data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class Feature(NamedTuple):
-    """What the classifier sees of one clip.
+    """The embedding of one clip: what the last layer of the network is given.
 
     Attributes:
         start_s, end_s: Where the clip lies, in seconds. The last one of a video may be shorter.

@@ -1,4 +1,4 @@
-"""What a detection model said of the keyframes of a video: the people, their tracks and their scores."""
+"""A detection model's scores of the keyframes of a video, with the people and their tracks."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Keyframe:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class KeyframeScores:
-    """What a detection model said of a video, complete or the first part.
+    """A detection model's scores of a video, all of it or the first part.
 
     Attributes:
         video: The path as given.

@@ -1,4 +1,4 @@
-"""When what happens in a video, as plain data."""
+"""Segments and window scores of a video, as plain data."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from twinpath.results.window_scores import WindowScores
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """When what happens in a video.
+    """When which activity happens in a video.
 
     Attributes:
-        windows: What the model said of each window.
+        windows: The model's scores of each window.
         segments: In order of their starts.
-        rules: How these were made of those.
-        top_k: How many labels of a window are told.
+        rules: How segments were made from scores.
+        top_k: How many labels of a window are given.
     """
 
     windows: WindowScores
@@ -32,14 +32,14 @@ class Timeline:
 
     @property
     def shown(self) -> tuple[int, ...]:
-        """The numbers of the labels that were looked for."""
+        """Indices of the labels that segments may have."""
         labels = self.windows.labels
         if self.rules.labels is None:
             return tuple(range(len(labels)))
         return tuple(labels.index(label) for label in self.rules.labels)
 
     def top_of(self, window: int) -> tuple[Prediction, ...]:
-        """The likeliest of the labels that were looked for, best first."""
+        """The best labels of a window, of those that segments may have."""
         shown = np.asarray(self.shown)
         scores = self.windows.scores[window, shown]
         return tuple(
@@ -58,12 +58,12 @@ class Timeline:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the user should know about this answer."""
+        """What the user should know about this result."""
         of_model = (SYNTHETIC_WARNING,) if self.windows.dataset == "synthetic" else ()
         return self.windows.warnings + of_model
 
     def settings(self) -> dict[str, Any]:
-        """Everything that decides what comes out, beside the video and the model."""
+        """Everything that decides the result, beside the video and the model."""
         return {
             "every_s": self.windows.every_s,
             "min_score": self.rules.min_score,
@@ -75,7 +75,7 @@ class Timeline:
         }
 
     def window_dicts(self) -> Iterator[dict[str, Any]]:
-        """Each window with its likeliest labels, as plain values."""
+        """Each window with its best labels, as plain values."""
         for i, (start_s, end_s) in enumerate(zip(self.windows.starts_s, self.windows.ends_s, strict=True)):
             yield {
                 "start_s": round(float(start_s), 3),

@@ -1,4 +1,4 @@
-"""What a model said of the windows of a video: kept, so that nothing need be computed again.
+"""A model's scores of the windows of a video: kept, so that nothing need be computed again.
 
 The scores are float16: 4 hours at a window a second and 400 classes are 12 MB. They differ from the model's
 own by less than 0.0003.
@@ -19,7 +19,7 @@ SAME_LENGTH_S = 0.5  # a header may claim another length than the packets; the f
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class WindowScores:
-    """What a model said of the windows of a video, all of them or the first ones.
+    """A model's scores of the windows of a video, all of them or the first ones.
 
     Attributes:
         video: The path as given.

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchmetrics.classification import MulticlassAccuracy
 
-from twinpath.data.synthetic import ACTIONS, TRAIN_SEED, VALIDATION_SEED, ClipStream
+from twinpath.data.synthetic import ACTIONS, TRAIN_SEED, VALIDATION_SEED, RenderedClips
 from twinpath.errors import TrainingDiverged
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.preprocess import Preprocess
@@ -73,10 +73,10 @@ class ActionModule(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class _Preprocessed(Dataset[tuple[Tensor, int]]):
+class _PreprocessedClips(Dataset[tuple[Tensor, int]]):
     """Rendered clips, ready for the network; runs in the workers."""
 
-    def __init__(self, stream: ClipStream, preprocess: Preprocess) -> None:
+    def __init__(self, stream: RenderedClips, preprocess: Preprocess) -> None:
         self.stream, self.preprocess = stream, preprocess
 
     def __len__(self) -> int:
@@ -98,7 +98,7 @@ class SyntheticModule(L.LightningDataModule):
         )
 
     def _loader(self, first_seed: int, num_clips: int) -> DataLoader[tuple[Tensor, int]]:
-        stream = ClipStream(
+        stream = RenderedClips(
             first_seed=first_seed,
             num_clips=num_clips,
             num_frames=self.spec.num_frames,
@@ -106,7 +106,7 @@ class SyntheticModule(L.LightningDataModule):
             heights_px=self.recipe.render_heights_px,
         )
         return DataLoader(
-            _Preprocessed(stream, self.preprocess),
+            _PreprocessedClips(stream, self.preprocess),
             batch_size=self.recipe.batch_size,
             num_workers=self.recipe.workers,
             drop_last=False,

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from twinpath.boxes import cropped_boxes, flipped_boxes
-from twinpath.data.synthetic import TRAIN_SEED, VALIDATION_SEED, KeyframeStream
+from twinpath.data.synthetic import TRAIN_SEED, VALIDATION_SEED, RenderedKeyframes
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.preprocess import Preprocess
 from twinpath.models.resample import scaled_boxes
@@ -48,10 +48,10 @@ class PeopleModule(ActionModule):
         self.log("val_top1", self.accuracy, on_epoch=True, prog_bar=True, batch_size=len(batch.actions))
 
 
-class _Preprocessed(Dataset[PeopleBatch]):
+class _PreprocessedKeyframes(Dataset[PeopleBatch]):
     """Rendered clips, ready for the network; runs in the workers."""
 
-    def __init__(self, stream: KeyframeStream, spec: InputSpec) -> None:
+    def __init__(self, stream: RenderedKeyframes, spec: InputSpec) -> None:
         self.stream, self.spec = stream, spec
         self.preprocess = Preprocess(short_side=spec.short_side_px, crop=None, mean=spec.mean, std=spec.std)
 
@@ -94,7 +94,7 @@ class PeopleData(L.LightningDataModule):
         self.recipe, self.spec = recipe, spec
 
     def _loader(self, first_seed: int, num_clips: int) -> DataLoader[PeopleBatch]:
-        stream = KeyframeStream(
+        stream = RenderedKeyframes(
             first_seed=first_seed,
             num_clips=num_clips,
             num_frames=self.spec.num_frames,
@@ -102,7 +102,7 @@ class PeopleData(L.LightningDataModule):
             heights_px=self.recipe.render_heights_px,
         )
         return DataLoader(
-            _Preprocessed(stream, self.spec),
+            _PreprocessedKeyframes(stream, self.spec),
             batch_size=self.recipe.batch_size,
             num_workers=self.recipe.workers,
             collate_fn=gathered,

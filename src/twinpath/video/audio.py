@@ -1,10 +1,11 @@
-"""The sound of one video for the file that a `VideoWriter` makes of another's pictures, at the same times.
+"""The audio track of one video, written into the file that a `VideoWriter` makes, at the same times.
 
-    with Sound("match.mkv") as sound, VideoWriter("out.mp4", width=…, height=…, fps=…, sound=sound) as writer:
-        ...
-    print(sound.warnings)
+    with AudioTrack("match.mkv") as audio:
+        with VideoWriter("out.mp4", width=640, height=480, fps=25, audio=audio) as writer:
+            ...
+        print(audio.warnings)
 
-Packets are copied where MP4 takes their codec; else they become AAC.
+Packets are copied where players expect their codec in an MP4; others are encoded as AAC.
 """
 
 from __future__ import annotations
@@ -25,15 +26,15 @@ from av.packet import Packet
 
 from twinpath.video.source import DEFAULT_LIMITS, MAX_READ_ERRORS, Limits, as_fraction, open_video
 
-# What players expect in an MP4. FFmpeg would also put PCM and Vorbis there, which few of them play.
+# Codecs that players expect in an MP4. FFmpeg would also put PCM and Vorbis there, which few of them play.
 _COPIED = frozenset({"aac", "mp3", "opus", "flac", "alac", "ac3", "eac3"})
 _AAC_RATES_HZ = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000})
 _AAC_BITS_PER_CHANNEL = 80_000
-_LEAD_S = 0.1  # before the first picture: decoders need the packets before a moment to begin there
+_LEAD_S = 0.1  # before the first picture: a decoder needs the packets before the first sample
 
 
 class AudioTrack:
-    """A video's first sound track, read once from the beginning. A video without one is silence.
+    """A video's first audio track, read once from the beginning. A video may have none.
 
     Attributes:
         warnings: One line each; complete when the writer is closed.
@@ -48,7 +49,7 @@ class AudioTrack:
             InputError, LimitExceeded: everything that `open_video` raises.
         """
         self._source = open_video(path, limits=limits)
-        self._waiting: Iterator[Packet[AudioStream]] = iter(())
+        self._packets: Iterator[Packet[AudioStream]] = iter(())
         self._next: Packet[AudioStream] | None = None
         self._target: _Copied | _Encoded | None = None
         self._tick_s = Fraction(1)
@@ -68,31 +69,31 @@ class AudioTrack:
         self._source.close()
 
     def join(self, output: OutputContainer) -> None:
-        """Add a stream for the sound to an MP4 that is about to be written; the writer calls this."""
+        """Add an audio stream to an MP4 that is about to be written; the writer calls this."""
         tracks = self._source.container.streams.audio
         track = next((track for track in tracks if track.codec_context is not None), None)
         if track is None:
             if tracks:
-                self.warnings.append("the sound is left out: this FFmpeg has no decoder for it")
+                self.warnings.append("the audio is left out: this FFmpeg has no decoder for it")
             return
         self._tick_s = as_fraction(track.time_base) or Fraction(1, 1_000_000)
-        self._waiting = self._packets(track)
-        self._next = next(self._waiting, None)
+        self._packets = self._read_packets(track)
+        self._next = next(self._packets, None)
         if self._next is None:
-            self.warnings.append("the sound is left out: the track is empty or damaged")
+            self.warnings.append("the audio is left out: the track is empty or damaged")
             return
         is_copied = track.codec_context.codec.canonical_name in _COPIED
         self._target = _Copied(track, output) if is_copied else _Encoded(track, output)
 
     def write_until(self, time_s: float) -> None:
-        """Write what begins up to a time in seconds since the first picture; the writer calls this.
+        """Write the packets up to a time in seconds since the first picture; the writer calls this.
 
         Raises:
-            OSError: for example a full disk.
+            OSError: For example a full disk.
         """
         while self._next is not None and self._seconds(self._next) <= time_s:
             self._write(self._next)
-            self._next = next(self._waiting, None)
+            self._next = next(self._packets, None)
 
     def finish(self) -> None:
         """Write the rest; the writer calls this before it closes the file."""
@@ -100,10 +101,10 @@ class AudioTrack:
         if self._target is not None:
             self._target.finish()
         if self._left_out:
-            self.warnings.append(f"{self._left_out} damaged packets of sound are left out")
+            self.warnings.append(f"{self._left_out} damaged packets of audio are left out")
 
-    def _packets(self, track: AudioStream) -> Iterator[Packet[AudioStream]]:
-        """All that have a time, which is then 0 at the first picture; goes on behind damage."""
+    def _read_packets(self, track: AudioStream) -> Iterator[Packet[AudioStream]]:
+        """All packets with a time, which is shifted to 0 at the first picture; goes on behind damage."""
         shift = round(self._source.origin * self._source.time_base / self._tick_s)
         failures = 0
         while failures < MAX_READ_ERRORS:
@@ -111,7 +112,7 @@ class AudioTrack:
                 for packet in self._source.container.demux(track):
                     failures = 0
                     dts = packet.pts if packet.dts is None else packet.dts
-                    if dts is None:  # the end, or a packet that nobody can place
+                    if dts is None:  # the end, or a packet without a time
                         continue
                     packet.pts = (dts if packet.pts is None else packet.pts) - shift
                     packet.dts = dts - shift
@@ -126,7 +127,7 @@ class AudioTrack:
         return float((packet.dts or 0) * self._tick_s)
 
     def _write(self, packet: Packet[AudioStream]) -> None:
-        """Write a packet, unless it lies before the first picture, runs back or is damaged."""
+        """Write a packet, unless it lies before the first picture, its time runs back or it is damaged."""
         assert self._target is not None
         ends_s = self._seconds(packet) + float((packet.duration or 0) * self._tick_s)
         if ends_s < -_LEAD_S:
@@ -137,12 +138,12 @@ class AudioTrack:
                 raise ValueError("time runs back")
             self._last_dts = dts
             self._target.write(packet)
-        except (av.InvalidDataError, ValueError):  # the second also: the track changes its format midway
+        except (av.InvalidDataError, ValueError):  # ValueError also: the track changes its format midway
             self._left_out += 1
 
 
 class _Copied:
-    """Puts packets into a file as they are."""
+    """Copies packets into a file."""
 
     def __init__(self, track: AudioStream, output: OutputContainer) -> None:
         self._output = output
@@ -153,27 +154,27 @@ class _Copied:
         self._output.mux(packet)
 
     def finish(self) -> None:
-        """There is nothing left."""
+        """Nothing is buffered."""
 
 
 class _Encoded:
     """Decodes packets and encodes them as AAC, mono or stereo."""
 
     def __init__(self, track: AudioStream, output: OutputContainer) -> None:
-        given = track.codec_context
-        rate_hz = given.sample_rate if given.sample_rate in _AAC_RATES_HZ else 48_000
+        decoder = track.codec_context
+        rate_hz = decoder.sample_rate if decoder.sample_rate in _AAC_RATES_HZ else 48_000
         self._output = output
-        self._decoder = given
+        self._decoder = decoder
         self._stream = output.add_stream("aac", rate=rate_hz)
         context = self._stream.codec_context
-        context.layout = "mono" if given.channels == 1 else "stereo"
-        context.bit_rate = _AAC_BITS_PER_CHANNEL * min(given.channels, 2)
+        context.layout = "mono" if decoder.channels == 1 else "stereo"
+        context.bit_rate = _AAC_BITS_PER_CHANNEL * min(decoder.channels, 2)
         context.time_base = Fraction(1, rate_hz)
         self._resampler = AudioResampler(
             format=context.format,
             layout=context.layout,
             rate=rate_hz,
-            options={"async": "1", "first_pts": "0"},  # gaps become silence, so that what follows is in time
+            options={"async": "1", "first_pts": "0"},  # gaps become silence, which keeps the times
         )
 
     def write(self, packet: Packet[AudioStream] | None) -> None:
@@ -181,7 +182,7 @@ class _Encoded:
             self._encode(frame)
 
     def finish(self) -> None:
-        """Write what the codecs still hold back."""
+        """Write what decoder, resampler and encoder have buffered."""
         self.write(None)
         self._encode(None)
         self._output.mux(self._stream.encode(None))

@@ -1,12 +1,12 @@
-"""Pictures as they come: from a camera, an RTSP or HTTP address, or a file played at its own speed.
+"""Live sources: frames of a camera, an RTSP or HTTP address, or a file played at its own speed.
 
     stop = threading.Event()
-    for frame in LiveReader(parse_source("rtsp://camera/stream"), stop=stop):
-        frame.time_s, frame.picture     # seconds since the first picture; an undecoded-to-RGB VideoFrame
+    for frame in LiveReader(parse_source("rtsp://camera/stream"), stop=stop, on_status=print):
+        frame.time_s, frame.picture     # seconds since the first frame; a VideoFrame, not converted to RGB
 
-An address comes from the user alone. What kind of source it is decides which protocols and formats FFmpeg may
-use, so that nothing which a server sends makes it open a file or a device. Playlists (HLS, DASH) name further
-addresses and are refused. Messages name a source without its password.
+An address comes from the user alone. The kind of source decides which protocols and formats FFmpeg may use,
+so that a server cannot make it open a file or a device. Playlists (HLS, DASH) name further addresses and are
+refused. Messages name a source without its password.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ Kind = Literal["file", "camera", "rtsp", "http"]
 
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _CAMERA = re.compile(r"/dev/(video\d+|v4l/.+)")
-#: Where a camera's number leads, for each system: FFmpeg's input device, and what it calls the camera.
+#: For each system: FFmpeg's input device, and its name for the camera of a number.
 CAMERAS = {"linux": ("video4linux2", "/dev/video{}"), "darwin": ("avfoundation", "{}:none")}
 
 _HTTP_FORMATS = FORMAT_WHITELIST + ",flv,live_flv,mpjpeg,mjpeg"
-_WITHOUT_CLOCK = frozenset({"mpjpeg", "mjpeg", "h264", "hevc"})  # FFmpeg invents times for these
+_WITHOUT_CLOCK = frozenset({"mpjpeg", "mjpeg", "h264", "hevc"})  # FFmpeg makes up times for these
 _DECODER_THREADS = 4  # each holds one picture back
 _SANE_FPS = (Fraction(1, 100), Fraction(1000))
 _MICROSECOND = Fraction(1, 1_000_000)
-_JUMP_BACK_S, _JUMP_AHEAD_S = 0.5, 10.0  # more than this is another recording, or a clock that was set
+_JUMP_BACK_S, _JUMP_FORWARD_S = 0.5, 10.0  # more than this is another recording, or a clock that was set
 _CLOCK_DRIFT = 1e-3  # of a source against this machine's clock: more than any quartz
 _CLOSED = "the connection was closed"
 _NO_PLAYLIST = (
@@ -71,13 +71,13 @@ _NEAR_END_S = 1.0  # a stream that ends this near to the length it claims has en
 
 @dataclass(frozen=True)
 class Source:
-    """What to read.
+    """A live source.
 
     Attributes:
-        kind: What it is, and with that what FFmpeg may open.
+        kind: Decides what FFmpeg may open.
         address: A path, or what FFmpeg opens; may hold a password.
-        shown: The same for people, without user, password and query.
-        format: FFmpeg's demuxer; None: told by the content.
+        shown: The same for messages, without user, password and query.
+        format: FFmpeg's demuxer; None: found from the content.
     """
 
     kind: Kind
@@ -87,7 +87,7 @@ class Source:
 
 
 def parse_source(text: str) -> Source:
-    """Read what the user typed: a camera's number or device, an RTSP or HTTP URL, or a file's name.
+    """Parse a source: a camera's number or device, an RTSP or HTTP URL, or a file's name.
 
     Raises:
         UsageError: A URL of another kind, or a camera's number on a system whose cameras have none.
@@ -119,13 +119,13 @@ def without_secrets(url: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Retry:
-    """How often and how long to try again, counted from the last picture that came.
+    """How often and how long to try again, counted from the last frame that was received.
 
     The waits double from `first_wait_s` to `longest_wait_s`, and each is shortened by up to a half at random,
-    so that many readers of one server do not come back at once.
+    so that many readers of one server do not reconnect at once.
     """
 
-    max_retries: int | None = 8  # with these waits about a minute and a half; None: any number
+    max_retries: int | None = 8  # with these waits about a minute and a half; None: unlimited
     max_s: float = float("inf")
     first_wait_s: float = 0.5
     longest_wait_s: float = 30.0
@@ -138,11 +138,11 @@ class Retry:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """How to talk to a server.
+    """How to connect to a server.
 
     Attributes:
-        timeout_s: To wait for an answer or for the next data.
-        rtsp_transport: "tcp" loses nothing and passes firewalls; "udp" does not wait for what is lost.
+        timeout_s: For an answer or for the next data.
+        rtsp_transport: "tcp" loses nothing and passes firewalls; "udp" does not wait for lost packets.
         verify: Refuse a server whose certificate is not valid for its name.
     """
 
@@ -153,14 +153,14 @@ class Network:
 
 @dataclass(frozen=True, eq=False)
 class LiveFrame:
-    """One picture.
+    """One frame.
 
     Attributes:
-        picture: As decoded; `passes.RgbConverter` turns it into RGB.
-        time_s: Presentation time in seconds since the first picture of all. After an interruption it goes on
-            by the clock on the wall. Never less than that of the frame before.
-        due_s: When the picture could have been here, on `time.monotonic`: if it came later than those before
-            it, for example since decoding is slower than the source, by that much before it came.
+        picture: As decoded; `color.RgbConverter` converts it to RGB.
+        time_s: Presentation time in seconds since the first frame of all. After an interruption it goes on
+            by the wall clock. Never less than that of the frame before.
+        due_s: When the frame could have arrived, on `time.monotonic`: where it is later than those before it,
+            for example because decoding is slower than the source, that much before its arrival.
         segment: Counts up at every interruption, and where the source's clock jumps.
     """
 
@@ -175,7 +175,7 @@ class LiveReader:
 
     Attributes:
         fps: The frame rate that the source claims; 25 until it is known.
-        reconnects: How often it came back.
+        reconnects: How often the source was opened again after an interruption.
         damaged: Packets that could not be read or decoded.
     """
 
@@ -193,13 +193,14 @@ class LiveReader:
         """Nothing is opened yet.
 
         Args:
-            stop: Ends the iteration at the next picture, or at the latest after the network's time-out.
-            on_status: Gets a line for the user about each interruption and about a damaged file.
-            realtime: Give each picture when its time has come, not earlier. None: where the source is a file,
-                here or behind HTTP.
+            source: See `parse_source`.
+            stop: Ends the iteration at the next frame, or at the latest after the network's time-out.
+            on_status: Called with a line for the user about each interruption and about a damaged file.
+            realtime: Yield each frame at its presentation time, not earlier. None: where the source is a
+                file, local or behind HTTP.
             retry: When to give up.
             network: For URLs.
-            limits: `max_pixels` alone: a stream may be of any length.
+            limits: Only `max_pixels` counts: a stream may be of any length.
         """
         self.source = source
         self.fps = float(DEFAULT_FPS)
@@ -216,10 +217,10 @@ class LiveReader:
         self._lost_at_s = time.monotonic()
 
     def __iter__(self) -> Iterator[LiveFrame]:
-        """Yield the pictures.
+        """Yield the frames.
 
         Raises:
-            SourceLost: It does not open, or does not come back, within the limits of `retry`.
+            SourceLost: It does not open, or not again after an interruption, within the limits of `retry`.
             InputError, LimitExceeded: It holds no video that can be read; for a file as `open_video`.
         """
         self._lost_at_s = time.monotonic()
@@ -236,9 +237,10 @@ class LiveReader:
                 self._wait_after(lost)
 
     def check(self) -> None:
-        """Find out now whether a file can be opened; URLs and cameras are left alone.
+        """Check that a file can be opened; URLs and cameras are not opened.
 
-        Raises: everything that `open_video` raises.
+        Raises:
+            InputError, LimitExceeded: Everything that `open_video` raises.
         """
         if self.source.kind == "file":
             open_video(self.source.address, limits=self._limits).close()
@@ -255,7 +257,7 @@ class LiveReader:
         damaged_before = self.damaged
         for own_s, picture in connection.pictures():
             if self._failures:
-                self._came_back()
+                self._note_reconnect()
             frame = self._clock.frame(picture, own_s)
             self.damaged = damaged_before + connection.damaged
             if is_paced:
@@ -265,16 +267,17 @@ class LiveReader:
             yield frame
             self._lost_at_s = time.monotonic()
 
-    def _came_back(self) -> None:
+    def _note_reconnect(self) -> None:
         self._failures = 0
         if self._clock.started:
             self.reconnects += 1
             self._on_status(f"{self.source.shown}: back after {time.monotonic() - self._lost_at_s:.1f} s")
 
     def _wait_after(self, lost: _Lost) -> None:
-        """Say what happened, and wait before the next try.
+        """Report an interruption, and wait before the next attempt.
 
-        Raises: SourceLost: there is no next try.
+        Raises:
+            SourceLost: There is no further attempt.
         """
         retry, shown = self._retry, self.source.shown
         self._failures += 1
@@ -293,16 +296,16 @@ class LiveReader:
 
 
 class _Lost(Exception):
-    """A source that does not open, or broke off. Never holds what FFmpeg says, which names the address."""
+    """A source that does not open, or broke off. Never holds FFmpeg's message, which names the address."""
 
     def __init__(self, reason: str, *, is_final: bool = False, advice: str = "check the address") -> None:
         super().__init__(reason)
-        self.is_final = is_final  # trying again mends nothing, if it never worked
+        self.is_final = is_final  # where it never worked, another attempt would fail, too
         self.advice = advice
 
 
 class _LiveClock:
-    """Times of a stream that goes on over interruptions.
+    """Times of a stream over interruptions.
 
     Attributes:
         started: Whether there was a frame.
@@ -311,59 +314,65 @@ class _LiveClock:
     def __init__(self) -> None:
         self.started = False
         self._is_paced = False
-        self._began_s = 0.0  # when the first frame came, on time.monotonic
+        self._began_s = 0.0  # arrival of the first frame, on time.monotonic
         self._last_s = 0.0  # time of the last frame
-        self._last_came_s = 0.0
+        self._last_arrival_s = 0.0
         self._segment = 0
-        self._shift_s: float | None = None  # from the source's own time to ours
-        self._lead_s = 0.0  # by how much frames come after their time, if they are not late
+        self._shift_s: float | None = None  # from the source's own time to `LiveFrame.time_s`
+        self._lead_s = 0.0  # from the time of a frame to its arrival, if it is not late
 
     def interrupted(self, *, is_paced: bool) -> None:
-        """The next frame belongs to another segment.
+        """The next frame starts another segment.
 
-        Args: is_paced: Pictures will wait for their time; one that is there early makes no other late.
+        Args:
+            is_paced: Frames are held back until their time; an early one does not make others late.
         """
         self._shift_s = None
         self._is_paced = is_paced
 
     def frame(self, picture: VideoFrame, own_s: float | None) -> LiveFrame:
-        """Args: own_s: The time that the source gives it, in seconds; None: it has no clock."""
-        came_s = time.monotonic()
+        """The frame with its times.
+
+        Args:
+            picture: As decoded.
+            own_s: Its time by the source in seconds; None: the source has no clock.
+        """
+        arrival_s = time.monotonic()
         if not self.started:
-            self.started, self._began_s, self._last_came_s = True, came_s, came_s
-        by_arrival_s = max(came_s - self._began_s, self._last_s)
+            self.started, self._began_s, self._last_arrival_s = True, arrival_s, arrival_s
+        by_arrival_s = max(arrival_s - self._began_s, self._last_s)
         time_s = by_arrival_s
         if self._shift_s is not None and own_s is not None:
             time_s = own_s + self._shift_s
-            if not -_JUMP_BACK_S <= time_s - self._last_s <= _JUMP_AHEAD_S:
+            if not -_JUMP_BACK_S <= time_s - self._last_s <= _JUMP_FORWARD_S:
                 self._shift_s = None
         if self._shift_s is None:
             time_s = by_arrival_s
             self._shift_s = time_s - (own_s or 0.0)
             self._segment += 1
-            self._lead_s = came_s - time_s
+            self._lead_s = arrival_s - time_s
         time_s = max(time_s, self._last_s)
         if not self._is_paced:
-            self._lead_s += _CLOCK_DRIFT * (came_s - self._last_came_s)  # a source's clock may run slow
-            self._lead_s = min(self._lead_s, came_s - time_s)
+            self._lead_s += _CLOCK_DRIFT * (arrival_s - self._last_arrival_s)  # a source's clock may run slow
+            self._lead_s = min(self._lead_s, arrival_s - time_s)
         due_s = self._lead_s + time_s
-        self._last_s, self._last_came_s = time_s, came_s
+        self._last_s, self._last_arrival_s = time_s, arrival_s
         return LiveFrame(picture, time_s, due_s, self._segment)
 
 
 class _Connection(Protocol):
     fps: float
     damaged: int
-    is_recorded: bool  # a file, which has all its pictures already
+    is_recorded: bool  # a file, all of whose frames exist already
 
     def pictures(self) -> Iterator[tuple[float | None, VideoFrame]]:
-        """Yield (own time in seconds, picture) until the source ends. Raises: _Lost: it broke off."""
+        """Yield (time by the source in seconds, frame) until it ends. Raises: _Lost: It broke off."""
 
     def close(self) -> None: ...
 
 
 class _FileConnection:
-    """A file, read as everywhere: by its content, tolerant of damage, with times in seconds."""
+    """A file, read as by `FrameStream`."""
 
     def __init__(self, source: Source, limits: Limits, on_status: Callable[[str], None]) -> None:
         self._file = open_video(source.address, limits=limits)
@@ -442,7 +451,7 @@ class _LiveConnection:
         raise lost
 
     def _lost(self, error: Exception, took_s: float) -> _Lost:
-        """What went wrong, in words, and whether trying again may help."""
+        """What went wrong, and whether another attempt may help."""
         kind = self._source.kind
         reason = (getattr(error, "strerror", None) or "it cannot be opened").lower()
         if took_s >= 0.9 * self._network.timeout_s or isinstance(error, av.error.ExitError):
@@ -453,11 +462,11 @@ class _LiveConnection:
         if isinstance(error, (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError)):
             return _Lost(reason, is_final=True, advice="give user and password: rtsp://user:password@host/…")
         if kind == "http" and isinstance(error, ValueError):  # FFmpeg: invalid data, or a format not allowed
-            return _Lost("what it sends is no video that Twinpath reads", is_final=True, advice=_NO_PLAYLIST)
-        if isinstance(error, OSError) and error.errno == errno.EIO:  # how FFmpeg says that it was closed
+            return _Lost("its content is no video that Twinpath reads", is_final=True, advice=_NO_PLAYLIST)
+        if isinstance(error, OSError) and error.errno == errno.EIO:  # FFmpeg's code for a closed connection
             if self._is_open or not _is_verified(self._source, self._network):
                 return _Lost(_CLOSED)
-            advice = "if the server's certificate is its own, --insecure accepts it"
+            advice = "if the server's certificate is self-signed, verify=False accepts it"
             return _Lost(f"no secure connection ({reason})", advice=advice)
         return _Lost(reason, is_final=isinstance(error, av.error.ArgumentError))
 
@@ -484,7 +493,7 @@ class _LiveConnection:
 
     def _decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         if not packet.size and not (packet.pts is None and packet.dts is None):
-            return []  # PyAV marks the end by an empty packet without times; others are a muxer's whim
+            return []  # PyAV marks the end by an empty packet without times; other empty packets hold nothing
         try:
             return self._stream.codec_context.decode(packet if packet.size else None)
         except av.FFmpegError:  # a packet was lost, or the first keyframe is yet to come
@@ -503,7 +512,7 @@ class _LiveConnection:
         return own_s
 
     def _has_ended(self) -> bool:
-        """Whether there was no more to come: FFmpeg calls it the end, too, where an RTSP server dies."""
+        """Whether the source ended as announced: FFmpeg reports the end, too, where an RTSP server dies."""
         duration = self._container.duration
         if self.is_recorded or duration is None or duration <= 0:
             return self.is_recorded
@@ -511,7 +520,7 @@ class _LiveConnection:
 
 
 def _allowed(source: Source, network: Network) -> dict[str, str]:
-    """FFmpeg's options for a source: what it may open, and how."""
+    """FFmpeg's options for a source: protocols, formats, certificates."""
     if source.kind == "camera":
         return {"format_whitelist": source.format or ""}
     options: dict[str, str] = {}
@@ -519,6 +528,8 @@ def _allowed(source: Source, network: Network) -> dict[str, str]:
         import certifi
 
         options |= {"tls_verify": "1", "ca_file": os.environ.get("SSL_CERT_FILE") or certifi.where()}
+    elif not network.verify:
+        options["tls_verify"] = "0"  # newer versions of FFmpeg verify unless told otherwise
     if source.kind == "http":
         protocols = "http,https,tcp,tls,httpproxy"
         return {**options, "protocol_whitelist": protocols, "format_whitelist": _HTTP_FORMATS}

@@ -1,7 +1,7 @@
-"""Which frames: pure functions on times, frame counts and sizes.
+"""Rules that choose frames: pure functions on times and frame counts.
 
 The arithmetic follows the references to the last bit, because a clip that is one frame off gives other
-scores: `torch.linspace` computes in float32, and truncation then sometimes lands one frame lower.
+scores: `torch.linspace` computes in float32, and truncation then sometimes gives one frame lower.
 Sources: the PyTorchVideo tutorials (UniformTemporalSubsample); PySlowFast, `datasets/decoder.py` and
 `datasets/transform.py`.
 """
@@ -117,9 +117,9 @@ def keyframe_offsets(num_frames: int, sampling_rate: float) -> Times:
 
 
 def keyframe_grid(pts_s: npt.ArrayLike, end_s: float, *, every_s: float) -> Times:
-    """Where to look at a video: at 0, `every_s`, 2 * `every_s` …, and no picture twice.
+    """The times of a video's keyframes: 0, `every_s`, 2 * `every_s` …, and no frame twice.
 
-    A picture that comes `every_s` or more after the one before is looked at in any case, at its own time.
+    A frame that comes `every_s` or more after the one before is a keyframe in any case, at its own time.
 
     Args:
         pts_s: (N,) presentation times in seconds, increasing.
@@ -184,7 +184,7 @@ def view_times(
     num_views: int,
     use_offset: bool = False,
 ) -> Times:
-    """The same views as times, for `decode.AtTimes`: PySlowFast's very frames at a constant frame rate.
+    """The same views as times, for `selection.AtTimes`: PySlowFast's own frames at a constant frame rate.
 
     Each time is the middle of the frame that PySlowFast would take, so that rounding in the file cannot
     move it. With a variable frame rate it is the frame on screen at that time.
@@ -217,8 +217,8 @@ def view_spans(
         num_views: N, at least 1.
         use_offset: The last view ends with the video; one view is taken from the centre.
     Returns:
-        N pairs (start_s, span_s), for `frame_indices` or `decode.EvenSpan`. Where the video is shorter than
-        a view, all start at 0.
+        N pairs (start_s, span_s), for `frame_indices` or `selection.EvenSpan`. Where the video is shorter
+        than a view, all start at 0.
     Source: PySlowFast's rule in seconds; its rounding to whole frames is left out.
     """
     if num_views < 1:

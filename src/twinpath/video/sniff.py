@@ -1,7 +1,7 @@
-"""Which container a file is, from its first bytes and never from its name.
+"""The container of a file, from its first bytes and never from its name.
 
 FFmpeg guesses among hundreds of formats, and some of them (HLS playlists, ffconcat lists) open other files.
-Here the bytes decide, and FFmpeg is then told which demuxer to use.
+So the demuxer is chosen here, from a short list, and given to FFmpeg.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def sniff(head: bytes) -> str | None:
 
 
 def _is_mpegts(head: bytes, *, offset: int, stride: int) -> bool:
-    """Sync bytes at every packet start; the second kind of stride is Blu-ray's, with a 4-byte prefix."""
+    """Sync bytes at every packet start; packets of 192 bytes, with a 4-byte prefix, are Blu-ray's."""
     starts = range(offset, min(len(head), offset + 5 * stride), stride)
     return len(starts) >= 2 and all(head[i] == 0x47 for i in starts)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -26,15 +27,15 @@ _BT601 = 6  # SMPTE 170M in H.264's table of matrices: what swscale takes RGB to
 
 
 class VideoWriter:
-    """Write frames to a video file that appears whole or not at all.
+    """Writes frames to a video file that appears whole or not at all.
 
         with VideoWriter("out.mp4", width=320, height=240, fps=25) as writer:
             writer.write(frame)                # one frame after the other, at 25 fps
             writer.write(frame, time_s=1.5)    # or at a time of its own
 
     The frames go to a temporary file in the same folder; when the block ends well it takes the place of
-    `path`, and when it ends with an exception (Ctrl-C, too) it is removed. The same frames give the same
-    bytes. Odd sizes are padded by repeating the last row or column, as yuv420p needs even ones.
+    `path`, and when it ends with an exception (Ctrl-C, too) it is removed. Odd sizes are padded by repeating
+    the last row or column, as yuv420p needs even ones.
     """
 
     def __init__(
@@ -47,7 +48,8 @@ class VideoWriter:
         crf: int = 20,
         preset: str = "fast",
         pixel_aspect: Fraction = Fraction(1),
-        sound: AudioTrack | None = None,
+        encoder_options: Mapping[str, str] | None = None,
+        audio: AudioTrack | None = None,
     ) -> None:
         """
         Args:
@@ -58,14 +60,19 @@ class VideoWriter:
             crf: x264's quality, 0 (lossless, large) to 51; 18 is nearly transparent, 28 visibly coarse.
             preset: x264's, from "ultrafast" to "veryslow": slower makes smaller files.
             pixel_aspect: Width of a pixel over its height, for players.
-            sound: Written beside the pictures; stays open.
+            encoder_options: More options of x264. {"mbtree": "0"}: the same frames give the same bytes in
+                every run, which they do not with x264's macroblock tree; files are larger.
+            audio: Written beside the pictures; stays open.
         Raises:
-            UsageError: the folder does not exist, or a number makes no sense.
+            UsageError: The folder does not exist, or a number is out of its range.
         """
         self.path = Path(path)
         rate = Fraction(fps).limit_denominator(1001)  # 29.97… is 30000/1001
         if width < 1 or height < 1 or rate <= 0 or not 0 <= crf <= 51:
-            raise UsageError(f"cannot write a video of {width}x{height} at {fps} fps with crf {crf}")
+            raise UsageError(
+                "width and height must be at least 1, fps above 0 and crf from 0 to 51, not "
+                f"{width}x{height} at {fps} fps with crf {crf}"
+            )
         if not self.path.parent.is_dir():
             raise UsageError(
                 f"cannot write {display_path(self.path)}: the folder does not exist; make it first"
@@ -74,13 +81,13 @@ class VideoWriter:
         self._rate = rate
         self._ticks_per_frame = max(1, round(_TICKS_PER_SECOND / rate))
         self._next_ticks = 0
-        self._sound = sound
+        self._audio = audio
         self._frames = 0
         self._place = contextlib.ExitStack()
         self._temporary = self._place.enter_context(atomic_path(self.path))
-        self._open(crf, preset, pixel_aspect)
+        self._open({"crf": str(crf), "preset": preset, **(encoder_options or {})}, pixel_aspect)
 
-    def _open(self, crf: int, preset: str, pixel_aspect: Fraction) -> None:
+    def _open(self, encoder_options: dict[str, str], pixel_aspect: Fraction) -> None:
         self._container = av.open(
             "file:" + os.path.abspath(self._temporary),  # noqa: PTH100 - resolve() would follow links
             "w",
@@ -90,16 +97,14 @@ class VideoWriter:
         self._stream: VideoStream = self._container.add_stream("libx264", rate=self._rate)
         self._stream.width, self._stream.height = (side + side % 2 for side in self._size)
         self._stream.pix_fmt = "yuv420p"
-        self._stream.options = {"crf": str(crf), "preset": preset}
+        self._stream.options = {**encoder_options}
         self._stream.codec_context.time_base = 1 / (self._rate * self._ticks_per_frame)
-        self._stream.codec_context.thread_count = (
-            2  # x264's output depends on the number: never the machine's
-        )
-        # Players guess the matrix by the height of the picture where none is told.
+        self._stream.codec_context.thread_count = 2  # x264's output depends on it: not the computer's number
+        # Players guess the matrix by the height of the picture where none is given.
         self._stream.codec_context.colorspace = _BT601
         self._stream.codec_context.sample_aspect_ratio = pixel_aspect
-        if self._sound is not None:
-            self._sound.join(self._container)
+        if self._audio is not None:
+            self._audio.join(self._container)
 
     def __enter__(self) -> Self:
         return self
@@ -140,8 +145,8 @@ class VideoWriter:
         picture.time_base = 1 / (self._rate * self._ticks_per_frame)
         for packet in self._stream.encode(picture):
             self._container.mux(packet)
-        if self._sound is not None:
-            self._sound.write_until(float(ticks / (self._rate * self._ticks_per_frame)))
+        if self._audio is not None:
+            self._audio.write_until(float(ticks / (self._rate * self._ticks_per_frame)))
         self._next_ticks = ticks + self._ticks_per_frame
         self._frames += 1
 
@@ -157,8 +162,8 @@ class VideoWriter:
                 raise NoFrames(f"no frame was written to {display_path(self.path)}, so no video was made")
             for packet in self._stream.encode(None):
                 self._container.mux(packet)
-            if self._sound is not None:
-                self._sound.finish()
+            if self._audio is not None:
+                self._audio.finish()
             self._container.close()
         except BaseException as error:
             self._give_up(error)
@@ -177,4 +182,4 @@ class VideoWriter:
 
 
 class _Discarded(Exception):
-    """Tells the temporary file that it shall not take its place."""
+    """The file is not wanted; the temporary file is removed."""

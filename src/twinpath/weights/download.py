@@ -1,6 +1,6 @@
-"""The way of a file from a server to the disk: in pieces that are kept, resumed where that is safe.
+"""A file from a server to the disk: in pieces that are kept, resumed where that is safe.
 
-Apart from `fetch.py`, so that a file that is here already costs nobody the loading of httpx.
+Apart from `fetch.py`, so that httpx is not imported where a file is in the cache already.
 Source: Range and If-Range as in RFC 9110, sections 13.1.5 and 14.2.
 """
 
@@ -10,46 +10,56 @@ import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from twinpath.atomic import atomic_path
 from twinpath.errors import DownloadFailed, InputError, WeightsError
-
-if TYPE_CHECKING:
-    from twinpath.weights.fetch import Check, DownloadRetryPolicy, Progress
+from twinpath.retry import RetryPolicy
+from twinpath.weights.callbacks import Check, Progress
 
 MAX_FILE_BYTES = 8 << 30  # several times the largest published file
-_SOME_BYTES = 1 << 18  # a try that brings less brought next to nothing
+_PROGRESS_BYTES = 1 << 18  # an attempt that brings less counts as failed
 _REDIRECTS = 5
 _RETRY_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
 
-class Interrupted(Exception):
-    """A try that may be worth another one."""
+class AttemptFailed(Exception):
+    """An attempt that failed and may succeed when it is made again; gives the reason."""
 
 
 class Unreachable(Exception):
-    """The server, or its answer, is none to go on with; says why."""
+    """There is no such server, or its answer leaves nothing to try again; gives the reason."""
 
 
 def download(
-    url: str, final: Path, check: Check, progress: Progress | None, patience: DownloadRetryPolicy
+    url: str,
+    final: Path,
+    check: Check,
+    progress: Progress | None,
+    retry: RetryPolicy,
+    *,
+    stall_s: float,
 ) -> None:
-    """Bring the whole file to `final`.
+    """Download a whole file to `final`.
 
+    Args:
+        url, final: From where and to where.
+        check, progress: See `callbacks`.
+        retry: When to give up. An attempt makes progress where it brings `_PROGRESS_BYTES`.
+        stall_s: Seconds without a byte after which an attempt has failed.
     Raises:
-        Interrupted: Several tries in a row brought next to nothing.
-        Unreachable: There is no such server, or what it answers is of no use.
+        AttemptFailed: The retries are exhausted.
+        Unreachable: There is no such server, or its answer cannot be used.
         DownloadFailed: The file is too large.
         WeightsError, InputError: `check` refuses what came.
         OSError: It cannot be written.
     """
-    part = _Part(final)
+    part = _PartialFile(final)
     try:
-        _in_tries(url, part, progress, patience)
+        _attempt_until_whole(url, part, progress, retry, stall_s)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unreachable(_reason(error)) from error
     try:
@@ -60,48 +70,49 @@ def download(
     part.become(final)
 
 
-def _in_tries(url: str, part: _Part, progress: Progress | None, patience: DownloadRetryPolicy) -> None:
-    """As many as bring something."""
-    idle, pause_s, furthest = 0, patience.backoff_s, part.size()
-    with httpx.Client(timeout=httpx.Timeout(patience.stall_s, pool=None), follow_redirects=False) as client:
+def _attempt_until_whole(
+    url: str, part: _PartialFile, progress: Progress | None, retry: RetryPolicy, stall_s: float
+) -> None:
+    failures, furthest, progressed_at_s = 0, part.size(), time.monotonic()
+    with httpx.Client(timeout=httpx.Timeout(stall_s, pool=None), follow_redirects=False) as client:
         while True:
             try:
-                _try_once(client, url, part, progress)
+                _attempt(client, url, part, progress)
                 break
             except httpx.ConnectError:
                 if part.size() == 0:
-                    raise  # no network at all: say so at once
+                    raise  # no network at all: fail at once
                 reason = "no connection"
             except (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError) as error:
                 reason = _reason(error)
-            except Interrupted as error:
+            except AttemptFailed as error:
                 reason = str(error)
-            if part.size() >= furthest + _SOME_BYTES:
-                idle, pause_s, furthest = 0, patience.backoff_s, part.size()
-            idle += 1
-            if idle >= patience.attempts:
-                raise Interrupted(f"{reason}, {idle} tries in a row")
-            time.sleep(pause_s)
-            pause_s *= 2
+            if part.size() >= furthest + _PROGRESS_BYTES:
+                failures, furthest, progressed_at_s = 0, part.size(), time.monotonic()
+            failures += 1
+            wait_s = retry.wait_s(failures)
+            if retry.is_exhausted(failures, time.monotonic() - progressed_at_s + wait_s):
+                raise AttemptFailed(f"{reason}, {failures} tries in a row")
+            time.sleep(wait_s)
 
 
-def _try_once(client: httpx.Client, url: str, part: _Part, progress: Progress | None) -> None:
+def _attempt(client: httpx.Client, url: str, part: _PartialFile, progress: Progress | None) -> None:
     """One request: from the start, or from where the last one broke off."""
     with _follow(client, url, part.resume_headers()) as response:
         status = response.status_code
         if status == 416:  # what we have is longer than what the server has: start over
             part.forget()
-            raise Interrupted("the server has another file now")
+            raise AttemptFailed("the server has another file now")
         if status in _RETRY_STATUS:
-            raise Interrupted(f"the server answered {status}")
+            raise AttemptFailed(f"the server answered {status}")
         if status not in (200, 206):
             raise httpx.HTTPError(f"the server answered {status}")
         start, total = _extent(response)
         if start != (part.size() if status == 206 else 0):
             part.forget()
-            raise Interrupted("the server sent another piece than was asked for")
+            raise AttemptFailed("the server sent another piece than was requested")
         if total is not None and total > MAX_FILE_BYTES:
-            raise DownloadFailed(f"it is said to have {total} bytes, over the limit of {MAX_FILE_BYTES}")
+            raise DownloadFailed(f"the server announces {total} bytes, over the limit of {MAX_FILE_BYTES}")
         done = start
         with part.open(start, response.headers) as file:
             for chunk in response.iter_raw():  # as it arrives, so that nothing is lost when it breaks off
@@ -113,9 +124,9 @@ def _try_once(client: httpx.Client, url: str, part: _Part, progress: Progress | 
                     progress(done, total)
     if done > (MAX_FILE_BYTES if total is None else total):
         part.forget()
-        raise Interrupted("the server sent more bytes than it said")
+        raise AttemptFailed("the server sent more bytes than it said")
     if total is not None and done < total:
-        raise Interrupted(f"the connection ended after {done} of {total} bytes")
+        raise AttemptFailed(f"the connection ended after {done} of {total} bytes")
 
 
 @contextlib.contextmanager
@@ -143,10 +154,10 @@ def _extent(response: httpx.Response) -> tuple[int, int | None]:
         length = response.headers.get("content-length")
         return 0, None if length is None else int(length)
     except (KeyError, ValueError) as error:
-        raise Interrupted("the server's answer makes no sense") from error
+        raise AttemptFailed("the server's answer has no valid length or range") from error
 
 
-class _Part:
+class _PartialFile:
     """A download under way: the bytes so far, and beside them which version of the file they are of."""
 
     def __init__(self, final: Path) -> None:
@@ -157,14 +168,14 @@ class _Part:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def resume_headers(self) -> dict[str, str]:
-        """Ask for the rest only where the server can tell that the file is still the same."""
+        """Ask for the rest only where the server can compare versions of the file."""
         headers = {"Accept-Encoding": "identity"}
         if self.size() and self._version.exists():
             headers |= {"Range": f"bytes={self.size()}-", "If-Range": self._version.read_text().strip()}
         return headers
 
     def open(self, start: int, headers: httpx.Headers) -> Any:
-        """To write from `start` on; a new start also notes the version that the server names."""
+        """Open to write from `start` on; a new start also notes the version that the server names."""
         if start:
             return self.path.open("ab")
         self.forget()

@@ -1,12 +1,12 @@
-"""Download a weight file once, keep it, and know its bytes again. No torch here.
+"""Download a weight file once, keep it, and compare its bytes at every use. No torch here.
 
     $TWINPATH_HOME/weights/slowfast_r50_8x8.ptv_k400.pyth         the file: whole or not there
-    $TWINPATH_HOME/weights/slowfast_r50_8x8.ptv_k400.pyth.json    its size and SHA-256 when it came
+    $TWINPATH_HOME/weights/slowfast_r50_8x8.ptv_k400.pyth.json    its size and SHA-256 after the download
     $TWINPATH_HOME/weights/slowfast_r50_8x8.ptv_k400.pyth.part    a download to be resumed
-    $TWINPATH_HOME/videos/archery.mp4                             what `models verify` looks at
+    $TWINPATH_HOME/videos/archery.mp4                             what `evaluate.verify` classifies
 
-The upstreams publish no hashes, so the first whole download is trusted and every later use compared
-with it. Set TWINPATH_MIRROR=https://host/prefix to fetch from a copy with the same paths.
+The upstreams publish no hashes, so the first whole download is trusted and every later use is compared with
+it. Set TWINPATH_MIRROR=https://host/prefix to fetch from a copy with the same paths.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import contextlib
 import datetime
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -25,11 +23,15 @@ from urllib.parse import urlsplit
 from twinpath.atomic import atomic_path
 from twinpath.errors import DamagedWeights, DownloadFailed, InputError, WeightsError
 from twinpath.paths import cache_dir
+from twinpath.retry import RetryPolicy
+from twinpath.weights.callbacks import Check
+from twinpath.weights.callbacks import Progress as Progress  # who fetches needs it
 from twinpath.weights.hashes import file_sha256
 from twinpath.weights.sniff import check_whole
 
-Progress = Callable[[int, int | None], None]
-"""Told the bytes done and the bytes expected (None: the server does not say)."""
+# Of tries that bring next to nothing; one that gets further starts the count anew.
+DOWNLOAD_RETRY = RetryPolicy(max_retries=3, first_wait_s=1.0, jitter=0.0)
+STALL_S = 30.0  # a connection that brings nothing for so long is dropped and tried again
 
 
 class Downloadable(Protocol):
@@ -41,27 +43,6 @@ class Downloadable(Protocol):
     def url(self) -> str: ...
     @property
     def file_name(self) -> str: ...
-
-
-class Check(Protocol):
-    """Refuses a file by a WeightsError or an InputError; `where` is what the error calls it."""
-
-    def __call__(self, path: Path, *, where: str | None = None) -> None: ...
-
-
-@dataclass(frozen=True)
-class DownloadRetryPolicy:
-    """When to give up.
-
-    Attributes:
-        stall_s: A connection that brings nothing for so long is dropped and tried again.
-        attempts: Tries in a row that may bring next to nothing; one that gets further starts the count anew.
-        backoff_s: Pause after the first such try; doubles with each.
-    """
-
-    stall_s: float = 30.0
-    attempts: int = 4
-    backoff_s: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -88,21 +69,28 @@ def _mirrored(url: str) -> str:
 
 
 def fetch(
-    record: Downloadable, *, progress: Progress | None = None, patience: DownloadRetryPolicy | None = None
+    record: Downloadable,
+    *,
+    progress: Progress | None = None,
+    retry: RetryPolicy = DOWNLOAD_RETRY,
+    stall_s: float = STALL_S,
 ) -> Path:
-    """The record's weight file on this machine; downloads it on first use.
+    """The record's weight file in the cache; downloads it on first use.
 
     Args:
         record: What to fetch.
-        progress: Told of every piece of a download; not called when the file is there.
-        patience: When to give up.
+        progress: Called for every piece of a download; not called when the file is there.
+        retry: When to give up.
+        stall_s: Seconds without a byte after which a connection is dropped and tried again.
     Returns:
         Path of the whole file.
     Raises:
         DownloadFailed: One line with the URL and where to put the file by hand.
         DamagedWeights: The file there is not the one remembered.
     """
-    return fetch_file(record.name, record.url, cached_path(record), progress=progress, patience=patience)
+    return fetch_file(
+        record.name, record.url, cached_path(record), progress=progress, retry=retry, stall_s=stall_s
+    )
 
 
 def fetch_file(
@@ -112,7 +100,8 @@ def fetch_file(
     *,
     check: Check = check_whole,
     progress: Progress | None = None,
-    patience: DownloadRetryPolicy | None = None,
+    retry: RetryPolicy = DOWNLOAD_RETRY,
+    stall_s: float = STALL_S,
 ) -> Path:
     """A file of the cache; downloads it on first use.
 
@@ -122,9 +111,9 @@ def fetch_file(
     Args:
         name: What errors call it.
         url: Where it is; taken from $TWINPATH_MIRROR if that is set.
-        final: Where it shall be.
+        final: Its path in the cache.
         check: Refuses a file that is not what it should be.
-        progress, patience: See `fetch`.
+        progress, retry, stall_s: See `fetch`.
     Returns:
         `final`.
     Raises:
@@ -134,17 +123,20 @@ def fetch_file(
     if final.exists():
         verify(final, url=url, check=check)
         return final
-    from twinpath.weights.download import Interrupted, Unreachable, download  # with httpx, which takes time
+    from filelock import FileLock
+
+    from twinpath.weights.download import AttemptFailed, Unreachable, download  # with httpx, which takes time
 
     url = _mirrored(url)
     by_hand = f"fetch {url} another way and put it at {final}"
     try:
-        with _one_at_a_time(final):
-            if not final.exists():  # another process may have brought it while this one waited
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(final.with_name(final.name + ".lock")):
+            if not final.exists():  # another process may have fetched it while this one waited
                 _sidecar(final).unlink(missing_ok=True)  # of an earlier file
-                download(url, final, check, progress, patience or DownloadRetryPolicy())
+                download(url, final, check, progress, retry, stall_s=stall_s)
                 _remember(final, url)
-    except Interrupted as error:
+    except AttemptFailed as error:
         raise DownloadFailed(f"the download of {name} failed ({error}); {by_hand}") from error
     except (WeightsError, InputError) as error:
         raise DownloadFailed(f"the download of {name} is no good ({error}); {by_hand}") from error
@@ -155,7 +147,7 @@ def fetch_file(
 
 
 def verify(path: Path, *, url: str = "", check: Check = check_whole) -> None:
-    """Compare a cached file with what is remembered of it; remember it if nothing is.
+    """Compare a cached file with its size and hash at the first use; note them if this is the first.
 
     Reading and hashing costs about 0.1 s for 140 MB, less than building the network.
 
@@ -176,20 +168,6 @@ def verify(path: Path, *, url: str = "", check: Check = check_whole) -> None:
         )
     if file_sha256(path) != remembered.sha256:
         raise DamagedWeights(f"a weight file is not as it came (its SHA-256 differs); {again}")
-
-
-@contextlib.contextmanager
-def _one_at_a_time(final: Path) -> Iterator[None]:
-    """Two processes that want the same file: the second waits for the first. Windows does without."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    with final.with_name(final.name + ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _sidecar(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Put a weight file into a network, all of it or nothing, and write one."""
+"""Load a weight file into a network, all of it or nothing, and write one."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from twinpath.atomic import atomic_path
 from twinpath.errors import WeightsMismatch
 from twinpath.weights import inflate as inflation
 from twinpath.weights import positions
-from twinpath.weights.converted import ConvertedStateDict, matching_networks, read_converted
 from twinpath.weights.formats import Format
 from twinpath.weights.names import Naming
+from twinpath.weights.state_dict import ConvertedStateDict, matching_networks, read_state_dict
 
 _SHOWN = 3  # names in the one-line message; all are in the error's attributes
 
@@ -30,13 +30,13 @@ class LoadReport:
 
     Attributes:
         path: The file.
-        format: How it was written.
+        format: Of the file: torch, safetensors or caffe2.
         naming: Whose parameter names it has.
         loaded: How many parameters and buffers of the network were set.
-        left_out: Names of the network that the caller asked not to set.
-        metadata: Text that a safetensors file carries.
-        resized: Tables of positions that the file has at another size.
-        inflated: Kernels that see one frame in the file.
+        left_out: Names of the network that keep their values, see `load_weights`.
+        metadata: Text in a safetensors file.
+        resized: Tables of positions that were interpolated from another size.
+        inflated: Kernels that were made from kernels of one frame.
     """
 
     path: Path
@@ -51,7 +51,7 @@ class LoadReport:
 
 @dataclass(frozen=True)
 class MatchedState:
-    """A file's tensors for one network.
+    """A file's tensors matched to one network.
 
     Attributes:
         tensors: By our names, in the network's shapes.
@@ -74,77 +74,79 @@ def load_weights(
 ) -> LoadReport:
     """Set every parameter and buffer of a network from a weight file, or none of them.
 
-    Format and parameter names are told from the content: torch, safetensors or Caffe2; ours,
-    PyTorchVideo's or PySlowFast's. `num_batches_tracked` is not needed and not touched.
+    Format and parameter names are detected from the content: torch, safetensors or Caffe2; ours,
+    PyTorchVideo's, PySlowFast's or torchvision's. `num_batches_tracked` is not needed and not set.
 
     Args:
         model: A network of `twinpath.models`, on any device; set in place.
         path: The weight file.
-        leave_out: Names, or beginnings of names up to a dot, of the network that keep their values:
+        leave_out: Names of the network, or beginnings of names up to a dot, that keep their values:
             ("head.projection",) for another number of classes.
         resize_positions: Interpolate tables of positions that the file has for clips of another size: for a
-            network made with other `num_frames` or another `crop` than the file's.
-        inflate: Make kernels that see several frames from the file's, which see one: to start a video
+            network built with other `num_frames` or another `crop` than the file's.
+        inflate: Make kernels over several frames from the file's kernels of one frame: to start a video
             network from an image network.
     Raises:
         WeightsMismatch: Names or shapes differ; lists all of them, and the networks that would fit.
         UnknownWeightFormat, DamagedWeights, UnsafeWeights, NotAFile: see `read_weights`.
     """
-    ours = read_converted(path)
-    fit = fitted(ours, model, leave_out=leave_out, resize_positions=resize_positions, inflate=inflate)
-    wanted = _state(model)
+    converted = read_state_dict(path)
+    matched = match_state_dict(
+        converted, model, leave_out=leave_out, resize_positions=resize_positions, inflate=inflate
+    )
+    own = _state(model)
     with torch.no_grad():
-        for name, tensor in fit.tensors.items():
-            wanted[name].copy_(tensor)
+        for name, tensor in matched.tensors.items():
+            own[name].copy_(tensor)
     return LoadReport(
-        ours.path,
-        ours.format,
-        ours.naming,
-        len(fit.tensors),
-        fit.left_out,
-        ours.metadata,
-        fit.resized,
-        fit.inflated,
+        converted.path,
+        converted.format,
+        converted.naming,
+        len(matched.tensors),
+        matched.left_out,
+        converted.metadata,
+        matched.resized,
+        matched.inflated,
     )
 
 
-def fitted(
-    ours: ConvertedStateDict,
+def match_state_dict(
+    converted: ConvertedStateDict,
     model: nn.Module,
     *,
     leave_out: tuple[str, ...] = (),
     resize_positions: bool = False,
     inflate: bool = False,
 ) -> MatchedState:
-    """A file's tensors in the shapes that a network has; the network is not changed.
+    """Match a file's tensors to the names and shapes of a network, which is not changed.
 
     Args:
-        ours: The file.
+        converted: The file.
         model: On any device, "meta" too: only its names and shapes count.
         leave_out, resize_positions, inflate: See `load_weights`.
     Raises:
         WeightsMismatch: Names or shapes differ; lists all of them, and the networks that would fit.
     """
-    wanted = _state(model)
-    left_out = tuple(name for name in wanted if _is_left_out(name, leave_out))
+    own = _state(model)
+    left_out = tuple(name for name in own if _is_left_out(name, leave_out))
     found = {
-        name: _as_deep(tensor, wanted.get(name))
-        for name, tensor in ours.tensors.items()
+        name: _as_deep(tensor, own.get(name))
+        for name, tensor in converted.tensors.items()
         if not _is_left_out(name, leave_out)
     }
-    resized = _resized(found, wanted) if resize_positions else {}
+    resized = _resized(found, own) if resize_positions else {}
     found.update(resized)
-    inflated = _inflated(found, wanted) if inflate else {}
+    inflated = _inflated(found, own) if inflate else {}
     found.update(inflated)
-    missing = [name for name in wanted if name not in found and name not in left_out]
-    unexpected = [*ours.repeated, *(name for name in found if name not in wanted)]
+    missing = [name for name in own if name not in found and name not in left_out]
+    unexpected = [*converted.repeated, *(name for name in found if name not in own)]
     shape_mismatch = [
-        (name, tuple(tensor.shape), tuple(wanted[name].shape))
+        (name, tuple(tensor.shape), tuple(own[name].shape))
         for name, tensor in found.items()
-        if name in wanted and tensor.shape != wanted[name].shape
+        if name in own and tensor.shape != own[name].shape
     ]
     if missing or unexpected or shape_mismatch:
-        raise _mismatch(ours, missing, unexpected, shape_mismatch)
+        raise _mismatch(converted, missing, unexpected, shape_mismatch)
     return MatchedState(found, left_out, tuple(resized), tuple(inflated))
 
 
@@ -196,16 +198,16 @@ def _as_deep(tensor: Tensor, like: Tensor | None) -> Tensor:
     return tensor.reshape(like.shape)
 
 
-def _inflated(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+def _inflated(found: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
     """Kernels of one frame in the file of which the network wants several."""
-    inflated = {name: inflation.inflate(name, t, wanted[name]) for name, t in found.items() if name in wanted}
+    inflated = {name: inflation.inflate(name, t, own[name]) for name, t in found.items() if name in own}
     return {name: tensor for name, tensor in inflated.items() if tensor is not found[name]}
 
 
-def _resized(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> dict[str, Tensor]:
+def _resized(found: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
     """Those of the file's tables of positions that have another size than the network's, at the network's."""
-    other_size = [n for n, t in found.items() if n in wanted and t.shape != wanted[n].shape]
-    resized = {name: positions.resize_positions(name, found[name], wanted[name]) for name in other_size}
+    other_size = [n for n, t in found.items() if n in own and t.shape != own[n].shape]
+    resized = {name: positions.resize_positions(name, found[name], own[name]) for name in other_size}
     return {name: tensor for name, tensor in resized.items() if tensor is not None}
 
 
@@ -214,19 +216,23 @@ def _longer_than_1(tensor: Tensor) -> list[int]:
 
 
 def _mismatch(
-    ours: ConvertedStateDict, missing: list[str], unexpected: list[str], shape_mismatch: ShapeMismatches
+    converted: ConvertedStateDict, missing: list[str], unexpected: list[str], shape_mismatch: ShapeMismatches
 ) -> WeightsMismatch:
     shapes = [f"{name} ({_x(theirs)} in the file, {_x(here)} here)" for name, theirs, here in shape_mismatch]
     counts = [
         f"{len(entries)} {what} ({_some(entries)})"
-        for what, entries in (("missing", missing), ("unexpected", unexpected), ("shape_mismatch", shapes))
+        for what, entries in (
+            ("missing", missing),
+            ("unexpected", unexpected),
+            ("with another shape", shapes),
+        )
         if entries
     ]
-    fits = matching_networks(ours.tensors)
-    classes = f" with {ours.num_classes} classes" if ours.num_classes else ""
-    looks = f"; this file looks like {_some(fits, ' or ')}{classes}" if fits else ""
+    fits = matching_networks(converted.tensors)
+    classes = f" with {converted.num_classes} classes" if converted.num_classes else ""
+    suggestion = f"; this file looks like {_some(fits, ' or ')}{classes}" if fits else ""
     return WeightsMismatch(
-        f"{ours.path} does not fit this network: {'; '.join(counts)}{looks}",
+        f"{converted.path} does not fit this network: {'; '.join(counts)}{suggestion}",
         missing=missing,
         unexpected=unexpected,
         shape_mismatch=shape_mismatch,

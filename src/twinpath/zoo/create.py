@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import os
 
     from twinpath.models.network import VideoNetwork
-    from twinpath.weights.fetch import Progress
+    from twinpath.weights.callbacks import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -189,8 +189,8 @@ def _given(**options: Any) -> dict[str, Any]:
 def _load(
     model: VideoNetwork, rec: Record, progress: Progress | None, *, resize_positions: bool, inflate: bool
 ) -> None:
-    from twinpath.weights.converted import HEAD
     from twinpath.weights.load import load_weights
+    from twinpath.weights.state_dict import HEAD
 
     num_classes = model.get_classifier().out_features
     new_head = num_classes != rec.num_classes

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +19,7 @@ from twinpath.data.synthetic import (
     TEST_SEED,
     TRAIN_SEED,
     VALIDATION_SEED,
-    ClipStream,
+    RenderedClips,
     labelled_scene,
     make_scene,
     render,
@@ -24,6 +28,7 @@ from twinpath.data.synthetic import (
     write_dataset,
 )
 from twinpath.data.synthetic.actions import PERFORM
+from twinpath.data.synthetic.draw import width_of
 from twinpath.data.synthetic.figure import JOINT, Body, joints
 from twinpath.labels import labels
 from twinpath.train.recipe import built_in_recipes, read_recipe
@@ -122,7 +127,7 @@ def test_an_unknown_action_names_the_known_ones() -> None:
 
 
 def test_clips_for_a_trainer_have_the_asked_shape_and_every_label() -> None:
-    stream = ClipStream(first_seed=0, num_clips=12, num_frames=5, span_s=2.0, heights_px=(48,))
+    stream = RenderedClips(first_seed=0, num_clips=12, num_frames=5, span_s=2.0, heights_px=(48,))
     made = [stream[i] for i in range(len(stream))]
     assert [label for _, label in made] == list(range(12))
     assert all(frames.shape[:2] == (5, 48) and frames.dtype == np.uint8 for frames, _ in made)
@@ -148,6 +153,39 @@ def test_a_written_clip_is_an_ordinary_video(tmp_path: Path) -> None:
     drawn = render(scene, np.arange(len(decoded)) / 30, height_px=96)
     assert len(decoded) == 72
     assert np.abs(decoded.astype(float) - drawn).mean() < 12
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_seed_gives_the_same_bytes_whatever_else_runs(tmp_path: Path, seed: int) -> None:
+    """Alone, again, and several at a time: 426 x 240, where x264's macroblock tree differed between runs."""
+    scene = make_scene(seed, action="walk", kind="people")
+    assert width_of(scene, 240) == 426
+
+    def written(name: str) -> bytes:
+        path = tmp_path / name
+        write_clip(path, scene, height_px=240, duration_s=0.8)
+        return path.read_bytes()
+
+    first = written("first.mp4")
+    assert written("again.mp4") == first
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(written, [f"{i}.mp4" for i in range(4)])) == {first}
+
+
+def test_another_process_with_other_threads_writes_the_same_bytes(tmp_path: Path) -> None:
+    write_clip(tmp_path / "here.mp4", labelled_scene(4), height_px=100, duration_s=0.8)
+    code = (
+        "import os, sys\n"
+        "if hasattr(os, 'sched_setaffinity'): os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from pathlib import Path\n"
+        "from twinpath.data.synthetic import labelled_scene, write_clip\n"
+        "write_clip(Path(sys.argv[1]), labelled_scene(4), height_px=100, duration_s=0.8)\n"
+    )
+    there = tmp_path / "there.mp4"
+    subprocess.run(
+        [sys.executable, "-c", code, there], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert there.read_bytes() == (tmp_path / "here.mp4").read_bytes()
 
 
 def test_a_data_set_has_its_labels_and_annotations_beside_it(tmp_path: Path) -> None:

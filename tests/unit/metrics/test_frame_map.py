@@ -115,7 +115,7 @@ def test_nothing_true_and_nothing_found() -> None:
 
 
 def test_columns_that_do_not_fit_together_are_refused() -> None:
-    with pytest.raises(ValueError, match="not as long"):
+    with pytest.raises(ValueError, match="of another length"):
         ImageBoxes(np.zeros(2, int), np.zeros((1, 4)), np.zeros(2, int))
     with pytest.raises(ValueError, match="finite"):
         boxes((0, BOX, 1, float("nan")))

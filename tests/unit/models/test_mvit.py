@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tests.support.golden_weights import golden
 from twinpath.errors import WeightsMismatch
-from twinpath.models.layers.attention import PooledAttention, Pooling, StochasticDepth
+from twinpath.models.layers.attention import PooledAttention, PoolSpec, StochasticDepth
 from twinpath.models.layers.positions import (
     JointPositions,
     RelativePositions,
@@ -23,7 +23,7 @@ from twinpath.models.measure import cost_of_clip, count_parameters
 from twinpath.models.mvit import MViT
 from twinpath.models.registry import architecture
 from twinpath.weights.load import load_weights, save_weights
-from twinpath.weights.names import translate
+from twinpath.weights.names import convert_names
 from twinpath.weights.positions import resize_positions
 
 V1: dict[str, Any] = {}
@@ -107,34 +107,34 @@ def test_cost_is_the_published(name: str) -> None:
 @pytest.mark.parametrize("name", GOLDENS)
 def test_names_are_the_networks(name: str) -> None:
     """Each of our names is found once and nothing is left over; ours are not taken for theirs."""
-    translation = translate(file_names(name))
+    converted = convert_names(file_names(name))
     ours = on_meta(GOLDENS[name]).state_dict()
-    assert translation.ours.keys() == ours.keys()
-    assert not translation.incomplete
-    assert not translation.repeated
-    assert all("_attention_pool_" in dropped for dropped in translation.dropped)
-    assert translate(ours).naming == "twinpath"
+    assert converted.ours.keys() == ours.keys()
+    assert not converted.incomplete
+    assert not converted.repeated
+    assert all("_attention_pool_" in dropped for dropped in converted.dropped)
+    assert convert_names(ours).naming == "twinpath"
 
 
 def test_queries_keys_and_values_may_be_apart_or_joined() -> None:
     joined, apart = file_names("psf_Kinetics_MVIT_B_16x4_CONV"), []
     for name in joined:
         apart += [name.replace("qkv", part) for part in "qkv"] if ".qkv." in name else [name]
-    translation = translate(apart)
-    assert translation.naming == "pyslowfast"
-    assert translation.ours.keys() == translate(joined).ours.keys()
-    assert translation.ours["blocks.3.attention.qkv.bias"] == tuple(f"blocks.3.attn.{p}.bias" for p in "qkv")
+    converted = convert_names(apart)
+    assert converted.naming == "pyslowfast"
+    assert converted.ours.keys() == convert_names(joined).ours.keys()
+    assert converted.ours["blocks.3.attention.qkv.bias"] == tuple(f"blocks.3.attn.{p}.bias" for p in "qkv")
 
 
 def test_old_pytorchvideo_files_have_poolings_once() -> None:
     both = file_names("ptv_mvit_base_16x4")
     once = [name for name in both if "_attention_pool_" not in name]
     assert len(once) < len(both)
-    assert translate(once).ours == translate(both).ours
+    assert convert_names(once).ours == convert_names(both).ours
 
 
 def test_old_pyslowfast_files_do_not_pool_where_the_stride_is_1() -> None:
-    names = translate(file_names("psf_Kinetics_MVIT_B_16x4_CONV")).ours
+    names = convert_names(file_names("psf_Kinetics_MVIT_B_16x4_CONV")).ours
     lacking = {n for n in names if n.startswith(("blocks.14.", "blocks.15.")) and "attention.pool_" in n}
     with torch.device("meta"):
         old = architecture("mvit_v1_b_16x4").build(pool_unstrided=False)
@@ -176,8 +176,8 @@ def test_the_class_token_is_not_pooled() -> None:
         8,
         8,
         num_heads=2,
-        pool_q=Pooling((3, 3, 3), (1, 2, 2)),
-        pool_kv=Pooling((3, 3, 3), (1, 2, 2)),
+        pool_q=PoolSpec((3, 3, 3), (1, 2, 2)),
+        pool_kv=PoolSpec((3, 3, 3), (1, 2, 2)),
         class_token=True,
         residual=True,
     )

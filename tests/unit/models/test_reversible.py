@@ -12,8 +12,8 @@ from torch import Tensor
 from twinpath.models.measure import cost_of_clip
 from twinpath.models.registry import architecture
 from twinpath.models.reversible import ReversibleBlock, ReversibleMViT, run_reversibly
+from twinpath.weights.names import convert_names
 from twinpath.weights.names import reversible as names
-from twinpath.weights.names import translate
 
 GRID = (1, 2, 3)
 CLIP = (2, 3, 4, 32, 32)
@@ -155,9 +155,9 @@ def test_names_of_the_video_network() -> None:
         first, *more = table.to_theirs(name) or ()
         theirs[name] = first.replace(".q.", ".qkv.") if more else first
     assert theirs["blocks.0.attention.qkv.weight"] == "rev_backbone.layers.0.F.attn.qkv.weight"
-    translation = translate(theirs.values())
-    assert translation.naming == "pyslowfast"
-    assert translation.ours == {name: (their,) for name, their in theirs.items()}
+    converted = convert_names(theirs.values())
+    assert converted.naming == "pyslowfast"
+    assert converted.ours == {name: (their,) for name, their in theirs.items()}
 
 
 def test_too_small_for_its_stages() -> None:

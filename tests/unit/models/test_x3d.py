@@ -16,7 +16,7 @@ from tests.support.golden_weights import GOLDEN, golden
 from twinpath.models.layers.head import HeadConfig
 from twinpath.models.registry import architecture
 from twinpath.models.x3d import X3D, InvertedBottleneck, SqueezeExcitation, X3DHead
-from twinpath.weights.names import NameTable, translate
+from twinpath.weights.names import NameTable, convert_names
 from twinpath.weights.names import x3d as names
 from twinpath.weights.names.caffe2 import CAFFE2
 
@@ -161,10 +161,10 @@ def test_names_both_ways(file: str, name: str) -> None:
     table, options = TABLES[file.rpartition("_")[0]]
     ours = our_shapes(on_meta(name, **options))
     theirs = dict(golden(file)["state"])
-    translation = translate(theirs)
-    assert translation.naming == table.naming
-    assert {place: theirs[file_name] for place, (file_name,) in translation.ours.items()} == ours
-    for place, file_names in translation.ours.items():
+    converted = convert_names(theirs)
+    assert converted.naming == table.naming
+    assert {place: theirs[file_name] for place, (file_name,) in converted.ours.items()} == ours
+    for place, file_names in converted.ours.items():
         assert table.to_theirs(place) == file_names
 
 

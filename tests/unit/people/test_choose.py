@@ -1,4 +1,4 @@
-"""Words on the command line to detectors, and what is said where one cannot be had."""
+"""From names to person detectors, and the errors where one is missing."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_boxes_in_a_file_belong_to_no_camera(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("min_score", [-0.1, 1.5, float("nan")])
 def test_scores_that_make_no_sense(min_score: float) -> None:
-    with pytest.raises(UsageError, match="from 0 to 1"):
+    with pytest.raises(UsageError, match="min_person_score must be from 0 to 1, not"):
         make("whole", min_score=min_score)
 
 
@@ -121,7 +121,7 @@ def test_automatic_choice_without_a_network_says_what_works_without(
 def test_opencv_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
     for spec in ("hog", "motion"):
-        with pytest.raises(MissingExtra, match=f"--people {spec} needs cv2.*pip install"):
+        with pytest.raises(MissingExtra, match=f"people='{spec}' needs cv2.*pip install"):
             make(spec)
 
 

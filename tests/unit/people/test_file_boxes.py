@@ -366,7 +366,7 @@ def annotation(**changes: Any) -> dict[str, Any]:
             coco(categories=[{"id": 1, "name": "dog"}]),
             "categories: none of them is called 'person', only dog",
         ),
-        (coco(images=[{"id": 1}]), r"images\[0\]: which picture it is is missing"),
+        (coco(images=[{"id": 1}]), r"images\[0\]: nothing names the frame"),
         (
             coco(images=[{"id": 1, "file_name": "a.jpg"}]),
             r"images\[0\].file_name: 'a.jpg' has no frame number",

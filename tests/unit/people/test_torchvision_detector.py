@@ -20,11 +20,12 @@ from tests.support.detector_checks import check_on_strange_pictures, check_peopl
 from tests.support.http_server import http_server, whole
 from twinpath.errors import DamagedWeights, DownloadFailed, UnsafeWeights, UsageError, WeightsMismatch
 from twinpath.people.torchvision_detector import FASTER_RCNN, RETINANET, Published, TorchvisionDetector
-from twinpath.weights.fetch import DownloadRetryPolicy, cached_path
+from twinpath.retry import RetryPolicy
+from twinpath.weights.fetch import cached_path
 
 detection: Any = pytest.importorskip("torchvision.models.detection")
 
-QUICK = DownloadRetryPolicy(stall_s=5, attempts=2, backoff_s=0.01)
+QUICK = RetryPolicy(max_retries=1, first_wait_s=0.01)
 SMALL = "fasterrcnn_mobilenet_v3_large_320_fpn"
 
 
@@ -87,9 +88,7 @@ def test_strange_pictures(detector: TorchvisionDetector) -> None:
 def test_a_download(weight_file: bytes, served: str, empty_home: Path) -> None:
     seen: list[tuple[int, int | None]] = []
     record = published(weight_file, served)
-    TorchvisionDetector(
-        record, device="cpu", progress=lambda done, of: seen.append((done, of)), patience=QUICK
-    )
+    TorchvisionDetector(record, device="cpu", progress=lambda done, of: seen.append((done, of)), retry=QUICK)
     assert seen[-1] == (len(weight_file), len(weight_file))
     assert cached_path(record).read_bytes() == weight_file
     assert cached_path(record).parent == empty_home / "weights"
@@ -98,7 +97,7 @@ def test_a_download(weight_file: bytes, served: str, empty_home: Path) -> None:
 def test_a_download_of_other_bytes_is_not_kept(weight_file: bytes, served: str, empty_home: Path) -> None:
     record = replace(published(weight_file), url=f"{served}/small_coco-00000000.pth")
     with pytest.raises(DownloadFailed, match="its SHA-256 begins with") as caught:
-        TorchvisionDetector(record, device="cpu", patience=QUICK)
+        TorchvisionDetector(record, device="cpu", retry=QUICK)
     assert not cached_path(record).exists()
     assert str(cached_path(record)) in str(caught.value)
     assert record.url in str(caught.value)
@@ -107,7 +106,7 @@ def test_a_download_of_other_bytes_is_not_kept(weight_file: bytes, served: str, 
 def test_no_network_says_what_to_fetch_and_where_to_put_it(weight_file: bytes, empty_home: Path) -> None:
     record = published(weight_file)
     with pytest.raises(DownloadFailed) as caught:
-        TorchvisionDetector(record, device="cpu", patience=QUICK)
+        TorchvisionDetector(record, device="cpu", retry=QUICK)
     assert record.url in str(caught.value)
     assert str(cached_path(record)) in str(caught.value)
     assert "\n" not in str(caught.value)

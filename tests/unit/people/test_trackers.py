@@ -103,7 +103,7 @@ def test_unsure_boxes_have_numbers_too(tracker: Tracker) -> None:
 
 
 def test_walking_out_of_the_own_box(iou: Tracker) -> None:
-    """A person who walks is beside his last box a second later."""
+    """A person who walks is beside the last box a second later."""
     first = iou.update(people(standing(100), standing(600)), 0.0)
     for t in range(1, 5):
         assert list(iou.update(people(standing(100 + 70 * t), standing(600)), float(t))) == list(first)
@@ -141,14 +141,44 @@ def test_after_some_seconds_a_person_is_a_new_one(iou: Tracker) -> None:
     assert iou.update(people(standing(100)), 9.0)[0] != first[0]
 
 
+@pytest.mark.parametrize("every_s", [0.2, 1.0, 3.5, 5.0, 60.0])
+@pytest.mark.parametrize("name", TRACKERS)
+def test_who_stays_is_one_person_however_far_apart_keyframes_are(name: str, every_s: float) -> None:
+    if name != "iou":
+        pytest.importorskip("trackers")
+    tracker = make_tracker(name, every_s=every_s)
+    late_s = (0.0, 0.03, 0.0, 0.02, 0.01, 0.0)  # a picture comes a little after the time of its keyframe
+    ids = [list(tracker.update(people(standing(100 + k)), k * every_s + s)) for k, s in enumerate(late_s)]
+    assert ids == [[1]] * len(late_s)
+
+
+@pytest.mark.parametrize("name", TRACKERS)
+def test_who_is_missed_once_is_known_again_at_keyframes_far_apart(name: str) -> None:
+    if name != "iou":
+        pytest.importorskip("trackers")
+    tracker = make_tracker(name, every_s=5.0)
+    for k in range(3):
+        first = tracker.update(people(standing(100), standing(400)), 5.0 * k)
+    assert list(tracker.update(people(standing(400)), 15.0)) == [first[1]]
+    assert list(tracker.update(people(standing(100), standing(400)), 20.0)) == list(first)
+
+
+def test_who_is_away_for_long_is_a_new_person_at_keyframes_far_apart_too() -> None:
+    tracker = make_tracker("iou", every_s=5.0)
+    first = tracker.update(people(standing(100)), 0.0)
+    for k in range(1, 3):
+        tracker.update(PersonBoxes.none(), 5.0 * k)
+    assert tracker.update(people(standing(100)), 15.0)[0] != first[0]
+
+
 def test_unknown_tracker_names_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"did you mean bytetrack\? choose one of iou, bytetrack, ocsort"):
         make_tracker("bytetracker", every_s=1.0)
 
 
 @pytest.mark.parametrize("every_s", [0.0, -1.0, float("nan"), float("inf")])
-def test_keyframes_without_distance_make_no_sense(every_s: float) -> None:
-    with pytest.raises(UsageError, match="make no sense"):
+def test_a_step_between_keyframes_must_be_above_0(every_s: float) -> None:
+    with pytest.raises(UsageError, match="every_s must be above 0 s"):
         make_tracker("iou", every_s=every_s)
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.support import bad_videos
-from twinpath.errors import NoFrames, NotAVideo, UsageError
+from twinpath.errors import LimitExceeded, NoFrames, NotAVideo, UsageError
 from twinpath.render.annotate import annotate_video
 from twinpath.render.contact_sheet import contact_sheet
 from twinpath.render.people import colour_of
@@ -21,6 +21,7 @@ from twinpath.results.classification import Prediction
 from twinpath.results.detections import BoxPx, Detections, Track, TrackPoint
 from twinpath.video.decode import FrameStream
 from twinpath.video.probe import probe
+from twinpath.video.source import Limits
 
 WAVE = Prediction("wave", 1, 0.9)
 QUIET_UNTIL_S = 0.5  # then a tone
@@ -305,7 +306,23 @@ def test_what_cannot_be_read_leaves_nothing(tmp_path: Path) -> None:
     assert not out.exists()
 
 
-def test_a_senseless_target_is_a_usage_error(tmp_path: Path) -> None:
+def test_limits_hold_for_drawing(tmp_path: Path) -> None:
+    source, limits = bad_videos.make_good(tmp_path), Limits(max_frames=5)
+    with pytest.raises(LimitExceeded, match="good"):
+        annotate_video(source, detections(), tmp_path / "out.mp4", limits=limits)
+    with pytest.raises(LimitExceeded, match="good"):
+        annotate_video(source, detections(), tmp_path / "out.png", limits=limits)
+    assert [path.name for path in tmp_path.iterdir()] == [source.name]
+
+
+def test_a_contact_sheet_from_another_process_is_the_same(tmp_path: Path) -> None:
+    source = grey_video(tmp_path / "a.mp4")
+    for name, isolate in (("here.png", False), ("there.png", True)):
+        contact_sheet(source, detections(ONE), tmp_path / name, isolate=isolate)
+    assert (tmp_path / "here.png").read_bytes() == (tmp_path / "there.png").read_bytes()
+
+
+def test_an_unusable_target_is_a_usage_error(tmp_path: Path) -> None:
     source = bad_videos.make_one_frame(tmp_path)
     with pytest.raises(UsageError, match="video itself"):
         annotate_video(source, detections(), source)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from twinpath.data.synthetic import KeyframeStream, people_scene
+from twinpath.data.synthetic import RenderedKeyframes, people_scene
 from twinpath.data.synthetic.clips import DURATION_S
 from twinpath.models.registry import architecture
 from twinpath.train.people_module import PeopleBatch, PeopleData, PeopleModule, gathered, warm_start
@@ -24,7 +24,7 @@ def batch() -> PeopleBatch:
 
 
 def test_clips_around_a_keyframe_with_their_people() -> None:
-    stream = KeyframeStream(5, 2, num_frames=16, sampling_rate=4, heights_px=(96,))
+    stream = RenderedKeyframes(5, 2, num_frames=16, sampling_rate=4, heights_px=(96,))
     frames, boxes, actions = stream[0]
     assert frames.shape[0] == 16
     assert frames.shape[1] == 96

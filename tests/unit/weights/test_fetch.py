@@ -23,11 +23,12 @@ from tests.support.http_server import http_server, respond
 from twinpath.cli.console import progress_bar
 from twinpath.errors import DamagedWeights, DownloadFailed, WeightsError
 from twinpath.paths import cache_dir
-from twinpath.weights.fetch import DownloadRetryPolicy, cached_path, fetch, source_url, verify
+from twinpath.retry import RetryPolicy
+from twinpath.weights.fetch import cached_path, fetch, source_url, verify
 
 BODY = save({"a.weight": np.arange(250_000, dtype=np.float32)})
 OTHER_BODY = save({"a.weight": np.ones(250_000, dtype=np.float32)})
-QUICK = DownloadRetryPolicy(stall_s=0.4, attempts=4, backoff_s=0.01)
+QUICK: Any = {"retry": RetryPolicy(max_retries=3, first_wait_s=0.01, jitter=0.0), "stall_s": 0.4}
 
 
 @dataclass
@@ -89,7 +90,7 @@ def fails(server: Server, words: str) -> Path:
     """The fetch fails with one line that says what, from where, and where to put the file."""
     record = Wanted(server.url)
     with pytest.raises(DownloadFailed, match=words) as caught:
-        fetch(record, patience=QUICK)
+        fetch(record, **QUICK)
     assert caught.value.exit_code == 5
     assert "\n" not in str(caught.value)
     assert server.url in str(caught.value)
@@ -101,7 +102,7 @@ def fails(server: Server, words: str) -> Path:
 def test_download_once_and_remember(server: Server) -> None:
     seen: list[tuple[int, int | None]] = []
     record = Wanted(server.url)
-    path = fetch(record, progress=lambda done, total: seen.append((done, total)), patience=QUICK)
+    path = fetch(record, progress=lambda done, total: seen.append((done, total)), **QUICK)
     assert path == cached_path(record) == cache_dir() / "weights" / "slowfast.test.pyth"
     assert only_whole_file(path)
     assert seen[-1] == (len(BODY), len(BODY))
@@ -116,7 +117,7 @@ def test_download_once_and_remember(server: Server) -> None:
 def test_resumes_where_the_connection_dropped(server: Server) -> None:
     half = len(BODY) // 2
     server.respond = lambda handler, turn: rest(handler, stop=half if turn == 1 else None)
-    assert only_whole_file(fetch(Wanted(server.url), patience=QUICK))
+    assert only_whole_file(fetch(Wanted(server.url), **QUICK))
     assert server.requests[1]["Range"] == f"bytes={half}-"
     assert server.requests[1]["If-Range"] == '"v1"'
 
@@ -125,7 +126,7 @@ def test_a_later_call_resumes_too(server: Server) -> None:
     server.respond = lambda handler, turn: rest(handler, stop=1000) if turn == 1 else answer(handler, 503)
     fails(server, "503")
     server.respond = lambda handler, turn: rest(handler)
-    assert only_whole_file(fetch(Wanted(server.url), patience=QUICK))
+    assert only_whole_file(fetch(Wanted(server.url), **QUICK))
     assert server.requests[-1]["Range"] == "bytes=1000-"
 
 
@@ -133,7 +134,7 @@ def test_starts_over_where_the_server_ignores_range(server: Server) -> None:
     server.respond = lambda handler, turn: (
         rest(handler, stop=1000) if turn == 1 else answer(handler, body=BODY, ETag='"v1"')
     )
-    assert only_whole_file(fetch(Wanted(server.url), patience=QUICK))
+    assert only_whole_file(fetch(Wanted(server.url), **QUICK))
 
 
 def test_starts_over_where_the_file_changed_meanwhile(server: Server) -> None:
@@ -142,14 +143,14 @@ def test_starts_over_where_the_file_changed_meanwhile(server: Server) -> None:
         if turn == 1
         else rest(handler)
     )
-    assert only_whole_file(fetch(Wanted(server.url), patience=QUICK))
+    assert only_whole_file(fetch(Wanted(server.url), **QUICK))
 
 
 def test_no_resume_where_the_server_names_no_version(server: Server) -> None:
     server.respond = lambda handler, turn: answer(
         handler, body=BODY[:1000] if turn == 1 else BODY, length=len(BODY)
     )
-    assert only_whole_file(fetch(Wanted(server.url), patience=QUICK))
+    assert only_whole_file(fetch(Wanted(server.url), **QUICK))
     assert "Range" not in server.requests[1]
 
 
@@ -162,7 +163,7 @@ def test_a_piece_that_was_not_asked_for(server: Server) -> None:
             rest(handler, stop=1000 if turn == 1 else None)
 
     server.respond = respond
-    assert only_whole_file(fetch(Wanted(server.url), patience=QUICK))
+    assert only_whole_file(fetch(Wanted(server.url), **QUICK))
 
 
 def test_always_dropping_gives_up(server: Server) -> None:
@@ -182,7 +183,7 @@ def test_a_lie_about_the_length(length: int, server: Server) -> None:
 
 def test_busy_three_times(server: Server) -> None:
     server.respond = lambda handler, turn: answer(handler, 503) if turn <= 3 else whole(handler)
-    assert only_whole_file(fetch(Wanted(server.url), patience=QUICK))
+    assert only_whole_file(fetch(Wanted(server.url), **QUICK))
     assert len(server.requests) == 4
 
 
@@ -212,7 +213,7 @@ def test_a_stall_is_dropped_and_resumed(server: Server) -> None:
 
     server.respond = respond
     started = time.monotonic()
-    path = fetch(Wanted(server.url), patience=QUICK)
+    path = fetch(Wanted(server.url), **QUICK)
     released.set()
     assert time.monotonic() - started < 20
     assert only_whole_file(path)
@@ -223,7 +224,7 @@ def test_a_redirect_on_the_same_host_is_followed(server: Server) -> None:
     server.respond = lambda handler, turn: (
         answer(handler, 302, Location="/elsewhere.pyth") if turn == 1 else whole(handler)
     )
-    assert only_whole_file(fetch(Wanted(server.url), patience=QUICK))
+    assert only_whole_file(fetch(Wanted(server.url), **QUICK))
 
 
 @pytest.mark.parametrize("target", ["http://localhost:{port}/x", "ftp://127.0.0.1/x", "file:///etc/passwd"])
@@ -252,7 +253,7 @@ def test_no_network(server: Server) -> None:
 
 
 def test_other_bytes_than_remembered(server: Server) -> None:
-    path = fetch(Wanted(server.url), patience=QUICK)
+    path = fetch(Wanted(server.url), **QUICK)
     content = bytearray(BODY)
     content[-1] ^= 1
     path.write_bytes(content)
@@ -264,7 +265,7 @@ def test_other_bytes_than_remembered(server: Server) -> None:
     assert str(path) in str(caught.value)
     path.unlink()  # as the message says; the new file is then remembered instead
     server.respond = lambda handler, turn: whole(handler, body=OTHER_BODY)
-    assert fetch(Wanted(server.url), patience=QUICK).read_bytes() == OTHER_BODY
+    assert fetch(Wanted(server.url), **QUICK).read_bytes() == OTHER_BODY
     verify(path)
 
 
@@ -292,7 +293,7 @@ def test_mirror(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TWINPATH_MIRROR", origin + "/copy/")
     record = Wanted("https://example.invalid/zoo/weights.pyth")
     assert source_url(record) == origin + "/copy/zoo/weights.pyth"
-    assert only_whole_file(fetch(record, patience=QUICK))
+    assert only_whole_file(fetch(record, **QUICK))
 
 
 def test_two_at_once_download_once(server: Server) -> None:
@@ -312,7 +313,7 @@ def test_two_at_once_download_once(server: Server) -> None:
 
 def test_progress_bar_stays_off_stdout(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     with progress_bar("slowfast.test") as progress:
-        fetch(Wanted(server.url), progress=progress, patience=QUICK)
+        fetch(Wanted(server.url), progress=progress, **QUICK)
     assert capsys.readouterr().out == ""
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from twinpath.models.registry import ARCHITECTURES, architecture
-from twinpath.weights.names import TABLES, table_of, translate
+from twinpath.weights.names import TABLES, convert_names, table_of
 from twinpath.weights.names.caffe2 import CAFFE2
-from twinpath.weights.names.table import NameTable, Place
+from twinpath.weights.names.table import NameTable, ParameterSlot
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 GOLDENS = [
@@ -53,9 +53,9 @@ def test_a_table_reads_both_ways(golden: str) -> None:
 @pytest.mark.parametrize("golden", OF_SLOWFAST)
 @pytest.mark.parametrize("prefix", ["", "model.", "module.model."])
 def test_wrappers_prefixes_are_taken_off(golden: str, prefix: str) -> None:
-    translation = translate(prefix + name for name in names_in(golden))
-    assert sorted(translation.ours) == our_names("slowfast_r50_8x8")
-    assert (translation.dropped, translation.incomplete, translation.repeated) == ((), {}, ())
+    converted = convert_names(prefix + name for name in names_in(golden))
+    assert sorted(converted.ours) == our_names("slowfast_r50_8x8")
+    assert (converted.dropped, converted.incomplete, converted.repeated) == ((), {}, ())
 
 
 def test_caffe2_names_are_the_references() -> None:
@@ -66,21 +66,21 @@ def test_caffe2_names_are_the_references() -> None:
             assert CAFFE2.is_dropped(caffe2)
             continue
         assert not CAFFE2.is_dropped(caffe2)
-        assert CAFFE2.to_ours(caffe2) == Place(psf)
+        assert CAFFE2.to_ours(caffe2) == ParameterSlot(psf)
         # The last block's number in a lateral's name is not in PySlowFast's.
         assert CAFFE2.to_theirs(psf) == (None if "branch2c_bn_subsample" in caffe2 else (caffe2,))
 
 
 def test_several_of_theirs_make_one_of_ours() -> None:
     table = NameTable("pytorchvideo", [("{n}.qkv.{leaf}", *(f"{{n}}.{part}.{{leaf}}" for part in "qkv"))])
-    assert table.to_ours("3.k.bias") == Place("3.qkv.bias", 1, 3)
+    assert table.to_ours("3.k.bias") == ParameterSlot("3.qkv.bias", 1, 3)
     assert table.to_theirs("3.qkv.bias") == ("3.q.bias", "3.k.bias", "3.v.bias")
     assert table.to_ours("3.z.bias") is None
 
 
 def test_rows_with_other_placeholders() -> None:
     table = NameTable("torchvision", [("res{n}.conv_{ab}.{leaf}", "layer{n}.{n}.{ab}.{leaf}")])
-    assert table.to_ours("layer1.1.b.running_var") == Place("res1.conv_b.running_var")
+    assert table.to_ours("layer1.1.b.running_var") == ParameterSlot("res1.conv_b.running_var")
     assert table.to_ours("layer1.2.b.running_var") is None
     assert table.to_ours("layer1.1.c.running_var") is None
     assert table.to_ours("layer1.1.b.running_varx") is None
@@ -96,22 +96,22 @@ def test_sub_batch_norm_becomes_plain(norm: str) -> None:
         f"{norm}.bn.num_batches_tracked",
     ]
     second_pathway = ["s1.pathway1_stem.conv.weight"]
-    folded = translate(sub + second_pathway)
-    assert folded.ours.keys() == translate(plain + second_pathway).ours.keys()
+    folded = convert_names(sub + second_pathway)
+    assert folded.ours.keys() == convert_names(plain + second_pathway).ours.keys()
     assert len(folded.dropped) == 3
 
 
 @pytest.mark.parametrize("network", ARCHITECTURES)
 def test_our_own_names_stay(network: str) -> None:
     names = our_names(network)
-    translation = translate(names)
-    assert translation.naming == "twinpath"
-    assert translation.ours == {name: (name,) for name in names}
+    converted = convert_names(names)
+    assert converted.naming == "twinpath"
+    assert converted.ours == {name: (name,) for name in names}
 
 
 def test_names_of_nobody_stay_and_are_not_swallowed() -> None:
     names = ["trunk.0.kernel.weight", "answer.bias"]
-    assert translate(names).ours == {name: (name,) for name in names}
+    assert convert_names(names).ours == {name: (name,) for name in names}
 
 
 def test_no_table_is_left_out_of_the_goldens() -> None:

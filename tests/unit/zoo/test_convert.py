@@ -96,7 +96,7 @@ def test_a_new_head_is_the_same_each_time(tmp_path: Path) -> None:
 def test_a_file_without_a_head(tmp_path: Path) -> None:
     tensors = read_weights(tiny(tmp_path / "a.safetensors")).tensors
     save_file({n: t for n, t in tensors.items() if "head" not in n}, tmp_path / "body.safetensors")
-    with pytest.raises(UsageError, match="--num-classes N gives it a new one"):
+    with pytest.raises(UsageError, match="give num_classes to make a new one"):
         convert(tmp_path / "body.safetensors", tmp_path / "b.safetensors")
     done = convert(tmp_path / "body.safetensors", tmp_path / "b.safetensors", num_classes=3)
     assert (done.model, done.new_head, done.num_classes) == (TINY, True, 3)
@@ -129,7 +129,7 @@ def test_the_input_and_an_older_output_stay_when_it_fails(tmp_path: Path) -> Non
     with pytest.raises(NotAFile):
         convert(tmp_path / "missing", old)
     save_file({"a.weight": torch.ones(2)}, tmp_path / "strange.safetensors")
-    with pytest.raises(WeightsMismatch, match=r"of no network that Twinpath knows .*--model NAME"):
+    with pytest.raises(WeightsMismatch, match=r"of no network that Twinpath knows .*give a model"):
         convert(tmp_path / "strange.safetensors", old)
     assert old.read_bytes() == b"old"
 
@@ -137,5 +137,5 @@ def test_the_input_and_an_older_output_stay_when_it_fails(tmp_path: Path) -> Non
 def test_what_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"something\.safetensors"):
         convert(tmp_path / "a.pyth", tmp_path / "b.pyth")
-    with pytest.raises(UsageError, match="at least one class"):
+    with pytest.raises(UsageError, match="num_classes must be at least 1, not 0"):
         convert(tmp_path / "a.pyth", tmp_path / "b.safetensors", num_classes=0)

@@ -1,10 +1,4 @@
-"""AVA's files: who does what at which second, which seconds and actions count, and the clips around them.
-
-text        a file to numbered lines; a fault names its line
-boxes       ground truth, results and predicted people; the list of excluded seconds
-label_map   the actions over which an evaluation averages
-clips       a second of a video, or of a folder of frames, to the clip around it
-"""
+"""The AVA dataset: its files (`formats.ava`, `formats.ava_label_map`), and the clips around its keyframes."""
 
 from twinpath.data.ava.clips import (
     AvaClip,

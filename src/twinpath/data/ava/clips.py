@@ -1,7 +1,7 @@
 """From a second of a video to the clip around it: of original videos, of their cuts, of folders of frames.
 
-AVA annotates seconds 902 to 1798 of films. Whoever trains on it cuts seconds 900 to 1801 out of each, and
-most often keeps them as frames, 30 for each second: second s is then frame (s - 900) * 30.
+AVA annotates seconds 902 to 1798 of films. For training, seconds 900 to 1801 are cut out of each, and most
+often kept as frames, 30 for each second: second s is then frame (s - 900) * 30.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MOST_AT_ONCE = 32
 _FRAME_LIST_COLUMNS = "original_vido_id video_id frame_id path labels"
 _PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 _PICTURE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")  # Pillow opens no other, whatever a file is called
-FAILURES = (InputError, LimitExceeded, OSError)  # of one video or second, which end no test
+FAILURES = (InputError, LimitExceeded, OSError)  # of one video or second; the rest is still evaluated
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class AvaClip:
 
 @dataclass(frozen=True)
 class Lost:
-    """A second whose clip cannot be had, and why, in one line."""
+    """A second whose clip cannot be read, and the reason in one line."""
 
     second: int
     reason: str
@@ -73,13 +73,12 @@ def clip_indices(centre: int, *, num_frames: int, sampling_rate: int, num_availa
 class VideoFile:
     """A film, or a cut of it.
 
-    Which one it is its name and its length tell: a name that ends with _902, or a video of less than 905 s
-    which ends before the last annotated second, is a cut that begins at second 900. Any other video begins at
-    second 0.
+    A video whose name ends with _902, or of less than 905 s that ends before the last annotated second, is a
+    cut that begins at second 900. Any other video begins at second 0.
 
     Args:
         path: The file.
-        begins_at_s: The second at which it begins; None: as its name and length tell.
+        begins_at_s: The second at which it begins; None: by its name and length.
     """
 
     def __init__(self, path: Path, *, begins_at_s: int | None = None) -> None:
@@ -115,7 +114,7 @@ class VideoFile:
         return CUT_BEGINS_AT_S if ends_early and min(seconds) >= CUT_BEGINS_AT_S else 0
 
     def _read(self, times: dict[int, Times]) -> Iterator[AvaClip | Lost]:
-        """The clips of some seconds in one pass; where that fails, each alone, to know which one it is."""
+        """The clips of some seconds in one pass; where that fails, each alone, to find the one that fails."""
         try:
             decoded = read_frames(self.path, [AtTimes(tuple(clip_s.tolist())) for clip_s in times.values()])
         except FAILURES as error:
@@ -203,7 +202,7 @@ AvaSource = VideoFile | FrameFolder
 
 
 def video_files(folder: str | os.PathLike[str], *, begins_at_s: int | None = None) -> dict[str, AvaSource]:
-    """The videos in a folder and its subfolders by AVA's name: that of the file, without _902 if it ends so.
+    """The videos in a folder and its subfolders, by AVA's name: that of the file, without _902 at its end.
 
     Raises:
         NotAFile: No such folder, or no videos in it.
@@ -224,7 +223,7 @@ def video_files(folder: str | os.PathLike[str], *, begins_at_s: int | None = Non
 
 
 def frame_folders(folder: str | os.PathLike[str], *, begins_at_s: int | None = None) -> dict[str, AvaSource]:
-    """The folders of frames in a folder, by their names; frames in order of the number in the name.
+    """The folders of frames in a folder, by their names; frames in the order of the numbers in their names.
 
     Raises:
         NotAFile: No such folder, or no folders in it.

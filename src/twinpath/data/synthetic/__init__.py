@@ -1,10 +1,10 @@
-"""A procedural world of people who act, for demos, tests and training without any download.
+"""A procedural world of people who act: for demos, tests and training without any download.
 
 figure    joint angles to joints in space
 actions   twelve actions as joint angles over time
 scene     people, clothes, camera: everything from a seed
 draw      a scene to pictures
-clips     pictures to a trainer, or to mp4 files with annotations
+clips     pictures for a trainer, or mp4 files with annotations
 """
 
 from twinpath.data.synthetic.actions import ACTIONS
@@ -12,9 +12,9 @@ from twinpath.data.synthetic.clips import (
     TEST_SEED,
     TRAIN_SEED,
     VALIDATION_SEED,
-    ClipStream,
     KeyframeClip,
-    KeyframeStream,
+    RenderedClips,
+    RenderedKeyframes,
     labelled_scene,
     people_scene,
     truth_of,
@@ -29,9 +29,9 @@ __all__ = [
     "TEST_SEED",
     "TRAIN_SEED",
     "VALIDATION_SEED",
-    "ClipStream",
     "KeyframeClip",
-    "KeyframeStream",
+    "RenderedClips",
+    "RenderedKeyframes",
     "Scene",
     "labelled_scene",
     "make_scene",

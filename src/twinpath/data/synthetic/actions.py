@@ -1,9 +1,9 @@
-"""What the figures do: twelve actions as joint angles over time.
+"""Twelve actions as joint angles over time.
 
 Each action is a function of a random generator that fixes a style (tempo, reach, side) and returns a
-function of time, so that any time can be asked for, in any order. `sit down` and `stand up` are the
-same movement, forward and backward: only motion tells them apart. `squat` and `bow` are often just
-held: only appearance tells those apart.
+function of time, which may be called with any times, in any order. `sit down` and `stand up` are the same
+movement, forward and backward: they differ in motion only. `squat` and `bow` are often just held: those
+differ in appearance only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ACTIONS = (
 
 @dataclass(frozen=True)
 class Performance:
-    """One figure's part in a scene.
+    """The movement of one figure in a scene.
 
     Attributes:
         motion: Pose at times (T,) in seconds.
@@ -56,7 +56,7 @@ def _pulse(phase: Array, rise: float, hold: float, fall: float) -> Array:
 
 
 def _sway(pose: Pose, t: Array, rng_phase: float) -> Pose:
-    """Nobody stands quite still."""
+    """The pose with the small movements of a person who stands."""
     pose.roll = pose.roll + 0.025 * np.sin(1.7 * t + rng_phase)
     pose.lean = pose.lean + 0.02 * np.sin(1.1 * t + 2 * rng_phase)
     pose.upper_flex = pose.upper_flex + 0.03 * np.sin(1.3 * t + rng_phase)[:, None]
@@ -64,7 +64,7 @@ def _sway(pose: Pose, t: Array, rng_phase: float) -> Pose:
 
 
 def stand(rng: Rng) -> Performance:
-    """No action: what bystanders do."""
+    """No action: a bystander."""
     start, arms = rng.uniform(0, 6.28), rng.uniform(0, 1)
 
     def motion(t: Array) -> Pose:
@@ -226,7 +226,7 @@ def kick(rng: Rng) -> Performance:
 
 
 def _held_or_repeated(rng: Rng, period_s: tuple[float, float]) -> Callable[[Array], Array]:
-    """Depth over time: a third just hold the pose, the rest go down and up again."""
+    """Depth over time: a third of the styles hold the pose, the others go down and up again."""
     start, period, depth = rng.uniform(0, 1), rng.uniform(*period_s), rng.uniform(0.88, 1.0)
     if rng.random() < 0.35:
         return lambda t: depth + 0.02 * np.sin(1.5 * t + 6 * start)

@@ -1,4 +1,4 @@
-"""Clips of the synthetic world: streamed to a trainer, or written as ordinary mp4 files with annotations."""
+"""Clips of the synthetic world: rendered for a trainer, or written as ordinary mp4 files with annotations."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from twinpath.video.writer import VideoWriter
 FPS = 30
 DURATION_S = 2.4
 KEYFRAME_EVERY_S = 0.4
+_SAME_BYTES = {"mbtree": "0"}  # x264's macroblock tree differs from run to run
 
-# Seeds of the splits are far apart, so that no split ever sees another's clips.
+# Seeds of the splits are far apart: no clip is in two of them.
 TRAIN_SEED, VALIDATION_SEED, TEST_SEED = 0, 1_000_000_000, 2_000_000_000
 
 
@@ -38,8 +39,8 @@ def people_scene(seed: int) -> Scene:
 
 
 @dataclass(frozen=True)
-class ClipStream:
-    """Clips as arrays, made when asked for: what a trainer samples.
+class RenderedClips:
+    """Labelled clips as arrays, rendered on access: what a trainer samples.
 
     Attributes:
         first_seed: Clip i is the scene of seed `first_seed + i`.
@@ -72,12 +73,12 @@ class ClipStream:
 
 
 class KeyframeClip(NamedTuple):
-    """A clip around a keyframe, and who does what in it.
+    """A clip around a keyframe, its people and their actions.
 
     Attributes:
         frames: (T, H, W, 3) uint8.
         boxes_xyxy_px: (N, 4) of the people at the keyframe, inside the picture.
-        actions: (N,) int64, what each of them does.
+        actions: (N,) int64, the action of each, an index of ACTIONS.
     """
 
     frames: Frames
@@ -86,8 +87,8 @@ class KeyframeClip(NamedTuple):
 
 
 @dataclass(frozen=True)
-class KeyframeStream:
-    """Clips of several people around a keyframe each, made when asked for: to train detection with.
+class RenderedKeyframes:
+    """Clips of several people around a keyframe each, rendered on access: to train detection with.
 
     Attributes:
         first_seed: Clip i is of the scene of seed `first_seed + i`.
@@ -130,7 +131,7 @@ def _boxes_px(scene: Scene, times_s: NDArray[np.float64], *, height_px: int) -> 
 
 
 def _is_seen(boxes_px: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(…, 4) to (…): whether something of the person is in the picture."""
+    """(…, 4) to (…): whether a part of the person is in the picture."""
     size = boxes_px[..., 2:] - boxes_px[..., :2]
     return np.asarray(size.prod(axis=-1) > 4)
 
@@ -142,10 +143,10 @@ def truth_of(
     duration_s: float = DURATION_S,
     keyframes_s: Sequence[float] | None = None,
 ) -> dict[str, Any]:
-    """What is true of a clip: its label, and box, track and action of each person at each keyframe.
+    """The ground truth of a clip: its label, and box, track and action of each person at each keyframe.
 
-    Keyframes lie every `KEYFRAME_EVERY_S` seconds, or where the caller says. Boxes are x1, y1, x2, y2 in
-    displayed pixels, clipped to the picture; a person outside it is left out.
+    Keyframes lie every `KEYFRAME_EVERY_S` seconds, or at `keyframes_s`. Boxes are x1, y1, x2, y2 in displayed
+    pixels, clipped to the picture; a person outside it is left out.
     """
     times_s = np.arange(KEYFRAME_EVERY_S / 2, duration_s, KEYFRAME_EVERY_S)
     if keyframes_s is not None:
@@ -180,8 +181,9 @@ def frames_of(scene: Scene, *, height_px: int, duration_s: float = DURATION_S) -
 
 
 def write_clip(path: Path, scene: Scene, *, height_px: int = 192, duration_s: float = DURATION_S) -> None:
-    """Write a scene as an H.264 mp4."""
-    with VideoWriter(path, width=width_of(scene, height_px), height=height_px, fps=FPS) as writer:
+    """Write a scene as an H.264 mp4; the same scene gives the same bytes in every run."""
+    width_px = width_of(scene, height_px)
+    with VideoWriter(path, width=width_px, height=height_px, fps=FPS, encoder_options=_SAME_BYTES) as writer:
         for frame in frames_of(scene, height_px=height_px, duration_s=duration_s):
             writer.write(frame)
 
@@ -194,7 +196,7 @@ def write_dataset(
     height_px: int = 192,
     kind: Literal["clip", "people"] = "clip",
 ) -> Iterator[Path]:
-    """Write clips, `labels.csv` and `annotations.jsonl`; yields each clip's path when it is on the disk.
+    """Write clips, `labels.csv` and `annotations.jsonl`; yields the path of each clip that is on the disk.
 
     The two lists are written at the end, whole or not at all.
     """

@@ -1,7 +1,7 @@
-"""From a scene to pictures: backgrounds, figures with thickness and clothes, things in the way, noise.
+"""From a scene to pictures: backgrounds, figures with clothes, occluders, noise.
 
-A figure is drawn from the far part to the near part; a part is a capsule, thicker at one end, with a
-dark outline and a lit side. Twice the size is drawn and then halved, which smooths the edges.
+A figure is drawn from its far parts to its near ones; a part is a capsule, thicker at one end, with a dark
+outline and a lit side. Pictures are drawn at twice the size and then halved, which smooths the edges.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ class _Stool:
         seat: Left, top, right, bottom of an ellipse.
         legs: Each a line x1, y1, x2, y2.
         width: Of the legs.
-        is_nearer: Whether it stands before its person, seen from the camera.
+        is_nearer: Whether it is nearer to the camera than its person.
     """
 
     seat: list[float]
@@ -301,7 +301,7 @@ def _background(scene: Scene, rng: np.random.Generator, height: int, width: int)
     if rng.random() < 0.85:
         picture.paste(_surface(rng, height - top, width), (0, top))
     canvas = ImageDraw.Draw(picture)
-    for _ in range(int(rng.integers(0, 5))):  # furniture, doors, trees, stools nobody uses
+    for _ in range(int(rng.integers(0, 5))):  # furniture, doors, trees, empty stools
         x, w, h = rng.uniform(0, width), rng.uniform(0.04, 0.2) * height, rng.uniform(0.08, 0.5) * height
         foot = top + rng.uniform(0, 0.1) * height
         colour = _random_colour(rng)
@@ -312,7 +312,7 @@ def _background(scene: Scene, rng: np.random.Generator, height: int, width: int)
 
 
 def _occluders(rng: np.random.Generator, aspect: float) -> list[tuple[list[float], Colour, float]]:
-    """Posts and boxes in front, as rectangles in picture heights, with how fast they pass by."""
+    """Posts and boxes in front, as rectangles in picture heights, with their speed relative to the scene."""
     things: list[tuple[list[float], Colour, float]] = []
     if rng.random() < 0.35:
         for _ in range(int(rng.integers(1, 3))):
@@ -336,7 +336,7 @@ def render(scene: Scene, t_s: Array, *, height_px: int) -> Frames:
     Returns:
         (T, height_px, width_px, 3) uint8, RGB.
     """
-    rng = np.random.default_rng([scene.look_seed, 1])
+    rng = np.random.default_rng([scene.render_seed, 1])
     width_px = width_of(scene, height_px)
     height, width = height_px * _OVERSAMPLING, width_px * _OVERSAMPLING
     margin = int(0.3 * height)

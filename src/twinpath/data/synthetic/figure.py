@@ -1,6 +1,6 @@
 """An articulated human figure: from joint angles to joints in space.
 
-Body axes: x to the figure's left, y up, z forward (where it looks). Metres, radians. T is time.
+Body axes: x to the figure's left, y up, z forward. Metres, radians. T is time.
 A limb that hangs points to -y; flexion swings it forward, abduction outward.
 """
 
@@ -57,7 +57,7 @@ class Pose:
             torso's axes.
         thigh_flex, thigh_out, knee: (T, 2) the thigh's direction and the bend of the knee.
         lift: (T,) height of the lower foot above the ground.
-        forward: (T,) way walked.
+        forward: (T,) distance walked.
         planted: Which feet stay where they are: None, LEFT, RIGHT or "both".
     """
 

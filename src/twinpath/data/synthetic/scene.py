@@ -1,4 +1,4 @@
-"""A scene: people who act, the camera that sees them, and what stands around. All of it from a seed.
+"""A scene: people who act, the camera, and the background. All of it from a seed.
 
 World axes: x to the right of the camera, y up, z away from it; metres. Lengths in the picture are in
 units of its height, so that the same scene can be rendered at any size.
@@ -43,10 +43,10 @@ class Person:
     Attributes:
         track: Number of the person in the scene, from 0.
         action: A name of ACTIONS, or None for a bystander.
-        performance: How it moves.
-        body, clothes: How it looks.
+        performance: Its movement.
+        body, clothes: Its appearance.
         place_xz_m: Where it stands, relative to the middle of the scene.
-        heading: Direction it looks in, radians; 0 is to the right of the camera, pi / 2 away from it.
+        heading: Direction that it faces, radians; 0 is to the right of the camera, pi / 2 away from it.
     """
 
     track: int
@@ -73,14 +73,14 @@ class Person:
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera that looks along z, tilted down, follows the walkers and shakes a little.
+    """A pinhole camera along z, tilted down, which follows the walkers and shakes a little.
 
     Attributes:
         distance_m: From the camera to the middle of the scene.
         height_m: Above the ground.
         pitch: Downward, radians.
         focal: In picture heights.
-        follow: How much of the main actor's way the camera goes along with, 0 to 1.
+        follow: Share of the main actor's movement that the camera follows, 0 to 1.
         shake: Size of the hand's tremor, in picture heights.
         shake_phase: Start of that tremor.
         centre_yx: Where the optical axis meets the picture, in picture heights from its middle.
@@ -108,7 +108,7 @@ class Camera:
         Args:
             xyz_m: Points in the world.
             t_s: (T,) times in seconds, for the tremor.
-            followed_xz_m: (T, 2) where the main actor has gone, see `followed_xz_m`.
+            followed_xz_m: (T, 2) movement of the main actor, see `followed_xz_m`.
         """
         x = xyz_m[..., 0] - self.follow * followed_xz_m[:, :1]
         y = xyz_m[..., 1] - self.height_m
@@ -129,14 +129,14 @@ class Camera:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that a rendering needs.
+    """All that is rendered.
 
     Attributes:
-        seed: What it was made from.
+        seed: It was made from.
         label: The action of the clip as a whole: that of the main actor.
-        people: The main actor first.
-        camera: Who sees it.
-        look_seed: Seed of background, occluders and noise.
+        people: The main actor is the first.
+        camera: Its view.
+        render_seed: Seed of background, occluders and noise.
         aspect: Width over height of the picture.
         brightness, contrast: Of the camera.
         noise: Standard deviation of the sensor's noise, of 255.
@@ -146,7 +146,7 @@ class Scene:
     label: str
     people: tuple[Person, ...]
     camera: Camera
-    look_seed: int
+    render_seed: int
     aspect: float
     brightness: float
     contrast: float
@@ -171,7 +171,7 @@ def _person(
         long_trousers=bool(rng.random() < 0.75),
     )
     performance = PERFORM[action or "stand"](rng)
-    # Props must not give the answer away: a stool may stand behind anybody, a throw may be mimed.
+    # Props must not give the label away: a stool may stand behind anybody, a throw may have no ball.
     stays = action not in {"walk", "run", "sit down", "stand up"}
     if stays and rng.random() < 0.2:
         performance = replace(performance, seat_m=Body().shin)
@@ -247,7 +247,7 @@ def make_scene(
         label=label,
         people=tuple(people),
         camera=_camera(rng, fill=fill),
-        look_seed=int(rng.integers(2**31)),
+        render_seed=int(rng.integers(2**31)),
         aspect=float(rng.choice([1.0, 4 / 3, 1.5, 16 / 9])) if kind == "clip" else 16 / 9,
         brightness=rng.uniform(-22, 22),
         contrast=rng.uniform(0.75, 1.15),
@@ -256,8 +256,8 @@ def make_scene(
 
 
 def followed_xz_m(scene: Scene, t_s: Array) -> Array:
-    """(T, 2) how far the main actor has walked, in x and z, since time 0: what the camera goes along with."""
+    """(T, 2) how far the main actor has walked, in x and z, since time 0; the camera follows it."""
     main = scene.people[0]
-    way_m = main.performance.motion(t_s).forward
-    way_xz_m: Array = way_m[:, None] * np.array([np.cos(main.heading), np.sin(main.heading)])
-    return way_xz_m
+    walked_m = main.performance.motion(t_s).forward
+    walked_xz_m: Array = walked_m[:, None] * np.array([np.cos(main.heading), np.sin(main.heading)])
+    return walked_xz_m

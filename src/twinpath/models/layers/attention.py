@@ -22,7 +22,7 @@ NORM_EPS = 1e-6
 
 
 @dataclass(frozen=True)
-class Pooling:
+class PoolSpec:
     """Kernel and stride of a pooling in (time, height, width); padded by half the kernel."""
 
     kernel: Grid
@@ -57,8 +57,8 @@ class PooledAttention(nn.Module):
         channels: int,
         *,
         num_heads: int,
-        pool_q: Pooling | None = None,
-        pool_kv: Pooling | None = None,
+        pool_q: PoolSpec | None = None,
+        pool_kv: PoolSpec | None = None,
         class_token: bool = False,
         relative: tuple[int | None, int, int] | None = None,
         residual: bool = False,
@@ -96,7 +96,7 @@ class PooledAttention(nn.Module):
 class TokenPool(nn.Module):
     """A convolution for each channel, then layer norm. A class token skips the convolution, not the norm."""
 
-    def __init__(self, channels: int, pooling: Pooling, *, class_token: bool) -> None:
+    def __init__(self, channels: int, pooling: PoolSpec, *, class_token: bool) -> None:
         super().__init__()
         self.class_token = class_token
         self.conv = nn.Conv3d(

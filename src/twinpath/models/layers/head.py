@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 Activation = Literal["softmax", "sigmoid"]
 Averaging = Literal["logits", "scores"]
-Pooling = Literal["window", "whole"]
+HeadPooling = Literal["window", "whole"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class HeadConfig:
 
     activation: Activation = "softmax"
     averaging: Averaging = "logits"
-    pooling: Pooling = "window"
+    pooling: HeadPooling = "window"
 
 
 class Head(nn.Module):

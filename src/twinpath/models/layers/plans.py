@@ -10,7 +10,7 @@ Middle = Literal["plane", "depthwise", "factorised"]
 
 
 @dataclass(frozen=True)
-class BlockPlan:
+class BottleneckPlan:
     """How the bottlenecks of one stage look in time and space.
 
     Attributes:

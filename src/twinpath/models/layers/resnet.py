@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from twinpath.models.layers.plans import BlockPlan, Middle, NonLocalPlan
+from twinpath.models.layers.plans import BottleneckPlan, Middle, NonLocalPlan
 
 EXPANSION = 4  # channels out of a bottleneck, over its inner width
 
 
-class Stem(nn.Module):
+class ResNetStem(nn.Module):
     """Convolution (k, 7, 7), batch norm, ReLU, max pool: a quarter of the height and width.
 
     Without the pool, half of them.
@@ -41,7 +41,7 @@ class Stem(nn.Module):
 class Bottleneck(nn.Module):
     """Residual block: (k,1,1) narrows and looks in time, the middle looks in space, (1,1,1) widens."""
 
-    def __init__(self, channels_in: int, width: int, *, plan: BlockPlan, block: int) -> None:
+    def __init__(self, channels_in: int, width: int, *, plan: BottleneckPlan, block: int) -> None:
         super().__init__()
         k, channels_out = plan.temporal_kernel(block), width * EXPANSION
         stride = (plan.temporal_stride, plan.stride, plan.stride) if block == 0 else (1, 1, 1)
@@ -120,7 +120,7 @@ def stage(
     width: int,
     *,
     num_blocks: int,
-    plan: BlockPlan,
+    plan: BottleneckPlan,
     non_local: NonLocalPlan | None = None,
     non_local_after: Sequence[int] = (),
 ) -> nn.Sequential:

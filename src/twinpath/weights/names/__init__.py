@@ -1,4 +1,4 @@
-"""Their parameter names to ours. Whose names a file has is told from the names themselves.
+"""Parameter names of the upstreams converted to ours. Whose names a file has is detected from the names.
 
 One file a family, one table for each upstream that has the family; `table.py` says how a table reads.
 """
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from twinpath.weights.names import mvit, resnet, resnet18, reversible, s3d, x3d
 from twinpath.weights.names.caffe2 import CAFFE2
-from twinpath.weights.names.table import NameTable, Naming, Place
+from twinpath.weights.names.table import NameTable, Naming, ParameterSlot
 
-__all__ = ["TABLES", "NameTable", "Naming", "Place", "Translation", "translate"]
+__all__ = ["TABLES", "ConvertedNames", "NameTable", "Naming", "ParameterSlot", "convert_names"]
 
 # Of tables that know equally many names the first is taken.
 TABLES: tuple[NameTable, ...] = (
@@ -32,15 +32,15 @@ _WRAPPERS = ("module.", "model.")
 
 
 @dataclass(frozen=True)
-class Translation:
-    """Names of a file in ours.
+class ConvertedNames:
+    """The names of a file converted to ours.
 
     Attributes:
         naming: Whose names they were.
-        ours: Of each name of ours that the file has: the file's names for it, several where our array is
-            theirs joined along the first dimension. A name that no table knows stands for itself.
-        incomplete: Our names of which the file lacks a part, and the parts it has.
-        repeated: Names of the file that claim a place already taken.
+        ours: For each of our names the file's names, several where our array is theirs joined along the first
+            dimension. A name that no table knows stays as it is.
+        incomplete: Our names of which the file lacks a part, and the parts that it has.
+        repeated: Names of the file that are converted to a name of ours that another one has already.
         dropped: Names that no network needs: optimizer state, step counts, split statistics.
     """
 
@@ -51,13 +51,13 @@ class Translation:
     dropped: tuple[str, ...] = ()
 
 
-def translate(names: Iterable[str]) -> Translation:
-    """Find out whose names these are and give ours.
+def convert_names(names: Iterable[str]) -> ConvertedNames:
+    """Detect whose names these are and convert them to ours.
 
-    Wrappers' prefixes (`model.`, `module.`) are taken off where every name has them.
+    Prefixes of wrappers (`model.`, `module.`) are removed where every name has them.
 
     Args:
-        names: All names in the file; the family is read off them too.
+        names: All names in the file; the family is detected from them, too.
     """
     names = list(names)
     bare = dict(zip(names, _without_wrappers(names), strict=True))
@@ -68,10 +68,10 @@ def translate(names: Iterable[str]) -> Translation:
         kept = {name: _from_caffe2(short) for name, short in kept.items() if not CAFFE2.is_dropped(short)}
     table = table_of(kept.values())
     if table is None:
-        places = {name: Place(short) for name, short in kept.items()}
+        places = {name: ParameterSlot(short) for name, short in kept.items()}
     else:
         kept = {name: short for name, short in kept.items() if not table.is_dropped(short)}
-        places = {name: table.to_ours(short) or Place(short) for name, short in kept.items()}
+        places = {name: table.to_ours(short) or ParameterSlot(short) for name, short in kept.items()}
     naming = naming or (table.naming if table else "twinpath")
     dropped = tuple(name for name in names if name not in kept)
     return _gathered(naming, places, dropped)
@@ -98,7 +98,7 @@ def _without_wrappers(names: list[str]) -> list[str]:
     return names
 
 
-def _gathered(naming: Naming, places: dict[str, Place], dropped: tuple[str, ...]) -> Translation:
+def _gathered(naming: Naming, places: dict[str, ParameterSlot], dropped: tuple[str, ...]) -> ConvertedNames:
     """Put the parts of each of our names in order."""
     parts: dict[str, dict[int, str]] = {}
     repeated = []
@@ -109,7 +109,7 @@ def _gathered(naming: Naming, places: dict[str, Place], dropped: tuple[str, ...]
         found.setdefault(place.part, name)
     expected = {place.ours: place.parts for place in places.values()}
     in_order = {ours: tuple(found[i] for i in sorted(found)) for ours, found in parts.items()}
-    return Translation(
+    return ConvertedNames(
         naming,
         {ours: theirs for ours, theirs in in_order.items() if len(theirs) == expected[ours]},
         {ours: theirs for ours, theirs in in_order.items() if len(theirs) != expected[ours]},

@@ -27,13 +27,13 @@ _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an upstream's array belongs.
+class ParameterSlot:
+    """The array of ours, or the part of one, that an upstream's array is.
 
     Attributes:
         ours: Our name.
-        part: Which part of our array it is, from 0 …
-        parts: … of so many.
+        part: Index of the part.
+        parts: Number of parts.
     """
 
     ours: str
@@ -47,8 +47,8 @@ class NameTable:
 
     Attributes:
         naming: Whose names.
-        rows: Our name, then theirs; the first row that fits counts.
-        folded: Patterns and replacements that bring variants of their names to one form first.
+        rows: Our name, then theirs; the first row that matches counts.
+        folded: Patterns and replacements that bring variants of their names to one form before.
         dropped: Patterns of their names that no network of ours needs.
     """
 
@@ -57,17 +57,17 @@ class NameTable:
     folded: Sequence[tuple[str, str]] = ()
     dropped: Sequence[str] = ()
 
-    def to_ours(self, name: str) -> Place | None:
-        """Where their array belongs; None where no row knows it."""
+    def to_ours(self, name: str) -> ParameterSlot | None:
+        """The array of ours that their array is; None where no row has the name."""
         for pattern, replacement in self.folded:
             name = re.sub(pattern, replacement, name)
         for pattern_, ours, part, parts in self._from_theirs:
             if found := pattern_.fullmatch(name):
-                return Place(_fill(ours, found), part, parts)
+                return ParameterSlot(_fill(ours, found), part, parts)
         return None
 
     def to_theirs(self, name: str) -> tuple[str, ...] | None:
-        """What they call our array, several names where they keep it in parts; None: no row knows it."""
+        """Their name of our array, several where they keep it in parts; None where no row has it."""
         for pattern, theirs in self._from_ours:
             if found := pattern.fullmatch(name):
                 return tuple(_fill(template, found) for template in theirs)

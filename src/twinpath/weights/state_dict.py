@@ -1,4 +1,4 @@
-"""A weight file read, with our names, before it is known which network it is for."""
+"""A weight file's tensors by our names, before it is known which network they are for."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import torch
 from torch import Tensor
 
 from twinpath.weights.formats import Format, read_weights
-from twinpath.weights.names import Naming, translate
+from twinpath.weights.names import Naming, convert_names
 
-HEAD = "head.projection"  # what depends on the number of classes
+HEAD = "head.projection"  # the layer whose shape depends on the number of classes
 
 
 @dataclass(frozen=True)
 class ConvertedStateDict:
-    """What is in a weight file, by our names.
+    """The tensors of a weight file with its names converted to ours.
 
     Attributes:
         path, format, metadata: See `WeightFile`.
         naming: Whose names the file has.
-        tensors: By our names, parts joined; a name that no table knows stands for itself.
-        repeated: Names of the file that claim a place already taken.
+        tensors: By our names, parts joined. A name that no table knows stays as it is.
+        repeated: Names of the file that are converted to a name of ours that another one has already.
         dropped: Names of the file that no network needs: optimizer state, step counts, split statistics.
     """
 
@@ -36,19 +36,19 @@ class ConvertedStateDict:
 
     @property
     def num_classes(self) -> int | None:
-        """Of the head in the file; None: it has no head."""
+        """Rows of the head's weight in the file; None: the file has no head."""
         head = self.tensors.get(f"{HEAD}.weight")
         return None if head is None else head.shape[0]
 
 
-def read_converted(path: Path | str) -> ConvertedStateDict:
-    """Read a weight file, find out whose names it has and give ours.
+def read_state_dict(path: Path | str) -> ConvertedStateDict:
+    """Read a weight file, detect whose names it has and convert them to ours.
 
     Raises:
         UnknownWeightFormat, DamagedWeights, UnsafeWeights, NotAFile: see `read_weights`.
     """
     file = read_weights(path)
-    names = translate(file.tensors)
+    names = convert_names(file.tensors)
     tensors = {
         ours: file.tensors[theirs[0]] if len(theirs) == 1 else torch.cat([file.tensors[n] for n in theirs])
         for ours, theirs in names.ours.items()
@@ -59,10 +59,10 @@ def read_converted(path: Path | str) -> ConvertedStateDict:
 
 
 def matching_networks(tensors: dict[str, Tensor]) -> list[str]:
-    """Networks that have exactly these names and shapes, whatever their number of classes.
+    """Names of networks that have exactly these names and shapes, whatever their number of classes.
 
-    A network's name where it is as registered; a record's name where only its own variant of the network is.
-    Networks that differ in what has no parameters (frames, strides, pooling) come together.
+    A record's name stands for a variant of a network that only this record has. Networks that differ only in
+    what has no parameters (frames, strides, pooling) are all there.
 
     Args:
         tensors: By our names, as the file has them.

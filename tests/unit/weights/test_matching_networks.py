@@ -7,14 +7,14 @@ import torch
 
 from tests.support.golden_weights import golden
 from twinpath.models.registry import architecture
-from twinpath.weights.converted import matching_networks
-from twinpath.weights.names import translate
+from twinpath.weights.names import convert_names
+from twinpath.weights.state_dict import matching_networks
 
 
 def tensors_of(reference: str) -> dict[str, torch.Tensor]:
     """Shapes of a reference's parameters by our names."""
     theirs = {key: torch.empty(shape, device="meta") for key, shape in golden(reference)["state"]}
-    ours = translate(theirs).ours
+    ours = convert_names(theirs).ours
     return {name: torch.cat([theirs[n] for n in parts]) for name, parts in ours.items()}
 
 

@@ -1,0 +1,8 @@
+#!/bin/sh
+# What a GPU must do as the CPU does, and how fast it is. Needs python3 with torch and numpy; 3 minutes at most.
+#
+#     scripts/check_gpu.sh                    # on the GPU
+#     scripts/check_gpu.sh --device cpu       # the same steps with small networks, to try the script
+set -eu
+cd "$(dirname "$0")/.."
+PYTHONPATH="src${PYTHONPATH:+:$PYTHONPATH}" exec "${PYTHON:-python3}" scripts/check_gpu.py "$@"

@@ -1,0 +1,16 @@
+"""Types of what a download is given: who is called while it runs, and who refuses what came."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+Progress = Callable[[int, int | None], None]
+"""Called with the bytes done and the bytes expected (None: the server does not say)."""
+
+
+class Check(Protocol):
+    """Refuses a file by a WeightsError or an InputError; `where` is what the error calls the file."""
+
+    def __call__(self, path: Path, *, where: str | None = None) -> None: ...
