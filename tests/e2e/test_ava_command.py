@@ -78,7 +78,7 @@ def test_people_that_a_detector_predicts(split: Split, tmp_path: Path) -> None:
     )
     videos = ("--videos", split.folder / "videos", "--people", people)
     assert twinpath(*scored(split), *videos, "--json").object["people"] == 2  # of SlowFast's 0.8
-    assert twinpath(*scored(split), *videos, "--people-score", "0.9", "--json").object["people"] == 1
+    assert twinpath(*scored(split), *videos, "--min-person-score", "0.9", "--json").object["people"] == 1
 
 
 def test_a_video_that_is_missing_is_named_and_the_rest_is_kept(split: Split, tmp_path: Path) -> None:
@@ -106,6 +106,27 @@ def test_a_video_that_is_missing_is_named_and_the_rest_is_kept(split: Split, tmp
     rest = twinpath(*scored(split), "--videos", tmp_path / "videos", "--out", out, "--json").object
     assert rest["people"] == 4
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.csv", "videos"]
+
+
+def test_results_are_replaced_only_where_that_is_wanted(split: Split, tmp_path: Path) -> None:
+    """Neither complete results, nor an input, nor a file that is something else."""
+    truth = tmp_path / "truth.csv"
+    truth.write_text(TRUTH)
+    wanted = (*scored(split), "--videos", split.folder / "videos", "--annotations", truth)
+    error = twinpath(*wanted, "--out", truth, code=2).error
+    assert f"{truth} would be overwritten, and is an input of this run" in error
+    assert truth.read_text() == TRUTH
+    notes = tmp_path / "notes.txt"
+    notes.write_text("by hand")
+    assert f"{notes}:1: " in twinpath(*wanted, "--out", notes, "--no-resume", code=3).error
+    assert notes.read_text() == "by hand"
+    out = tmp_path / "results.csv"
+    twinpath(*wanted, "--out", out)
+    before = out.read_bytes()
+    error = twinpath(*wanted, "--out", out, code=2).error
+    assert f"{out} is complete already; give another file, or --no-resume to replace it" in error
+    twinpath(*wanted, "--out", out, "--no-resume")
+    assert out.read_bytes() == before
 
 
 def test_no_video_at_all_is_an_error(split: Split, tmp_path: Path) -> None:
@@ -143,7 +164,10 @@ def test_a_fault_in_the_annotations_is_one_line_with_its_place(split: Split, tmp
         (("--annotations", "a.csv"), "needs --videos or --frames"),
         (("--annotations", "a.csv", "--videos", "v", "--frames", "f"), "one of them"),
         (("--annotations", "a.csv", "--videos", "v", "--frame-list", "l"), "--frame-list needs --frames"),
-        (("--annotations", "a.csv", "--videos", "v", "--people-score", "1"), "--people-score needs --people"),
+        (
+            ("--annotations", "a.csv", "--videos", "v", "--min-person-score", "1"),
+            "--min-person-score needs --people",
+        ),
         (("--annotations", "a.csv", "--results", "r", "--videos", "v"), "leave out --videos"),
         (("--annotations", "a.csv", "--results", "r", "--clips", "3"), "are for the synthetic world"),
         (("slowfast_tiny_det", "--model", "slow_r50_8x8"), "both name a model"),
@@ -162,4 +186,4 @@ def test_a_network_that_sees_no_boxes_is_refused(split: Split) -> None:
     error = in_process(
         *split.arguments, "--videos", split.folder / "videos", "--model", "slow_r50_8x8", code=2
     )
-    assert "slow_r50_8x8 does not look into boxes" in error.error
+    assert "slow_r50_8x8 classifies whole clips" in error.error
