@@ -78,7 +78,7 @@ def test_people_that_a_detector_predicts(split: Split, tmp_path: Path) -> None:
     )
     videos = ("--videos", split.folder / "videos", "--people", people)
     assert twinpath(*scored(split), *videos, "--json").object["people"] == 2  # of SlowFast's 0.8
-    assert twinpath(*scored(split), *videos, "--people-score", "0.9", "--json").object["people"] == 1
+    assert twinpath(*scored(split), *videos, "--min-person-score", "0.9", "--json").object["people"] == 1
 
 
 def test_a_video_that_is_missing_is_named_and_the_rest_is_kept(split: Split, tmp_path: Path) -> None:
@@ -143,7 +143,10 @@ def test_a_fault_in_the_annotations_is_one_line_with_its_place(split: Split, tmp
         (("--annotations", "a.csv"), "needs --videos or --frames"),
         (("--annotations", "a.csv", "--videos", "v", "--frames", "f"), "one of them"),
         (("--annotations", "a.csv", "--videos", "v", "--frame-list", "l"), "--frame-list needs --frames"),
-        (("--annotations", "a.csv", "--videos", "v", "--people-score", "1"), "--people-score needs --people"),
+        (
+            ("--annotations", "a.csv", "--videos", "v", "--min-person-score", "1"),
+            "--min-person-score needs --people",
+        ),
         (("--annotations", "a.csv", "--results", "r", "--videos", "v"), "leave out --videos"),
         (("--annotations", "a.csv", "--results", "r", "--clips", "3"), "are for the synthetic world"),
         (("slowfast_tiny_det", "--model", "slow_r50_8x8"), "both name a model"),
@@ -162,4 +165,4 @@ def test_a_network_that_sees_no_boxes_is_refused(split: Split) -> None:
     error = in_process(
         *split.arguments, "--videos", split.folder / "videos", "--model", "slow_r50_8x8", code=2
     )
-    assert "slow_r50_8x8 does not look into boxes" in error.error
+    assert "slow_r50_8x8 classifies whole clips" in error.error

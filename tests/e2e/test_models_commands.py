@@ -211,4 +211,4 @@ def test_verify_shows_both_answers_side_by_side(clips: Path, tmp_path: Path) -> 
     assert first.endswith(" %  DIFFERS")
     assert second.endswith(" %  not compared")
     assert str(weights) in done.error
-    assert "does not answer as its upstream does" in done.error
+    assert "gives other labels than its upstream published" in done.error
