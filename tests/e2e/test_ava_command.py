@@ -108,6 +108,27 @@ def test_a_video_that_is_missing_is_named_and_the_rest_is_kept(split: Split, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.csv", "videos"]
 
 
+def test_results_are_replaced_only_where_that_is_wanted(split: Split, tmp_path: Path) -> None:
+    """Neither complete results, nor an input, nor a file that is something else."""
+    truth = tmp_path / "truth.csv"
+    truth.write_text(TRUTH)
+    wanted = (*scored(split), "--videos", split.folder / "videos", "--annotations", truth)
+    error = twinpath(*wanted, "--out", truth, code=2).error
+    assert f"{truth} would be overwritten, and is an input of this run" in error
+    assert truth.read_text() == TRUTH
+    notes = tmp_path / "notes.txt"
+    notes.write_text("by hand")
+    assert f"{notes}:1: " in twinpath(*wanted, "--out", notes, "--no-resume", code=3).error
+    assert notes.read_text() == "by hand"
+    out = tmp_path / "results.csv"
+    twinpath(*wanted, "--out", out)
+    before = out.read_bytes()
+    error = twinpath(*wanted, "--out", out, code=2).error
+    assert f"{out} is complete already; give another file, or --no-resume to replace it" in error
+    twinpath(*wanted, "--out", out, "--no-resume")
+    assert out.read_bytes() == before
+
+
 def test_no_video_at_all_is_an_error(split: Split, tmp_path: Path) -> None:
     (tmp_path / "other.mp4").write_text("no video")
     out = tmp_path / "results.csv"

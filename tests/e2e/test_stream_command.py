@@ -223,7 +223,7 @@ def test_a_reader_of_one_line(clips: Path) -> None:
     ("arguments", "words", "code"),
     [
         (("ftp://u:s3cret@host/a",), "give a camera (0), an rtsp://", 2),
-        (("a.mp4", "--every", "0"), "must be at least 0.01 s, not 0", 2),
+        (("a.mp4", "--every", "0"), "--every must be at least 0.01 s, not 0", 2),
         (("a.mp4", "--rtsp-transport", "sctp"), "give tcp or udp", 2),
         (("a.mp4", "--annotate", "a.avi"), "something.mp4", 2),
         (("a.mp4", "--annotate", "a.mp4"), "would be overwritten, and is an input of this run", 2),
