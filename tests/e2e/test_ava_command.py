@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support.commands import twinpath
+from tests.support.commands import in_process, twinpath
 from tests.support.golden_weights import GOLDEN
 from twinpath.data.synthetic import TEST_SEED, labelled_scene, write_clip
 from twinpath.models.registry import architecture
@@ -174,14 +174,16 @@ def test_a_fault_in_the_annotations_is_one_line_with_its_place(split: Split, tmp
     ],
 )
 def test_options_that_do_not_go_together(arguments: tuple[str, ...], what: str) -> None:
-    assert what in twinpath("evaluate", "--dataset", "ava", *arguments, code=2).error
+    assert what in in_process("evaluate", "--dataset", "ava", *arguments, code=2).error
 
 
 def test_options_of_the_other_data_set_and_no_data_set() -> None:
-    assert "--at-most is for --dataset ava" in twinpath("evaluate", "--at-most", "50", code=2).error
-    assert "choose synthetic or ava" in twinpath("evaluate", "--dataset", "kinetics", code=2).error
+    assert "--at-most is for --dataset ava" in in_process("evaluate", "--at-most", "50", code=2).error
+    assert "choose synthetic or ava" in in_process("evaluate", "--dataset", "kinetics", code=2).error
 
 
 def test_a_network_that_sees_no_boxes_is_refused(split: Split) -> None:
-    error = twinpath(*split.arguments, "--videos", split.folder / "videos", "--model", "slow_r50_8x8", code=2)
+    error = in_process(
+        *split.arguments, "--videos", split.folder / "videos", "--model", "slow_r50_8x8", code=2
+    )
     assert "slow_r50_8x8 classifies whole clips" in error.error

@@ -18,6 +18,7 @@ from tests.support.commands import (
     SCRIPT,
     TINY,
     environment,
+    in_process,
     on_terminal,
     read_first_line,
     start,
@@ -40,7 +41,8 @@ FIGURES = json.loads((GOLDEN / "rules" / "tutorial_pipeline.json").read_text())
 def test_a_real_video_gives_the_references_top_5(reference: str, model: str, tmp_path: Path) -> None:
     video = real_video("archery.mp4")
     weights = write_golden_checkpoint(reference, tmp_path / "weights.pyth")
-    done = twinpath("classify", video, "--model", model, "--weights", weights, "--json")
+    options = ("--model", model, "--weights", weights, "--precision", "fp32", "--json")
+    done = twinpath("classify", video, *options)
     weights.unlink()
     (top5,) = [f["top5"] for f in FIGURES if (f["model"], f["video"]) == (reference, video.name)]
     assert [p["index"] for p in done.object["predictions"]] == top5
@@ -130,7 +132,7 @@ def test_results_go_to_the_file_while_the_bar_is_on_the_terminal(clips: Path, tm
 
 
 def test_a_start_behind_the_end(clips: Path) -> None:
-    done = twinpath("classify", clips / "a.mp4", *TINY, "--start", "99", code=2)
+    done = in_process("classify", clips / "a.mp4", *TINY, "--start", "99", code=2)
     assert done.error == f"twinpath: {clips / 'a.mp4'}: the video lasts 2.40 s; no clip starts at 99 s"
 
 
@@ -144,12 +146,12 @@ def test_a_start_behind_the_end(clips: Path) -> None:
     ],
 )
 def test_a_wrong_argument(clips: Path, arguments: tuple[str, ...], words: str) -> None:
-    assert words in twinpath("classify", clips, *arguments, code=2).error
+    assert words in in_process("classify", clips, *arguments, code=2).error
 
 
 @pytest.mark.parametrize("arguments", [("--top-k", "0"), ("--start", "-1"), ("--nonsense",)])
 def test_what_the_parser_refuses(clips: Path, arguments: tuple[str, ...]) -> None:
-    done = twinpath("classify", clips, *TINY, *arguments, code=2)
+    done = in_process("classify", clips, *TINY, *arguments, code=2)
     assert arguments[0] in done.err
     assert "Usage: twinpath classify" in done.err
 
@@ -210,7 +212,7 @@ def test_the_same_command_goes_on_after_a_signal(many: Path, tmp_path: Path) -> 
     rest = twinpath("classify", many, *TINY, "--json", "--out", out)
     assert len(rest.objects) == 3
     assert out.read_text().splitlines()[:done] == kept
-    assert twinpath("classify", many, *TINY, "--views", "3x1", "--out", out, code=2).error.endswith(
+    assert in_process("classify", many, *TINY, "--views", "3x1", "--out", out, code=2).error.endswith(
         "holds results of other settings: views is '3x1', before '1x1'; give another place, or --no-resume "
         "to start over"
     )
@@ -279,14 +281,14 @@ def test_starting_over_keeps_the_old_file_until_the_new_one_is_complete(many: Pa
 def test_an_input_or_a_foreign_file_is_not_written_over(clips: Path, tmp_path: Path) -> None:
     video = shutil.copy(clips / "a.mp4", tmp_path / "a.mp4")
     before = video.read_bytes()
-    error = twinpath("classify", video, *TINY, "--out", video, code=2).error
+    error = in_process("classify", video, *TINY, "--out", video, code=2).error
     assert f"{video} would be overwritten, and is an input of this run" in error
     notes = tmp_path / "notes.txt"
     notes.write_text("by hand")
     for options in ((), ("--no-resume",)):
         error = twinpath("classify", video, *TINY, "--out", notes, *options, code=3).error
         assert f"{notes}:1: not a line of a journal" in error
-    assert "is no regular file" in twinpath("classify", video, *TINY, "--out", "/dev/null", code=2).error
+    assert "is no regular file" in in_process("classify", video, *TINY, "--out", "/dev/null", code=2).error
     assert (video.read_bytes(), notes.read_text()) == (before, "by hand")
 
 
@@ -323,7 +325,7 @@ def test_engines_can_be_chosen(clips: Path) -> None:
         assert answer["engine"].startswith(engine)
         scores.append([p["score"] for p in answer["predictions"]])
     assert scores[0] == pytest.approx(scores[1], abs=1e-4)
-    error = twinpath("classify", clips / "a.mp4", *TINY, "--engine", "onnx", code=2).error
+    error = in_process("classify", clips / "a.mp4", *TINY, "--engine", "onnx", code=2).error
     assert "choose one of auto, torch, openvino" in error
 
 

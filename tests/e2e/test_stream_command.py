@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests.support import live_sources as servers
-from tests.support.commands import TINY, environment, on_terminal, start, twinpath
+from tests.support.commands import TINY, environment, in_process, on_terminal, start, twinpath
 from tests.support.http_server import http_server
 from twinpath.video.decode import FrameStream
 from twinpath.video.probe import probe
@@ -270,4 +270,4 @@ def test_people_of_a_live_source(clips: Path, tmp_path: Path) -> None:
     assert end["frames_written"] == 72
     boxes = tmp_path / "boxes.csv"
     boxes.write_text("a,0001,0.1,0.1,0.4,0.9\n")
-    assert "live" in twinpath(*wanted, "--people", boxes, code=2).error
+    assert "live" in in_process(*wanted, "--people", boxes, code=2).error

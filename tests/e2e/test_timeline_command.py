@@ -17,7 +17,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.commands import TINY, environment, on_terminal, read_first_line, start, twinpath
+from tests.support.commands import (
+    TINY,
+    environment,
+    in_process,
+    on_terminal,
+    read_first_line,
+    start,
+    twinpath,
+)
 from tests.support.timelines import read_srt, read_vtt
 from twinpath.data.synthetic import TEST_SEED, make_scene, render
 from twinpath.formats.window_scores import load_window_scores
@@ -184,7 +192,7 @@ def test_a_signal_keeps_what_is_done(film: Path, tmp_path: Path, signum: signal.
     )
     assert all(word in err.splitlines()[-1] for word in words)
 
-    other = twinpath(*arguments, "--every", "0.1", code=2)
+    other = in_process(*arguments, "--every", "0.1", code=2)
     assert "every_s is 0.1, before 0.05" in other.error
     rest = twinpath(*arguments)
     scored = next(line for line in rest.err.splitlines() if line.startswith("scored"))
@@ -242,7 +250,7 @@ def test_nothing_of_somebody_else_is_written_over(film: Path, clips: Path, tmp_p
     out.mkdir()
     (out / "film.mp4.timeline.json").write_text("by hand")
     for options in ((), ("--no-resume",)):
-        assert "no scores beside it tell" in twinpath(*arguments, *options, code=2).error
+        assert "no scores beside it tell" in in_process(*arguments, *options, code=2).error
     assert (out / "film.mp4.timeline.json").read_text() == "by hand"
     (out / "film.mp4.timeline.json").unlink()
     twinpath(*arguments)
@@ -250,9 +258,9 @@ def test_nothing_of_somebody_else_is_written_over(film: Path, clips: Path, tmp_p
     other = tmp_path / "film.mp4"
     os.link(clips / "a.mp4", other)
     for options in ((), ("--no-resume",)):
-        error = twinpath("timeline", other, *arguments[2:], *options, code=2).error
+        error = in_process("timeline", other, *arguments[2:], *options, code=2).error
         assert f"holds the results of another video, {film}; give another folder" in error
-    error = twinpath("timeline", film, other, *arguments[2:], code=2).error
+    error = in_process("timeline", film, other, *arguments[2:], code=2).error
     assert "have the same name, and so would their files; give the folder that holds both" in error
     assert {path: path.read_bytes() for path in out.iterdir()} == before
 

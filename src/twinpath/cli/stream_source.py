@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 if TYPE_CHECKING:
-    from twinpath.video.live import LiveReader, Network, Retry
+    from twinpath.retry import RetryPolicy
+    from twinpath.video.live import LiveReader, Network
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,10 @@ class SourceOptions:
         transport = cast('Literal["tcp", "udp"]', self.transport)
         return Network(timeout_s=self.timeout, rtsp_transport=transport, verify=not self.insecure)
 
-    def _retry(self) -> Retry:
+    def _retry(self) -> RetryPolicy:
         """A limit in seconds alone stands for itself: the number of tries is then free."""
-        from twinpath.video.live import Retry
+        from twinpath.retry import RetryPolicy
 
         if self.retry_for is None:
-            return Retry() if self.max_retries is None else Retry(max_retries=self.max_retries)
-        return Retry(max_retries=self.max_retries, max_s=self.retry_for)
+            return RetryPolicy() if self.max_retries is None else RetryPolicy(max_retries=self.max_retries)
+        return RetryPolicy(max_retries=self.max_retries, max_s=self.retry_for)

@@ -7,16 +7,16 @@ import warnings
 from pathlib import Path
 
 import lightning as L
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import CSVLogger
 
 from twinpath import __version__
 from twinpath.atomic import atomic_path
-from twinpath.data.synthetic import ACTIONS
 from twinpath.device import leave_cores_to
 from twinpath.errors import Interrupted, Terminated, TwinpathError, WorkerDied
-from twinpath.train.module import ActionModule, SyntheticModule
-from twinpath.train.people_module import PeopleData, PeopleModule, warm_start
+from twinpath.train.checkpoints import LastTwoCheckpoints, intact_checkpoint
+from twinpath.train.classification import ClassificationModule, SyntheticClipData
+from twinpath.train.detection import DetectionModule, SyntheticKeyframeData, warm_start
 from twinpath.train.recipe import LAST, SETTINGS, Recipe, check_folder, to_toml
 from twinpath.weights.load import save_weights
 from twinpath.zoo.create import create_model, input_spec, resolve
@@ -26,16 +26,17 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool 
     """Train a model.
 
     Args:
-        recipe: What to do.
-        folder: Gets `recipe.toml`, `metrics/`, `last.ckpt` after each epoch, and at the end the weights
-            as `<name>.safetensors`.
-        resume: Go on from `last.ckpt`.
+        recipe: Settings of the run.
+        folder: Gets `recipe.toml`, `metrics/`, `last.ckpt` after each epoch and the one before it as
+            `previous.ckpt`, and at the end the weights as `<name>.safetensors`.
+        resume: Go on from `last.ckpt`; from `previous.ckpt` where that is damaged, with a warning.
         progress: Show a bar with the time left, on stderr.
     Returns:
         Path of the weights.
     Raises:
         ConfigError: `folder` holds another run, or nothing to resume.
-        TrainingDiverged: The loss is no number any more.
+        DamagedWeights: Both checkpoints are damaged.
+        TrainingDiverged: The loss is infinite or NaN.
         Interrupted, Terminated: Stopped by the user.
         WorkerDied: A process that draws clips was killed.
     """
@@ -48,10 +49,11 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool 
     leave_cores_to(recipe.workers)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     module, clips = _parts(recipe)
-    trainer = _trainer(recipe, folder, progress=progress)
+    checkpoint = intact_checkpoint(folder, module) if resume else None
+    trainer = _trainer(recipe, folder, progress=progress, resumed_from=checkpoint)
     try:
-        trainer.fit(module, clips, ckpt_path=last if resume else None, weights_only=True)
-    except SystemExit:  # what Lightning makes of Ctrl-C, after it has put everything down
+        trainer.fit(module, clips, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit:  # how Lightning ends after Ctrl-C
         if not trainer.interrupted:
             raise
     except RuntimeError as error:
@@ -63,42 +65,42 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool 
     path = folder / f"{recipe.name}.safetensors"
     facts = {"recipe": to_toml(recipe), "made_by": f"twinpath {__version__}", "model": recipe.model}
     if recipe.stored_as == "float16":
-        module.network.half()  # a file of half the size; what is measured is what was stored
+        module.network.half()  # a file of half the size
     save_weights(module.network, path, metadata=facts)
     return path
 
 
-def _parts(recipe: Recipe) -> tuple[ActionModule, L.LightningDataModule]:
-    """What learns, and from what."""
-    network, spec = create_model(recipe.model, num_classes=len(ACTIONS)), input_spec(recipe.model)
+def _parts(recipe: Recipe) -> tuple[ClassificationModule, L.LightningDataModule]:
+    """The module with its network, and the data."""
+    is_detector = resolve(recipe.model)[0].is_detector
+    data = (SyntheticKeyframeData if is_detector else SyntheticClipData)(recipe, input_spec(recipe.model))
+    network = create_model(recipe.model, num_classes=data.num_classes)
     if recipe.start_from:
         warm_start(network, create_model(recipe.start_from, pretrained=True))
-    if resolve(recipe.model)[0].is_detector:
-        return PeopleModule(network, recipe), PeopleData(recipe, spec)
-    return ActionModule(network, recipe), SyntheticModule(recipe, spec)
+    return (DetectionModule if is_detector else ClassificationModule)(network, recipe), data
 
 
 def _how_to_go_on(last: Path) -> str:
-    return f"--resume goes on after {last}" if last.exists() else "no epoch was whole yet, so start anew"
+    return f"resume=True goes on after {last}" if last.exists() else "no epoch was complete; start anew"
 
 
 def _worker_died(error: RuntimeError, last: Path) -> TwinpathError:
-    """A process that draws clips was killed: by what, and what now."""
-    if "signal: Terminated" in str(error):  # the whole group was told to end
+    """The error for a process that draws clips and was killed."""
+    if "signal: Terminated" in str(error):  # the whole process group was terminated
         return Terminated(f"terminated; {_how_to_go_on(last)}")
     return WorkerDied(
         f"a process that draws clips died ({str(error).splitlines()[0]}); {_how_to_go_on(last)}"
     )
 
 
-def _trainer(recipe: Recipe, folder: Path, *, progress: bool) -> L.Trainer:
-    keep = ModelCheckpoint(dirpath=folder, filename="last", save_top_k=1, enable_version_counter=False)
+def _trainer(recipe: Recipe, folder: Path, *, progress: bool, resumed_from: Path | None) -> L.Trainer:
+    checkpoints = LastTwoCheckpoints(folder, resumed_from=resumed_from)
     bar = [RichProgressBar(console_kwargs={"stderr": True})] if progress else []
     return L.Trainer(
         max_epochs=recipe.epochs,
         precision=recipe.precision,
         logger=CSVLogger(folder, name="metrics", version=""),
-        callbacks=[keep, *bar],
+        callbacks=[checkpoints, *bar],
         enable_progress_bar=progress,
         enable_model_summary=False,
         reload_dataloaders_every_n_epochs=1,  # each epoch has clips of its own
@@ -109,6 +111,6 @@ def _trainer(recipe: Recipe, folder: Path, *, progress: bool) -> L.Trainer:
 
 
 def _quiet_lightning() -> None:
-    """Its advice on loggers and workers is for its own users."""
+    """Its advice on loggers and workers is for users of Lightning."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module=r"lightning\..*")

@@ -77,7 +77,7 @@ def test_ctrl_c_says_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 def test_training_without_its_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [*sys.modules]:
-        if name.startswith(("twinpath.train.run", "twinpath.train.module")):
+        if name.startswith(("twinpath.train.run", "twinpath.train.classification")):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "lightning", None)
     from twinpath.cli.train import train

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from twinpath.errors import ConfigError
 from twinpath.train.recipe import Recipe, built_in_recipes, read_recipe, to_toml
@@ -52,3 +53,30 @@ def test_broken_toml_is_named(tmp_path: Path) -> None:
     (tmp_path / "r.toml").write_text("epochs = = 3")
     with pytest.raises(ConfigError, match=r"r\.toml: not valid TOML"):
         read_recipe(str(tmp_path / "r.toml"))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'name = "caf\xe9"', "not UTF-8 text"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
+        (b"seed = " + b"9" * 4301, "not valid TOML"),
+        (b"epochs = " + b"9" * 4300, "epochs"),
+        (b"seed = " + b"9" * 30, "seed"),
+        (b"learning_rate = inf", "learning_rate"),
+        (b"learning_rate = nan", "learning_rate"),
+        (b"render_heights_px = " + b"[" * 5000, "not valid TOML"),
+    ],
+)
+def test_files_that_are_no_recipe_are_named(tmp_path: Path, content: bytes, words: str) -> None:
+    key = content.partition(b" = ")[0].decode("latin-1")
+    values = read_recipe("slowfast_tiny").model_dump(mode="json")
+    values.pop(key, None)
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(content + b"\n" + tomli_w.dumps(values).encode())
+    with pytest.raises(ConfigError) as caught:
+        read_recipe(str(path))
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert words in message
+    assert len(message) < 500

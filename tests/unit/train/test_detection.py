@@ -9,7 +9,13 @@ import torch
 from twinpath.data.synthetic import RenderedKeyframes, people_scene
 from twinpath.data.synthetic.clips import DURATION_S
 from twinpath.models.registry import architecture
-from twinpath.train.people_module import PeopleBatch, PeopleData, PeopleModule, gathered, warm_start
+from twinpath.train.detection import (
+    DetectionModule,
+    KeyframeBatch,
+    SyntheticKeyframeData,
+    collate_keyframes,
+    warm_start,
+)
 from twinpath.train.recipe import read_recipe
 from twinpath.zoo.create import create_model, input_spec
 
@@ -18,9 +24,9 @@ SPEC = input_spec("slowfast_tiny_det")
 
 
 @pytest.fixture(scope="module")
-def batch() -> PeopleBatch:
+def batch() -> KeyframeBatch:
     few = RECIPE.model_copy(update={"workers": 0, "batch_size": 2, "clips_per_epoch": 2})
-    return next(iter(PeopleData(few, SPEC).train_dataloader()))
+    return next(iter(SyntheticKeyframeData(few, SPEC).train_dataloader()))
 
 
 def test_clips_around_a_keyframe_with_their_people() -> None:
@@ -41,7 +47,7 @@ def test_clips_around_a_keyframe_with_their_people() -> None:
     assert DURATION_S > 16 * 4 / 30  # a clip around most keyframes lies within the scene
 
 
-def test_boxes_of_a_batch_name_their_clips(batch: PeopleBatch) -> None:
+def test_boxes_of_a_batch_name_their_clips(batch: KeyframeBatch) -> None:
     assert batch.clips.shape[:3] == (2, 3, 16)
     height, width = batch.clips.shape[3:]
     assert height == SPEC.short_side_px
@@ -51,11 +57,11 @@ def test_boxes_of_a_batch_name_their_clips(batch: PeopleBatch) -> None:
 
 
 def test_clips_of_different_widths_are_cut_to_the_narrowest() -> None:
-    def sample(width: int) -> PeopleBatch:
+    def sample(width: int) -> KeyframeBatch:
         boxes = torch.tensor([[0.0, 1, 1, 20, 20], [0, width - 2, 1, width, 9]])
-        return PeopleBatch(torch.zeros(1, 3, 4, 32, width), boxes, torch.tensor([3, 4]))
+        return KeyframeBatch(torch.zeros(1, 3, 4, 32, width), boxes, torch.tensor([3, 4]))
 
-    whole = gathered([sample(60), sample(50)])
+    whole = collate_keyframes([sample(60), sample(50)])
     assert whole.clips.shape == (2, 3, 4, 32, 50)
     assert whole.actions.tolist() == [3, 3, 4]  # the one at the right border of the wider clip is gone
     assert whole.boxes[:, 0].tolist() == [0, 1, 1]
@@ -70,11 +76,11 @@ def test_a_warm_start_takes_what_fits() -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_the_loss_falls(batch: PeopleBatch) -> None:
+def test_the_loss_falls(batch: KeyframeBatch) -> None:
     torch.manual_seed(0)
     network = architecture("slowfast_tiny_det").build(dropout=0.0)
     warm_start(network, create_model("slowfast_tiny.synthetic", pretrained=True))
-    module = PeopleModule(network, RECIPE)
+    module = DetectionModule(network, RECIPE)
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-3)
     losses = []
     for _ in range(4):
@@ -87,8 +93,8 @@ def test_the_loss_falls(batch: PeopleBatch) -> None:
 
 
 def test_a_batch_with_nobody_in_it() -> None:
-    module = PeopleModule(architecture("slowfast_tiny_det").build(), RECIPE)
+    module = DetectionModule(architecture("slowfast_tiny_det").build(), RECIPE)
     clips = torch.zeros(1, 3, 16, 32, 32)
-    loss = module.loss(PeopleBatch(clips, torch.zeros(0, 5), torch.zeros(0, dtype=torch.int64)))
+    loss = module.loss(KeyframeBatch(clips, torch.zeros(0, 5), torch.zeros(0, dtype=torch.int64)))
     loss.backward()
     assert float(loss.detach()) == 0.0

@@ -1,4 +1,4 @@
-"""The Lightning side of training: one module for the network, one for the clips."""
+"""Training of classification networks with Lightning: one module for the network, one for the clips."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchmetrics.classification import MulticlassAccuracy
@@ -14,33 +14,35 @@ from torchmetrics.classification import MulticlassAccuracy
 from twinpath.data.synthetic import ACTIONS, TRAIN_SEED, VALIDATION_SEED, RenderedClips
 from twinpath.errors import TrainingDiverged
 from twinpath.models.input_spec import InputSpec
+from twinpath.models.network import VideoNetwork
 from twinpath.models.preprocess import Preprocess
 from twinpath.train.recipe import Recipe
 from twinpath.video.sampling import clip_span_s
 
 
-class ActionModule(L.LightningModule):
-    """Cross-entropy on clips (`loss`, for others to replace), AdamW, warm-up and a cosine to zero.
+class ClassificationModule(L.LightningModule):
+    """Cross-entropy on clips, AdamW, a warm-up and a cosine to zero. Subclasses replace `loss`.
 
     Args:
         network: Takes clips (B, 3, T, H, W), gives logits (B, K).
         recipe: The run's settings.
     """
 
-    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
+    def __init__(self, network: VideoNetwork, recipe: Recipe) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last_3d)
         self.recipe = recipe
-        self.accuracy = MulticlassAccuracy(num_classes=len(ACTIONS), average="micro")
+        num_classes = network.get_classifier().out_features
+        self.accuracy = MulticlassAccuracy(num_classes=num_classes, average="micro")
 
     def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        """What is made small."""
+        """The training loss: cross-entropy with label smoothing, the mean over clips."""
         clips, labels = batch
         logits = self.network(clips.to(memory_format=torch.channels_last_3d)).float()
         return F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
-        # A step's dropout follows from its number, so that a resumed run goes the same way.
+        # Dropout depends on the step's number only, so that a resumed run equals an uninterrupted one.
         torch.manual_seed(self.recipe.seed + self.global_step)
         loss = self.loss(batch)
         if not torch.isfinite(loss):
@@ -74,7 +76,7 @@ class ActionModule(L.LightningModule):
 
 
 class _PreprocessedClips(Dataset[tuple[Tensor, int]]):
-    """Rendered clips, ready for the network; runs in the workers."""
+    """Rendered clips, preprocessed: (3, T, H, W) and a label. Runs in the workers."""
 
     def __init__(self, stream: RenderedClips, preprocess: Preprocess) -> None:
         self.stream, self.preprocess = stream, preprocess
@@ -87,15 +89,15 @@ class _PreprocessedClips(Dataset[tuple[Tensor, int]]):
         return self.preprocess(torch.from_numpy(frames)[None])[0], label
 
 
-class SyntheticModule(L.LightningDataModule):
-    """New clips in every epoch, the same ones when a run is repeated."""
+class SyntheticClipData(L.LightningDataModule):
+    """Clips of the synthetic world: new ones in every epoch, the same ones when a run is repeated."""
+
+    num_classes = len(ACTIONS)
 
     def __init__(self, recipe: Recipe, spec: InputSpec) -> None:
         super().__init__()
         self.recipe, self.spec = recipe, spec
-        self.preprocess = Preprocess(
-            short_side=spec.short_side_px, crop=spec.crop_px, mean=spec.mean, std=spec.std
-        )
+        self.preprocess = Preprocess.of(spec)
 
     def _loader(self, first_seed: int, num_clips: int) -> DataLoader[tuple[Tensor, int]]:
         stream = RenderedClips(
