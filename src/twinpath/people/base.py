@@ -20,7 +20,7 @@ class PersonDetector(Protocol):
     batch_pictures: int  # how many pictures a call takes best
 
     def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
-        """The people of each picture; `times_s` are seconds since the video's first picture."""
+        """The people of each picture; `times_s` are seconds since the video's first frame."""
         ...
 
 

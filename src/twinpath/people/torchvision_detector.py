@@ -100,7 +100,7 @@ class TorchvisionDetector:
         published: Network and weights, which are downloaded on first use: 167 MB or 146 MB.
         device: As for `choose_device`: "auto", "cpu", "cuda" …
         min_score: Boxes that score less are left out; None: the network's own `min_score`.
-        progress: Called with the bytes done and expected while weights are downloaded.
+        progress: Called with the bytes downloaded and the total while weights are downloaded.
         retry: When a download gives up.
     Raises:
         MissingExtra: torchvision is not installed, or does not fit the torch that is.

@@ -35,17 +35,17 @@ Frames = NDArray[np.uint8]
 
 
 class Classifier:
-    """Recognises the activity in videos. Make one, call it many times.
+    """Recognises the activity in videos. Create one and call it many times.
 
     Args:
-        model: A network or a record (`list_models`); a network alone takes its best weights.
-        weights: A weight file to use in place of the record's.
+        model: A network or a record (`list_models`); a network name alone means its best weights.
+        weights: A weight file that replaces the one of the record.
         device: "auto", "cpu", "cuda", "cuda:1", …
         config: Engine, device, precision and threads; in place of `device`.
-        limits: What reading one file may cost.
-        isolate: Read files in a process of its own, see `VideoReader`.
-        progress: Called with the bytes done and expected while weights are downloaded.
-        on_status: Called with a sentence about work that takes seconds and is done once.
+        limits: Limits of reading one file.
+        isolate: Read files in a sandboxed process, see `VideoReader`.
+        progress: Called with the bytes downloaded and the total while weights are downloaded.
+        on_status: Called with a message before slow one-time work, such as compiling.
     Attributes:
         model: Full name of network and weights.
         dataset, labels, spec, weights_sha256: See `LoadedModel`.
@@ -91,7 +91,7 @@ class Classifier:
         return self._engines[num_crops]
 
     def describe(self) -> str:
-        """For people: backend, version, device, precision."""
+        """Backend, version, device and precision, human-readable."""
         return self.engine(1).describe()
 
     def __call__(
@@ -111,12 +111,12 @@ class Classifier:
             start_s: Seconds of the file to leave out at its start.
             views: Crops in space x clips in time over which scores are averaged.
             top_k: How many labels to return.
-            progress: Called with the number of clips in time that are done, and of all.
+            progress: Called with the number of temporal clips done and the total.
         Raises:
-            InputError: The file cannot be used; says why.
-            UsageError: An argument is out of its range, or `start_s` lies behind the end.
-            LimitExceeded: The file would cost too much.
-            WorkerDied: With `isolate`: the file ended the process that read it, twice.
+            InputError: The file cannot be used; the message has the reason.
+            UsageError: An argument is out of range, or `start_s` lies behind the end.
+            LimitExceeded: A limit is exceeded.
+            WorkerDied: With `isolate`: the process that read the file ended twice.
         """
         wanted = checked_views(views, start_s=start_s, top_k=top_k)
         if isinstance(video, np.ndarray):
@@ -191,7 +191,7 @@ def checked_views(views: str, *, start_s: float, top_k: int) -> Views:
     """The views of a classification.
 
     Raises:
-        UsageError: An argument is out of its range.
+        UsageError: An argument is out of range.
     """
     wanted = Views.parse(views)
     if not 0 <= start_s < float("inf"):

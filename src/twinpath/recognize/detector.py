@@ -47,17 +47,17 @@ SMOOTH_S = 1.5
 
 
 class Detector:
-    """Detects who does what, where and when. Make one, call it many times.
+    """Detects who does what, where and when. Create one and call it many times.
 
     Args:
         model: A detection network or a record (`list_models("*_det*")`).
-        weights: A weight file to use in place of the record's.
+        weights: A weight file that replaces the one of the record.
         device: "auto", "cpu", "cuda", "cuda:1", …
         config: Engine, device, precision and threads; in place of `device`.
-        limits: What reading one file may cost.
-        isolate: Read files in a process of its own, see `VideoReader`.
-        progress: Called with the bytes done and expected while weights are downloaded.
-        on_status: Called with a sentence about work that takes seconds and is done once.
+        limits: Limits of reading one file.
+        isolate: Read files in a sandboxed process, see `VideoReader`.
+        progress: Called with the bytes downloaded and the total while weights are downloaded.
+        on_status: Called with a message before slow one-time work, such as compiling.
     Attributes:
         model: Full name of network and weights.
         dataset, labels, spec, engine, weights_sha256: See `LoadedModel`.
@@ -89,7 +89,7 @@ class Detector:
         self._person_detectors: dict[tuple[str, float | None], PersonDetector] = {}
 
     def describe(self) -> str:
-        """For people: backend, version, device, precision."""
+        """Backend, version, device and precision, human-readable."""
         return self.engine.describe()
 
     def __call__(
@@ -112,7 +112,7 @@ class Detector:
             min_score, smooth_s: See `detections_of`.
         Raises:
             InputError, LimitExceeded, WorkerDied: See `score`.
-            UsageError: An argument is out of its range, or the person detector cannot be had here.
+            UsageError: An argument is out of range, or the person detector cannot be had here.
         """
         check_rules(min_score, smooth_s, self.labels)
         scores = self.score(
@@ -150,13 +150,13 @@ class Detector:
                 them. A person detector with a memory of its own, "motion", begins without it.
             on_checkpoint: Called with the keyframes so far every `CHECKPOINT_EVERY_S` seconds, and when an
                 error or a signal ends the work, if there is a new one.
-            progress: Called with the number of keyframes that are done, and of all.
+            progress: Called with the number of keyframes done and the total.
         Raises:
-            InputError: The file cannot be used; says why.
-            UsageError: An argument is out of its range, or the person detector cannot be had here; or
+            InputError: The file cannot be used; the message has the reason.
+            UsageError: An argument is out of range, or the person detector cannot be had here; or
                 `resume_from` is of another video, model or setting.
-            LimitExceeded: The file would cost too much.
-            WorkerDied: With `isolate`: the file ended the process that read it, twice.
+            LimitExceeded: A limit is exceeded.
+            WorkerDied: With `isolate`: the process that read the file ended twice.
         """
         path = Path(video)
         settings = detection_settings(
@@ -235,7 +235,7 @@ def check_rules(
     """The lowest score at which each action counts, (C,).
 
     Raises:
-        UsageError: `min_score` or `smooth_s` is out of its range.
+        UsageError: `min_score` or `smooth_s` is out of range.
     """
     if not 0 <= smooth_s < np.inf:
         raise UsageError(f"smooth_s must be 0 s or more, not {smooth_s:g}")
@@ -256,7 +256,7 @@ def detections_of(
         smooth_s: An action's scores are averaged along a track, with weights that fall to 0 so many
             seconds away; 0: not at all.
     Raises:
-        UsageError: An argument is out of its range.
+        UsageError: An argument is out of range.
     """
     thresholds = check_rules(min_score, smooth_s, scores.labels)
     of_model = (SYNTHETIC_WARNING,) if scores.dataset == "synthetic" else ()

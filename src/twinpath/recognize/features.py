@@ -29,20 +29,20 @@ logger = logging.getLogger(__name__)
 
 
 class FeatureExtractor:
-    """Turns videos into embeddings, one for each clip of the model's length. Make one, call it many times.
+    """Turns videos into embeddings, one for each clip of the model's length. Create one and call it many times.
 
     Args:
-        model: A network or a record (`list_models`); a network alone takes its best weights.
-        weights: A weight file to use in place of the record's; for any number of classes, since the
+        model: A network or a record (`list_models`); a network name alone means its best weights.
+        weights: A weight file that replaces the one of the record; for any number of classes, since the
             classifier is left out.
         device: "auto", "cpu", "cuda", "cuda:1", …
         every_s: Seconds from the start of one clip to that of the next. None: the clip's length, so that
             clips follow each other without a gap.
         config: Engine, device, precision and threads; in place of `device`.
-        limits: What reading one file may cost.
-        isolate: Read files in a process of its own, see `VideoReader`.
-        progress: Called with the bytes done and expected while weights are downloaded.
-        on_status: Called with a sentence about work that takes seconds and is done once.
+        limits: Limits of reading one file.
+        isolate: Read files in a sandboxed process, see `VideoReader`.
+        progress: Called with the bytes downloaded and the total while weights are downloaded.
+        on_status: Called with a message before slow one-time work, such as compiling.
     Attributes:
         model: Full name of network and weights.
         span_s: Length of a clip in seconds.
@@ -82,7 +82,7 @@ class FeatureExtractor:
         self._plan = plan_windows(self.spec, every_s=self.every_s)
 
     def describe(self) -> str:
-        """For people: backend, version, device, precision."""
+        """Backend, version, device and precision, human-readable."""
         return self.engine.describe()
 
     def __call__(
@@ -99,14 +99,14 @@ class FeatureExtractor:
 
         Args:
             video: A path.
-            progress: Called with the number of clips that are done, and of all.
+            progress: Called with the number of clips done and the total.
             on_warning: Called, after the last clip, with each line that the user should know about the file.
         Yields:
             One `Feature` for each clip, in order of time.
         Raises:
-            InputError: The file cannot be used; says why.
-            LimitExceeded: The file would cost too much.
-            WorkerDied: With `isolate`: the file ended the process that read it, twice.
+            InputError: The file cannot be used; the message has the reason.
+            LimitExceeded: A limit is exceeded.
+            WorkerDied: With `isolate`: the process that read the file ended twice.
         """
         with self.reader.open(video, self._plan) as clips:
             done = 0

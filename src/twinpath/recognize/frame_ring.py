@@ -107,11 +107,11 @@ class FrameRing:
         Raises:
             LimitExceeded: Not even two frames of this size fit.
         """
-        size_bytes = sum(plane.buffer_size for plane in frame.picture.planes)
+        size_bytes = sum(plane.buffer_size for plane in frame.av_frame.planes)
         most = min(self._max_bytes // max(size_bytes, 1), _MAX_HELD)
         if most < 2:
             raise LimitExceeded(
-                f"pictures of {frame.picture.width}x{frame.picture.height} take {size_bytes} bytes each, "
+                f"pictures of {frame.av_frame.width}x{frame.av_frame.height} take {size_bytes} bytes each, "
                 f"and {self._max_bytes} may be held; have the source send smaller ones"
             )
         with self._changed:
@@ -156,7 +156,7 @@ class FrameRing:
         with self._changed:
             while not (self._held or self._closed or stop.is_set()):
                 self._changed.wait(timeout=_TICK_S)
-            return self._held[0].frame.picture if self._held else None
+            return self._held[0].frame.av_frame if self._held else None
 
     def answered(self) -> Counters:
         """Count a window with an answer; returns the counters."""
@@ -199,7 +199,7 @@ class FrameRing:
                 self._count(frames_used=1)
         self._count(windows_skipped=max(number - self._answered - 1, 0))
         self._answered = number
-        pictures = [self._held[index].frame.picture for index in picks.tolist()]
+        pictures = [self._held[index].frame.av_frame for index in picks.tolist()]
         return Window(start_s, end_s, pictures, newest.due_s, newest.segment)
 
     def _forget(self, oldest: int) -> None:

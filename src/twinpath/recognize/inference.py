@@ -50,7 +50,7 @@ def infer_batches(engine: Engine, clips: Iterable[Clip]) -> Iterator[list[tuple[
     with Prefetcher(clips, size_bytes=size_bytes, most_bytes=PREFETCH_BYTES) as prefetched:
         for batch in batches(prefetched, engine.batch_clips, size_bytes=size_bytes, most_bytes=BATCH_BYTES):
             yield list(zip(batch, scores_of(engine, [clip.frames for clip in batch]), strict=True))
-            del batch  # or it would be held while the next one is gathered
+            del batch  # free it before the next one is gathered
 
 
 def scores_of(

@@ -75,7 +75,7 @@ class KeyframePass:
                     for _ in self._score(batch):
                         report(len(self._keyframes), self._expected)
                         checkpoint.save_if_due()
-                    del batch  # or it would be held while the next one is gathered
+                    del batch  # free it before the next one is gathered
             except BaseException:  # KeyboardInterrupt and SystemExit, too; before the thread is waited for
                 checkpoint.save()
                 raise
@@ -110,7 +110,7 @@ class KeyframePass:
             if clip is None:
                 return
             yield clip
-            del clip  # or it would be held while the next one is waited for
+            del clip  # free it before the next one is waited for
 
     def _start(self, width_px: int, height_px: int) -> PersonDetector:
         self._size_px = (width_px, height_px)
@@ -179,7 +179,7 @@ class KeyframePass:
         if boxes.span_s and not self._is_near(*boxes.span_s):
             doubts.append(
                 "no keyframe is near the {}, which are of {:g} to {:g} s; are these seconds since the "
-                "video's first picture?".format(boxes.name, *boxes.span_s)
+                "video's first frame?".format(boxes.name, *boxes.span_s)
             )
         return doubts
 

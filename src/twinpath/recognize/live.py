@@ -82,7 +82,7 @@ class LiveRecognition:
         every_s, max_bytes: As for `FrameRing`.
         on_frame: Called with every frame in the reading thread; it must return quickly.
     Raises:
-        UsageError: `every_s` is out of its range.
+        UsageError: `every_s` is out of range.
     """
 
     def __init__(

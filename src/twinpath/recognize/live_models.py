@@ -37,7 +37,7 @@ class LiveModel(Protocol):
     spec: InputSpec
 
     def predict(self, clip_THWC: Frames, time_s: float) -> WindowResult:
-        """The result of a window whose middle lies at a time in seconds since the first picture."""
+        """The result of a window whose middle lies at a time in seconds since the first frame."""
         ...
 
     def warm_up(self, height: int, width: int) -> None:
@@ -45,7 +45,7 @@ class LiveModel(Protocol):
         ...
 
     def describe(self) -> str:
-        """For people: backend, version, device, precision."""
+        """Backend, version, device and precision, human-readable."""
         ...
 
 

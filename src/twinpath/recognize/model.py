@@ -69,12 +69,12 @@ def load_model(
     """Load a network with its weights, downloaded and compiled where needed.
 
     Args:
-        model: A network or a record (`list_models`); a network alone takes its best weights.
-        weights: A weight file to use in place of the record's.
+        model: A network or a record (`list_models`); a network name alone means its best weights.
+        weights: A weight file that replaces the one of the record.
         task: "classification" of clips, their "embedding", or "detection" of what each person does.
         config: Engine, device, precision and threads.
-        progress: Called with the bytes done and expected while weights are downloaded.
-        on_status: Called with a sentence about work that takes seconds and is done once.
+        progress: Called with the bytes downloaded and the total while weights are downloaded.
+        on_status: Called with a message before slow one-time work, such as compiling.
     Raises:
         UnknownModel: No such name.
         UsageError: It has no published weights and none were given; it is for another task; or the engine,

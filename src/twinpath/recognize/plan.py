@@ -102,7 +102,7 @@ def plan_windows(spec: InputSpec, *, every_s: float, start_s: float = 0.0) -> Wi
 
     Args:
         spec: Frames and rate of a clip.
-        every_s: From the start of a window to that of the next, in seconds.
+        every_s: Stride of the windows in seconds.
         start_s: Leave out the windows that start before.
     Raises:
         UsageError: `every_s` is too small or not finite.

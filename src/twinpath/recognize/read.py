@@ -28,7 +28,7 @@ class VideoReader:
     """How the files of a run are read: what each may cost, and in which process.
 
     Attributes:
-        limits: What reading one file may cost.
+        limits: Limits of reading one file.
         isolate: Read in a process of its own with limits, see `twinpath.video.isolated`: a file that crashes
             FFmpeg or takes too much memory is then an error like any other.
     """
@@ -48,9 +48,9 @@ class VideoReader:
         """The clips of a plan; use it in a `with` block and iterate once.
 
         Raises:
-            InputError: The file cannot be used; says why.
-            LimitExceeded: The file would cost too much.
-            WorkerDied: With `isolate`: the file ended the process that read it, twice.
+            InputError: The file cannot be used; the message has the reason.
+            LimitExceeded: A limit is exceeded.
+            WorkerDied: With `isolate`: the process that read the file ended twice.
         """
         return open_clips(path, plan, limits=self.limits, isolate=self.isolate)
 

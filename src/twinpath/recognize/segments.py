@@ -43,7 +43,7 @@ def find_segments(
         starts_s, ends_s: (N,) of the windows, in seconds, in order of time.
         labels: C names.
         rules: Thresholds, smoothing, merging.
-        every_s: From the start of a window to that of the next, where none is missing.
+        every_s: Stride of the windows in seconds, where none is missing.
         until_s: End of the video, or of the part that was scored.
     Returns:
         Segments in order of their starts; where these are equal, the higher peak first. Those of one label
@@ -91,7 +91,7 @@ def window_cells(
 
     Args:
         starts_s, ends_s: (N,) of the windows, in order of time.
-        every_s: From the start of a window to that of the next.
+        every_s: Stride of the windows in seconds.
         until_s: End of the video.
     Returns:
         Starts and ends, (N,) each, in seconds. Cells do not overlap and lie within 0 to `until_s`.

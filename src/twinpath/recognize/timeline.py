@@ -56,16 +56,16 @@ def score_windows(
     Args:
         classifier: Scores one crop of each window.
         video: A path.
-        every_s: From the start of a window to that of the next, in seconds.
+        every_s: Stride of the windows in seconds.
         resume_from: The first windows, scored earlier; decoding begins behind them.
         on_checkpoint: Called with the scores so far every `CHECKPOINT_EVERY_S` seconds, and when an error or
             a signal ends the work, if there is a new window.
-        progress: Called with the number of windows that are done, and of all.
+        progress: Called with the number of windows done and the total.
     Raises:
-        InputError: The file cannot be used; says why.
-        UsageError: `every_s` is out of its range, or `resume_from` is of another video, model or `every_s`.
-        LimitExceeded: The file would cost too much.
-        WorkerDied: With `isolate`: the file ended the process that read it, twice.
+        InputError: The file cannot be used; the message has the reason.
+        UsageError: `every_s` is out of range, or `resume_from` is of another video, model or `every_s`.
+        LimitExceeded: A limit is exceeded.
+        WorkerDied: With `isolate`: the process that read the file ended twice.
     """
     path = Path(video)
     provenance = Provenance.of(

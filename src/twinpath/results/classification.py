@@ -30,7 +30,7 @@ class Classification:
         engine: The engine that ran it, with device and precision.
         views: Crops in space x clips in time, for example "3x10".
         predictions: Best first.
-        warnings: What the user should know about this result; often empty.
+        warnings: Warnings for the user about this result; often empty.
         timing_s: Seconds for "decode" and "infer" of this video.
     """
 
@@ -48,5 +48,5 @@ class Classification:
         return self.predictions[0].label
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain values, for JSON."""
+        """The fields as JSON values."""
         return asdict(self)

@@ -15,7 +15,7 @@ class TrackPoint:
     """One person at one keyframe.
 
     Attributes:
-        time_s: Of the keyframe, since the video's first picture.
+        time_s: Of the keyframe, since the video's first frame.
         box_xyxy_px: In pixels of the picture as displayed, inside it.
         detection_score: The person detector's score, 0 to 1.
         actions: The person's actions, best first; only those that reach the threshold, perhaps none.
@@ -65,7 +65,7 @@ class Detections:
         every_s: From one keyframe to the next.
         keyframes_s: Times of all scored keyframes, also of those without people.
         tracks: In the order of their ids.
-        warnings: What the user should know about this result; often empty.
+        warnings: Warnings for the user about this result; often empty.
         timing_s: Seconds spent on "people" and "actions", and on waiting for frames, "decode".
     """
 

@@ -41,7 +41,7 @@ class Keyframe:
     """One scored keyframe.
 
     Attributes:
-        time_s: Since the video's first picture.
+        time_s: Since the video's first frame.
         people: N boxes.
         track_ids: (N,) from 1.
         scores: (N, C) of the actions, 0 to 1.

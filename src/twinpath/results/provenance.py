@@ -150,7 +150,7 @@ class Provenance:
         return lines
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain values, for JSON."""
+        """The fields as JSON values."""
         return asdict(self)
 
     @classmethod

@@ -52,7 +52,7 @@ class Segment:
     """One label over some time.
 
     Attributes:
-        start_s, end_s: Where it lies, in seconds since the first picture, to the millisecond.
+        start_s, end_s: Where it lies, in seconds since the first frame, to the millisecond.
         label: What is seen.
         index: The model's number for it.
         mean_score, peak_score: Of the model's own scores, not the smoothed ones, 0 to 1, over its windows.
@@ -72,5 +72,5 @@ class Segment:
         return self.end_s - self.start_s
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain values, for JSON."""
+        """The fields as JSON values."""
         return asdict(self)

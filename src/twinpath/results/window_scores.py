@@ -27,7 +27,7 @@ class WindowScores:
         dataset: That the model was trained on.
         engine: What ran the model; several, where a run resumed elsewhere.
         duration_s: Of the video.
-        every_s: From the start of a window to that of the next.
+        every_s: Stride of the windows in seconds.
         span_s: Length of a window in seconds.
         labels: C names.
         starts_s, ends_s: (N,) of the windows in seconds, in order. Windows without a frame are left out.

@@ -171,7 +171,7 @@ def test_no_window_has_pictures_from_both_sides_of_an_interruption() -> None:
 
 
 def test_what_does_not_fit_is_held_at_a_coarser_rate() -> None:
-    size_bytes = sum(plane.buffer_size for plane in frame(0, size=32).picture.planes)
+    size_bytes = sum(plane.buffer_size for plane in frame(0, size=32).av_frame.planes)
     held = ring(max_bytes=8 * size_bytes)
     for number in range(200):
         held.add(frame(number, size=32))

@@ -209,7 +209,7 @@ def test_a_process_that_died_between_two_files_is_nobodys_fault(good_video):
             time.sleep(0.1)
 
 
-def test_a_file_that_kills_twice_is_set_aside(good_video, evil, misbehave):
+def test_a_file_that_kills_twice_is_refused(good_video, evil, misbehave):
     misbehave("os.kill(os.getpid(), signal.SIGKILL)")
     with Sandbox() as sandbox:
         with pytest.raises(
@@ -218,7 +218,7 @@ def test_a_file_that_kills_twice_is_set_aside(good_video, evil, misbehave):
             sandbox.read_frames(evil, ONE)
         assert "\n" not in str(first.value)
         assert sandbox.pid is None
-        with pytest.raises(WorkerDied, match="set aside"):
+        with pytest.raises(WorkerDied, match="refused from now on"):
             sandbox.read_frames(evil, ONE)
         assert sandbox.pid is None  # no process was started for it
         assert len(sandbox.read_frames(good_video, ONE).frames) == 1
@@ -267,7 +267,7 @@ def test_the_clock_is_watched_from_outside(evil, misbehave, deed, words):
         for _ in range(3):  # the third time it is refused at once
             with pytest.raises(LimitExceeded, match=words) as caught:
                 sandbox.read_frames(evil, ONE)
-        assert "set aside" in str(caught.value)
+        assert "refused from now on" in str(caught.value)
         assert not is_running(pid)
     assert time.monotonic() - began_s < 30
 
@@ -600,7 +600,7 @@ def test_warnings_survive_a_death(tmp_path):
         assert [f"in the first {clip.end_s:.1f} s: {warning}" for warning in known] == clips.warnings
 
 
-def test_a_file_that_kills_its_stream_twice_is_set_aside(good_video):
+def test_a_file_that_kills_its_stream_twice_is_refused(good_video):
     with Sandbox() as sandbox:
         with sandbox.open_clips(good_video, WINDOWS) as clips:
             stream = iter(clips)
@@ -611,7 +611,7 @@ def test_a_file_that_kills_its_stream_twice_is_set_aside(good_video):
                 WorkerDied, match=r"good\.mp4: the process that read it was killed.*two attempts"
             ):
                 list(stream)
-        with pytest.raises(WorkerDied, match="set aside"):
+        with pytest.raises(WorkerDied, match="refused from now on"):
             sandbox.open_clips(good_video, WINDOWS)
         assert len(sandbox.read_frames(good_video, ONE).frames) == 1
 
