@@ -136,7 +136,7 @@ class TorchvisionDetector:
         _load(network, path, name=published.name)
         self._network: Any = network.eval().requires_grad_(False).to(self._device)
         self.name = f"{published.name} (COCO, torchvision {_version()})"
-        self.batch_pictures = 8 if self._device.type == "cuda" else 1
+        self.batch_frames = 8 if self._device.type == "cuda" else 1
 
     def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
         """See `PersonDetector`; pictures of any size, also of several."""
