@@ -68,7 +68,7 @@ UNFINISHED: dict[str, tuple[str, ...]] = {
         "src/twinpath/weights/",
     ),
     "functions": ("src/twinpath/cli/",),
-    "files": (),
+    "files": ("tests/unit/video/",),
     "names": ("src/twinpath/", "tests/"),
     "words": ("src/twinpath/", "tests/", "docs/", "README.md"),
 }
