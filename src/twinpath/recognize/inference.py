@@ -63,8 +63,8 @@ def infer_batches(engine: Engine, clips: Iterable[Clip]) -> Iterator[list[tuple[
 def batch_is_ready(engine: Engine, prefetched: Prefetcher[Any]) -> Callable[[], bool]:
     """Whether a batch should be filled further, see `prefetch.batches`.
 
-    A GPU that takes many clips at once does not wait for them: decoding is often slower, so the clips that are
-    read by then are scored, hidden behind the decoding of the next ones.
+    A GPU that takes many clips at once does not wait for them: decoding is often slower, so the clips that
+    are read by then are scored, hidden behind the decoding of the next ones.
     """
     return (lambda: True) if engine.batch_clips <= FULL_BATCH_CLIPS else prefetched.is_ready
 
