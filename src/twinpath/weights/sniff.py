@@ -69,7 +69,7 @@ def check_whole(path: Path, *, where: str | None = None) -> None:
     """Check that a file is complete without reading its values, for a download of unknown hash.
 
     Raises:
-        DamagedWeights: Shorter or longer than its own header or directory says.
+        DamagedWeights: Shorter or longer than its own header or directory states.
         UnknownWeightFormat: No weight file.
     """
     where = where or str(path)

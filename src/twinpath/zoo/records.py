@@ -1,6 +1,6 @@
 """One record for each published weight file, with everything needed to use it. No torch.
 
-A record's name says network, upstream and dataset: `slowfast_r50_8x8.ptv_k400`. The table is
+A record's name has network, upstream and dataset: `slowfast_r50_8x8.ptv_k400`. The table is
 `records.csv`; figures of accuracy are the upstreams' own, over all `views`.
 """
 
