@@ -25,7 +25,7 @@ _SOURCE = str(_Path(__file__).resolve().parent / "src")
 if _SOURCE not in _sys.path:  # torch.hub puts this folder there, not the package's; modules load when used
     _sys.path.insert(0, _SOURCE)
 
-from twinpath.cli.console import progress_bar as _progress_bar  # noqa: E402
+from twinpath.cli.progress import download_bar as _download_bar  # noqa: E402
 from twinpath.zoo.create import create_model  # noqa: E402
 
 _PYTORCHVIDEO = {
@@ -59,7 +59,7 @@ def _entry(alias: str, name: str) -> _Any:
         num_classes: int | None = None,
         in_frames: int | None = None,
     ) -> _Any:
-        with _progress_bar(f"downloading {name}") as bar:
+        with _download_bar(f"downloading {name}") as bar:
             return create_model(
                 name,
                 pretrained=pretrained,

@@ -25,7 +25,13 @@ def nearest_names(name: str, names: Iterable[str], *, count: int, cutoff: float 
     return difflib.get_close_matches(name, list(names), n=count, cutoff=cutoff)
 
 
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """The end of a message: "; did you mean slowfast_r50_8x8?", or nothing where no name is alike."""
-    nearest = nearest_name(name, names)
-    return f"; did you mean {nearest}?" if nearest else ""
+def did_you_mean(name: str, names: Iterable[str], *, count: int = 1) -> str:
+    """The end of a message: "; did you mean archery?", or nothing where no name is alike.
+
+    Args:
+        name: What was given.
+        names: What is allowed.
+        count: How many to suggest at most.
+    """
+    nearest = nearest_names(name, names, count=count)
+    return f"; did you mean {' or '.join(nearest)}?" if nearest else ""

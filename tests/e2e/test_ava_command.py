@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support.commands import twinpath
+from tests.support.commands import in_process, twinpath
 from tests.support.golden_weights import GOLDEN
 from twinpath.data.synthetic import TEST_SEED, labelled_scene, write_clip
 from twinpath.models.registry import architecture
@@ -78,7 +78,7 @@ def test_people_that_a_detector_predicts(split: Split, tmp_path: Path) -> None:
     )
     videos = ("--videos", split.folder / "videos", "--people", people)
     assert twinpath(*scored(split), *videos, "--json").object["people"] == 2  # of SlowFast's 0.8
-    assert twinpath(*scored(split), *videos, "--people-score", "0.9", "--json").object["people"] == 1
+    assert twinpath(*scored(split), *videos, "--min-person-score", "0.9", "--json").object["people"] == 1
 
 
 def test_a_video_that_is_missing_is_named_and_the_rest_is_kept(split: Split, tmp_path: Path) -> None:
@@ -108,6 +108,27 @@ def test_a_video_that_is_missing_is_named_and_the_rest_is_kept(split: Split, tmp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.csv", "videos"]
 
 
+def test_results_are_replaced_only_where_that_is_wanted(split: Split, tmp_path: Path) -> None:
+    """Neither complete results, nor an input, nor a file that is something else."""
+    truth = tmp_path / "truth.csv"
+    truth.write_text(TRUTH)
+    wanted = (*scored(split), "--videos", split.folder / "videos", "--annotations", truth)
+    error = twinpath(*wanted, "--out", truth, code=2).error
+    assert f"{truth} would be overwritten, and is an input of this run" in error
+    assert truth.read_text() == TRUTH
+    notes = tmp_path / "notes.txt"
+    notes.write_text("by hand")
+    assert f"{notes}:1: " in twinpath(*wanted, "--out", notes, "--no-resume", code=3).error
+    assert notes.read_text() == "by hand"
+    out = tmp_path / "results.csv"
+    twinpath(*wanted, "--out", out)
+    before = out.read_bytes()
+    error = twinpath(*wanted, "--out", out, code=2).error
+    assert f"{out} is complete already; give another file, or --no-resume to replace it" in error
+    twinpath(*wanted, "--out", out, "--no-resume")
+    assert out.read_bytes() == before
+
+
 def test_no_video_at_all_is_an_error(split: Split, tmp_path: Path) -> None:
     (tmp_path / "other.mp4").write_text("no video")
     out = tmp_path / "results.csv"
@@ -133,7 +154,7 @@ def test_a_fault_in_the_annotations_is_one_line_with_its_place(split: Split, tmp
     bad = tmp_path / "bad.csv"
     bad.write_text(TRUTH.replace("0.6,0.9,12", "0.1,0.9,12"))
     done = twinpath("evaluate", "--dataset", "ava", "--annotations", bad, "--videos", split.folder, code=3)
-    assert done.error == f"twinpath: {bad}:5: x2 0.1 is less than x1 0.2"
+    assert done.error == f"twinpath: {bad}:5: x2 = 0.1 is not right of x1 = 0.2"
 
 
 @pytest.mark.parametrize(
@@ -143,21 +164,26 @@ def test_a_fault_in_the_annotations_is_one_line_with_its_place(split: Split, tmp
         (("--annotations", "a.csv"), "needs --videos or --frames"),
         (("--annotations", "a.csv", "--videos", "v", "--frames", "f"), "one of them"),
         (("--annotations", "a.csv", "--videos", "v", "--frame-list", "l"), "--frame-list needs --frames"),
-        (("--annotations", "a.csv", "--videos", "v", "--people-score", "1"), "--people-score needs --people"),
+        (
+            ("--annotations", "a.csv", "--videos", "v", "--min-person-score", "1"),
+            "--min-person-score needs --people",
+        ),
         (("--annotations", "a.csv", "--results", "r", "--videos", "v"), "leave out --videos"),
         (("--annotations", "a.csv", "--results", "r", "--clips", "3"), "are for the synthetic world"),
         (("slowfast_tiny_det", "--model", "slow_r50_8x8"), "both name a model"),
     ],
 )
 def test_options_that_do_not_go_together(arguments: tuple[str, ...], what: str) -> None:
-    assert what in twinpath("evaluate", "--dataset", "ava", *arguments, code=2).error
+    assert what in in_process("evaluate", "--dataset", "ava", *arguments, code=2).error
 
 
 def test_options_of_the_other_data_set_and_no_data_set() -> None:
-    assert "--at-most is for --dataset ava" in twinpath("evaluate", "--at-most", "50", code=2).error
-    assert "choose synthetic or ava" in twinpath("evaluate", "--dataset", "kinetics", code=2).error
+    assert "--at-most is for --dataset ava" in in_process("evaluate", "--at-most", "50", code=2).error
+    assert "choose synthetic or ava" in in_process("evaluate", "--dataset", "kinetics", code=2).error
 
 
 def test_a_network_that_sees_no_boxes_is_refused(split: Split) -> None:
-    error = twinpath(*split.arguments, "--videos", split.folder / "videos", "--model", "slow_r50_8x8", code=2)
-    assert "slow_r50_8x8 does not look into boxes" in error.error
+    error = in_process(
+        *split.arguments, "--videos", split.folder / "videos", "--model", "slow_r50_8x8", code=2
+    )
+    assert "slow_r50_8x8 classifies whole clips" in error.error

@@ -13,7 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import COLUMNS, SCRIPT, TINY, environment, on_terminal, start, twinpath
+from tests.support.commands import (
+    COLUMNS,
+    SCRIPT,
+    TINY,
+    environment,
+    in_process,
+    on_terminal,
+    read_first_line,
+    start,
+    twinpath,
+)
 from tests.support.golden_weights import GOLDEN, write_golden_checkpoint
 from tests.support.real_videos import real_video
 from twinpath.data.synthetic import ACTIONS
@@ -31,7 +41,8 @@ FIGURES = json.loads((GOLDEN / "rules" / "tutorial_pipeline.json").read_text())
 def test_a_real_video_gives_the_references_top_5(reference: str, model: str, tmp_path: Path) -> None:
     video = real_video("archery.mp4")
     weights = write_golden_checkpoint(reference, tmp_path / "weights.pyth")
-    done = twinpath("classify", video, "--model", model, "--weights", weights, "--json")
+    options = ("--model", model, "--weights", weights, "--precision", "fp32", "--json")
+    done = twinpath("classify", video, *options)
     weights.unlink()
     (top5,) = [f["top5"] for f in FIGURES if (f["model"], f["video"]) == (reference, video.name)]
     assert [p["index"] for p in done.object["predictions"]] == top5
@@ -58,7 +69,7 @@ def test_a_batch_with_a_bad_file_gives_all_the_others(clips: Path, tmp_path: Pat
     bad.write_text("no video")
     missing = tmp_path / "missing.mp4"
     wanted = (clips / "b.mp4", bad, missing, clips / "[a]*.mp4", clips)
-    done = twinpath("classify", *wanted, *TINY, "--json", "--top", "3", "--start", "0.5", code=4)
+    done = twinpath("classify", *wanted, *TINY, "--json", "--top-k", "3", "--start", "0.5", code=4)
     answers = {line["video"]: line for line in done.objects}
     assert list(answers) == [
         str(p) for p in (clips / "b.mp4", bad, missing, clips / "a.mp4", clips / "more/c.mp4")
@@ -88,7 +99,7 @@ def test_a_batch_with_a_bad_file_gives_all_the_others(clips: Path, tmp_path: Pat
 
 
 def test_thirty_views_of_a_short_clip(clips: Path) -> None:
-    answer = twinpath("classify", clips / "a.mp4", *TINY, "--views", "3x10", "--json", "--top", "99").object
+    answer = twinpath("classify", clips / "a.mp4", *TINY, "--views", "3x10", "--json", "--top-k", "99").object
     assert answer["views"] == "3x10"
     assert len(answer["predictions"]) == len(ACTIONS)
     assert sum(p["score"] for p in answer["predictions"]) == pytest.approx(1, abs=1e-4)
@@ -121,26 +132,26 @@ def test_results_go_to_the_file_while_the_bar_is_on_the_terminal(clips: Path, tm
 
 
 def test_a_start_behind_the_end(clips: Path) -> None:
-    done = twinpath("classify", clips / "a.mp4", *TINY, "--start", "99", code=2)
-    assert done.error == f"twinpath: {clips / 'a.mp4'} lasts 2.40 s; nothing starts at 99 s"
+    done = in_process("classify", clips / "a.mp4", *TINY, "--start", "99", code=2)
+    assert done.error == f"twinpath: {clips / 'a.mp4'}: the video lasts 2.40 s; no clip starts at 99 s"
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("--model", "slowfast_r50_8x8.ptv_k40"), "did you mean slowfast_r50_8x8.ptv_k400?"),
-        ((*TINY, "--views", "2x2"), "1x1, 1x10, 3x10"),
+        ((*TINY, "--views", "2x2"), "1x1, 1x10 or 3x10"),
         (("--weights", "w.pyth"), "--weights needs --model"),
         (("--model", "slow_r101_8x8"), "no weights are published for slow_r101_8x8"),
     ],
 )
 def test_a_wrong_argument(clips: Path, arguments: tuple[str, ...], words: str) -> None:
-    assert words in twinpath("classify", clips, *arguments, code=2).error
+    assert words in in_process("classify", clips, *arguments, code=2).error
 
 
-@pytest.mark.parametrize("arguments", [("--top", "0"), ("--start", "-1"), ("--nonsense",)])
+@pytest.mark.parametrize("arguments", [("--top-k", "0"), ("--start", "-1"), ("--nonsense",)])
 def test_what_the_parser_refuses(clips: Path, arguments: tuple[str, ...]) -> None:
-    done = twinpath("classify", clips, *TINY, *arguments, code=2)
+    done = in_process("classify", clips, *TINY, *arguments, code=2)
     assert arguments[0] in done.err
     assert "Usage: twinpath classify" in done.err
 
@@ -193,7 +204,7 @@ def test_the_same_command_goes_on_after_a_signal(many: Path, tmp_path: Path) -> 
     printed, err = running.communicate(timeout=30)
     assert running.returncode == 130
     done = len([first, *printed.splitlines()])
-    assert err == f"twinpath: stopped with {400 - done} of 400 videos left; the same command does the rest\n"
+    assert err == f"twinpath: stopped with {done} of 400 videos finished; the same command does the rest\n"
     kept = out.read_text().splitlines()
     assert len(kept) == done
     for path in sorted(many.iterdir())[done + 3 :]:  # no need to wait for all of them
@@ -201,8 +212,9 @@ def test_the_same_command_goes_on_after_a_signal(many: Path, tmp_path: Path) -> 
     rest = twinpath("classify", many, *TINY, "--json", "--out", out)
     assert len(rest.objects) == 3
     assert out.read_text().splitlines()[:done] == kept
-    assert twinpath("classify", many, *TINY, "--views", "3x1", "--out", out, code=2).error.endswith(
-        "has results of another run: views is '3x1', before '1x1'; give another file, or run as before"
+    assert in_process("classify", many, *TINY, "--views", "3x1", "--out", out, code=2).error.endswith(
+        "holds results of other settings: views is '3x1', before '1x1'; give another place, or --no-resume "
+        "to start over"
     )
 
 
@@ -230,6 +242,54 @@ def test_a_reader_that_goes_away(many: Path) -> None:
     assert running.wait(timeout=30) == 0
     assert running.stderr.read() == ""
     running.stderr.close()
+
+
+def test_a_reader_that_goes_away_ends_no_file(many: Path, tmp_path: Path) -> None:
+    """`twinpath classify FOLDER --out answers.jsonl | head -1`"""
+    for path in sorted(many.iterdir())[20:]:
+        path.unlink()
+    out = tmp_path / "answers.jsonl"
+    assert read_first_line("classify", many, *TINY, "--json", "--out", out) == (0, "")
+    assert len(out.read_text().splitlines()) == 20
+
+
+def test_starting_over_keeps_the_old_file_until_the_new_one_is_complete(many: Path, tmp_path: Path) -> None:
+    for path in sorted(many.iterdir())[3:]:
+        path.unlink()
+    out = tmp_path / "answers.jsonl"
+    twinpath("classify", many, *TINY, "--out", out)
+    before = out.read_bytes()
+    for number in range(3, 400):
+        os.link(many / "000.mp4", many / f"{number:03}.mp4")
+    running = start("classify", many, *TINY, "--json", "--out", out, "--no-resume", "--top-k", "2")
+    assert running.stdout is not None
+    running.stdout.readline()
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=30)
+    assert "videos finished; without --no-resume the same command does the rest" in err
+    assert out.read_bytes() == before
+    done = len((tmp_path / "answers.partial.jsonl").read_text().splitlines())
+    for path in sorted(many.iterdir())[done + 2 :]:
+        path.unlink()
+    rest = twinpath("classify", many, *TINY, "--json", "--out", out, "--top-k", "2")
+    assert len(rest.objects) == 2
+    lines = [json.loads(line) for line in out.read_text().splitlines()]
+    assert {len(line["predictions"]) for line in lines} == {2}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.jsonl", "many"]
+
+
+def test_an_input_or_a_foreign_file_is_not_written_over(clips: Path, tmp_path: Path) -> None:
+    video = shutil.copy(clips / "a.mp4", tmp_path / "a.mp4")
+    before = video.read_bytes()
+    error = in_process("classify", video, *TINY, "--out", video, code=2).error
+    assert f"{video} would be overwritten, and is an input of this run" in error
+    notes = tmp_path / "notes.txt"
+    notes.write_text("by hand")
+    for options in ((), ("--no-resume",)):
+        error = twinpath("classify", video, *TINY, "--out", notes, *options, code=3).error
+        assert f"{notes}:1: not a line of a journal" in error
+    assert "is no regular file" in in_process("classify", video, *TINY, "--out", "/dev/null", code=2).error
+    assert (video.read_bytes(), notes.read_text()) == (before, "by hand")
 
 
 def test_a_name_that_no_terminal_can_show(clips: Path, tmp_path: Path) -> None:
@@ -265,7 +325,7 @@ def test_engines_can_be_chosen(clips: Path) -> None:
         assert answer["engine"].startswith(engine)
         scores.append([p["score"] for p in answer["predictions"]])
     assert scores[0] == pytest.approx(scores[1], abs=1e-4)
-    error = twinpath("classify", clips / "a.mp4", *TINY, "--engine", "onnx", code=2).error
+    error = in_process("classify", clips / "a.mp4", *TINY, "--engine", "onnx", code=2).error
     assert "choose one of auto, torch, openvino" in error
 
 

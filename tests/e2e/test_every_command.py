@@ -21,7 +21,7 @@ QUICK = ("--clips", "2", "--workers", "1")
 EXAMPLES: dict[str, tuple[tuple[str, ...], int | None]] = {
     "demo": (("--out", "OUT"), 2),
     "classify": (("CLIP", *TINY), 1),
-    "detect": (("CLIP", "--model", "slowfast_tiny_det.synthetic", "--people", "whole"), 1),
+    "detect": (("CLIP", "--model", "slowfast_tiny_det.synthetic", "--people", "whole", "--out", "OUT"), 1),
     "stream": (("CLIP", *TINY, "--no-realtime"), None),
     "timeline": (("CLIP", *TINY, "--out", "OUT"), 1),
     "features": (("CLIP", *TINY, "--out", "OUT.npz"), 1),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from tests.support.commands import COLUMNS, TINY, on_terminal, twinpath
+from tests.support.commands import COLUMNS, TINY, in_process, on_terminal, twinpath
 from tests.support.golden_weights import write_golden_checkpoint
 from tests.support.http_server import http_server, respond
 from twinpath.models.registry import ARCHITECTURES
@@ -35,7 +35,7 @@ def test_list_shows_weights_by_a_part_of_their_name() -> None:
         "crop_px": 256,
         "cached": None,
     }
-    assert "no model matches 'mvot*'" in twinpath("models", "list", "mvot*", code=2).error
+    assert "no model matches 'mvot*'" in in_process("models", "list", "mvot*", code=2).error
 
 
 def test_list_fits_a_terminal() -> None:
@@ -63,7 +63,7 @@ def test_list_of_networks() -> None:
     rows = {line.split()[0]: line.split()[-1] for line in done.out.splitlines()[1:]}
     assert sorted(rows) == sorted(ARCHITECTURES)
     assert (rows["fast_r50_8x8"], rows["slow_r50_8x8"]) == ("none", "psf_k400")
-    assert "networks do: --architectures" in twinpath("models", "list", "slow_nln", code=2).error
+    assert "networks do: --architectures" in in_process("models", "list", "slow_nln", code=2).error
 
 
 # info
@@ -106,7 +106,7 @@ def test_info_says_what_is_in_the_cache(tmp_path: Path) -> None:
 
 
 def test_info_of_a_name_that_is_nearly_right() -> None:
-    error = twinpath("models", "info", "slowfst_r50_8x8", code=2).error
+    error = in_process("models", "info", "slowfst_r50_8x8", code=2).error
     assert "did you mean slowfast_r50_8x8?" in error
 
 
@@ -166,7 +166,7 @@ def test_download_goes_on_behind_a_failure(mirror: dict[str, str], tmp_path: Pat
     ],
 )
 def test_download_of_what(arguments: tuple[str, ...], words: str) -> None:
-    assert re.search(words, twinpath("models", "download", *arguments, code=2).error)
+    assert re.search(words, in_process("models", "download", *arguments, code=2).error)
 
 
 # convert
@@ -187,7 +187,7 @@ def test_convert_tells_what_a_file_is(tmp_path: Path) -> None:
     }
     assert "x3d_m.ptv_k400" in facts["also fits"]
     assert done.err == ""
-    error = twinpath("models", "convert", target, target, code=2).error
+    error = in_process("models", "convert", target, target, code=2).error
     assert "is the file to be converted" in error
 
 
@@ -211,4 +211,4 @@ def test_verify_shows_both_answers_side_by_side(clips: Path, tmp_path: Path) -> 
     assert first.endswith(" %  DIFFERS")
     assert second.endswith(" %  not compared")
     assert str(weights) in done.error
-    assert "does not answer as its upstream does" in done.error
+    assert "gives other labels than its upstream published" in done.error

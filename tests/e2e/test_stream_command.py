@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tests.support import live_sources as servers
-from tests.support.commands import TINY, environment, on_terminal, start, twinpath
+from tests.support.commands import TINY, environment, in_process, on_terminal, start, twinpath
 from tests.support.http_server import http_server
 from twinpath.video.decode import FrameStream
 from twinpath.video.probe import probe
@@ -223,10 +223,10 @@ def test_a_reader_of_one_line(clips: Path) -> None:
     ("arguments", "words", "code"),
     [
         (("ftp://u:s3cret@host/a",), "give a camera (0), an rtsp://", 2),
-        (("a.mp4", "--every", "0"), "makes no sense", 2),
+        (("a.mp4", "--every", "0"), "--every must be at least 0.01 s, not 0", 2),
         (("a.mp4", "--rtsp-transport", "sctp"), "give tcp or udp", 2),
         (("a.mp4", "--annotate", "a.avi"), "something.mp4", 2),
-        (("a.mp4", "--annotate", "a.mp4"), "would replace the video that is played", 2),
+        (("a.mp4", "--annotate", "a.mp4"), "would be overwritten, and is an input of this run", 2),
         (("a.mp4", "--annotate", "no/b.mp4"), "the folder does not exist", 2),
         (("a.mp4", "--window"), "pip install 'twinpath[window]'", 2),
         (("none.mp4",), "none.mp4 does not exist", 3),
@@ -270,4 +270,4 @@ def test_people_of_a_live_source(clips: Path, tmp_path: Path) -> None:
     assert end["frames_written"] == 72
     boxes = tmp_path / "boxes.csv"
     boxes.write_text("a,0001,0.1,0.1,0.4,0.9\n")
-    assert "live" in twinpath(*wanted, "--people", boxes, code=2).error
+    assert "live" in in_process(*wanted, "--people", boxes, code=2).error

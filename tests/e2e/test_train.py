@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.support.commands import Finished, twinpath
+from tests.support.commands import Finished, in_process, twinpath
 from twinpath.train.recipe import read_recipe, to_toml
 
 RECIPE = to_toml(
@@ -16,7 +16,7 @@ RECIPE = to_toml(
         update={
             "name": "quick",
             "epochs": 1,
-            "clips_per_epoch": 24,
+            "clips_per_epoch": 12,
             "validation_clips": 12,
             "batch_size": 12,
             "workers": 0,
@@ -62,7 +62,7 @@ def test_a_run_can_be_repeated_from_its_folder(run: tuple[Path, Finished]) -> No
 def test_a_second_run_does_not_overwrite_the_first(run: tuple[Path, Finished], recipe: Path) -> None:
     folder, _ = run
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    error = twinpath("train", recipe, "--out", folder, code=2).error
+    error = in_process("train", recipe, "--out", folder, code=2).error
     assert str(folder) in error
     assert "--resume" in error
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -91,13 +91,13 @@ def test_resuming_a_finished_run_keeps_its_weights(run: tuple[Path, Finished], r
 def test_a_wrong_recipe(tmp_path: Path, change: tuple[str, str], words: tuple[str, ...]) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(RECIPE.replace(*change))
-    error = twinpath("train", path, "--out", tmp_path / "run", code=2).error
+    error = in_process("train", path, "--out", tmp_path / "run", code=2).error
     assert str(path) in error
     assert all(word in error for word in words)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_recipe_that_does_not_exist(tmp_path: Path) -> None:
-    error = twinpath("train", "slowfast_tny", "--out", tmp_path / "run", code=2).error
+    error = in_process("train", "slowfast_tny", "--out", tmp_path / "run", code=2).error
     assert "no recipe 'slowfast_tny'" in error
     assert "slowfast_tiny" in error

@@ -24,7 +24,7 @@ from twinpath.engine.base import Engine
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.open import open_engine
 from twinpath.engine.openvino_engine import OpenVinoEngine, capabilities
-from twinpath.recognize.plan import Views, selections
+from twinpath.recognize.plan import Views, plan_views
 from twinpath.video.decode import read_frames
 from twinpath.weights.load import load_weights, save_weights
 from twinpath.zoo.create import create_model, input_spec, resolve
@@ -47,7 +47,7 @@ TIE = 5e-4
 @cache
 def real_clip(video: str, model: str) -> np.ndarray:
     spec = input_spec(model)
-    wanted = selections(Views(1, 1), spec, start_s=0.0, info=None)
+    wanted = plan_views(Views(1, 1), spec, start_s=0.0, info=None).selections
     return read_frames(real_video(video), wanted).clip()
 
 

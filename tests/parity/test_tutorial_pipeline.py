@@ -18,7 +18,7 @@ from tests.support.real_videos import real_video
 from twinpath import Classifier
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.torch_engine import TorchEngine
-from twinpath.recognize.plan import Views, selections
+from twinpath.recognize.plan import Views, plan_views
 from twinpath.video.decode import read_frames
 
 MODEL_OF = {
@@ -53,7 +53,7 @@ def test_a_real_video_gives_the_references_figures(
     classifier: Classifier, reference: str, video: str
 ) -> None:
     figures: dict[str, Any] = FIGURES[reference, video]
-    wanted = selections(Views.parse("1x1"), classifier.spec, start_s=0.0, info=None)
+    wanted = plan_views(Views.parse("1x1"), classifier.spec, start_s=0.0, info=None).selections
     frames = read_frames(real_video(video), wanted, strict=True).clip()
     engine = classifier.engine()
     assert isinstance(engine, TorchEngine)

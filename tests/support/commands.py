@@ -111,6 +111,18 @@ def start(*arguments: str | Path) -> subprocess.Popen[str]:
     )
 
 
+def read_first_line(*arguments: str | Path) -> tuple[int, str]:
+    """Run a command whose stdout is closed after a line, as `| head -1` does; its exit code and stderr."""
+    running = start(*arguments)
+    assert running.stdout is not None
+    assert running.stderr is not None
+    assert running.stdout.readline()
+    running.stdout.close()
+    code = running.wait(timeout=120)
+    with running.stderr:
+        return code, running.stderr.read()
+
+
 def on_terminal(
     *arguments: str | Path, stdout: Path | None = None, code: int = 0, cwd: Path | None = None
 ) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tests.support import bad_videos
 from twinpath.models.input_spec import InputSpec
+from twinpath.recognize.read import VideoReader
 from twinpath.results.provenance import FileFacts, Provenance
 from twinpath.results.window_scores import WindowScores
 
@@ -23,6 +24,8 @@ class ShadeClassifier:
     model = "shade.test"
     dataset = "test"
     labels = SHADES
+    weights_sha256 = None
+    reader = VideoReader()
     spec = InputSpec(num_frames=6, sampling_rate=4, short_side_px=48, crop_px=48)
 
     def __init__(self, *, batch_clips: int = 2, at_call: Callable[[int], None] | None = None) -> None:
@@ -37,7 +40,9 @@ class ShadeClassifier:
     def describe(self) -> str:
         return "by eye"
 
-    def __call__(self, clips: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+    def __call__(
+        self, clips: Sequence[NDArray[np.uint8]], boxes_xyxy_px: None = None
+    ) -> list[NDArray[np.float32]]:
         self.calls += 1
         if self._at_call is not None:
             self._at_call(self.calls)

@@ -21,7 +21,8 @@ from tests.support.timelines import scores_by_hand
 from twinpath.cli.app import app
 from twinpath.evaluate.synthetic_clips import summarise
 from twinpath.evaluate.verify import Verification
-from twinpath.recognize.live import Counters, StreamAnswer
+from twinpath.recognize.frame_ring import Counters
+from twinpath.recognize.live import StreamAnswer
 from twinpath.recognize.timeline import timeline_of
 from twinpath.results.classification import Classification, Prediction
 from twinpath.results.detections import Detections, Track, TrackPoint

@@ -1,4 +1,4 @@
-"""The command line. One file a command; each imports what it needs when it runs."""
+"""The command line: one file a command, which parses and prints. It imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ def main() -> None:
         _run()
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
-    except BrokenPipeError:  # `twinpath … | head`
-        _let_go_of_stdout()
+    except BrokenPipeError:  # `twinpath … | head`: nothing is left to print for
+        _discard_stdout()
     except SystemExit as stop:
         if not isinstance(stop.__context__, BrokenPipeError):  # seen by typer or rich first
             raise
-        _let_go_of_stdout()
+        _discard_stdout()
 
 
 def _run() -> None:
     from twinpath.cli.app import app
+    from twinpath.cli.option_names import in_options
     from twinpath.errors import TwinpathError
 
     debug = "--debug" in sys.argv
@@ -41,31 +42,31 @@ def _run() -> None:
     except TwinpathError as error:
         if debug:
             traceback.print_exc()
-        _fail(str(error), error.exit_code)
+        _fail(in_options(str(error)), error.exit_code)
     except BrokenPipeError:
         raise
     except OSError as error:
         if debug:
             traceback.print_exc()
         _fail(str(error), 3)
-    except Exception as error:  # noqa: BLE001 - the last resort, and it is told
+    except Exception as error:  # noqa: BLE001 - the last resort, and it is reported
         if debug:
             traceback.print_exc()
         _fail(f"this is a bug in Twinpath: {type(error).__name__}: {error} (--debug shows where)", 1)
 
 
 def _fail(message: str, exit_code: int) -> None:
-    from twinpath.cli.console import one_line
+    from twinpath.cli.console import print_note
 
-    print(f"twinpath: {one_line(message)}", file=sys.stderr)
+    print_note(f"twinpath: {message}")
     sys.exit(exit_code)
 
 
-def _let_go_of_stdout() -> None:
-    """Nobody reads any more. What is still in the buffer goes nowhere, without a word at the exit."""
+def _discard_stdout() -> None:
+    """Nobody reads it any more: what is still in its buffer must not fail at the exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
-    """SIGTERM ends a command as Ctrl-C does, so that files stay whole."""
+    """SIGTERM ends a command as Ctrl-C does: files stay whole."""
     sys.exit(128 + signum)

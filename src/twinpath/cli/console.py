@@ -1,23 +1,21 @@
-"""What the commands print with: tables on a terminal, progress on stderr, one line for each error."""
+"""What the commands print with: lines, JSON lines and tables on stdout, notes on stderr."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, TaskID
 
     from twinpath.results.classification import Prediction
-    from twinpath.weights.fetch import Progress as DownloadProgress
 
 BAR_WIDTH = 24
-Item = TypeVar("Item")
 
 
 def one_line(message: str) -> str:
@@ -26,8 +24,9 @@ def one_line(message: str) -> str:
 
 
 def print_note(message: str) -> None:
-    """A note to the user, on stderr."""
-    print(one_line(message), file=sys.stderr, flush=True)
+    """A note to the user, on stderr; the work does not depend on somebody reading it."""
+    with _discarding(sys.stderr):
+        print(one_line(message), file=sys.stderr, flush=True)
 
 
 def print_json(value: Any) -> None:
@@ -109,108 +108,37 @@ def bar(share: float) -> str:
     return ("█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")).ljust(BAR_WIDTH, "·" if share >= 0 else " ")
 
 
-class _NoBars:
-    """In place of bars that nobody would see: loading rich takes time."""
+class _ForgivingOutput:
+    """stdout, as long as somebody reads it; then nothing."""
 
-    def __enter__(self) -> Self:
-        return self
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
 
-    def __exit__(self, *_: object) -> None:
-        pass
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
-    def add_task(self, title: str, **_: object) -> TaskID:
-        return cast("TaskID", 0)
+    def write(self, text: str) -> int:
+        with _discarding(self._stream):
+            self._stream.write(text)
+        return len(text)
 
-    def update(self, task: TaskID, **_: object) -> None:
-        pass
-
-
-def _bars(*, display_path: bool = True) -> Progress | _NoBars:
-    """A bar with a count and the time left, on stderr if that is a terminal."""
-    if not (display_path and sys.stderr.isatty()):
-        return _NoBars()
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(file=sys.stderr),
-        transient=True,
-        redirect_stdout=False,  # rich would send results that go to a file to the terminal instead
-    )
+    def flush(self) -> None:
+        with _discarding(self._stream):
+            self._stream.flush()
 
 
-class Part:
-    """Tells `with_progress` how far the item is that is being made: call it with how many of how many."""
+def outlive_reader() -> None:
+    """Make stdout discard what nobody reads any more, as with `| head`, in place of ending the command.
 
-    on_status: Callable[[float], None] | None = None
-
-    def __call__(self, done: int, total: int) -> None:
-        if self.on_status is not None and total:
-            self.on_status(done / total)
-
-
-def with_progress(
-    items: Iterable[Item], *, total: int, title: str, part: Part | None = None
-) -> Iterator[Item]:
-    """The same items, with a bar and the time left on stderr if that is a terminal.
-
-    The bar is there while an item is being made, and gone while the caller has it and may print.
-
-    Args:
-        items: What takes time to make.
-        total: How many there are.
-        title: Stands before the bar.
-        part: Called by who makes an item, where that takes long.
+    For commands that write files: these are then complete, and the exit code says so.
     """
-    bars = _bars(display_path=total > 1)
-    task = bars.add_task(title, total=total)
-    done = 0
-    if part is not None:
-        part.on_status = lambda share: bars.update(task, completed=done + share)
-    iterator = iter(items)
-    while True:
-        with bars:
-            try:
-                item = next(iterator)
-            except StopIteration:
-                return
-        done += 1
-        bars.update(task, completed=done)
-        yield item
+    if not isinstance(sys.stdout, _ForgivingOutput):
+        sys.stdout = cast("TextIO", _ForgivingOutput(sys.stdout))
 
 
 @contextlib.contextmanager
-def count_progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A function to call with how many are done, of how many; a bar on stderr from the first call on."""
-    with _bars() as bars:
-        task = bars.add_task(title, visible=False)
-
-        def update(done: int, total: int) -> None:
-            bars.update(task, completed=done, total=total, visible=total > 1)
-
-        yield update
-
-
-@contextlib.contextmanager
-def progress_bar(title: str) -> Iterator[DownloadProgress]:
-    """A bar on stderr, for `fetch(…, progress=…)`; shows nothing until the first piece arrives."""
-    if not sys.stderr.isatty():  # loading rich would take time
-        yield lambda done_bytes, total_bytes: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as DownloadBars
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    console = Console(file=sys.stderr)
-    with DownloadBars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        task = bars.add_task(title, total=None, visible=False)
-
-        def update(done_bytes: int, total_bytes: int | None) -> None:
-            bars.update(task, completed=done_bytes, total=total_bytes, visible=True)
-
-        yield update
+def _discarding(stream: TextIO) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,4 +1,4 @@
-"""`twinpath demo`: videos are made, classified and looked into, without any download."""
+"""`twinpath demo`: makes videos, classifies one and detects people in another, without any download."""
 
 from __future__ import annotations
 
@@ -10,13 +10,9 @@ import typer
 from twinpath.cli.options import AsJson, Debug
 
 if TYPE_CHECKING:
-    from twinpath.results.classification import Prediction
     from twinpath.results.detections import Detections
 
 MODEL = "slowfast_tiny.synthetic"
-DETECTION_MODEL = "slowfast_tiny_det.synthetic"
-EVERY_S, MIN_SCORE = 0.5, 0.3
-OTHER_SCENE = 1  # so that by default four people do four things
 
 
 def demo(
@@ -30,14 +26,16 @@ def demo(
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Make two videos; tell what happens, and who does what."""
-    from twinpath.cli.console import print_json, print_note, print_predictions
+    """Make two videos, and recognise what happens and who does what."""
+    from twinpath.cli.console import outlive_reader, print_json, print_note, print_predictions
+    from twinpath.cli.demo_files import DETECTION_MODEL, detect_people, draw_answer
     from twinpath.data.synthetic import ACTIONS, TEST_SEED, make_scene, write_clip
     from twinpath.errors import UsageError
     from twinpath.recognize.classifier import Classifier
 
     if action is not None and action not in ACTIONS:
         raise UsageError(f"--action {action!r}: the figures can {', '.join(ACTIONS)}")
+    outlive_reader()
     scene = make_scene(TEST_SEED + seed, action=action)
     out.mkdir(parents=True, exist_ok=True)
     clip = out / "clip.mp4"
@@ -45,9 +43,9 @@ def demo(
     write_clip(clip, scene, height_px=384)
     print_note("loading the embedded model …")
     answer = Classifier(MODEL)(clip)
-    _draw(clip, out, answer.predictions, scene.label)
-    print_note("drawing people, and looking at each …")
-    found, truth = _detect(out, seed)
+    draw_answer(clip, out, answer.predictions, scene.label)
+    print_note("drawing people, and detecting what each does …")
+    found, truth = detect_people(out, seed)
     if json:
         print_json({**answer.to_dict(), "truth": scene.label})
         print_json({**found.to_dict(), "truth": truth})
@@ -58,34 +56,12 @@ def demo(
     print(f"{out / 'people.mp4'} shows {len(truth)} people, in boxes that come with it.")
     print(f"{DETECTION_MODEL} says:")
     _print_people(found, truth)
-    print(f"Look at {out / 'answer.mp4'} and {out / 'people-answer.mp4'},")
-    print(f"or at the pictures {out / 'answer.png'} and {out / 'people-answer.png'}.")
+    print(f"Open {out / 'answer.mp4'} and {out / 'people-answer.mp4'},")
+    print(f"or the pictures {out / 'answer.png'} and {out / 'people-answer.png'}.")
     print(
         "These models know the synthetic world only. "
         "For real video: twinpath classify VIDEO, twinpath detect VIDEO"
     )
-
-
-def _detect(out: Path, seed: int) -> tuple[Detections, dict[int, str]]:
-    """Write `people.mp4`, its true boxes, and the answer on it; returns that, and what each person does."""
-    import json
-
-    from twinpath.atomic import atomic_path
-    from twinpath.data.synthetic import TEST_SEED, people_scene, truth_of, write_clip
-    from twinpath.recognize.detector import Detector
-    from twinpath.render.annotate import annotate_video
-    from twinpath.render.contact_sheet import contact_sheet
-
-    scene = people_scene(TEST_SEED + OTHER_SCENE + seed)
-    video, boxes = out / "people.mp4", out / "people.jsonl"
-    write_clip(video, scene, height_px=360)
-    truth = truth_of(scene, height_px=360, keyframes_s=[i / 10 for i in range(24)])
-    with atomic_path(boxes) as temporary:
-        temporary.write_text(json.dumps({"video": video.name, **truth}) + "\n", "utf-8")
-    found = Detector(DETECTION_MODEL)(video, people=str(boxes), every_s=EVERY_S, min_score=MIN_SCORE)
-    annotate_video(video, found, out / "people-answer.mp4")
-    contact_sheet(video, found, out / "people-answer.png")
-    return found, {person["track"]: person["action"] for person in truth["people"]}
 
 
 def _print_people(found: Detections, truth: dict[int, str]) -> None:
@@ -95,32 +71,3 @@ def _print_people(found: Detections, truth: dict[int, str]) -> None:
         says = ", ".join(f"{label} {score:.2f}" for label, score in actions_of(track)[:2]) or "nothing sure"
         print(f"  person {track.track_id}: {says}")
     print(f"  in truth: {', '.join(truth.values())}")
-
-
-def _draw(clip: Path, out: Path, predictions: tuple[Prediction, ...], truth: str) -> None:
-    """Write `answer.mp4` and, from its frames, `answer.png`."""
-    from PIL import Image
-
-    from twinpath.atomic import atomic_path
-    from twinpath.render.prediction_panel import PredictionPanel
-    from twinpath.video.decode import FrameStream
-    from twinpath.video.probe import probe
-    from twinpath.video.writer import VideoWriter
-
-    info = probe(clip)
-    panel = PredictionPanel(predictions, (info.height, info.width), title=f"truth: {truth}")
-    kept = []
-    with (
-        FrameStream(clip) as stream,
-        VideoWriter(out / "answer.mp4", width=info.width, height=info.height, fps=stream.fps) as writer,
-    ):
-        for _, frame in stream:
-            drawn = panel.draw(frame)
-            writer.write(drawn)
-            kept.append(drawn)
-    third = len(kept) // 3
-    strip = Image.new("RGB", (3 * info.width, info.height))
-    for i in range(3):
-        strip.paste(Image.fromarray(kept[i * third + third // 2]), (i * info.width, 0))
-    with atomic_path(out / "answer.png") as temporary:
-        strip.save(temporary)

@@ -1,78 +1,101 @@
-"""Gets a model ready for a command: the one asked for, or the best one there is."""
+"""A model for a command: the one that is named, or the best one on this machine."""
 
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import typer
 
+from twinpath.cli.options import Reading, Runtime
+
 if TYPE_CHECKING:
-    from twinpath.engine.config import EngineConfig
-    from twinpath.recognize.classifier import Classifier
-    from twinpath.recognize.detector import Detector
     from twinpath.zoo.records import Record
 
 OFFERED = "slowfast_r50_8x8.ptv_k400"  # the download to offer: good, and runs on a CPU in seconds
 
 
-def load_classifier(
-    model: str, weights: Path | None, config: EngineConfig, *, isolate: bool = False
-) -> Classifier:
-    """Load a model, telling on a terminal what takes its time."""
-    from twinpath.cli.console import print_note, progress_bar
-    from twinpath.recognize.classifier import Classifier
+class Recognizer(Protocol):
+    """What `Classifier`, `Detector` and `FeatureExtractor` have in common."""
 
-    on_status = print_note if sys.stderr.isatty() else None
-    if on_status:
-        on_status(f"loading {model} …")
-    with progress_bar(f"downloading {model}") as progress:
-        return Classifier(
-            model, weights, config=config, isolate=isolate, progress=progress, on_status=on_status
-        )
+    model: str
+
+    def describe(self) -> str: ...
 
 
-def load_detector(model: str, weights: Path | None, config: EngineConfig) -> Detector:
-    """Load a detection model, telling on a terminal what takes its time."""
-    from twinpath.cli.console import print_note, progress_bar
-    from twinpath.recognize.detector import Detector
+RecognizerT = TypeVar("RecognizerT", bound=Recognizer)
 
-    with progress_bar(f"downloading {model}") as progress:
+
+class Loader(Generic[RecognizerT]):
+    """Loads a model when it is called, and prints which it is; on a terminal also what takes its time.
+
+    Args:
+        recognizer: The class to make.
+        model, weights, arguments: Its arguments.
+        runtime, reading: How the network is run and files are read.
+        is_quiet: Do not print `note` when it is loaded.
+    Attributes:
+        took_s: Seconds that loading took; 0 before.
+        note: The model and what runs it, for people; empty before.
+    """
+
+    def __init__(
+        self,
+        recognizer: Callable[..., RecognizerT],
+        model: str,
+        weights: Path | None,
+        runtime: Runtime,
+        reading: Reading | None = None,
+        *,
+        is_quiet: bool = False,
+        **arguments: Any,
+    ) -> None:
+        self._recognizer, self._model, self._weights = recognizer, model, weights
+        self._runtime, self._reading = runtime, reading or Reading()
+        self._is_quiet, self._arguments = is_quiet, arguments
+        self.took_s = 0.0
+        self.note = ""
+
+    def __call__(self) -> RecognizerT:
+        from twinpath.cli.console import print_note
+        from twinpath.cli.progress import download_bar
+
         on_status = print_note if sys.stderr.isatty() else None
-        return Detector(model, weights, config=config, progress=progress, on_status=on_status)
+        if on_status:
+            on_status(f"loading {self._model} …")
+        began_s = time.perf_counter()
+        with download_bar(f"downloading {self._model}") as progress:
+            loaded = self._recognizer(
+                self._model,
+                self._weights,
+                config=self._runtime.config(),
+                limits=self._reading.limits(),
+                isolate=self._reading.isolate,
+                progress=progress,
+                on_status=on_status,
+                **self._arguments,
+            )
+        self.took_s = time.perf_counter() - began_s
+        self.note = f"{loaded.model} on {loaded.describe()}, loaded in {self.took_s:.1f} s"
+        if not self._is_quiet:
+            print_note(self.note)
+        return loaded
 
 
-def full_name(model: str | None) -> str:
-    """The best model where none is named; with its weights, which may be others tomorrow."""
-    from twinpath.zoo.create import resolve
+def model_or_best(model: str | None, weights: Path | None) -> str:
+    """The model that is named, or `best_cached_or_offered`.
 
-    architecture, record = resolve(model or best_cached_or_offered().name)
-    return record.name if record else architecture.name
-
-
-def check_weights_option(model: str | None, weights: Path | None) -> None:
-    """Raises: UsageError: a weight file is given and no network that it is for."""
+    Raises:
+        UsageError: There is none; or a weight file is given, and no network that it is for.
+    """
     from twinpath.errors import UsageError
 
     if model is None and weights is not None:
         raise UsageError("--weights needs --model: the name of the network that the file is for")
-
-
-def sha256_of(weights: Path | None) -> str | None:
-    """Of a weight file that the user gave in place of the record's.
-
-    Raises:
-        NotAFile: There is none.
-    """
-    from twinpath.errors import NotAFile
-    from twinpath.weights.hashes import file_sha256
-
-    if weights is None:
-        return None
-    if not weights.is_file():
-        raise NotAFile(f"--weights {weights}: there is no such file; check the name")
-    return file_sha256(weights)
+    return model or best_cached_or_offered().name
 
 
 def best_cached_or_offered() -> Record:

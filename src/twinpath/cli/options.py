@@ -1,16 +1,21 @@
-"""Options that several commands share."""
+"""Options that several commands share. Each means one thing everywhere."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from twinpath.engine.config import EngineConfig
+    from twinpath.video.source import Limits
 
 Videos = Annotated[
     list[str], typer.Argument(metavar="VIDEO", help="Files, folders or patterns such as 'clips/*.mp4'.")
 ]
-ModelOption = Annotated[
+Model = Annotated[
     str | None,
     typer.Option(
         "--model",
@@ -18,25 +23,95 @@ ModelOption = Annotated[
         help="A name of `twinpath models list`.  [default: the best Kinetics weights on this machine]",
     ),
 ]
-WeightsOption = Annotated[
+Weights = Annotated[
     Path | None, typer.Option("--weights", metavar="FILE", help="A weight file to use with the model.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON: one object on a line for each result.")]
-# Read by `twinpath.cli.main`, which catches the errors.
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Device = Annotated[str, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1 …")]
-EngineOption = Annotated[
-    str,
+OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the files.")]
+Formats = Annotated[str, typer.Option("--formats", metavar="A,B", help="Which files to write.")]
+Resume = Annotated[
+    bool,
     typer.Option(
-        "--engine", metavar="NAME", help="auto, openvino (fast on CPUs) or torch (GPUs, every network)."
+        "--resume/--no-resume",
+        help="Leave what is done, resume what was stopped; or start over, and then replace the old results.",
     ),
 ]
-PrecisionOption = Annotated[
-    str, typer.Option("--precision", metavar="TYPE", help="auto, fp32, bf16, or fp16 on a GPU.")
+Labels = Annotated[
+    str | None, typer.Option("--labels", metavar="A,B", help="Only these labels (`twinpath labels`).")
 ]
-ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", min=1, metavar="N", help="Threads of the CPU.  [default: all]")
+People = Annotated[
+    str,
+    typer.Option(
+        "--people",
+        metavar="WHO",
+        help="Person detector: auto, fasterrcnn, retinanet, dfine, hog, motion, whole; or a file of boxes.",
+    ),
 ]
-CompileOption = Annotated[
-    bool, typer.Option("--compile", help="With torch: compile the network first, for long runs on a GPU.")
+Tracker = Annotated[
+    str, typer.Option("--tracker", metavar="NAME", help="Tracker of people: iou, bytetrack or ocsort.")
 ]
+MinPersonScore = Annotated[
+    float | None,
+    typer.Option(
+        "--min-person-score",
+        min=0,
+        max=1,
+        metavar="X",
+        help="The lowest score of a person.  [default: the person detector's own]",
+    ),
+]
+Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 …")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object on a line for each result.")]
+# Read by `twinpath.cli.main`, which catches the errors.
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """How a network is run: the same options for every command that runs one."""
+
+    device: Device = "auto"
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine", metavar="NAME", help="auto, openvino (fast on CPUs) or torch (GPUs, every network)."
+        ),
+    ] = "auto"
+    precision: Annotated[
+        str, typer.Option("--precision", metavar="TYPE", help="auto, fp32, bf16, or fp16 on a GPU.")
+    ] = "auto"
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, metavar="N", help="Threads of the CPU.  [default: all]")
+    ] = None
+    compile: Annotated[
+        bool, typer.Option("--compile", help="With torch: compile the network first, for long runs on a GPU.")
+    ] = False
+
+    def config(self) -> EngineConfig:
+        """Raises: UsageError: a value is not known, or options exclude each other."""
+        from twinpath.engine.config import EngineConfig
+
+        return EngineConfig.parse(
+            self.engine, self.device, self.precision, self.threads, compile=self.compile
+        )
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read: the same options for every command that reads videos."""
+
+    isolate: Annotated[
+        bool,
+        typer.Option("--isolate", help="Read files in a process with limits: for files that nobody trusts."),
+    ] = False
+    max_seconds: Annotated[
+        float | None,
+        typer.Option("--max-seconds", min=0, metavar="S", help="Give up a file that takes longer to read."),
+    ] = None
+
+    def limits(self) -> Limits:
+        """What reading one file may cost."""
+        from dataclasses import replace
+
+        from twinpath.video.source import DEFAULT_LIMITS
+
+        return replace(DEFAULT_LIMITS, max_seconds=self.max_seconds)

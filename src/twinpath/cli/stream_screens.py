@@ -1,89 +1,24 @@
-"""What `twinpath stream` says: answers as lines, JSON lines or a table, and a tally at the end."""
+"""How `twinpath stream` prints results: as lines, JSON lines or a table that changes."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import AbstractContextManager
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from twinpath.recognize.live import Counters, LiveRecognition, StreamAnswer
-    from twinpath.render.live import AnnotatedFile
+    from twinpath.cli.stream_tally import Tally
+    from twinpath.recognize.live import LiveRecognition, StreamAnswer
     from twinpath.results.detections import Track
     from twinpath.video.live import LiveReader
 
 
-class Tally:
-    """What there is to say at the end.
-
-    Args:
-        reader: What was read from.
-        file: What was written, if anything.
-    Attributes:
-        reason: Why it ended.
-        counters: The last ones.
-    """
-
-    def __init__(self, reader: LiveReader, file: AnnotatedFile | None) -> None:
-        self.reason = "end of the source"
-        self.counters: Counters | None = None
-        self._reader = reader
-        self._file = file
-        self._latencies_s = (0.0, 0.0)  # sum, maximum
-        self._answers = 0
-
-    def add(self, answer: StreamAnswer) -> None:
-        self._answers += 1
-        total_s, most_s = self._latencies_s
-        self._latencies_s = (total_s + answer.latency_s, max(most_s, answer.latency_s))
-
-    @property
-    def mean_latency_s(self) -> float:
-        return self._latencies_s[0] / max(self._answers, 1)
-
-    def to_dict(self) -> dict[str, Any]:
-        assert self.counters is not None
-        file = self._file
-        written = (
-            {"frames_written": file.frames_written, "frames_left_out": file.frames_left_out} if file else {}
-        )
-        return {
-            "reason": self.reason,
-            **asdict(self.counters),
-            "latency_mean_s": round(self.mean_latency_s, 3),
-            "latency_max_s": round(self._latencies_s[1], 3),
-            "reconnects": self._reader.reconnects,
-            "packets_damaged": self._reader.damaged,
-            **written,
-        }
-
-    def __str__(self) -> str:
-        counters, file = self.counters, self._file
-        assert counters is not None
-        parts = [
-            f"{counters.windows} windows answered, {counters.windows_skipped} skipped",
-            f"{counters.frames_read} frames read, {counters.frames_used} used, "
-            f"{counters.frames_dropped} dropped",
-        ]
-        if self._answers:
-            parts.append(f"latency {self.mean_latency_s:.2f} s, at most {self._latencies_s[1]:.2f} s")
-        if self._reader.reconnects:
-            parts.append(f"reconnections: {self._reader.reconnects}")
-        if self._reader.damaged:
-            parts.append(f"damaged packets: {self._reader.damaged}")
-        if file is not None and file.frames_written:
-            left_out = f", {file.frames_left_out} left out" if file.frames_left_out else ""
-            parts.append(f"wrote {file.path} ({file.frames_written} frames{left_out})")
-        return "; ".join(parts)
-
-
 class Screen(AbstractContextManager[None], Protocol):
-    """Where answers go, on stdout."""
+    """Prints answers on stdout."""
 
-    def display_path(self, answer: StreamAnswer | None) -> None:
+    def show(self, answer: StreamAnswer | None) -> None:
         """A new answer; None: some time has passed."""
 
     def end(self, tally: Tally) -> None: ...
@@ -116,10 +51,9 @@ class _Lines:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def display_path(self, answer: StreamAnswer | None) -> None:
+    def show(self, answer: StreamAnswer | None) -> None:
         if answer is not None:
-            said = _in_words(answer) or "-"
-            print(f"{answer.start_s:.1f}-{answer.end_s:.1f} s  {said}", flush=True)
+            print(f"{answer.start_s:.1f}-{answer.end_s:.1f} s  {_in_words(answer) or '-'}", flush=True)
 
     def end(self, tally: Tally) -> None:
         pass
@@ -129,18 +63,18 @@ class _JsonLines(_Lines):
     """One object for each answer, and one at the end."""
 
     def __init__(self, model: str, source: str) -> None:
-        self._who = {"source": source, "model": model}
+        self._facts = {"source": source, "model": model}
 
-    def display_path(self, answer: StreamAnswer | None) -> None:
+    def show(self, answer: StreamAnswer | None) -> None:
         from twinpath.cli.console import print_json
 
         if answer is not None:
-            print_json({"event": "window", **self._who, **answer.to_dict()})
+            print_json({"event": "window", **self._facts, **answer.to_dict()})
 
     def end(self, tally: Tally) -> None:
         from twinpath.cli.console import print_json
 
-        print_json({"event": "end", **self._who, **tally.to_dict()})
+        print_json({"event": "end", **self._facts, **tally.to_dict()})
 
 
 class _LiveTable(_Lines):
@@ -167,7 +101,7 @@ class _LiveTable(_Lines):
     def __exit__(self, *_: object) -> None:
         self._table.stop()
 
-    def display_path(self, answer: StreamAnswer | None) -> None:
+    def show(self, answer: StreamAnswer | None) -> None:
         self._answer = answer or self._answer
         self._table.update(self._draw(), refresh=True)
 

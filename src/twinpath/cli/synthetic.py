@@ -25,7 +25,8 @@ def synthetic(
     debug: Debug = False,
 ) -> None:
     """Make clips of people who act, with labels and boxes."""
-    from twinpath.cli.console import print_note, with_progress
+    from twinpath.cli.console import print_note
+    from twinpath.cli.progress import BatchBar
     from twinpath.data.synthetic import write_dataset
     from twinpath.errors import UsageError
 
@@ -33,6 +34,6 @@ def synthetic(
         raise UsageError(f"--kind {kind!r}: give clip or people")
     chosen = cast(Literal["clip", "people"], kind)
     written = write_dataset(folder, num_clips=clips, seed=seed, height_px=height, kind=chosen)
-    for _ in with_progress(written, total=clips, title="drawing"):
+    for _ in BatchBar("drawing", total=clips).over(written):
         pass
     print_note(f"wrote {clips} clips, labels.csv and annotations.jsonl to {folder}")

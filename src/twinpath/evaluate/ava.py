@@ -1,4 +1,4 @@
-"""A detection network on a split of AVA: every person at every annotated second, scored.
+"""Evaluate a detection network on a split of AVA: the scores of every person at every annotated second.
 
 run = score_split(engine, spec, people, sources, label_map, progress=print)
 run.rows, run.failures
@@ -23,6 +23,7 @@ from twinpath.formats.ava_label_map import LabelMap
 from twinpath.formats.journal import ResultsJournal
 from twinpath.models.input_spec import InputSpec
 from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
+from twinpath.recognize.inference import scores_of
 from twinpath.results.provenance import Provenance
 
 Boxes = NDArray[np.float64]
@@ -31,7 +32,7 @@ People = Mapping[str, Mapping[int, Boxes]]  # of each video, at each second in o
 
 @dataclass(frozen=True)
 class Failure:
-    """Seconds of a video that could not be looked at, and why."""
+    """Seconds of a video that could not be scored, and why."""
 
     video: str
     seconds: tuple[int, ...]
@@ -48,9 +49,9 @@ class AvaRun:
 
     Attributes:
         rows: One for each person and each evaluated action.
-        keyframes: Seconds that were looked at.
+        keyframes: Seconds that were scored.
         people: Boxes that were scored.
-        failures: What could not be looked at. Its people count as not found.
+        failures: What could not be scored. Its people count as not found.
     """
 
     rows: BoxRows
@@ -71,11 +72,11 @@ class _Scored:
 def people_to_score(
     truth: BoxRows, predicted: BoxRows | None = None, *, excluded: Set[tuple[str, int]] = frozenset()
 ) -> People:
-    """Whom to look at: the true boxes, or those a detector predicts in the videos that the truth names.
+    """The boxes to score: the true ones, or those of a person detector in the videos of the ground truth.
 
     Args:
-        truth: Of the split.
-        predicted: By a person detector.
+        truth: The ground truth of the split.
+        predicted: Boxes of a person detector.
         excluded: (video, second) that do not count.
     """
     rows = truth if predicted is None else predicted
@@ -99,17 +100,17 @@ def score_split(
     resume: str | os.PathLike[str] | None = None,
     provenance: Provenance | None = None,
 ) -> AvaRun:
-    """Score the people of a split; clips are decoded while the network looks at those before.
+    """Score the people of a split; clips are decoded ahead of the network, in a thread.
 
     Args:
-        engine: A detection network whose score i is of the action with id i + 1.
+        engine: Runs a detection network whose score i is of the action with id i + 1.
         spec: The clip that it takes.
         people: See `people_to_score`.
         sources: Videos or frames by name; one that is missing is a failure.
         label_map: Actions to keep.
-        progress: Told how many seconds are done, of how many.
-        resume: A file that keeps the scores of each video that is done; a later run goes on from it. It stays
-            until somebody removes it.
+        progress: Called with the number of seconds that are done, and of all.
+        resume: A file with the scores of each video that is done, from which a later run resumes. The caller
+            removes it.
         provenance: Of the run, by which its scores in `resume` are told from another run's.
     Raises:
         UsageError: The label map has actions that the network does not score; or `resume` has the scores of
@@ -148,7 +149,7 @@ def score_split(
 
 
 class _Counter:
-    """Tells how many seconds are done."""
+    """Counts the seconds that are done."""
 
     def __init__(self, total: int, progress: Callable[[int, int], None] | None) -> None:
         self.done, self.total, self._progress = 0, total, progress
@@ -168,7 +169,7 @@ def _score_video(
     label_map: LabelMap,
     counter: _Counter,
 ) -> tuple[list[_Scored], list[Failure]]:
-    """What was found, and what could not be looked at, gathered by reason."""
+    """The scores, and what could not be scored, by reason."""
     columns = np.asarray(label_map.ids) - 1
     scored: list[_Scored] = []
     lost: dict[str, list[int]] = {}
@@ -178,7 +179,9 @@ def _score_video(
         for batch in batches(clips, engine.batch_clips, size_bytes=_size_bytes, most_bytes=BATCH_BYTES):
             there = [clip for clip in batch if isinstance(clip, AvaClip)]
             boxes_px = [seconds[clip.second] * (clip.frames.shape[2:0:-1] * 2) for clip in there]
-            for clip, scores in zip(there, engine([clip.frames for clip in there], boxes_px), strict=True):
+            for clip, scores in zip(
+                there, scores_of(engine, [clip.frames for clip in there], boxes_px), strict=True
+            ):
                 scored.append(_Scored(clip.second, seconds[clip.second], scores[:, columns]))
             for missing in batch:
                 if isinstance(missing, Lost):

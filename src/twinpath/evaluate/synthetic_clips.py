@@ -1,4 +1,4 @@
-"""How often an answer is right on fresh clips of the synthetic world, by way of real H.264 files."""
+"""Evaluate a classifier on fresh clips of the synthetic world, as H.264 files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from twinpath.data.synthetic import ACTIONS, TEST_SEED, labelled_scene, write_cl
 
 @dataclass(frozen=True)
 class Confusion:
-    """So often was `truth` taken for `answer`."""
+    """How often `answer` was predicted where `truth` is right."""
 
     truth: str
     answer: str
@@ -31,9 +31,9 @@ class Summary:
 
     Attributes:
         top1: Share of right answers.
-        interval: Of 95 % confidence around it (Wilson).
+        interval: Its confidence interval of 95 % (Wilson).
         by_action: Share of right answers for each action.
-        confusions: What was taken for what, most often first.
+        confusions: Wrong answers, the most frequent first.
     """
 
     top1: float
@@ -46,15 +46,15 @@ class Summary:
 
 
 def answers_on_fresh_clips(
-    answer: Callable[[Path], str], *, num_clips: int, seed: int = 0, workers: int = 1
+    predict: Callable[[Path], str], *, num_clips: int, seed: int = 0, workers: int = 1
 ) -> Iterator[tuple[str, str]]:
-    """Make clips as files, ask for each, and throw it away.
+    """Make clips as files and predict each; a file is removed as soon as it is done.
 
     Args:
-        answer: From a video's path to a label.
+        predict: From a video's path to a label.
         num_clips: How many.
-        seed: The first clip's, counted from `TEST_SEED`, which lies behind every seed of training.
-        workers: Processes that make clips while the network looks at others.
+        seed: Of the first clip, counted from `TEST_SEED`, which lies behind every seed of training.
+        workers: Processes that make clips while the network runs on others.
     Yields:
         (truth, answer) for each clip, in order of seeds.
     """
@@ -71,12 +71,12 @@ def answers_on_fresh_clips(
             if i >= 4 * workers and waiting:
                 made, path = waiting.pop(0)
                 truth = made.result()
-                yield truth, answer(path)
+                yield truth, predict(path)
                 path.unlink()
 
 
 def ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; the one that asked for the clips deals with it."""
+    """Ctrl-C reaches every process of a terminal; only the parent handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

@@ -1,4 +1,4 @@
-"""How well people's actions are told apart in fresh scenes of the synthetic world, as real H.264 files."""
+"""Evaluate a detection model on fresh scenes of the synthetic world, as H.264 files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,11 @@ from twinpath.data.synthetic import ACTIONS, TEST_SEED, people_scene, truth_of, 
 from twinpath.evaluate.synthetic_clips import ignore_interrupts
 from twinpath.metrics.frame_map import FrameMap, ImageBoxes, frame_map
 
+if TYPE_CHECKING:
+    from twinpath.recognize.detector import Detector
+
 EVERY_S = 1.0
-KEYFRAMES_S = (0.0, 1.0, 2.0)  # where `detect` looks at a scene
+KEYFRAMES_S = (0.0, 1.0, 2.0)  # of a scene
 HEIGHT_PX = 240
 ANNOTATIONS = "annotations.jsonl"
 
@@ -31,8 +34,8 @@ class SceneBoxes:
     Attributes:
         times_s: (N,) of their keyframes.
         boxes_xyxy_px: (N, 4).
-        actions: (N,) numbers of ACTIONS.
-        scores: (N,); of true boxes 1.
+        actions: (N,) indices into ACTIONS.
+        scores: (N,) 0 to 1; of true boxes 1.
     """
 
     times_s: NDArray[np.float64]
@@ -42,15 +45,15 @@ class SceneBoxes:
 
 
 def scenes_with_truth(
-    look: Callable[[Path, Path], SceneBoxes], *, num_scenes: int, seed: int = 0, workers: int = 1
+    predict: Callable[[Path, Path], SceneBoxes], *, num_scenes: int, seed: int = 0, workers: int = 1
 ) -> Iterator[tuple[SceneBoxes, SceneBoxes]]:
-    """Make scenes as files, have each looked at, and throw it away.
+    """Make scenes as files and predict each; a file is removed as soon as it is done.
 
     Args:
-        look: From a video and the file of its true boxes to what is found at keyframes.
+        predict: From a video and the file of its true boxes to the boxes found at keyframes.
         num_scenes: How many.
-        seed: The first scene's, counted from `TEST_SEED`, which lies behind every seed of training.
-        workers: Processes that make scenes while the network looks at others.
+        seed: Of the first scene, counted from `TEST_SEED`, which lies behind every seed of training.
+        workers: Processes that make scenes while the network runs on others.
     Yields:
         (truth, found) of each scene, in order of seeds.
     """
@@ -62,7 +65,7 @@ def scenes_with_truth(
         places = [Path(folder) / str(i) for i in range(num_scenes)]
         seeds = range(TEST_SEED + seed, TEST_SEED + seed + num_scenes)
         for place, truth in zip(places, pool.map(_make, places, seeds), strict=True):
-            yield _true_boxes(truth), look(place / truth["video"], place / ANNOTATIONS)
+            yield _true_boxes(truth), predict(place / truth["video"], place / ANNOTATIONS)
             for file in place.iterdir():
                 file.unlink()
 
@@ -88,6 +91,18 @@ def _true_boxes(truth: dict[str, Any]) -> SceneBoxes:
         np.asarray([box for _, box, _ in rows], dtype=np.float64).reshape(-1, 4),
         np.asarray([action for _, _, action in rows], dtype=np.int64),
         np.ones(len(rows)),
+    )
+
+
+def detect_in_true_boxes(detector: Detector, video: Path, boxes: Path) -> SceneBoxes:
+    """A `predict` for `scenes_with_truth`: the scores of all actions in the boxes of a file."""
+    found = detector(video, people=boxes, every_s=EVERY_S, min_score=0.0, smooth_s=0.0)
+    rows = [(point, action) for track in found.tracks for point in track.points for action in point.actions]
+    return SceneBoxes(
+        np.asarray([point.time_s for point, _ in rows], dtype=np.float64),
+        np.asarray([point.box_xyxy_px for point, _ in rows], dtype=np.float64).reshape(-1, 4),
+        np.asarray([action.index for _, action in rows], dtype=np.int64),
+        np.asarray([action.score for _, action in rows], dtype=np.float64),
     )
 
 

@@ -1,25 +1,36 @@
-"""Features of many videos, and the file they go to: NumPy's .npz, or Parquet.
+"""Features of many videos in one file: NumPy's .npz, or Parquet.
 
 features = np.load("features.npz")
 features["embedding"], features["video"], features["start_s"], features["end_s"], features["model"]
+
+A file also holds what its rows were made from, so that a later run adds only the rest:
+
+table = FeatureTable.load(Path("features.npz"))
 """
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
+import json
+import zipfile
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.errors import MissingExtra, UsageError
-from twinpath.results.features import Feature
+from twinpath.atomic import atomic_path
+from twinpath.errors import InputError, MissingExtra, UsageError
+from twinpath.paths import display_path
+from twinpath.results.provenance import FileFacts, Provenance
 
 Dtype = Literal["float32", "float16"]
 
 SUFFIXES = (".npz", ".parquet")
+_COLUMNS = ("video", "start_s", "end_s", "embedding")
 
 
 def check_target(path: Path) -> None:
@@ -30,87 +41,162 @@ def check_target(path: Path) -> None:
         MissingExtra: Parquet, and pyarrow is not installed.
     """
     if path.suffix not in SUFFIXES:
-        raise UsageError(f"--out {path}: features go to a file called something.npz or something.parquet")
+        raise UsageError(
+            f"features go to a file called something.npz or something.parquet, not {display_path(path)}"
+        )
     if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise MissingExtra("Parquet needs pyarrow; install it with: pip install 'twinpath[features]'")
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureRows:
+    """The features of one video.
+
+    Attributes:
+        starts_s, ends_s: (N,) of its clips, in seconds.
+        embeddings: (N, D).
+        source: Facts of the file that they are of.
+    """
+
+    starts_s: NDArray[np.float64]
+    ends_s: NDArray[np.float64]
+    embeddings: NDArray[np.floating]
+    source: FileFacts | None
+
+    def __len__(self) -> int:
+        return len(self.starts_s)
 
 
 class FeatureTable:
     """Rows of (video, start, end, embedding), held until they are written: 9 kB a clip of SlowFast.
 
     Args:
-        model: What made them.
-        dtype: How numbers of embeddings are held and written; float16 takes half the room.
+        run: What all rows were made from, beside the videos; its `source` is None.
+        dtype: How embeddings are held and written; float16 takes half the room.
     """
 
-    def __init__(self, model: str, dtype: Dtype = "float32") -> None:
-        self.model = model
+    def __init__(self, run: Provenance, dtype: Dtype = "float32") -> None:
+        self.run = run
         self.dtype = np.dtype(dtype)
-        self._rows: dict[str, list[Feature]] = {}
+        self._videos: dict[str, FeatureRows] = {}
 
     def __len__(self) -> int:
-        return sum(len(rows) for rows in self._rows.values())
+        return sum(map(len, self._videos.values()))
 
     @property
     def videos(self) -> tuple[str, ...]:
-        """Those that have rows, in the order they came."""
-        return tuple(video for video, rows in self._rows.items() if rows)
+        """Those that have rows, in the order in which they came."""
+        return tuple(self._videos)
 
     @property
     def dim(self) -> int:
-        """D, the length of an embedding."""
-        return len(self._rows[self.videos[0]][0].embedding)
+        """D, the length of an embedding; 0 without rows."""
+        return next((rows.embeddings.shape[1] for rows in self._videos.values()), 0)
 
-    def add(self, video: str, feature: Feature) -> None:
-        """Put a row behind the others of its video."""
-        embedding = feature.embedding.astype(self.dtype)
-        self._rows.setdefault(video, []).append(feature._replace(embedding=embedding))
+    def rows_of(self, video: str) -> FeatureRows | None:
+        """The rows of a video; None: it has none."""
+        return self._videos.get(_printable(video))
 
-    def forget(self, video: str) -> None:
-        """Take a video out, which failed midway."""
-        self._rows.pop(video, None)
+    def put(
+        self,
+        video: str,
+        spans_s: Sequence[tuple[float, float]],
+        embeddings: NDArray[np.floating],
+        source: FileFacts | None,
+    ) -> None:
+        """Set all rows of a video, in place of earlier ones.
+
+        Args:
+            video: Its path as given.
+            spans_s: Start and end of N clips, N > 0.
+            embeddings: (N, D).
+            source: Facts of the file.
+        """
+        starts_s, ends_s = np.asarray(spans_s, dtype=np.float64).T
+        self._videos[_printable(video)] = FeatureRows(starts_s, ends_s, embeddings.astype(self.dtype), source)
 
     def write(self, path: Path) -> None:
-        """Write all rows, in the format that the suffix names."""
-        rows = [feature for video in self.videos for feature in self._rows[video]]
-        videos = [_printable(video) for video in self.videos for _ in self._rows[video]]
-        embeddings = np.stack([row.embedding for row in rows])
-        starts_s = np.asarray([row.start_s for row in rows])
-        ends_s = np.asarray([row.end_s for row in rows])
-        if path.suffix == ".npz":
-            with path.open("wb") as file:
-                np.savez(
-                    file,
-                    embedding=embeddings,
-                    video=np.asarray(videos),
-                    start_s=starts_s,
-                    end_s=ends_s,
-                    model=np.asarray(self.model),
+        """Write all rows, in the format that the suffix names, whole or not at all.
+
+        Raises:
+            OSError: The disk is full or refuses; the old file is kept.
+        """
+        counts = [len(rows) for rows in self._videos.values()]
+        columns = {
+            "video": np.repeat(np.asarray(self.videos, dtype=np.str_), counts),
+            "start_s": np.concatenate([rows.starts_s for rows in self._videos.values()]),
+            "end_s": np.concatenate([rows.ends_s for rows in self._videos.values()]),
+            "embedding": np.concatenate([rows.embeddings for rows in self._videos.values()]),
+        }
+        sources = {video: rows.source and asdict(rows.source) for video, rows in self._videos.items()}
+        facts = {"model": self.run.model, "provenance": json.dumps(self.run.to_dict() | {"sources": sources})}
+        with atomic_path(path) as temporary:
+            if path.suffix == ".npz":
+                arrays: dict[str, Any] = columns | {name: np.asarray(text) for name, text in facts.items()}
+                with temporary.open("wb") as file:
+                    np.savez(file, **arrays)
+            else:
+                _write_parquet(temporary, columns, facts)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a file that `write` wrote.
+
+        Raises:
+            InputError: It is damaged, or something else.
+            OSError: It is not there, or cannot be read.
+        """
+        try:
+            columns, text = _read_npz(path) if path.suffix == ".npz" else _read_parquet(path)
+            values = json.loads(text)
+            sources = {video: FileFacts.from_dict(facts) for video, facts in values["sources"].items()}
+            names, embeddings = columns["video"], columns["embedding"]
+            if embeddings.ndim != 2 or any(len(columns[name]) != len(names) for name in _COLUMNS):
+                raise ValueError("its columns do not fit each other")
+            table = cls(Provenance.from_dict(values), "float16" if embeddings.itemsize == 2 else "float32")
+            borders = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist(), len(names)]
+            for first, last in itertools.pairwise(borders):
+                video = str(names[first])
+                part = slice(first, last)
+                table._videos[video] = FeatureRows(
+                    columns["start_s"][part], columns["end_s"][part], embeddings[part], sources[video]
                 )
-        else:
-            _write_parquet(path, embeddings, videos, starts_s, ends_s, self.model)
+        except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"{display_path(path)} is no whole file of features: {error}") from error
+        return table
 
 
-def _write_parquet(
-    path: Path,
-    embeddings: NDArray[np.floating],
-    videos: Sequence[str],
-    starts_s: NDArray[np.float64],
-    ends_s: NDArray[np.float64],
-    model: str,
-) -> None:
+def _read_npz(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        return {name: file[name] for name in _COLUMNS}, str(file["provenance"])
+
+
+def _read_parquet(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+    import pyarrow.parquet
+
+    with path.open("rb") as file:
+        table = pyarrow.parquet.read_table(file)
+    embeddings = table["embedding"].combine_chunks()
+    columns = {name: table[name].to_numpy() for name in ("start_s", "end_s")}
+    columns["video"] = np.asarray(table["video"].to_pylist(), dtype=np.str_)
+    columns["embedding"] = embeddings.flatten().to_numpy().reshape(len(embeddings), -1)
+    return columns, table.schema.metadata[b"provenance"].decode()
+
+
+def _write_parquet(path: Path, columns: dict[str, NDArray[Any]], facts: dict[str, str]) -> None:
     import pyarrow as pa
     import pyarrow.parquet
 
+    embeddings = columns["embedding"]
     table = pa.table(
         {
-            "video": pa.array(videos).dictionary_encode(),  # each name once
-            "start_s": starts_s,
-            "end_s": ends_s,
+            "video": pa.array(columns["video"].tolist()).dictionary_encode(),  # each name once
+            "start_s": columns["start_s"],
+            "end_s": columns["end_s"],
             "embedding": pa.FixedSizeListArray.from_arrays(embeddings.reshape(-1), embeddings.shape[1]),
         }
     )
-    pyarrow.parquet.write_table(table.replace_schema_metadata({"model": model}), path)
+    pyarrow.parquet.write_table(table.replace_schema_metadata(facts), path)
 
 
 def _printable(video: str) -> str:

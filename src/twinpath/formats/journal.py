@@ -101,7 +101,7 @@ class ResultsJournal:
 
     def _begin(self, videos: list[Path]) -> None:
         """Find the missing videos; remove lines that will be written anew, and one that was cut off."""
-        entries, is_whole = self._read()
+        entries, is_whole = _read(self.path)
         finished = {entry.video: entry for entry in entries if "error" not in entry.line}
         for entry in finished.values():
             self._check(entry.provenance)
@@ -130,35 +130,6 @@ class ResultsJournal:
         self._file.close()
         self._file = file
 
-    def _read(self) -> tuple[list[_Entry], bool]:
-        """All whole lines, and whether nothing follows the last of them.
-
-        Raises:
-            InputError: A line was not written by `add`, or what follows the last newline is no begun line.
-        """
-        *whole, rest = self.path.read_bytes().split(b"\n")
-        entries = [self._entry(number, text) for number, text in enumerate(whole, 1)]
-        if _is_json(rest):  # only its newline is missing
-            return [*entries, self._entry(len(entries) + 1, rest)], False
-        if not (rest.startswith(_BEGIN) or _BEGIN.startswith(rest)):
-            raise self._foreign(len(entries) + 1)
-        return entries, not rest
-
-    def _entry(self, number: int, text: bytes) -> _Entry:
-        try:
-            line = json.loads(text)
-            provenance = Provenance.from_dict(line["provenance"])
-            if not isinstance(line["video"], str):
-                raise ValueError("video is no text")
-        except (ValueError, RecursionError, LookupError, TypeError) as error:
-            raise self._foreign(number) from error
-        return _Entry(line, provenance)
-
-    def _foreign(self, number: int) -> InputError:
-        return InputError(
-            f"{display_path(self.path)}:{number}: not a line of a journal of results; give another file"
-        )
-
     def _check(self, before: Provenance) -> None:
         """Raises: UsageError: a result is of another model or other settings."""
         differences = replace(before, source=None).differences(self._run)
@@ -167,6 +138,47 @@ class ResultsJournal:
                 f"{display_path(self.path)} has results of another run: {'; '.join(differences)}; "
                 "give another file, or run as before"
             )
+
+
+def read_journal(path: str | os.PathLike[str]) -> list[Provenance]:
+    """Of what the results in a journal are; changes nothing.
+
+    Raises:
+        InputError: The file is no journal of results.
+        OSError: It cannot be read.
+    """
+    entries, _ = _read(Path(path))
+    return [entry.provenance for entry in entries if "error" not in entry.line]
+
+
+def _read(path: Path) -> tuple[list[_Entry], bool]:
+    """All whole lines, and whether nothing follows the last of them.
+
+    Raises:
+        InputError: A line was not written by `add`, or what follows the last newline is no begun line.
+    """
+    *whole, rest = path.read_bytes().split(b"\n")
+    entries = [_entry(path, number, text) for number, text in enumerate(whole, 1)]
+    if _is_json(rest):  # only its newline is missing
+        return [*entries, _entry(path, len(entries) + 1, rest)], False
+    if not (rest.startswith(_BEGIN) or _BEGIN.startswith(rest)):
+        raise _foreign(path, len(entries) + 1)
+    return entries, not rest
+
+
+def _entry(path: Path, number: int, text: bytes) -> _Entry:
+    try:
+        line = json.loads(text)
+        provenance = Provenance.from_dict(line["provenance"])
+        if not isinstance(line["video"], str):
+            raise ValueError("video is no text")
+    except (ValueError, RecursionError, LookupError, TypeError) as error:
+        raise _foreign(path, number) from error
+    return _Entry(line, provenance)
+
+
+def _foreign(path: Path, number: int) -> InputError:
+    return InputError(f"{display_path(path)}:{number}: not a line of a journal of results; give another file")
 
 
 def _lock(file: BinaryIO) -> bool:

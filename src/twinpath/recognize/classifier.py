@@ -1,4 +1,4 @@
-"""Tell what happens in a video: the Classifier.
+"""Recognise which activity a video shows: the Classifier.
 
 classify = Classifier("slowfast_r50_8x8")
 answer = classify("archery.mp4")
@@ -7,84 +7,51 @@ answer.label, answer.predictions, answer.to_dict()
 
 from __future__ import annotations
 
-import logging
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.engine.base import Engine
 from twinpath.engine.config import EngineConfig
-from twinpath.errors import InputError, LimitExceeded, UsageError, WorkerDied
-from twinpath.labels import labels
-from twinpath.prefetch import Prefetcher
-from twinpath.recognize.plan import Views, selections
-from twinpath.results.classification import SYNTHETIC_WARNING, Classification, Prediction
-from twinpath.video.decode import DecodedFrames, read_frames
-from twinpath.video.probe import VideoInfo, probe
+from twinpath.errors import UsageError
+from twinpath.recognize.aggregate import aggregate_views, top_predictions
+from twinpath.recognize.inference import OpenSource, VideoScores, infer_videos, scores_of
+from twinpath.recognize.model import load_model
+from twinpath.recognize.plan import Views
+from twinpath.recognize.read import VideoReader
+from twinpath.results.classification import SYNTHETIC_WARNING, Classification
 from twinpath.video.sampling import linspace_indices
-from twinpath.zoo.create import input_spec, resolve
+from twinpath.video.source import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
-    from twinpath.weights.fetch import Progress
-    from twinpath.zoo.records import Record
-
-logger = logging.getLogger(__name__)
+    from twinpath.weights.callbacks import Progress
 
 Frames = NDArray[np.uint8]
-FAILURES = (InputError, LimitExceeded, WorkerDied, UsageError, OSError)  # of one file, which end no batch
-PART_BYTES = 1 << 29  # of frames that are held at once, where one clip does not need more
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Some clips of a video, what to say of it, and how long decoding them took."""
-
-    clips: list[Frames]
-    warnings: list[str]
-    decode_s: float
-
-
-@dataclass(frozen=True, eq=False)
-class _Opened:
-    """A file that is being read: its first part, or what went wrong; and the rest."""
-
-    path: Path
-    first: Part | Exception
-    rest: Iterator[Part]
-
-    def size_bytes(self) -> int:
-        return sum(clip.nbytes for clip in self.first.clips) if isinstance(self.first, Part) else 0
-
-    def parts(self) -> Iterator[Part]:
-        """All parts; raises what went wrong."""
-        if isinstance(self.first, Exception):
-            raise self.first
-        yield self.first
-        yield from self.rest
 
 
 class Classifier:
     """Recognises the activity in videos. Make one, call it many times.
 
     Args:
-        model: A network or a record (`twinpath models list`); a network alone takes its best weights.
+        model: A network or a record (`list_models`); a network alone takes its best weights.
         weights: A weight file to use in place of the record's.
         device: "auto", "cpu", "cuda", "cuda:1", …
-        config: Which engine, device, precision and threads; in place of `device`.
-        isolate: Read files in a process with limits, see `twinpath.video.isolated`: a file that crashes
-            FFmpeg or exceeds a limit is then an error like any other.
-        progress: Told the bytes done and expected while weights are downloaded.
-        on_status: Told, in a sentence, of work that takes seconds and is done once.
+        config: Engine, device, precision and threads; in place of `device`.
+        limits: What reading one file may cost.
+        isolate: Read files in a process of its own, see `VideoReader`.
+        progress: Called with the bytes done and expected while weights are downloaded.
+        on_status: Called with a sentence about work that takes seconds and is done once.
+    Attributes:
+        model: Full name of network and weights.
+        dataset, labels, spec, weights_sha256: See `LoadedModel`.
+        reader: How files are read.
     Raises:
-        UnknownModel: No such name, or it has no published weights and none were given.
-        UsageError: The engine, the device or the precision cannot be had here.
-        WeightsError: The weights cannot be fetched, trusted or do not fit.
+        UnknownModel, UsageError, WeightsError: See `load_model`.
     """
 
     def __init__(
@@ -94,44 +61,38 @@ class Classifier:
         device: str = "auto",
         *,
         config: EngineConfig | None = None,
+        limits: Limits = DEFAULT_LIMITS,
         isolate: bool = False,
         progress: Progress | None = None,
         on_status: Callable[[str], None] | None = None,
     ) -> None:
-        architecture, record = resolve(model)
-        if architecture.is_detector:
-            raise UsageError(f"{model} tells what each of several persons does; it classifies no clip")
-        if record is None and weights is None:
-            raise UsageError(f"no weights are published for {model}; give a file with --weights")
-        from twinpath.engine.open import open_engine
-
-        self.model = record.name if record else architecture.name
-        self.spec = input_spec(model)
-        self.dataset = record.dataset if record else "kinetics400"
-        self.labels = _class_names(record)
-        self._take_highest = record is not None and record.views_pooling == "max"
-        engine = open_engine(
-            self.model,
-            None if weights is None else Path(weights),
+        loaded = load_model(
+            model,
+            weights,
             config=config or EngineConfig(device=device),
             progress=progress,
-            on_status=on_status or logger.info,
+            on_status=on_status,
         )
-        self._engines: dict[int, Engine] = {1: engine}
-        self._read_frames: Callable[..., DecodedFrames]
-        self._probe: Callable[..., VideoInfo]
-        self._read_frames, self._probe = _isolated() if isolate else (read_frames, probe)
-        if len(self.labels) != engine.num_classes:
-            raise UsageError(
-                f"{self.model} has {engine.num_classes} classes and {self.dataset} "
-                f"{len(self.labels)} labels; no answer of it could be named"
-            )
+        self.model, self.dataset, self.labels, self.spec = (
+            loaded.name,
+            loaded.dataset,
+            loaded.labels,
+            loaded.spec,
+        )
+        self.weights_sha256 = loaded.weights_sha256
+        self.reader = VideoReader(limits, isolate)
+        self._pooling = loaded.view_pooling
+        self._engines: dict[int, Engine] = {1: loaded.engine}
 
     def engine(self, num_crops: int = 1) -> Engine:
-        """The machine that scores clips with so many crops; made on first use."""
+        """The engine that scores clips with so many crops; made on first use."""
         if num_crops not in self._engines:
             self._engines[num_crops] = self._engines[1].with_crops(num_crops)
         return self._engines[num_crops]
+
+    def describe(self) -> str:
+        """For people: backend, version, device, precision."""
+        return self.engine(1).describe()
 
     def __call__(
         self,
@@ -145,28 +106,37 @@ class Classifier:
         """Classify a video file, or frames that are already decoded.
 
         Args:
-            video: A path; or (T, H, W, 3) uint8 RGB frames of one clip, any number of them: T of them are
-                taken evenly.
-            start_s: Where in the file to begin, in seconds.
+            video: A path; or (T, H, W, 3) uint8 RGB frames of one clip, any number of them: as many as the
+                model takes are picked evenly.
+            start_s: Seconds of the file to leave out at its start.
             views: Crops in space x clips in time over which scores are averaged.
             top_k: How many labels to return.
-            progress: Told how many clips in time are done, of how many.
+            progress: Called with the number of clips in time that are done, and of all.
         Raises:
             InputError: The file cannot be used; says why.
-            UsageError: An argument makes no sense, or `start_s` lies behind the end.
+            UsageError: An argument is out of its range, or `start_s` lies behind the end.
             LimitExceeded: The file would cost too much.
-            WorkerDied: With `isolate`: the file ended the process that read it twice.
+            WorkerDied: With `isolate`: the file ended the process that read it, twice.
         """
-        wanted = _checked(views, start_s, top_k)
-        parts: Iterator[Part]
+        wanted = checked_views(views, start_s=start_s, top_k=top_k)
         if isinstance(video, np.ndarray):
             if wanted.time != 1 or start_s:
-                raise UsageError("frames are one clip: a start and views in time are for files")
-            parts = iter([Part([_evenly(video, self.spec.num_frames)], [], 0.0)])
-            return self._answer(None, parts, wanted, top_k, progress)
-        return self._answer(
-            os.fspath(video), self._decode(Path(video), wanted, start_s), wanted, top_k, progress
-        )
+                raise UsageError(
+                    "decoded frames are one clip: start_s and several views in time are for files"
+                )
+            return self._classify_frames(video, wanted, top_k)
+        path = Path(video)
+
+        def on_clip(key: object, done: int) -> None:
+            if progress is not None:
+                progress(done, wanted.time)
+
+        sources = [(path, self._source(path, wanted, start_s))]
+        (scored,) = infer_videos(self.engine(wanted.space), sources, on_clip=on_clip)
+        answer = self._answer(os.fspath(video), scored, wanted, top_k)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def each(
         self,
@@ -176,115 +146,68 @@ class Classifier:
         views: str = "1x1",
         top_k: int = 5,
     ) -> Iterator[Classification | Exception]:
-        """Classify many files; each is decoded while the one before is classified.
+        """Classify many files; they are read ahead, and a batch may hold clips of several.
 
         Args:
             videos: Paths.
             start_s, views, top_k: As for one.
         Yields:
-            For each file, in order, its answer, or the InputError, LimitExceeded, WorkerDied, UsageError or
-            OSError that kept it from one.
+            For each file, in order, its answer, or what kept it from one: one of `errors.INPUT_FAILURES`.
         """
-        wanted = _checked(views, start_s, top_k)
-        opened = (self._opened(Path(video), wanted, start_s) for video in videos)
-        with Prefetcher(opened, size_bytes=_Opened.size_bytes, most_bytes=PART_BYTES, most_items=4) as ahead:
-            for item in ahead:
-                try:
-                    yield self._answer(os.fspath(item.path), item.parts(), wanted, top_k, None)
-                except FAILURES as error:
-                    yield error
+        wanted = checked_views(views, start_s=start_s, top_k=top_k)
+        sources = ((video, self._source(Path(video), wanted, start_s)) for video in videos)
+        for scored in infer_videos(self.engine(wanted.space), sources):
+            yield self._answer(os.fspath(scored.key), scored, wanted, top_k)
 
-    def _opened(self, path: Path, views: Views, start_s: float) -> _Opened:
-        """A file with its first part decoded, in most cases all of it; or what went wrong."""
-        rest = self._decode(path, views, start_s)
-        try:
-            return _Opened(path, next(rest), rest)
-        except FAILURES as error:
-            return _Opened(path, error, rest)
+    def _source(self, path: Path, views: Views, start_s: float) -> OpenSource:
+        return partial(self.reader.open_views, path, self.spec, views, start_s=start_s)
+
+    def _classify_frames(self, frames: Frames, views: Views, top_k: int) -> Classification:
+        scored = VideoScores(None)
+        scored.scores += scores_of(self.engine(views.space), [_evenly(frames, self.spec.num_frames)])
+        answer = self._answer(None, scored, views, top_k)
+        assert isinstance(answer, Classification)
+        return answer
 
     def _answer(
-        self,
-        video: str | None,
-        parts: Iterator[Part],
-        views: Views,
-        top_k: int,
-        progress: Callable[[int, int], None] | None,
-    ) -> Classification:
-        scores: list[NDArray[np.float32]] = []
-        warnings: dict[str, None] = {}  # in order, each once
-        decode_s = infer_s = 0.0
-        done = 0
-        for part in parts:
-            began_s = time.perf_counter()
-            scores += self.engine(views.space)(part.clips)
-            infer_s += time.perf_counter() - began_s
-            decode_s += part.decode_s
-            warnings |= dict.fromkeys(part.warnings)
-            done += len(part.clips)
-            if progress is not None:
-                progress(done, views.time)
-        if self.dataset == "synthetic":
-            warnings[SYNTHETIC_WARNING] = None
+        self, video: str | None, scored: VideoScores, views: Views, top_k: int
+    ) -> Classification | Exception:
+        if scored.error is not None:
+            return scored.error
+        of_model = (SYNTHETIC_WARNING,) if self.dataset == "synthetic" else ()
+        pooled = aggregate_views(scored.scores, self._pooling)
         return Classification(
             video=video,
             model=self.model,
             engine=self.engine(views.space).describe(),
             views=str(views),
-            predictions=self._best(np.concatenate(scores), top_k),
-            warnings=tuple(warnings),
-            timing_s={"decode": round(decode_s, 4), "infer": round(infer_s, 4)},
+            predictions=top_predictions(pooled, self.labels, top_k=top_k),
+            warnings=(*scored.warnings, *of_model),
+            timing_s={"decode": round(scored.decode_s, 4), "infer": round(scored.infer_s, 4)},
         )
 
-    def _decode(self, path: Path, views: Views, start_s: float) -> Iterator[Part]:
-        """Clips in parts, since many views of a large picture would fill the memory."""
-        began_s = time.perf_counter()
-        needs_length = views.time > 1 or self.spec.sampling == "segments" or start_s > 0
-        info = self._probe(path) if needs_length else None
-        if info and info.duration_s is not None and start_s >= info.duration_s:
-            raise UsageError(f"{path} lasts {info.duration_s:.2f} s; nothing starts at {start_s:g} s")
-        wanted = selections(views, self.spec, start_s=start_s, info=info)
-        clip_bytes = self.spec.num_frames * (info.width * info.height * 3 if info else 1)
-        at_once = max(1, PART_BYTES // clip_bytes)
-        for first in range(0, len(wanted), at_once):
-            decoded = self._read_frames(path, wanted[first : first + at_once])
-            clips = [decoded.clip(i) for i in range(len(decoded.picks))]
-            yield Part(clips, decoded.warnings, time.perf_counter() - began_s)
-            began_s = time.perf_counter()
 
-    def _best(self, scores: NDArray[np.float32], top_k: int) -> tuple[Prediction, ...]:
-        merged = scores.max(axis=0) if self._take_highest else scores.mean(axis=0)
-        if not np.isfinite(merged).all():
-            raise InputError(f"{self.model} gave scores that are not numbers; are its weights sound?")
-        order = np.argsort(-merged, kind="stable")[:top_k]
-        return tuple(Prediction(self.labels[i], int(i), round(float(merged[i]), 6)) for i in order)
+def checked_views(views: str, *, start_s: float, top_k: int) -> Views:
+    """The views of a classification.
 
-
-def _isolated() -> tuple[Callable[..., DecodedFrames], Callable[..., VideoInfo]]:
-    from twinpath.video.isolated.sandbox import probe_isolated, read_frames_isolated
-
-    return read_frames_isolated, probe_isolated
-
-
-def _checked(views: str, start_s: float, top_k: int) -> Views:
-    """Raises: UsageError: one of them makes no sense."""
+    Raises:
+        UsageError: An argument is out of its range.
+    """
     wanted = Views.parse(views)
     if not 0 <= start_s < float("inf"):
-        raise UsageError(f"a start of {start_s} s makes no sense; give seconds from 0")
+        raise UsageError(f"start_s must be 0 s or later, not {start_s:g}")
     if top_k < 1:
-        raise UsageError(f"the top {top_k} makes no sense; give a number from 1")
+        raise UsageError(f"top_k must be at least 1, not {top_k}")
     return wanted
 
 
-def _class_names(record: Record | None) -> tuple[str, ...]:
-    """The labels of a record's classes; numbers where the dataset's names are not part of this package."""
-    if record is None:
-        return labels("kinetics400")
-    if record.label_set is None:
-        return tuple(f"{record.dataset} class {i}" for i in range(record.num_classes))
-    return labels(record.label_set)
+def classification_settings(*, views: str, start_s: float, top_k: int) -> dict[str, Any]:
+    """What decides a classification beside the file and the model, for its `Provenance`."""
+    return {"views": views, "start_s": start_s, "top_k": top_k}
 
 
 def _evenly(frames: Frames, num_frames: int) -> Frames:
+    """As many frames as the model takes, evenly from the first to the last."""
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
         raise UsageError(f"frames must be (T, H, W, 3) uint8 RGB, not {frames.shape} {frames.dtype}")
     return frames[linspace_indices(0, len(frames) - 1, num_frames)]

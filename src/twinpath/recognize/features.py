@@ -1,4 +1,4 @@
-"""What a network sees in a video, as numbers for other programs: the FeatureExtractor.
+"""Embeddings of a video's clips, for other programs: the FeatureExtractor.
 
 extract = FeatureExtractor("slowfast_r50_8x8")
 for start_s, end_s, embedding in extract("match.mp4"):
@@ -8,51 +8,47 @@ for start_s, end_s, embedding in extract("match.mp4"):
 from __future__ import annotations
 
 import logging
-import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from twinpath.engine.config import EngineConfig
-from twinpath.errors import InputError, UsageError
-from twinpath.prefetch import batches
+from twinpath.recognize.inference import VideoScores, infer_batches, infer_videos
+from twinpath.recognize.model import load_model
+from twinpath.recognize.plan import check_every_s, plan_windows
+from twinpath.recognize.read import VideoReader
 from twinpath.results.features import Feature
-from twinpath.video.clip_plan import Windows
-from twinpath.video.clips import open_clips
-from twinpath.video.sampling import clip_span_s
-from twinpath.zoo.create import input_spec, resolve
+from twinpath.video.source import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
-    from twinpath.weights.fetch import Progress
+    from twinpath.weights.callbacks import Progress
 
 logger = logging.getLogger(__name__)
-
-MIN_EVERY_S = 0.01  # finer than any video's frames
 
 
 class FeatureExtractor:
     """Turns videos into embeddings, one for each clip of the model's length. Make one, call it many times.
 
     Args:
-        model: A network or a record (`twinpath models list`); a network alone takes its best weights.
+        model: A network or a record (`list_models`); a network alone takes its best weights.
         weights: A weight file to use in place of the record's; for any number of classes, since the
             classifier is left out.
         device: "auto", "cpu", "cuda", "cuda:1", …
-        every_s: Seconds from the start of one clip to that of the next. None: clips follow each other
-            without gap. Less gives a finer timeline and takes as much longer.
-        config: Which engine, device, precision and threads; in place of `device`.
-        progress: Told the bytes done and expected while weights are downloaded.
+        every_s: Seconds from the start of one clip to that of the next. None: the clip's length, so that
+            clips follow each other without a gap.
+        config: Engine, device, precision and threads; in place of `device`.
+        limits: What reading one file may cost.
+        isolate: Read files in a process of its own, see `VideoReader`.
+        progress: Called with the bytes done and expected while weights are downloaded.
+        on_status: Called with a sentence about work that takes seconds and is done once.
     Attributes:
         model: Full name of network and weights.
         span_s: Length of a clip in seconds.
+        weights_sha256: Of a weight file that was given in place of the record's.
     Raises:
-        UnknownModel: No such name.
-        UsageError: It has no published weights and none were given; it sees boxes, not clips; the device or
-            `every_s` makes no sense.
-        WeightsError: The weights cannot be fetched, trusted or do not fit.
+        UnknownModel, UsageError, WeightsError: See `load_model`.
     """
 
     def __init__(
@@ -63,36 +59,38 @@ class FeatureExtractor:
         *,
         every_s: float | None = None,
         config: EngineConfig | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        isolate: bool = False,
         progress: Progress | None = None,
+        on_status: Callable[[str], None] | None = None,
     ) -> None:
-        architecture, record = resolve(model)
-        if architecture.is_detector:
-            raise UsageError(f"{model} sees persons in boxes; take a network that sees whole clips")
-        if record is None and weights is None:
-            raise UsageError(f"no weights are published for {model}; give a file with --weights")
-        if every_s is not None and not MIN_EVERY_S <= every_s < math.inf:
-            raise UsageError(f"a clip every {every_s:g} s makes no sense; give at least {MIN_EVERY_S} s")
-        from twinpath.engine.open import open_engine
-
-        self.model = record.name if record else architecture.name
-        self.spec = input_spec(model)
-        self.span_s = clip_span_s(self.spec.num_frames, self.spec.sampling_rate)
-        self.every_s = self.span_s if every_s is None else every_s
-        self.engine = open_engine(
-            self.model,
-            None if weights is None else Path(weights),
-            output="embed",
+        if every_s is not None:
+            check_every_s(every_s)
+        loaded = load_model(
+            model,
+            weights,
+            task="embedding",
             config=config or EngineConfig(device=device),
             progress=progress,
-            on_status=logger.info,
+            on_status=on_status,
         )
+        self.model, self.spec, self.engine = loaded.name, loaded.spec, loaded.engine
+        self.weights_sha256 = loaded.weights_sha256
+        self.reader = VideoReader(limits, isolate)
+        self.span_s = self.spec.clip_sampling.span_s
+        self.every_s = self.span_s if every_s is None else every_s
+        self._plan = plan_windows(self.spec, every_s=self.every_s)
+
+    def describe(self) -> str:
+        """For people: backend, version, device, precision."""
+        return self.engine.describe()
 
     def __call__(
         self,
         video: str | os.PathLike[str],
         *,
         progress: Callable[[int, int], None] | None = None,
-        warn: Callable[[str], None] = logger.warning,
+        on_warning: Callable[[str], None] = logger.warning,
     ) -> Iterator[Feature]:
         """Embed a whole video, clip by clip, in memory for a few clips.
 
@@ -101,26 +99,44 @@ class FeatureExtractor:
 
         Args:
             video: A path.
-            progress: Told how many clips are done, of how many.
-            warn: Told, after the last clip, what the user should know about the file, in a line each.
+            progress: Called with the number of clips that are done, and of all.
+            on_warning: Called, after the last clip, with each line that the user should know about the file.
         Yields:
             One `Feature` for each clip, in order of time.
         Raises:
             InputError: The file cannot be used; says why.
             LimitExceeded: The file would cost too much.
+            WorkerDied: With `isolate`: the file ended the process that read it, twice.
         """
-        done = 0
-        with open_clips(video, Windows(self.spec.clip_sampling, self.every_s)) as stream:
-            for batch in batches(stream, self.engine.batch_clips):
-                embeddings = np.concatenate(self.engine([clip.frames for clip in batch]))
-                if not np.isfinite(embeddings).all():
-                    raise InputError(
-                        f"{self.model} gave features that are not numbers; are its weights sound?"
-                    )
-                for clip, embedding in zip(batch, embeddings, strict=True):
-                    yield Feature(clip.start_s, clip.end_s, embedding)
+        with self.reader.open(video, self._plan) as clips:
+            done = 0
+            for batch in infer_batches(self.engine, clips):
+                for clip, embedding in batch:
+                    yield Feature(clip.start_s, clip.end_s, embedding[0])
                 done += len(batch)
                 if progress is not None:
-                    progress(done, len(stream))
-            for warning in stream.warnings:
-                warn(warning)
+                    progress(done, len(clips))
+            for warning in clips.warnings:
+                on_warning(warning)
+
+    def each(
+        self,
+        videos: Iterable[str | os.PathLike[str]],
+        *,
+        on_clip: Callable[[Any, int], None] | None = None,
+    ) -> Iterator[VideoScores]:
+        """Embed many videos; they are read ahead, and a batch may hold clips of several.
+
+        Args:
+            videos: Paths.
+            on_clip: Called with a path and the number of its clips that are done.
+        Yields:
+            For each video, in order, its embeddings as `scores`, each (1, D); or `error`.
+        """
+        sources = ((video, partial(self.reader.open, Path(video), self._plan)) for video in videos)
+        yield from infer_videos(self.engine, sources, on_clip=on_clip)
+
+
+def feature_settings(*, every_s: float | None) -> dict[str, Any]:
+    """What decides the features of a video beside the file and the model, for its `Provenance`."""
+    return {"every_s": every_s}

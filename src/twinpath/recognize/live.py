@@ -1,20 +1,18 @@
-"""What happens now: the newest seconds of a live source, classified again and again. Latest wins.
+"""Recognise what happens now: the newest seconds of a live source, again and again. The latest window wins.
 
-    with LiveRecognition(LiveReader(source, stop=stop, on_status=print), predict, stop=stop, …) as live:
+    with LiveRecognition(LiveReader(source, stop=stop, on_status=print), model, stop=stop) as live:
         for answer in live.answers():
             ...
 
-Two threads: one reads and keeps the newest pictures, one classifies. What the second cannot keep up with is
-skipped and counted, never queued, so that an answer is as fresh as the machine allows.
+Two threads: one reads and keeps the newest pictures, one runs the model. Windows that come while the model is
+busy are skipped and counted, never queued, so that an answer is as fresh as the machine allows.
 """
 
 from __future__ import annotations
 
-import math
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -23,57 +21,31 @@ from typing import Any, Self
 
 import numpy as np
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
-from twinpath.errors import LimitExceeded, UsageError
+from twinpath.recognize.frame_ring import DEFAULT_MAX_BYTES, Counters, FrameRing, Window
+from twinpath.recognize.live_models import LiveModel, WindowResult
+from twinpath.recognize.plan import check_every_s
 from twinpath.results.classification import Prediction
 from twinpath.results.detections import Track
 from twinpath.video.color import Rgb, RgbConverter
-from twinpath.video.decode import Selection
 from twinpath.video.live import LiveFrame
-from twinpath.video.sampling import TIME_TOLERANCE_S
 
-DEFAULT_MAX_BYTES = 1 << 30  # five seconds of 4K at 25 frames a second; a clip in RGB comes on top
-MIN_EVERY_S = 0.01  # finer than any camera's pictures
-_MAX_HELD = 4096  # pictures, however small: a source may claim any frame rate
-_TICK_S = 0.1  # between two looks at whether to stop
-_READ_JOIN_S = 2.0  # a thread that waits for a dead server is left behind
+_TICK_S = 0.1  # between two checks of whether to stop
+_READ_JOIN_S = 2.0  # a thread that waits for a dead server is abandoned
 _INFER_JOIN_S = 60.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Counters:
-    """What became of every picture and every window; nothing is lost silently.
-
-    Attributes:
-        frames_read: Pictures that came = used + dropped + waiting.
-        frames_used: They lay in a window that was classified; whether the model looked at each of them is a
-            matter of its sampling.
-        frames_dropped: They left, or were never kept, without having been in one.
-        frames_waiting: They are kept and may still be in one.
-        windows: Answers given.
-        windows_skipped: Windows that were due while an earlier one was being classified.
-    """
-
-    frames_read: int = 0
-    frames_used: int = 0
-    frames_dropped: int = 0
-    frames_waiting: int = 0
-    windows: int = 0
-    windows_skipped: int = 0
 
 
 @dataclass(frozen=True)
 class StreamAnswer:
-    """What happens in one window of a live source.
+    """The answer to one window of a live source.
 
     Attributes:
-        start_s, end_s: Where it lies, in seconds since the first picture.
-        utc: When its newest picture was due, by this machine's clock.
-        predictions: Best first; may be empty where a least score was asked for.
-        people: Who is seen in the middle of the window, doing what: tracks of one keyframe each; None: the
-            model tells of whole windows.
-        latency_s: Age of the newest picture when the answer was there.
+        start_s, end_s: Of the window, in seconds since the first frame.
+        utc: When its newest frame was due, by the clock of this machine.
+        predictions: Best first; empty where no score reaches the threshold.
+        people: Of a detection model: the people in the middle of the window and their actions, each a track
+            of one point; None: the model classifies whole windows.
+        latency_s: Age of the newest frame when the answer was ready.
         counters: Up to this answer.
     """
 
@@ -100,223 +72,36 @@ class StreamAnswer:
         }
 
 
-@dataclass(frozen=True)
-class WindowResult:
-    """What a model sees in a window: `predictions` of the whole, or `people`; see `StreamAnswer`."""
-
-    predictions: tuple[Prediction, ...] = ()
-    people: tuple[Track, ...] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Window:
-    """Pictures to classify.
-
-    Attributes:
-        start_s, end_s: As in `StreamAnswer`.
-        pictures: T of them, chosen as for a file; where the window is short some repeat.
-        due_s: When the newest picture that was there was due, on `time.monotonic`.
-        segment: Of the source; pictures of two segments are never in one window.
-    """
-
-    start_s: float
-    end_s: float
-    pictures: list[VideoFrame]
-    due_s: float
-    segment: int
-
-
-@dataclass(eq=False)
-class _Held:
-    frame: LiveFrame
-    used: bool = False
-
-
-class FrameRing:
-    """The newest pictures, as long as a window, and which window is due. For two threads.
-
-    Windows end with the newest picture. The first one is due when it is full, and then one every `every_s`.
-    An interruption empties the ring.
-
-    Args:
-        select: Which pictures of the window that begins at some time.
-        span_s: Length of a window in seconds.
-        every_s: From one window to the next, in seconds.
-        max_bytes: Of pictures as decoded. Where a window does not fit, it is held at a coarser rate.
-    """
-
-    def __init__(
-        self, select: Callable[[float], Selection], *, span_s: float, every_s: float, max_bytes: int
-    ) -> None:
-        self._select = select
-        self._span_s = span_s
-        self._every_s = every_s
-        self._max_bytes = max_bytes
-        self._held: deque[_Held] = deque()
-        self._segment: int | None = None
-        self._segment_start_s = 0.0
-        self._answered = -1  # number of the newest window of this segment that was taken
-        self._gave_one = False
-        self._closed = False
-        self._counters = Counters()
-        self._changed = threading.Condition()
-
-    @property
-    def counters(self) -> Counters:
-        with self._changed:
-            waiting = sum(not held.used for held in self._held)
-            return replace(self._counters, frames_waiting=waiting)
-
-    def add(self, frame: LiveFrame) -> None:
-        """Take the next picture.
-
-        Raises: LimitExceeded: not even two pictures of this size may be held.
-        """
-        size_bytes = sum(plane.buffer_size for plane in frame.picture.planes)
-        most = min(self._max_bytes // max(size_bytes, 1), _MAX_HELD)
-        if most < 2:
-            raise LimitExceeded(
-                f"pictures of {frame.picture.width}x{frame.picture.height} take {size_bytes} bytes each, "
-                f"and {self._max_bytes} may be held; have the source send smaller ones"
-            )
-        with self._changed:
-            self._count(frames_read=1)
-            if frame.segment != self._segment:
-                self._forget(len(self._held))
-                self._segment, self._segment_start_s, self._answered = frame.segment, frame.time_s, -1
-            elif frame.time_s < self._held[-1].frame.time_s + self._span_s / most:
-                self._count(frames_dropped=1)
-                return
-            self._held.append(_Held(frame))
-            cut_s = frame.time_s - self._span_s
-            old = 0
-            while old + 1 < len(self._held) and self._held[old + 1].frame.time_s <= cut_s:
-                old += 1
-            self._forget(old)
-            self._changed.notify_all()
-
-    def close(self) -> None:
-        """No more pictures come."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    def next_window(self, *, stop: threading.Event) -> Window | None:
-        """Wait for the next window that is due; None: the source has ended, or `stop` is set.
-
-        A source that ends before its first window is full gives one window of what there is.
-        """
-        with self._changed:
-            while not (self._due() > self._answered or self._closed or stop.is_set()):
-                self._changed.wait(timeout=_TICK_S)
-            if stop.is_set() or not self._held:
-                return None
-            if self._due() <= self._answered and self._gave_one:
-                return None
-            self._gave_one = True
-            return self._take(max(self._due(), 0))
-
-    def first_picture(self, *, stop: threading.Event) -> VideoFrame | None:
-        """Wait for a picture; None: none comes, or `stop` is set."""
-        with self._changed:
-            while not (self._held or self._closed or stop.is_set()):
-                self._changed.wait(timeout=_TICK_S)
-            return self._held[0].frame.picture if self._held else None
-
-    def answered(self) -> Counters:
-        """Count an answer that was given on, and say how things stand."""
-        with self._changed:
-            self._count(windows=1)
-        return self.counters
-
-    def finish(self) -> Counters:
-        """Drop what still waits."""
-        with self._changed:
-            self._forget(len(self._held))
-        return self.counters
-
-    def _frame_s(self) -> float:
-        """How long the newest picture will be on screen, going by the others."""
-        if len(self._held) < 2:
-            return 0.0
-        return (self._held[-1].frame.time_s - self._held[0].frame.time_s) / (len(self._held) - 1)
-
-    def _due(self) -> int:
-        """Number of the newest window of this segment that is due; -1: none is."""
-        if not self._held:
-            return -1
-        covered_s = self._held[-1].frame.time_s + self._frame_s() - self._segment_start_s
-        return max(math.floor((covered_s - self._span_s + TIME_TOLERANCE_S) / self._every_s), -1)
-
-    def _take(self, number: int) -> Window:
-        newest = self._held[-1].frame
-        end_s = newest.time_s + self._frame_s()
-        start_s = end_s - self._span_s
-        due_s = self._segment_start_s + number * self._every_s
-        if -TIME_TOLERANCE_S <= start_s - due_s < self._frame_s():  # in time: exactly the window that was due
-            start_s, end_s = due_s, due_s + self._span_s
-        start_s = max(start_s, self._segment_start_s)
-        times_s = np.asarray([held.frame.time_s for held in self._held])
-        picks = self._select(start_s).pick(times_s)
-        for index, held in enumerate(self._held):
-            if not held.used and (times_s[index] >= start_s - TIME_TOLERANCE_S or index in picks):
-                held.used = True
-                self._count(frames_used=1)
-        self._count(windows_skipped=max(number - self._answered - 1, 0))
-        self._answered = number
-        pictures = [self._held[index].frame.picture for index in picks.tolist()]
-        return Window(start_s, end_s, pictures, newest.due_s, newest.segment)
-
-    def _forget(self, oldest: int) -> None:
-        for _ in range(oldest):
-            self._count(frames_dropped=int(not self._held.popleft().used))
-
-    def _count(self, **more: int) -> None:
-        now = {name: getattr(self._counters, name) + number for name, number in more.items()}
-        self._counters = replace(self._counters, **now)
-
-
-def check_every(every_s: float) -> None:
-    """Raises: UsageError: windows at such a distance make no sense."""
-    if not MIN_EVERY_S <= every_s < math.inf:
-        raise UsageError(f"a window every {every_s:g} s makes no sense; give seconds from {MIN_EVERY_S:g} on")
-
-
 class LiveRecognition:
-    """Classifies a live source while it runs. Use as a context manager, iterate `answers` once.
+    """Runs a model on a live source. Use as a context manager and iterate `answers` once.
 
     Args:
-        frames: Read in a thread of its own; a `LiveReader`.
-        predict: From (T, H, W, 3) uint8 RGB and the time in the middle of the window, in seconds, to what is
-            seen; called in another thread, once at a time.
-        select, span_s, every_s, max_bytes: As for `FrameRing`.
-        stop: The same that ends `frames`; set when this ends.
-        on_frame: Gets every picture, in the reading thread: it must be quick.
-        warm_up: Gets height and width in pixels of the first picture, while the first window fills.
+        frames: A `LiveReader`, iterated in a thread of its own.
+        model: Predicts windows, one at a time, in another thread.
+        stop: The event that ends `frames`; set on leaving.
+        every_s, max_bytes: As for `FrameRing`.
+        on_frame: Called with every frame in the reading thread; it must return quickly.
     Raises:
-        UsageError: `every_s` makes no sense.
+        UsageError: `every_s` is out of its range.
     """
 
     def __init__(
         self,
         frames: Iterable[LiveFrame],
-        predict: Callable[[NDArray[np.uint8], float], WindowResult],
+        model: LiveModel,
         *,
         stop: threading.Event,
-        select: Callable[[float], Selection],
-        span_s: float,
         every_s: float = 1.0,
         max_bytes: int = DEFAULT_MAX_BYTES,
         on_frame: Callable[[LiveFrame], None] | None = None,
-        warm_up: Callable[[int, int], None] | None = None,
     ) -> None:
-        check_every(every_s)
+        check_every_s(every_s)
+        sampling = model.spec.clip_sampling
         self._frames = frames
-        self._predict = predict
+        self._model = model
         self._stop = stop
         self._on_frame = on_frame
-        self._warm_up = warm_up
-        self._ring = FrameRing(select, span_s=span_s, every_s=every_s, max_bytes=max_bytes)
+        self._ring = FrameRing(sampling.at, span_s=sampling.span_s, every_s=every_s, max_bytes=max_bytes)
         self._answers: queue.Queue[StreamAnswer | BaseException | None] = queue.Queue(maxsize=1)
         self._failure: BaseException | None = None
         self._reader = threading.Thread(target=self._read, name="twinpath-read", daemon=True)
@@ -330,7 +115,7 @@ class LiveRecognition:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop both threads and count what was left over."""
+        """Stop both threads; frames that still wait are counted as dropped."""
         self._stop.set()
         self._reader.join(timeout=_READ_JOIN_S)
         self._recogniser.join(timeout=_INFER_JOIN_S)
@@ -338,13 +123,14 @@ class LiveRecognition:
 
     @property
     def counters(self) -> Counters:
-        """How things stand now."""
+        """The counters at this moment."""
         return self._ring.counters
 
     def answers(self, *, tick_s: float = 0.1) -> Iterator[StreamAnswer | None]:
         """Yield answers as they come until the source ends or `stop` is set, and None at every tick between.
 
-        Raises: what reading or classifying raised.
+        Raises:
+            Exception: What the reader or the model raised.
         """
         while not self._stop.is_set():
             try:
@@ -372,14 +158,15 @@ class LiveRecognition:
         end: BaseException | None = None
         try:
             first = self._ring.first_picture(stop=self._stop)
-            if first is not None and self._warm_up is not None:
-                self._warm_up(*RgbConverter().shape(first)[:2])
+            if first is not None:
+                self._model.warm_up(*RgbConverter().shape(first)[:2])
             segment, convert = None, RgbConverter()
             while (window := self._ring.next_window(stop=self._stop)) is not None:
                 if window.segment != segment:  # the size of the pictures may have changed
                     segment, convert = window.segment, RgbConverter()
                 middle_s = (window.start_s + window.end_s) / 2
-                self._put(self._answer(window, self._predict(_clip(window.pictures, convert), middle_s)))
+                result = self._model.predict(_clip(window.pictures, convert), middle_s)
+                self._put(self._answer(window, result))
             end = self._failure
         except BaseException as error:  # noqa: BLE001 - as above
             end = error
@@ -388,8 +175,15 @@ class LiveRecognition:
     def _answer(self, window: Window, result: WindowResult) -> StreamAnswer:
         latency_s = max(time.monotonic() - window.due_s, 0.0)
         utc = datetime.now(UTC) - timedelta(seconds=latency_s)
-        seen = (result.predictions, result.people)
-        return StreamAnswer(window.start_s, window.end_s, utc, *seen, latency_s, self._ring.counters)
+        return StreamAnswer(
+            start_s=window.start_s,
+            end_s=window.end_s,
+            utc=utc,
+            predictions=result.predictions,
+            people=result.people,
+            latency_s=latency_s,
+            counters=self._ring.counters,
+        )
 
     def _put(self, answer: StreamAnswer | BaseException | None) -> None:
         """Hand over; whoever does not take answers makes windows be skipped, like a slow model."""

@@ -1,14 +1,13 @@
-"""From the scores of sliding windows to segments: when which activity begins and ends. Numbers only.
+"""Temporal segments from the scores of sliding windows. Pure NumPy.
 
     windows   |--0--|
                  |--1--|
                     |--2--|
-    cells     |--0--|1 |2 |-    a moment belongs to the window whose middle is nearest
+    cells     |--0--|1 |2 |-    each time belongs to the window whose middle is nearest
 
-1. smooth    each label's scores over neighbouring windows
-2. enter     a segment needs a smoothed score of `min_score`, and goes on to both sides while the score stays
-   and leave at `leave_score` or above: it neither begins with a breath of a label nor ends with its dip
-3. merge     segments of one label that a short gap parts
+1. smooth      each label's scores over neighbouring windows
+2. hysteresis  a segment needs a smoothed score of `min_score` and extends while it is `leave_score` or more
+3. merge       segments of one label with a short gap between them
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from twinpath.recognize.smoothing import smooth
 from twinpath.results.segments import Segment, SegmentRules
 
 Seconds = NDArray[np.float64]
@@ -36,7 +36,7 @@ def find_segments(
     every_s: float,
     until_s: float,
 ) -> tuple[Segment, ...]:
-    """All segments in the scores of a video's windows.
+    """The segments in the scores of a video's windows.
 
     Args:
         scores: (N, C) in 0 to 1.
@@ -44,7 +44,7 @@ def find_segments(
         labels: C names.
         rules: Thresholds, smoothing, merging.
         every_s: From the start of a window to that of the next, where none is missing.
-        until_s: Where the video ends, or what of it was looked at.
+        until_s: End of the video, or of the part that was scored.
     Returns:
         Segments in order of their starts; where these are equal, the higher peak first. Those of one label
         neither overlap nor touch.
@@ -84,15 +84,15 @@ def find_segments(
 def window_cells(
     starts_s: Seconds, ends_s: Seconds, *, every_s: float, until_s: float
 ) -> tuple[Seconds, Seconds]:
-    """The time that each window speaks for: up to half way to the middles of its neighbours.
+    """The cell of each window: the time up to half way to the middles of its neighbours.
 
-    Where neighbours are missing it is the window itself or, where windows lie further apart than they are
-    long, `every_s` around its middle.
+    Without a neighbour it is the window itself or, where windows are further apart than they are long,
+    `every_s` around its middle.
 
     Args:
         starts_s, ends_s: (N,) of the windows, in order of time.
         every_s: From the start of a window to that of the next.
-        until_s: Where the video ends.
+        until_s: End of the video.
     Returns:
         Starts and ends, (N,) each, in seconds. Cells do not overlap and lie within 0 to `until_s`.
     """
@@ -106,36 +106,10 @@ def window_cells(
 
 
 def breaks_between(from_s: Seconds, to_s: Seconds) -> NDArray[np.bool_]:
-    """(N,) whether nothing is known of the time just before each cell; the first is none."""
+    """(N,) whether there is a gap before each cell; False for the first."""
     breaks = np.zeros(len(from_s), dtype=np.bool_)
     breaks[1:] = from_s[1:] > to_s[:-1] + _TOUCHING_S
     return breaks
-
-
-def smooth(scores: Scores, times_s: Seconds, *, reach_s: float) -> NDArray[np.float64]:
-    """Average each score with its neighbours in time, with weights that fall linearly to 0 at `reach_s`.
-
-    Args:
-        scores: (N,).
-        times_s: (N,) increasing.
-        reach_s: 0: the scores as they are.
-    Returns:
-        (N,) between the lowest and the highest score.
-    """
-    values = scores.astype(np.float64)
-    if reach_s <= 0:
-        return values
-    total, weight = values.copy(), np.ones_like(values)
-    for step in range(1, len(values)):
-        weights = 1 - (times_s[step:] - times_s[:-step]) / reach_s
-        weights = np.maximum(weights, 0)
-        if not weights.any():
-            break
-        total[step:] += weights * values[:-step]
-        total[:-step] += weights * values[step:]
-        weight[step:] += weights
-        weight[:-step] += weights
-    return total / weight
 
 
 def hysteresis(
@@ -146,7 +120,7 @@ def hysteresis(
     Args:
         scores: (N,).
         enter, leave: enter >= leave.
-        breaks: (N,) where a run may not go on from the window before.
+        breaks: (N,) whether a run must end before the window.
     Returns:
         First and last index of each run, in order.
     """

@@ -1,27 +1,13 @@
-"""When an action of a person counts: its scores averaged over time, and a threshold for each label.
-
-smooth_scores(scores_KC, times_s, smooth_s=1.0)
-parse_thresholds("0.5, stand=0.9", labels("ava"), default=0.5)
-"""
+"""Averages scores over time: of windows, and of one person along a track."""
 
 from __future__ import annotations
 
-import csv
-import difflib
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.errors import ConfigError, UsageError
-from twinpath.paths import display_path
-from twinpath.recognize.segments import smooth
-
-_COMMA = re.compile(r"\s*,\s*")
-_HEADER = ["label", "score"]
+from twinpath.errors import UsageError
 
 
 def smooth_scores(
@@ -32,186 +18,44 @@ def smooth_scores(
     Args:
         scores_KC: (K, C) at the keyframes where the person was seen.
         times_s: (K,) of these keyframes, in seconds, increasing.
-        smooth_s: How far to both sides; weights fall linearly to 0 there, so that up to the distance of the
-            keyframes nothing changes. 0: the scores as they are.
+        smooth_s: Reach to both sides in seconds. Weights fall linearly to 0 there, so a reach up to the
+            distance of the keyframes changes nothing. 0: the scores as they are.
     Returns:
         (K, C), each between the label's lowest and highest score.
     Raises:
-        UsageError: `smooth_s` makes no sense.
+        UsageError: `smooth_s` is negative or not finite.
     """
     if not 0 <= smooth_s < math.inf:
-        raise UsageError(f"smoothing over {smooth_s:g} s makes no sense; give seconds from 0")
+        raise UsageError(f"smooth_s must be 0 s or more, not {smooth_s:g}")
     smoothed = np.empty(scores_KC.shape, dtype=np.float64)
     for index in range(scores_KC.shape[1]):
         smoothed[:, index] = smooth(scores_KC[:, index], times_s, reach_s=smooth_s)
     return smoothed
 
 
-def checked_thresholds(
-    min_score: float | Sequence[float] | NDArray[np.floating], labels: Sequence[str]
+def smooth(
+    scores: NDArray[np.floating], times_s: NDArray[np.float64], *, reach_s: float
 ) -> NDArray[np.float64]:
-    """The lowest score at which each label counts, as a program gave it.
+    """Average each score with its neighbours in time, with weights that fall linearly to 0 at `reach_s`.
 
     Args:
-        min_score: A score from 0 to 1 for all labels, or (C,) one for each; there more than 1 means never.
-        labels: C names.
+        scores: (N,).
+        times_s: (N,) increasing.
+        reach_s: 0: the scores as they are.
     Returns:
-        (C,).
-    Raises:
-        UsageError: No numbers from 0 to 1, or not as many as labels.
+        (N,) between the lowest and the highest score.
     """
-    given = np.asarray(min_score)
-    most = np.inf if given.ndim else 1
-    if given.dtype.kind not in "iuf" or not ((given >= 0) & (given <= most)).all():  # NaN compares as False
-        raise UsageError(f"min_score {min_score!r} makes no sense; give a number from 0 to 1, or one a label")
-    if given.shape not in ((), (len(labels),)):
-        raise UsageError(f"min_score has the shape {given.shape}; give one number, or {len(labels)}")
-    return np.array(np.broadcast_to(given, (len(labels),)), dtype=np.float64)
-
-
-def parse_thresholds(text: str, labels: Sequence[str], *, default: float) -> NDArray[np.float64]:
-    """The lowest score at which each label counts, as a user wrote it.
-
-    Args:
-        text: A score for all labels, `label=score` for single ones, or both with commas between them, for
-            example "0.5, stand=0.9". A label may have commas and equal signs of its own, and stand in quotes.
-            Or the path of a file for `read_thresholds`; it ends with ".csv".
-        labels: C names.
-        default: For labels that no score was given to.
-    Returns:
-        (C,) in 0 to 1.
-    Raises:
-        UsageError: No such label, says the nearest; or no score from 0 to 1.
-        ConfigError: As `read_thresholds`.
-    """
-    if text.strip().lower().endswith(".csv"):
-        return read_thresholds(Path(text.strip()), labels, default=default)
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts:
-        raise UsageError("no score was given; give one from 0 to 1, or label=score")
-    known = _known(labels)
-    for_all: float | None = None
-    for_label: dict[int, float] = {}
-    while parts:
-        length, index, score = _next_label(parts, known)
-        if index is not None:
-            _add(for_label, index, score, labels)
-        elif for_all is None:
-            for_all = _score(score)
-        else:
-            raise UsageError(f"{score!r} is a second score for all labels; write label=score for one label")
-        del parts[:length]
-    return _thresholds(for_label, labels, default=default if for_all is None else for_all)
-
-
-def read_thresholds(path: Path, labels: Sequence[str], *, default: float) -> NDArray[np.float64]:
-    """The same from a table with the columns label and score, with or without a line that names them.
-
-    Args:
-        path: A csv file in UTF-8; a label with commas stands in quotes.
-        labels: C names.
-        default: For labels that are not in the file.
-    Returns:
-        (C,) in 0 to 1.
-    Raises:
-        ConfigError: No such file, or what is wrong in which line.
-    """
-    known = _known(labels)
-    for_label: dict[int, float] = {}
-    for line, row in _rows(path):
-        try:
-            if len(row) != 2:
-                raise UsageError("a line needs a label and a score; a label with commas needs quotes")
-            index = known.get(_key(row[0]))
-            if index is None:
-                raise _no_label(row[0], labels)
-            _add(for_label, index, row[1], labels)
-        except UsageError as error:
-            raise ConfigError(f"{display_path(path)}:{line}: {error}") from error
-    if not for_label:
-        raise ConfigError(f"{display_path(path)}: no label has a score in it; a line is: label,score")
-    return _thresholds(for_label, labels, default=default)
-
-
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of each row that is neither empty nor the columns' names."""
-    if not path.is_file():
-        raise ConfigError(f"{display_path(path)}: no such file; it would have lines with a label and a score")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            for number, cells in enumerate(reader):
-                row = [cell.strip() for cell in cells]
-                if any(row) and not (number == 0 and [cell.lower() for cell in row] == _HEADER):
-                    yield reader.line_num, row
-        except csv.Error as error:
-            raise ConfigError(f"{display_path(path)}:{reader.line_num}: no csv: {error}") from error
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{display_path(path)}: no text in UTF-8; save it as such") from error
-
-
-def _next_label(parts: Sequence[str], known: Mapping[str, int]) -> tuple[int, int | None, str]:
-    """How many of the parts belong together, the label that they begin with, and its score.
-
-    It is as many parts as give a label that is known, since a label may have commas. The label is None for
-    a score alone.
-    """
-    for length in range(len(parts), 0, -1):
-        name, equals, score = ", ".join(parts[:length]).rpartition("=")
-        index = known.get(_key(name), known.get(_unquoted(_key(name))))
-        if equals and "," not in score and index is not None:
-            return length, index, score
-    if "=" not in parts[0] and _is_number(parts[0]):
-        return 1, None, parts[0]
-    length = next((n for n, part in enumerate(parts, 1) if "=" in part), 0)
-    if not length:
-        raise UsageError(f"{parts[0]!r} is neither a score nor label=score, nor a .csv file")
-    raise _no_label(_unquoted(", ".join(parts[:length]).rpartition("=")[0].strip()), list(known))
-
-
-def _no_label(name: str, labels: Sequence[str]) -> UsageError:
-    nearest = difflib.get_close_matches(name, labels, n=3, cutoff=0.4)
-    hint = f"did you mean {', '.join(map(repr, nearest))}?" if nearest else "`twinpath labels` lists them"
-    return UsageError(f"the model knows no label {name!r}; {hint}")
-
-
-def _add(for_label: dict[int, float], index: int, score: str, labels: Sequence[str]) -> None:
-    if index in for_label:
-        raise UsageError(f"{labels[index]!r} has two scores; leave one out")
-    for_label[index] = _score(score)
-
-
-def _score(text: str) -> float:
-    if not _is_number(text) or not 0 <= float(text) <= 1:
-        raise UsageError(f"{text.strip()!r} is no score; give one from 0 to 1")
-    return float(text)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _thresholds(
-    for_label: Mapping[int, float], labels: Sequence[str], *, default: float
-) -> NDArray[np.float64]:
-    thresholds = np.full(len(labels), default, dtype=np.float64)
-    for index, score in for_label.items():
-        thresholds[index] = score
-    return thresholds
-
-
-def _known(labels: Sequence[str]) -> dict[str, int]:
-    return {_key(label): index for index, label in enumerate(labels)}
-
-
-def _key(label: str) -> str:
-    """A label as it is compared: users may leave out the space behind a comma, or put one before it."""
-    return _COMMA.sub(", ", label.strip())
-
-
-def _unquoted(name: str) -> str:
-    return name[1:-1] if len(name) > 1 and name[0] == name[-1] and name[0] in "\"'" else name
+    values = scores.astype(np.float64)
+    if reach_s <= 0:
+        return values
+    total, weight = values.copy(), np.ones_like(values)
+    for step in range(1, len(values)):
+        weights = 1 - (times_s[step:] - times_s[:-step]) / reach_s
+        weights = np.maximum(weights, 0)
+        if not weights.any():
+            break
+        total[step:] += weights * values[:-step]
+        total[:-step] += weights * values[step:]
+        weight[step:] += weights
+        weight[:-step] += weights
+    return total / weight

@@ -74,7 +74,7 @@ def _lane(lane: TimelineLane, timeline: Timeline, duration_s: float, indices: di
         unscored = f'<rect class="unseen" x="{x:.1f}" y="0" width="{_UNITS_WIDE - x:.1f}" height="100"/>'
     name = html.escape(lane.label)
     return (
-        f'<div class="row" style="--hue:{lane.hue}"><div class="name" title="{name}">'
+        f'<div class="row" style=" --hue:{lane.hue}"><div class="name" title="{name}">'
         f'{name}</div><div class="track">'
         f'<svg viewBox="0 0 {_UNITS_WIDE} {_UNITS_HIGH}" preserveAspectRatio="none" role="img">{unscored}'
         f'<line class="enter" x1="0" x2="{_UNITS_WIDE}" y1="{threshold:.1f}" y2="{threshold:.1f}"/>'
@@ -121,7 +121,7 @@ def _ticks(duration_s: float) -> str:
 
 def _table_row(segment: Segment, index: int, lanes: Sequence[TimelineLane]) -> str:
     hue = next((lane.hue for lane in lanes if lane.label == segment.label), None)
-    dot = f'<span class="dot" style="--hue:{hue}"></span>' if hue is not None else ""
+    dot = f'<span class="dot" style=" --hue:{hue}"></span>' if hue is not None else ""
     cells = [
         clock(segment.start_s),
         clock(segment.end_s),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -37,10 +38,13 @@ class FileFacts:
     Attributes:
         size_bytes: Its size.
         modified_s: When its content was changed last, in seconds since 1970.
+        path_sha256: Hash of its absolute path: tells a file that was changed from another one. Not compared,
+            since a file may be moved.
     """
 
     size_bytes: int
     modified_s: float
+    path_sha256: str | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> FileFacts:
@@ -50,7 +54,8 @@ class FileFacts:
             OSError: There is no such file, or it cannot be reached.
         """
         status = Path(path).stat()
-        return cls(status.st_size, status.st_mtime)
+        place = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()  # noqa: PTH100 - keeps links
+        return cls(status.st_size, status.st_mtime, place)
 
     @classmethod
     def from_dict(cls, values: Any) -> FileFacts | None:
@@ -65,7 +70,8 @@ class FileFacts:
         size_bytes, modified_s = facts.get("size_bytes"), facts.get("modified_s")
         if type(size_bytes) is not int or type(modified_s) is not float:
             raise ValueError("the provenance has no size and time of change of the file")
-        return cls(size_bytes, modified_s)
+        place = facts.get("path_sha256")
+        return cls(size_bytes, modified_s, place if isinstance(place, str) else None)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Segments of a timeline, and the rules that make them from scores."""
+"""When which activity begins and ends, and the rules by which that was found."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class SegmentRules:
     """How scores become segments.
 
     Attributes:
-        min_score: The smoothed score that a segment must reach, above 0 up to 1. A lower one finds more
-            segments, and more that are wrong.
+        min_score: The smoothed score at which a segment is seen, above 0 up to 1. Lower finds more, and more
+            that is wrong.
         merge_s: Segments of one label with a gap up to this become one; 0: only those that touch.
         smooth_s: How far to both sides scores are averaged, with weights that fall to 0 there; 0: not at all.
             Longer hides flicker, and activities that are shorter.
-        labels: Segments of these labels only; None: of all that the model knows.
+        labels: Look for these only; None: for all that the model knows.
     """
 
     min_score: float = 0.3
@@ -34,9 +34,9 @@ class SegmentRules:
             raise UsageError(f"min_score must be above 0 and at most 1, not {self.min_score:g}")
         for name, value_s in (("merge_s", self.merge_s), ("smooth_s", self.smooth_s)):
             if not 0 <= value_s < math.inf:
-                raise UsageError(f"{name} must be at least 0 s, not {value_s:g}")
+                raise UsageError(f"{name} must be 0 s or more, not {value_s:g}")
         if self.labels is not None and not self.labels:
-            raise UsageError("labels must name at least one label")
+            raise UsageError("labels must name at least one label, or be None for all")
 
     @property
     def leave_score(self) -> float:
@@ -53,10 +53,10 @@ class Segment:
 
     Attributes:
         start_s, end_s: Where it lies, in seconds since the first picture, to the millisecond.
-        label: The activity.
-        index: Its number in the model's labels, from 0.
+        label: What is seen.
+        index: The model's number for it.
         mean_score, peak_score: Of the model's own scores, not the smoothed ones, 0 to 1, over its windows.
-        peak_s: The middle of the window with the highest score.
+        peak_s: The middle of the window with the highest score: where to look first.
     """
 
     start_s: float

@@ -310,10 +310,13 @@ class ClipReader:
         return Clip(planned.start_s, end_s, frames, got_s, planned.number)
 
     def _note_few(self, part: _Part, planned: PlannedClip) -> None:
-        """Warn of a clip that the end of the video leaves with few frames, most of them repeated."""
+        """Warn of a later clip that the end of the video leaves with few frames, most of them repeated.
+
+        The first clip of a short video holds all of it; that is no reason for a warning.
+        """
         held, num_frames = planned.num_distinct, len(planned.picks)
         is_cut = part.plan.reached_end and planned.last_s > self.end_s + TIME_TOLERANCE_S
-        if is_cut and held * _FEW <= num_frames:
+        if is_cut and planned.start_s > TIME_TOLERANCE_S and held * _FEW <= num_frames:
             self._short[
                 f"the clip at {planned.start_s:.2f} s holds {held} of {num_frames} frames: "
                 f"the video ends at {self.end_s:.2f} s"

@@ -19,6 +19,7 @@ from twinpath.video.decode_plan import Plan
 from twinpath.video.sampling import TIME_TOLERANCE_S
 from twinpath.video.source import VideoSource
 
+NOTHING_DECODES = "none of its frames decodes"
 _SHORT_S = 0.5  # a video that ends this much before its header says is incomplete; less is rounding
 
 
@@ -30,7 +31,7 @@ def no_frames(path: Path) -> NoFrames:
 def nothing_decodes(path: Path) -> CorruptVideo:
     """The error for a file with packets of video, none of which decodes."""
     return CorruptVideo(
-        f"{display_path(path)} is damaged: none of its frames decodes; send it again", frames_decoded=0
+        f"{display_path(path)} is damaged: {NOTHING_DECODES}; send it again", frames_decoded=0
     )
 
 

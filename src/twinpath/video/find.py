@@ -1,23 +1,52 @@
-"""Files, folders and patterns to a list of video files."""
+"""Files, folders and patterns, as a user gives them, to the videos that they hold.
+
+find_inputs(["clips", "match.mp4"])    # clips/sub/a.mp4 is named sub/a.mp4, match.mp4 itself match.mp4
+"""
 
 from __future__ import annotations
 
 import glob
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 
 from twinpath.errors import NotAFile
 from twinpath.paths import display_path
 from twinpath.video.sniff import RAW_SUFFIXES
 
-#: Files with these suffixes are found in folders. A file that is named itself may have any name.
+#: Searched for in folders. A file that is given by its own name may have any suffix.
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".gif", ".3gp"} | RAW_SUFFIXES
 )
 
 
+@dataclass(frozen=True)
+class InputVideo:
+    """One video of a run.
+
+    Attributes:
+        path: Where it is.
+        name: Its path below the folder that was given, or below the fixed part of the pattern; of a file that
+            was given itself, its file name. Files that are made of the video are named after it.
+    """
+
+    path: Path
+    name: PurePath
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str]) -> InputVideo:
+        """A file that is given by its own name."""
+        path = Path(path)
+        return cls(path, PurePath(path.name))
+
+
 def find_videos(arguments: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """The paths of `find_inputs`; arguments and errors as there."""
+    return [video.path for video in find_inputs(arguments)]
+
+
+def find_inputs(arguments: Iterable[str | os.PathLike[str]]) -> list[InputVideo]:
     """Expand files, folders and glob patterns.
 
     A folder gives the videos in it and in its subfolders, sorted, without hidden ones. A pattern gives what
@@ -26,38 +55,50 @@ def find_videos(arguments: Iterable[str | os.PathLike[str]]) -> list[Path]:
     Args:
         arguments: As the user wrote them. A name that exists is never taken for a pattern.
     Returns:
-        Paths in the order of the arguments, each file once.
+        In the order of the arguments, each file once, by the name that it is first found by.
     Raises:
-        NotAFile: a folder without videos, or a pattern that matches nothing.
+        NotAFile: A folder without videos, or a pattern that matches nothing.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, InputVideo] = {}
     for argument in arguments:
-        for path in _expand(Path(argument)):
-            found.setdefault(os.path.realpath(path), path)
+        for video in _expand(Path(argument)):
+            found.setdefault(os.path.realpath(video.path), video)
     return list(found.values())
 
 
-def _expand(path: Path) -> list[Path]:
+def _expand(path: Path) -> list[InputVideo]:
     if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir it takes a name with a NUL
         videos = sorted(_walk(path))
         if not videos:
             raise NotAFile(
                 f"the folder {display_path(path)} holds no videos ({' '.join(sorted(VIDEO_SUFFIXES))})"
             )
-        return videos
+        return [InputVideo(video, video.relative_to(path)) for video in videos]
     if os.path.lexists(path) or not glob.has_magic(str(path)):
-        return [path]
+        return [InputVideo.of(path)]
     matches = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute ones
     videos = [match for match in matches if not match.is_dir()]
     if not videos:
         raise NotAFile(f"the pattern {display_path(path)} matches no file; check the folder and the quotes")
-    return videos
+    root = _fixed_part(path)
+    return [InputVideo(video, _below(root, video)) for video in videos]
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The folder in front of the first part with a wildcard."""
+    parts = pattern.parts
+    first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    return Path(*parts[:first])
+
+
+def _below(folder: Path, path: Path) -> PurePath:
+    relative = path.relative_to(folder)
+    return PurePath(path.name) if ".." in relative.parts else relative
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(
-        folder
-    ):  # does not follow links to folders: they may run in circles
+    """Links to folders are not followed: they may run in circles."""
+    for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(parent, name)

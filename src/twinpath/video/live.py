@@ -22,7 +22,6 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from random import uniform
 from typing import Literal, Protocol
 
 import av
@@ -33,6 +32,7 @@ from av.video.stream import VideoStream
 
 from twinpath.errors import LimitExceeded, NoFrames, SourceLost, UsageError
 from twinpath.paths import display_path
+from twinpath.retry import RetryPolicy
 from twinpath.video.damage import DamageReport, check_decoded
 from twinpath.video.decode_pass import DecodePass
 from twinpath.video.sniff import FORMAT_WHITELIST
@@ -118,25 +118,6 @@ def without_secrets(url: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Retry:
-    """How often and how long to try again, counted from the last frame that was received.
-
-    The waits double from `first_wait_s` to `longest_wait_s`, and each is shortened by up to a half at random,
-    so that many readers of one server do not reconnect at once.
-    """
-
-    max_retries: int | None = 8  # with these waits about a minute and a half; None: unlimited
-    max_s: float = float("inf")
-    first_wait_s: float = 0.5
-    longest_wait_s: float = 30.0
-
-    def wait_s(self, retry: int) -> float:
-        """How long to wait before a retry, the first of which is number 1."""
-        longest_s: float = min(self.first_wait_s * 2.0 ** min(retry - 1, 32), self.longest_wait_s)
-        return longest_s * uniform(0.5, 1.0)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Network:
     """How to connect to a server.
 
@@ -186,7 +167,7 @@ class LiveReader:
         stop: threading.Event,
         on_status: Callable[[str], None],
         realtime: bool | None = None,
-        retry: Retry | None = None,
+        retry: RetryPolicy | None = None,
         network: Network | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
@@ -209,7 +190,7 @@ class LiveReader:
         self._stop = stop
         self._on_status = on_status
         self._realtime = realtime
-        self._retry = retry or Retry()
+        self._retry = retry or RetryPolicy()
         self._network = network or Network()
         self._limits = replace(limits, max_frames=None, max_seconds=None)
         self._clock = _LiveClock()
@@ -283,10 +264,8 @@ class LiveReader:
         self._failures += 1
         wait_s = retry.wait_s(self._failures)
         tried_s = time.monotonic() - self._lost_at_s
-        out_of_tries = retry.max_retries is not None and self._failures > retry.max_retries
-        out_of_time = tried_s + wait_s > retry.max_s
-        hopeless = lost.is_final and not self._clock.started
-        if hopeless or out_of_tries or out_of_time:
+        is_hopeless = lost.is_final and not self._clock.started
+        if is_hopeless or retry.is_exhausted(self._failures, tried_s + wait_s):
             tries = f" ({self._failures - 1} retries in {tried_s:.0f} s)" if self._failures > 1 else ""
             what = "is lost" if self._clock.started else "cannot be read"
             raise SourceLost(f"{shown} {what}: {lost}{tries}; {lost.advice}")

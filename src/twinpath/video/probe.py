@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from twinpath.video.damage import no_frames, nothing_decodes
+from twinpath.video.damage import NOTHING_DECODES, no_frames, nothing_decodes
 from twinpath.video.decode_pass import DecodePass
 from twinpath.video.decode_plan import plan_pass
 from twinpath.video.sampling import Times
@@ -61,7 +61,7 @@ def probe(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> V
             raise no_frames(source.path)
         warnings = []
         if frame is None:
-            warnings.append("none of its frames decodes")
+            warnings.append(NOTHING_DECODES)
         elif decoding.bad_packets:
             warnings.append(f"the first {decoding.bad_packets} packets could not be decoded")
         rotation_deg = round(frame.rotation / 90) % 4 * 90 if frame is not None else 0

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 
 import pytest
 
-from twinpath.cli.console import BAR_WIDTH, Part, bar, one_line, print_json, print_predictions, with_progress
+from twinpath.cli.console import (
+    BAR_WIDTH,
+    bar,
+    one_line,
+    outlive_reader,
+    print_json,
+    print_note,
+    print_predictions,
+)
 from twinpath.results.classification import Prediction
 
 
@@ -42,51 +52,14 @@ def test_labels_are_not_markup(capsys: pytest.CaptureFixture[str]) -> None:
     assert second.split() == ["a", bar(0.125), "12.5", "%"]
 
 
-def test_progress_passes_items_on_one_by_one(capsys: pytest.CaptureFixture[str]) -> None:
-    made: list[int] = []
-
-    def make() -> object:
-        for number in range(3):
-            made.append(number)
-            yield number
-
-    for count, item in enumerate(with_progress(make(), total=3, title="making"), start=1):
-        assert len(made) == count
-        assert item == count - 1
-    assert capsys.readouterr() == ("", "")
-
-
-def test_progress_passes_errors_on() -> None:
-    def fail() -> object:
-        yield 1
-        raise OSError("disk")
-
-    items = with_progress(fail(), total=2, title="failing")
-    assert next(items) == 1
-    with pytest.raises(OSError, match="disk"):
-        next(items)
-
-
-def test_progress_within_an_item_is_told_to_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[float] = []
-
-    class Bars:
-        def __enter__(self) -> None: ...
-        def __exit__(self, *_: object) -> None: ...
-        def add_task(self, title: str, total: int) -> int:
-            return 0
-
-        def update(self, task: int, completed: float) -> None:
-            seen.append(completed)
-
-    monkeypatch.setattr("twinpath.cli.console._bars", lambda display_path: Bars())
-    part = Part()
-    part(1, 2)  # nobody listens yet
-
-    def make() -> object:
-        for number in range(2):
-            part(1, 4)
-            yield number
-
-    assert list(with_progress(make(), total=2, title="making", part=part)) == [0, 1]
-    assert seen == [0.25, 1, 1.25, 2]
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_output_that_nobody_reads_ends_no_work(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Notes never do; results do not in commands that write files."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stream:
+        monkeypatch.setattr(sys, name, stream)
+        outlive_reader()
+        for _ in range(3):
+            print_json({"a": 1}) if name == "stdout" else print_note("a")
+        sys.stdout.flush()

@@ -103,7 +103,7 @@ def test_unsure_boxes_have_numbers_too(tracker: Tracker) -> None:
 
 
 def test_walking_out_of_the_own_box(iou: Tracker) -> None:
-    """A person who walks is beside his last box a second later."""
+    """A person who walks is beside the last box a second later."""
     first = iou.update(people(standing(100), standing(600)), 0.0)
     for t in range(1, 5):
         assert list(iou.update(people(standing(100 + 70 * t), standing(600)), float(t))) == list(first)

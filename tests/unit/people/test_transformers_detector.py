@@ -137,10 +137,10 @@ def test_a_name_that_cannot_be_had_is_asked_for_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], status: int | None
 ) -> None:
     """No minutes of retries and no lines of another library: one error, at once."""
-    asked = []
+    requested = []
 
     def head(url: str, **_: object) -> httpx.Response:
-        asked.append(url)
+        requested.append(url)
         if status is None:
             raise httpx.ConnectError("nobody there")
         return httpx.Response(status)
@@ -148,5 +148,5 @@ def test_a_name_that_cannot_be_had_is_asked_for_once(
     monkeypatch.setattr(httpx, "head", head)
     with pytest.raises(DownloadFailed, match="nobody there" if status is None else "HTTP 404"):
         TransformersDetector("nobody/no-such-detector")
-    assert asked == ["https://huggingface.co/nobody/no-such-detector/resolve/main/config.json"]
+    assert requested == ["https://huggingface.co/nobody/no-such-detector/resolve/main/config.json"]
     assert capfd.readouterr().err == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,16 @@ import torch
 from twinpath import Classifier
 from twinpath.data.synthetic import ACTIONS
 from twinpath.engine.config import EngineConfig
-from twinpath.errors import InputError, UnknownModel, UsageError, WeightsMismatch, WorkerDied
+from twinpath.errors import (
+    InputError,
+    LimitExceeded,
+    UnknownModel,
+    UsageError,
+    WeightsMismatch,
+    WorkerDied,
+)
 from twinpath.models.registry import architecture
+from twinpath.video.source import Limits
 from twinpath.video.writer import VideoWriter
 from twinpath.weights.load import save_weights
 
@@ -102,7 +111,7 @@ def test_other_numbers_are_refused(classify: Classifier, ramp_video: Path, wrong
 @pytest.mark.parametrize("wrong", [{"start_s": 1.0}, {"views": "1x10"}])
 def test_frames_have_no_other_times(classify: Classifier, wrong: dict) -> None:
     """Better refused than not heeded."""
-    with pytest.raises(UsageError, match="frames are one clip"):
+    with pytest.raises(UsageError, match="decoded frames are one clip"):
         classify(FRAMES, **wrong)
 
 
@@ -117,7 +126,7 @@ def test_a_file_gives_the_answer_of_its_frames(classify: Classifier, ramp_video:
 
 def test_the_start_moves_the_clip(classify: Classifier, ramp_video: Path) -> None:
     assert classify(ramp_video, start_s=1.0).predictions != classify(ramp_video).predictions
-    with pytest.raises(UsageError, match=r"lasts 2\.00 s; nothing starts at 2 s"):
+    with pytest.raises(UsageError, match=r"lasts 2\.00 s; no clip starts at 2 s"):
         classify(ramp_video, start_s=2.0)
 
 
@@ -136,7 +145,7 @@ def test_scores_that_are_no_numbers_are_no_answer(tiny_weights: Path) -> None:
     classify = Classifier("slowfast_tiny", tiny_weights, config=EngineConfig("torch", "cpu"))
     with torch.no_grad():
         classify.engine().network.get_parameter("head.projection.bias")[3] = float("nan")
-    with pytest.raises(InputError, match="not numbers"):
+    with pytest.raises(InputError, match="produced NaN or Inf"):
         classify(FRAMES)
 
 
@@ -175,7 +184,7 @@ def test_many_files_in_order_and_the_bad_ones_in_their_places(
     ]
     alone = classify(ramp_video, views="1x3")
     assert [a.predictions for a in (answers[0], answers[3])] == [alone.predictions] * 2  # type: ignore[union-attr]
-    with pytest.raises(UsageError, match="--views"):
+    with pytest.raises(UsageError, match="views must be"):
         next(classify.each([ramp_video], views="2x2"))
 
 
@@ -186,12 +195,59 @@ def test_isolated_reading_and_a_file_that_kills_the_reader(
     plain = Classifier("slowfast_tiny.synthetic", tiny_weights, "cpu")
     assert isolated(ramp_video, views="3x2").predictions == plain(ramp_video, views="3x2").predictions
 
-    def dies(path: Path, *arguments: object) -> None:
-        raise WorkerDied(f"{path}: the process that read it crashed")
+    def dies(*arguments: object, **options: object) -> None:
+        raise WorkerDied(f"{ramp_video}: the process that read it crashed")
 
-    monkeypatch.setattr("twinpath.video.isolated.sandbox.read_frames_isolated", dies)
-    isolated = Classifier("slowfast_tiny.synthetic", tiny_weights, "cpu", isolate=True)
+    monkeypatch.setattr("twinpath.recognize.read.open_clips", dies)
     assert [type(answer) for answer in isolated.each([ramp_video, ramp_video])] == [
         WorkerDied,
         WorkerDied,
     ]
+
+
+def test_limits_hold_for_one_file_and_end_no_batch(tiny_weights: Path, ramp_video: Path) -> None:
+    for isolate in (False, True):
+        classify = Classifier(
+            "slowfast_tiny.synthetic",
+            tiny_weights,
+            "cpu",
+            limits=Limits(max_pixels=100),
+            isolate=isolate,
+        )
+        with pytest.raises(LimitExceeded, match="max_pixels"):
+            classify(ramp_video)
+        (answer,) = classify.each([ramp_video])
+        assert isinstance(answer, LimitExceeded)
+
+
+def test_a_batch_spans_files(tiny_weights: Path, ramp_video: Path, tmp_path: Path) -> None:
+    """Three files of one clip each, and one that is none: the engine sees two clips at a time."""
+    classify = Classifier(
+        "slowfast_tiny.synthetic", tiny_weights, config=EngineConfig("torch", "cpu", "fp32")
+    )
+    engine, sizes = classify.engine(), []
+    assert engine.batch_clips == 2
+
+    class Counted:
+        batch_clips = 2
+
+        def __call__(self, clips: Sequence[np.ndarray], boxes: None = None) -> list[np.ndarray]:
+            sizes.append(len(clips))
+            return engine(clips)
+
+        def describe(self) -> str:
+            return "counted"
+
+    alone = classify(ramp_video).predictions
+    classify._engines[1] = Counted()  # type: ignore[assignment]
+    (tmp_path / "bad.mp4").write_bytes(b"no video at all")
+    answers = list(classify.each([ramp_video, tmp_path / "bad.mp4", ramp_video, ramp_video]))
+    assert sizes == [2, 1]
+    assert [type(answer).__name__ for answer in answers] == [
+        "Classification",
+        "NotAVideo",
+        *["Classification"] * 2,
+    ]
+    for answer in (answers[0], answers[2], answers[3]):
+        assert answer.predictions[0].label == alone[0].label
+        assert answer.predictions[0].score == pytest.approx(alone[0].score, abs=1e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,10 +22,9 @@ from twinpath.errors import NotAVideo, UsageError
 from twinpath.formats.keyframes import load_keyframe_scores, save_keyframe_scores
 from twinpath.people.base import Picture
 from twinpath.recognize import checkpoint as keeper
-from twinpath.recognize.detector import tracks_of
+from twinpath.recognize.detector import detections_of, tracks_of
 from twinpath.render.track_interpolator import TrackInterpolator
 from twinpath.results.keyframes import Keyframe, KeyframeScores, PersonBoxes
-from twinpath.results.provenance import Provenance
 from twinpath.video.probe import frame_times
 from twinpath.video.writer import VideoWriter
 
@@ -99,7 +99,7 @@ def test_people_are_looked_for_in_as_many_pictures_as_memory_allows(
     clip_bytes = detect.spec.num_frames * 96 * 128 * 3
     for most_bytes, expected in ((16 * clip_bytes, [3]), (2 * clip_bytes, [2, 1]), (1, [1, 1, 1])):
         counts: list[int] = []
-        monkeypatch.setattr("twinpath.recognize.detector.BATCH_BYTES", most_bytes)
+        monkeypatch.setattr("twinpath.recognize.keyframe_pass.BATCH_BYTES", most_bytes)
         assert len(detect(brighter, people=Counting([[10, 10, 60, 90]])).keyframes_s) == 3
         assert counts == expected
 
@@ -258,78 +258,63 @@ class Stopping(Given):
         return super().__call__(pictures, times_s)
 
 
-def keyframe_scores(video: Path, keyframes: Sequence[Keyframe], labels: tuple[str, ...]) -> KeyframeScores:
-    """The first part of a video."""
-    return KeyframeScores(
-        video=str(video),
-        provenance=Provenance.of(video, model="m", settings={"every_s": 0.25}),
-        dataset="ava2.2",
-        engine="e",
-        person_detector="p",
-        tracker="t",
-        width_px=120,
-        height_px=90,
-        duration_s=2.5,
-        every_s=0.25,
-        labels=labels,
-        keyframes=tuple(keyframes),
-        keyframes_expected=10,
-        complete=False,
-        warnings=("hm",),
-        timing_s={"decode": 0.5},
-        settings={},
-    )
-
-
 @pytest.mark.parametrize("tracker", ["iou", "bytetrack"])
 @pytest.mark.parametrize("call", [2, 4])
 def test_a_stopped_run_is_gone_on_with(
     detect: Detector, brighter: Path, tmp_path: Path, tracker: str, call: int
 ) -> None:
     boxes = [[10, 10, 50, 80], [60, 10, 100, 80]]
-    options = {"every_s": 0.25, "min_score": 0.0, "tracker": tracker}
-    whole = detect(brighter, people=Given(boxes), **options)
-    kept: list[list[Keyframe]] = []
+    options: dict[str, Any] = {"every_s": 0.25, "tracker": tracker}
+    whole = detect(brighter, people=Given(boxes), min_score=0.0, **options)
+    kept: list[KeyframeScores] = []
     with pytest.raises(KeyboardInterrupt):
-        detect(
-            brighter,
-            people=Stopping(boxes, call),
-            on_checkpoint=lambda some: kept.append(list(some)),
-            **options,
-        )
+        detect.score(brighter, people=Stopping(boxes, call), on_checkpoint=kept.append, **options)
     (part,) = kept
+    assert not part.complete
     assert len(part) == 2 * (call - 1)
 
-    place = tmp_path / "brighter.scores.npz"
-    save_keyframe_scores(keyframe_scores(brighter, part, detect.labels), place)
-    before = load_keyframe_scores(place).keyframes
-    assert len(before) == len(part)
+    place = tmp_path / "brighter.keyframes.npz"
+    save_keyframe_scores(part, place)
+    earlier = load_keyframe_scores(place)
+    assert len(earlier) == len(part)
     told: list[tuple[int, int]] = []
     given = Given(boxes)
-    rest = detect(
+    rest = detect.score(
         brighter,
         people=given,
-        resume_from=before,
+        resume_from=earlier,
         progress=lambda done, total: told.append((done, total)),
         **options,
     )
     assert len(given.times_s) == 10 - len(part)
-    assert rest.tracks == whole.tracks
-    assert rest.keyframes_s == whole.keyframes_s
+    assert rest.complete
+    found = detections_of(rest, min_score=0.0)
+    assert found.tracks == whole.tracks
+    assert found.keyframes_s == whole.keyframes_s
     assert (told[0], told[-1]) == ((len(part), 10), (10, 10))
 
 
 def test_going_on_where_all_was_looked_at(detect: Detector, brighter: Path) -> None:
-    kept: list[list[Keyframe]] = []
+    kept: list[KeyframeScores] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keeper, "CHECKPOINT_EVERY_S", 0.0)
         patch.setattr(keeper, "CHECKPOINT_SHARE", math.inf)
-        whole = detect(
-            brighter, people="whole", on_checkpoint=lambda some: kept.append(list(some)), min_score=0.0
-        )
-    assert len(kept[-1]) == len(whole.keyframes_s)
-    again = detect(brighter, people="whole", resume_from=kept[-1], min_score=0.0)
-    assert replace(again, timing_s={}) == replace(whole, timing_s={})
+        whole = detect.score(brighter, people="whole", on_checkpoint=kept.append)
+    assert len(kept[-1]) == len(whole)
+    again = detect.score(brighter, people="whole", resume_from=kept[-1])
+    first, second = (detections_of(scores, min_score=0.0) for scores in (whole, again))
+    assert replace(second, timing_s={}) == replace(first, timing_s={})
+
+
+def test_scores_of_other_settings_are_not_gone_on_from(detect: Detector, brighter: Path) -> None:
+    part = replace(detect.score(brighter, people="whole"), complete=False)
+    for other, words in (
+        ({"every_s": 0.5}, "every_s is 0.5, before 1.0"),
+        ({"people": Given([])}, "people is 'given', before 'whole'"),
+        ({"min_person_score": 0.3}, "min_person_score is 0.3, before None"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(words)):
+            detect.score(brighter, resume_from=part, **{"people": "whole", **other})  # type: ignore[arg-type]
 
 
 def test_what_makes_no_sense(
@@ -337,9 +322,9 @@ def test_what_makes_no_sense(
 ) -> None:
     with pytest.raises(UsageError, match="classifies whole clips"):
         Detector("slowfast_tiny.synthetic")
-    with pytest.raises(UsageError, match="a keyframe every 0 s makes no sense"):
+    with pytest.raises(UsageError, match=r"every_s must be at least 0\.01 s, not 0"):
         detect(brighter, people="whole", every_s=0)
-    with pytest.raises(UsageError, match="smoothing over -1 s"):
+    with pytest.raises(UsageError, match="smooth_s must be 0 s or more, not -1"):
         detect(brighter, people="whole", smooth_s=-1)
     bad = tmp_path / "bad.mp4"
     bad.write_text("no video")

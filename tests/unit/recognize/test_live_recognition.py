@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,13 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from twinpath.errors import LimitExceeded, NoFrames, UsageError
-from twinpath.recognize.live import FrameRing, LiveRecognition, StreamAnswer, Window, WindowResult
+from twinpath.models.input_spec import InputSpec
+from twinpath.recognize.frame_ring import FrameRing, Window
+from twinpath.recognize.live import LiveRecognition, StreamAnswer
+from twinpath.recognize.live_models import WindowResult
 from twinpath.results.classification import Prediction
-from twinpath.video.decode import AtTimes, EvenSpan
 from twinpath.video.live import LiveFrame, LiveReader, parse_source
+from twinpath.video.selection import AtTimes, EvenSpan
 from twinpath.video.writer import VideoWriter
 
 FPS = 25
@@ -214,11 +217,28 @@ def brightness(clip: Clip, middle_s: float) -> WindowResult:
     return WindowResult((Prediction("grey", 0, float(clip[-1].mean()) / 255),))
 
 
+class Model:
+    """A `LiveModel` of a function, by default `brightness`; remembers for which sizes it was warmed up."""
+
+    name = "grey"
+    spec = InputSpec(T, SPAN_S * 30 / T, 16, 16)  # type: ignore[arg-type]
+
+    def __init__(self, predict: Callable[[Clip, float], WindowResult] = brightness) -> None:
+        self.predict = predict
+        self.sizes_px: list[tuple[int, int]] = []
+
+    def warm_up(self, height: int, width: int) -> None:
+        self.sizes_px.append((height, width))
+
+    def describe(self) -> str:
+        return "by eye"
+
+
 def answers_of(
-    frames: Iterator[LiveFrame] | LiveReader, look: object = brightness, **options: object
+    frames: Iterator[LiveFrame] | LiveReader, model: Model | None = None, **options: object
 ) -> list[StreamAnswer]:
-    chosen = {"stop": threading.Event(), "select": even, "span_s": SPAN_S, "every_s": 0.2, **options}
-    with LiveRecognition(frames, look, **chosen) as live:  # type: ignore[arg-type]
+    chosen = {"stop": threading.Event(), "every_s": 0.2, **options}
+    with LiveRecognition(frames, model or Model(), **chosen) as live:  # type: ignore[arg-type]
         return [answer for answer in live.answers(tick_s=0.02) if answer is not None]
 
 
@@ -230,7 +250,7 @@ def test_latest_wins_where_the_model_is_slow(ramp_video: Path) -> None:
         return brightness(clip, middle_s)
 
     reader = LiveReader(parse_source(str(ramp_video)), stop=stop, on_status=print)
-    answers = answers_of(reader, slow, stop=stop)
+    answers = answers_of(reader, Model(slow), stop=stop)
     assert 3 <= len(answers) <= 8
     latencies_s = [answer.latency_s for answer in answers]
     assert max(latencies_s) < 1.5, "an answer is about the newest pictures, not about a queue"
@@ -269,7 +289,7 @@ def test_what_goes_wrong_while_reading_is_told_after_the_answers() -> None:
         raise NoFrames("no more")
 
     seen: list[StreamAnswer | None] = []
-    live = LiveRecognition(broken(), brightness, stop=threading.Event(), select=even, span_s=SPAN_S)
+    live = LiveRecognition(broken(), Model(), stop=threading.Event())
     with live, pytest.raises(NoFrames, match="no more"):
         seen.extend(live.answers())  # keeps those that came before the error
     assert len([answer for answer in seen if answer is not None]) == 1
@@ -283,23 +303,23 @@ def test_what_goes_wrong_while_classifying_is_told() -> None:
         raise ValueError("no model")
 
     with pytest.raises(ValueError, match="no model"):
-        answers_of(iter([frame(number) for number in range(20)]), broken)
+        answers_of(iter([frame(number) for number in range(20)]), Model(broken))
 
 
 def test_leaving_ends_both_threads(ramp_video: Path) -> None:
     stop = threading.Event()
     reader = LiveReader(parse_source(str(ramp_video)), stop=stop, on_status=print)
     before = threading.active_count()
-    with LiveRecognition(reader, brightness, stop=stop, select=even, span_s=SPAN_S) as live:
+    with LiveRecognition(reader, Model(), stop=stop) as live:
         assert next(live.answers()) is None
     assert stop.is_set()
     assert threading.active_count() == before
 
 
 def test_the_model_is_warmed_up_while_the_first_window_fills(ramp_video: Path) -> None:
-    told: list[tuple[int, int]] = []
-    answers_of(iter([frame(number) for number in range(20)]), warm_up=lambda *size: told.append(size))
-    assert told == [(16, 16)]
+    model = Model()
+    answers_of(iter([frame(number) for number in range(20)]), model)
+    assert model.sizes_px == [(16, 16)]
 
 
 def test_nobody_who_takes_the_answers_makes_a_queue() -> None:
@@ -316,9 +336,7 @@ def test_nobody_who_takes_the_answers_makes_a_queue() -> None:
             yield frame(number)
         ended.set()
 
-    with LiveRecognition(
-        paced(), count, stop=threading.Event(), select=even, span_s=SPAN_S, every_s=0.04
-    ) as live:
+    with LiveRecognition(paced(), Model(count), stop=threading.Event(), every_s=0.04) as live:
         assert ended.wait(timeout=30)
         answers = [answer for answer in live.answers() if answer is not None]
     assert len(made) == len(answers) <= 4
@@ -327,7 +345,5 @@ def test_nobody_who_takes_the_answers_makes_a_queue() -> None:
 
 @pytest.mark.parametrize("every_s", [0, -1, float("inf"), float("nan")])
 def test_a_distance_that_makes_no_sense(every_s: float) -> None:
-    with pytest.raises(UsageError, match="makes no sense"):
-        LiveRecognition(
-            iter(()), brightness, stop=threading.Event(), select=even, span_s=SPAN_S, every_s=every_s
-        )
+    with pytest.raises(UsageError, match="every_s must be at least"):
+        LiveRecognition(iter(()), Model(), stop=threading.Event(), every_s=every_s)

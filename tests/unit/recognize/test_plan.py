@@ -7,14 +7,20 @@ import pytest
 
 from twinpath.errors import UsageError
 from twinpath.models.input_spec import InputSpec
-from twinpath.recognize.plan import Views, selections
-from twinpath.video.decode import AtTimes, EvenSpan
+from twinpath.recognize.plan import Views, plan_keyframes, plan_views, plan_windows
 from twinpath.video.probe import VideoInfo, probe
+from twinpath.video.selection import AtTimes, EvenSpan, Selection
 from twinpath.video.writer import VideoWriter
 from twinpath.zoo.create import input_spec
 
 SPEC = input_spec("slowfast_r50_8x8")  # 32 frames, each second one of 30 a second: 2.13 s
 SEGMENTS = input_spec("slow_r50_8x8.ptv_ssv2")
+
+
+def selections(
+    views: Views, spec: InputSpec, *, start_s: float, info: VideoInfo | None
+) -> tuple[Selection, ...]:
+    return plan_views(views, spec, start_s=start_s, info=info).selections
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +41,7 @@ def test_views_read_as_they_are_written(text: str) -> None:
     "text", ["", "3", "x", "0x1", "1x0", "2x2", "3x101", "-1x1", "1x1x1", " 1x1", "1X1", "3x10\n", "٣x1"]
 )
 def test_other_views_are_refused_by_name(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--views .* 1x1, 1x10, 3x10"):
+    with pytest.raises(UsageError, match=r"views must be .* 1x1, 1x10 or 3x10"):
         Views.parse(text)
 
 
@@ -66,7 +72,7 @@ def test_something_something_looks_at_the_whole_video(ten_seconds: VideoInfo) ->
     assert view.times_s == pytest.approx([0.625 + 1.25 * i for i in range(8)])
 
 
-def test_torchvision_takes_frames_at_steady_times(ten_seconds: VideoInfo) -> None:
+def test_torchvision_takes_frames_in_strides(ten_seconds: VideoInfo) -> None:
     """16 frames at 15 per second, whatever the rate of the video."""
     spec = input_spec("r3d_18.tv_k400")
     (at_start,) = selections(Views(1, 1), spec, start_s=2.0, info=None)
@@ -84,5 +90,12 @@ def test_the_last_clip_ends_with_the_video_where_the_upstream_tests_so(ten_secon
 
 
 def test_several_views_need_a_length() -> None:
-    with pytest.raises(UsageError, match=r"does not tell its length.*--views 1x1"):
+    with pytest.raises(UsageError, match=r"length of the video is unknown.*views='1x1'"):
         selections(Views(1, 2), InputSpec(8, 8, 256, 256), start_s=0.0, info=None)
+
+
+@pytest.mark.parametrize("every_s", [0.0, -1.0, 1e-9, float("nan"), float("inf")])
+def test_windows_and_keyframes_lie_a_distance_apart(every_s: float) -> None:
+    for plan in (plan_windows, plan_keyframes):
+        with pytest.raises(UsageError, match=r"every_s must be at least 0\.01 s, not"):
+            plan(SPEC, every_s=every_s)

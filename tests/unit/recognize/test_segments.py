@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import ArrayLike
 
 from twinpath.errors import UsageError
-from twinpath.recognize.segments import find_segments, hysteresis, merge_runs, smooth, window_cells
+from twinpath.recognize.segments import find_segments, hysteresis, merge_runs, window_cells
+from twinpath.recognize.smoothing import smooth
 from twinpath.results.clock import clock
 from twinpath.results.segments import Segment, SegmentRules
 

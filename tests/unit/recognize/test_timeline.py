@@ -23,7 +23,6 @@ from twinpath.errors import InputError, UsageError
 from twinpath.formats.timelines import cues, write_timeline_file
 from twinpath.formats.window_scores import load_window_scores, save_window_scores
 from twinpath.recognize import checkpoint as keeper
-from twinpath.recognize import timeline as module
 from twinpath.recognize.classifier import Classifier
 from twinpath.recognize.timeline import read_labels, score_windows, timeline_of
 from twinpath.results.provenance import FileFacts, Provenance
@@ -58,11 +57,12 @@ def streams(monkeypatch: pytest.MonkeyPatch) -> list[ClipReader]:
     """Every stream that is opened."""
     opened: list[ClipReader] = []
 
-    def watched(*arguments: Any, **options: Any) -> ClipReader:
+    def watched(*arguments: Any, isolate: bool, **options: Any) -> ClipReader:
+        assert not isolate
         opened.append(ClipReader(*arguments, **options))
         return opened[-1]
 
-    monkeypatch.setattr(module, "open_clips", watched)
+    monkeypatch.setattr("twinpath.recognize.read.open_clips", watched)
     return opened
 
 
@@ -187,16 +187,16 @@ def test_warnings_of_a_part_say_which(tmp_path: Path) -> None:
 
 def test_scores_that_are_no_numbers(film: Path) -> None:
     class Broken(ShadeClassifier):
-        def __call__(self, clips: Any) -> Any:
+        def __call__(self, clips: Any, boxes: None = None) -> Any:
             return [scores * np.nan for scores in super().__call__(clips)]
 
-    with pytest.raises(InputError, match="not numbers"):
+    with pytest.raises(InputError, match="produced NaN or Inf"):
         score(film, Broken())
 
 
 @pytest.mark.parametrize("every_s", [0.0, -1.0, float("nan"), float("inf"), 0.001])
 def test_a_distance_that_makes_no_sense(film: Path, every_s: float) -> None:
-    with pytest.raises(UsageError, match="makes no sense"):
+    with pytest.raises(UsageError, match=r"every_s must be at least 0\.01 s"):
         score(film, every_s=every_s)
 
 
@@ -236,7 +236,7 @@ def test_labels_that_a_user_wrote() -> None:
         read_labels("walc", known, model="m")
     with pytest.raises(UsageError, match="knows no label"):
         timeline_of(scores_by_hand([[0.5]], ("a",)), SegmentRules(labels=("b",)))
-    with pytest.raises(UsageError, match="top 0"):
+    with pytest.raises(UsageError, match="top_k must be at least 1, not 0"):
         timeline_of(scores_by_hand([[0.5]], ("a",)), top_k=0)
 
 

@@ -296,6 +296,13 @@ def test_a_clip_of_few_frames_at_the_end_of_the_video_is_told(good_video: Path) 
         assert stream.warnings == ["the clip at 1.90 s holds 2 of 16 frames: the video ends at 2.00 s"]
 
 
+def test_a_video_of_one_frame_is_whole(tmp_path: Path) -> None:
+    for plan in (Selections((EvenSpan(0.0, 2.0, 16),)), windows(2.0, num_frames=16)):
+        with open_clips(bad_videos.make_one_frame(tmp_path), plan) as stream:
+            list(stream)
+            assert stream.warnings == []
+
+
 def test_few_frames_because_the_video_is_slow_are_no_news(tmp_path: Path) -> None:
     path = bad_videos.encode(tmp_path / "slow.mp4", numbers=range(20), rate=1)
     with open_clips(path, Selections((EvenSpan(4.0, 2.0, 16),))) as stream:

@@ -19,15 +19,16 @@ from av.video.frame import VideoFrame
 from tests.support import live_sources as servers
 from tests.support.http_server import cut, http_server, status, whole
 from twinpath.errors import InputError, NoFrames, NotAFile, NotAVideo, SourceLost, UsageError
+from twinpath.retry import RetryPolicy
 from twinpath.video import live
 from twinpath.video.decode import FrameStream
-from twinpath.video.live import LiveFrame, LiveReader, Network, Retry, parse_source, without_secrets
+from twinpath.video.live import LiveFrame, LiveReader, Network, parse_source, without_secrets
 from twinpath.video.writer import VideoWriter
 
 FPS = 30
 AT_ONCE_S = 10  # on a computer that is busy; what these tests would wait for otherwise takes twice as long
-ONCE = Retry(max_retries=0)
-SOON = Retry(max_retries=2, first_wait_s=0.02, longest_wait_s=0.04)
+ONCE = RetryPolicy(max_retries=0)
+SOON = RetryPolicy(max_retries=2, first_wait_s=0.02, longest_wait_s=0.04)
 
 
 @pytest.fixture(scope="module")
@@ -301,14 +302,14 @@ def test_a_source_that_never_opens_is_given_up(monkeypatch: pytest.MonkeyPatch) 
 def test_retries_may_be_limited_by_time() -> None:
     url = f"http://127.0.0.1:{servers.free_port()}/live"
     began_s = time.monotonic()
-    lost = read(url, retry=Retry(max_retries=None, max_s=0.5, first_wait_s=0.1, longest_wait_s=0.2))
+    lost = read(url, retry=RetryPolicy(max_retries=None, max_s=0.5, first_wait_s=0.1, longest_wait_s=0.2))
     assert isinstance(lost.error, SourceLost)
     assert 0.2 < time.monotonic() - began_s < AT_ONCE_S
     assert len(lost.told) >= 2
 
 
 def test_waits_double_up_to_a_limit_and_differ() -> None:
-    retry = Retry(first_wait_s=0.5, longest_wait_s=4)
+    retry = RetryPolicy(first_wait_s=0.5, longest_wait_s=4)
     for number, longest_s in ((1, 0.5), (2, 1), (3, 2), (4, 4), (5, 4), (5000, 4)):
         waits_s = {retry.wait_s(number) for _ in range(20)}
         assert len(waits_s) > 10
@@ -316,7 +317,7 @@ def test_waits_double_up_to_a_limit_and_differ() -> None:
 
 
 def test_stopping_ends_a_wait_at_once() -> None:
-    waiting = Read(f"rtsp://127.0.0.1:{servers.free_port()}/live", retry=Retry(first_wait_s=30))
+    waiting = Read(f"rtsp://127.0.0.1:{servers.free_port()}/live", retry=RetryPolicy(first_wait_s=30))
     threading.Timer(0.2, waiting.stop.set).start()
     began_s = time.monotonic()
     assert waiting.go().error is None

@@ -20,7 +20,7 @@ import pytest
 from safetensors.numpy import save
 
 from tests.support.http_server import http_server, respond
-from twinpath.cli.console import progress_bar
+from twinpath.cli.progress import download_bar
 from twinpath.errors import DamagedWeights, DownloadFailed, WeightsError
 from twinpath.paths import cache_dir
 from twinpath.retry import RetryPolicy
@@ -312,7 +312,7 @@ def test_two_at_once_download_once(server: Server) -> None:
 
 
 def test_progress_bar_stays_off_stdout(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    with progress_bar("slowfast.test") as progress:
+    with download_bar("slowfast.test") as progress:
         fetch(Wanted(server.url), progress=progress, **QUICK)
     assert capsys.readouterr().out == ""
 

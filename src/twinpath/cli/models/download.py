@@ -10,8 +10,6 @@ import typer
 from twinpath.cli.options import AsJson, Debug
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from twinpath.zoo.records import Record
 
 _BYTES_PER_PARAMETER = 4
@@ -32,15 +30,18 @@ def download(
     What is there already is compared with what came, and kept. A download that breaks off goes on with the
     next call.
     """
+    from twinpath.cli.console import outlive_reader
+    from twinpath.cli.models.fetching import fetch
     from twinpath.errors import PartialFailure, UsageError
 
+    outlive_reader()
     if everything and names:
         raise UsageError("--all takes no names; leave one of the two out")
     if not everything and not names:
         raise UsageError("give names or patterns of `twinpath models list`, or --all")
     wanted = _all(yes=yes) if everything else _chosen(names or [])
     failed = sum(
-        not _bring(record, number=number, total=len(wanted), json=json)
+        not fetch(record, number=number, total=len(wanted), as_json=json)
         for number, record in enumerate(wanted, start=1)
     )
     if failed:
@@ -96,39 +97,3 @@ def _all(*, yes: bool) -> list[Record]:
             raise UsageError(f"--all downloads {size}; say --yes to that")
         typer.confirm(f"Download {size}?", default=False, abort=True, err=True)
     return wanted
-
-
-def _bring(record: Record, *, number: int, total: int, json: bool) -> bool:
-    """Fetch one and tell its path; whether that went well. A failure that is the only one is raised."""
-    from twinpath.cli.console import print_json, print_note, progress_bar
-    from twinpath.errors import WeightsError
-    from twinpath.zoo.create import weights_path
-    from twinpath.zoo.facts import where
-
-    was_there = where(record) is not None
-    count = f" ({number} of {total})" if total > 1 else ""
-    try:
-        with progress_bar(f"downloading {record.name}{count}") as progress:
-            path = weights_path(record, progress=progress)
-    except (WeightsError, OSError) as error:
-        if total == 1:
-            raise
-        print_note(f"twinpath: {error}")
-        if json:
-            reason = {"type": type(error).__name__, "message": str(error)}
-            print_json({"name": record.name, "error": reason})
-        return False
-    _tell(record, path, was_there=was_there, json=json)
-    return True
-
-
-def _tell(record: Record, path: Path, *, was_there: bool, json: bool) -> None:
-    from twinpath.cli.console import print_json, print_note
-
-    size_bytes = path.stat().st_size
-    if json:
-        facts = {"name": record.name, "path": str(path), "size_bytes": size_bytes}
-        print_json(facts | {"downloaded": not was_there})
-        return
-    print_note(f"{record.name}: {'was there' if was_there else 'downloaded'}, {size_bytes / 1e6:.0f} MB")
-    print(path, flush=True)

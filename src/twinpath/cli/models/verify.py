@@ -1,4 +1,4 @@
-"""`twinpath models verify`: do these weights answer as their upstream does?"""
+"""`twinpath models verify`: do these weights give the labels that their upstream published?"""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ def verify(
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Run weights on one video and compare the answer with the upstream's.
+    """Run weights on one video and compare the labels with those that the upstream published.
 
-    Where the upstream printed no answer, this tells that the file fits its network and gives scores.
+    Where it published none, this checks that the file fits its network and gives scores.
     """
-    from twinpath.cli.console import print_json, progress_bar
+    from twinpath.cli.console import print_json
+    from twinpath.cli.progress import download_bar
     from twinpath.errors import WeightsError
     from twinpath.evaluate.verify import verify as verify_weights
 
-    with progress_bar(f"downloading for {name}") as progress:
+    with download_bar(f"downloading for {name}") as progress:
         found = verify_weights(name, video=video, weights=weights, device=device, progress=progress)
     if json:
         print_json(found.to_dict())
@@ -42,8 +43,8 @@ def verify(
         _print(found)
     if found.agrees is False:
         raise WeightsError(
-            f"{found.model} does not answer as its upstream does; are these its weights ({found.weights}), "
-            f"and is this its video ({found.video})?"
+            f"{found.model} gives other labels than its upstream published; check the weights "
+            f"({found.weights}) and the video ({found.video})"
         )
 
 

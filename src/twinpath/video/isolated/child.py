@@ -27,6 +27,7 @@ from twinpath.video.isolated.messages import (
     map_memory,
     plan_from_json,
     selection_from_json,
+    warned_until_s,
 )
 from twinpath.video.probe import probe
 
@@ -195,9 +196,10 @@ class _RequestedClips:
 
     def open(self) -> Message:
         _enter(self._request["folder"])
+        self._plan = plan_from_json(self._request["plan"])
         self._reader = ClipReader(
             self._request["path"],
-            plan_from_json(self._request["plan"]),
+            self._plan,
             limits=limits_from_json(self._request["limits"]),
             allocate=self._allocate,
             first=self._request["first"],
@@ -212,8 +214,9 @@ class _RequestedClips:
         if clip is None:
             self.is_over = True
             return {"end": {"warnings": self._reader.warnings}}
+        until_s = warned_until_s(self._plan, clip)
         values = clip_to_json(clip, memory=self._allocated.pop(id(clip.frames)))
-        return {"clip": values | {"warnings": self._reader.warnings_until(clip.end_s)}}
+        return {"clip": values | {"warnings": self._reader.warnings_until(until_s)}}
 
     def close(self) -> None:
         if self._reader is not None:

@@ -20,6 +20,7 @@ from twinpath.video.isolated.messages import (
     error_from_json,
     lines_from_json,
     plan_to_json,
+    warned_until_s,
 )
 from twinpath.video.isolated.pool import WorkerPool, current_folder
 from twinpath.video.isolated.worker import ProcessDied, Worker
@@ -49,7 +50,7 @@ class IsolatedClips:
         self._num_memories = 0
         self._first = 0  # number of the clip to come
         self._before: list[str] = []  # warnings about the part that an earlier process read
-        self._until: list[tuple[float, list[str]]] = []  # warnings up to the end of a clip, where they change
+        self._until: list[tuple[float, list[str]]] = []  # (seconds, warnings up to then), where they change
         self.warnings: list[str] = []
         self._expected, self.end_s = self._open()
 
@@ -77,7 +78,7 @@ class IsolatedClips:
             del clip  # or it would be held while the next one is decoded
 
     def warnings_until(self, time_s: float) -> list[str]:
-        known = [lines for end_s, lines in self._until if end_s <= time_s + TIME_TOLERANCE_S]
+        known = [lines for until_s, lines in self._until if until_s <= time_s + TIME_TOLERANCE_S]
         return known[-1] if known else self._before
 
     def _next(self) -> Clip | None:
@@ -106,7 +107,7 @@ class IsolatedClips:
         self._first = number + 1
         lines = self._before + lines_from_json(values.get("warnings"))
         if lines != (self._until[-1][1] if self._until else self._before):
-            self._until.append((clip.end_s, lines))
+            self._until.append((warned_until_s(self._plan, clip), lines))
         return clip
 
     def _num_frames(self, number: int) -> int:
@@ -142,8 +143,8 @@ class IsolatedClips:
     def _go_on(self) -> None:
         """Behind the clips that were yielded, in another process."""
         if self._until:
-            end_s, lines = self._until[-1]
-            place = f"in the first {end_s:.1f} s: "
+            until_s, lines = self._until[-1]
+            place = f"in the first {until_s:.1f} s: "
             self._before = [line if line.startswith("in the first ") else place + line for line in lines]
         self._open()
 

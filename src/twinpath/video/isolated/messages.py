@@ -207,6 +207,11 @@ def clip_to_json(clip: Clip, *, memory: int) -> Message:
     }
 
 
+def warned_until_s(plan: ClipPlan, clip: Clip) -> float:
+    """The time up to which the warnings that come with a clip count, in seconds."""
+    return clip.start_s if isinstance(plan, Keyframes) else clip.end_s
+
+
 def clip_from_json(values: Any, *, memory: Rgb, num_frames: int) -> Clip:
     """Raises: ProtocolError: It does not fit the memory, or has another number of frames."""
     try:

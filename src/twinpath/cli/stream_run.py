@@ -1,0 +1,59 @@
+"""Runs `twinpath stream` until the source ends or something stops it, and sums up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from twinpath.cli.stream_screens import Screen
+    from twinpath.cli.stream_tally import Tally
+    from twinpath.cli.stream_views import FrameViews
+    from twinpath.recognize.live import LiveRecognition
+
+TICK_S = 0.1  # between two updates of the table
+
+
+def show_stream(
+    live: LiveRecognition, views: FrameViews, screen: Screen, tally: Tally, stop_after_s: float | None
+) -> None:
+    """Show answers until the source ends or something stops it; then finish the file and sum up."""
+    stopped: BaseException | None = None
+    try:
+        with screen, live:
+            for answer in live.answers(tick_s=TICK_S):
+                if answer is not None:
+                    tally.add(answer)
+                    views.set_results(answer)
+                screen.show(answer)
+                if views.is_over(stop_after_s):
+                    tally.reason = "stopped as asked"
+                    break
+    except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 - raised again in _sum_up
+        stopped = error
+    tally.counters = live.counters
+    try:
+        views.close()
+    except OSError as error:
+        stopped = stopped or error
+    _sum_up(screen, tally, stopped)
+
+
+def _sum_up(screen: Screen, tally: Tally, stopped: BaseException | None) -> None:
+    """Print the tally; where something stopped the work, raise that."""
+    from twinpath.cli.console import print_note
+    from twinpath.errors import Interrupted, Terminated
+
+    if isinstance(stopped, BrokenPipeError):  # nobody reads any more
+        raise stopped
+    if isinstance(stopped, KeyboardInterrupt):
+        tally.reason, stopped = "interrupted", Interrupted(f"stopped; {tally}")
+    elif isinstance(stopped, SystemExit):  # SIGTERM
+        tally.reason, stopped = "terminated", Terminated(f"terminated; {tally}")
+    elif stopped is not None:
+        tally.reason = "failed"
+        print_note(str(tally))
+    else:
+        print_note(f"{tally.reason}; {tally}")
+    screen.end(tally)
+    if stopped is not None:
+        raise stopped

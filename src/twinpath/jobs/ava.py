@@ -1,0 +1,123 @@
+"""A detection network on a split of AVA, with its results in a file.
+
+job = AvaJob(model=name, people=people, sources=sources, label_map=label_map, out=Path("results.csv"))
+run = evaluate_ava(job, lambda: open_engine(job.model, output="boxes"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinpath.data.ava.clips import AvaSource
+from twinpath.engine.base import Engine
+from twinpath.errors import InputError, UsageError
+from twinpath.evaluate.ava import AvaRun, People, score_split
+from twinpath.formats.ava import read_results, write_results
+from twinpath.formats.ava_label_map import LabelMap
+from twinpath.formats.journal import read_journal
+from twinpath.jobs.batch import Progress, stopped_error
+from twinpath.jobs.outputs import check_folder, check_targets
+from twinpath.jobs.score_files import other_settings
+from twinpath.paths import display_path
+from twinpath.recognize.model import check_model, weights_sha256
+from twinpath.results.provenance import Provenance
+from twinpath.zoo.create import input_spec
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AvaJob:
+    """What is evaluated, on which videos, and where the results go.
+
+    Attributes:
+        model: A detection network or a record.
+        people: Boxes to score, see `evaluate.ava.people_to_score`.
+        sources: Videos or frames by name.
+        label_map: Actions that count.
+        weights: A weight file in place of the record's.
+        inputs: Files that were read for this, which `out` must not replace.
+        out: AVA's results file. Until it is complete a journal beside it has the scores of finished videos.
+        resume: Take the scores that are in the journal; False: start over, and replace `out` at the end.
+    """
+
+    model: str
+    people: People
+    sources: Mapping[str, AvaSource]
+    label_map: LabelMap
+    weights: Path | None = None
+    inputs: tuple[Path, ...] = ()
+    out: Path | None = None
+    resume: bool = True
+
+
+def evaluate_ava(job: AvaJob, load: Callable[[], Engine], *, progress: Progress | None = None) -> AvaRun:
+    """Score the people of the split, and write the results file.
+
+    Args:
+        job: What is wanted.
+        load: Gives the engine, of the job's model and weights, for boxes.
+        progress: Called with the seconds that are done, and of all.
+    Raises:
+        UsageError: The model is no detection network or does not score all actions; or `out` is an input, is
+            there already, or its journal is of other settings.
+        InputError: No video could be used, or there is no person to score.
+        Interrupted, Terminated: Stopped; with `out`, a later run does the rest.
+    """
+    model, _, _ = check_model(job.model, task="detection")
+    sha256 = weights_sha256(job.weights)
+    run = Provenance.of(
+        None, model=model, weights_sha256=sha256, settings={"actions": list(job.label_map.ids)}
+    )
+    journal = None if job.out is None else _prepare(job, job.out, run)
+    engine = load()
+    try:
+        found = score_split(
+            engine,
+            input_spec(job.model),
+            job.people,
+            job.sources,
+            job.label_map,
+            progress=progress,
+            resume=journal,
+            provenance=run,
+        )
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if journal is None:
+            raise
+        raise stopped_error(stop, finished=len(read_journal(journal)), total=len(job.people)) from stop
+    if not found.keyframes and found.failures:
+        raise InputError(f"no video could be used; {found.failures[0]}")
+    if not found.keyframes:
+        raise InputError("there is no person to score: no box reaches min_person_score, or all are excluded")
+    if job.out is not None and journal is not None:
+        write_results(job.out, found.rows)
+        if not found.failures:
+            journal.unlink(missing_ok=True)
+    return found
+
+
+def _prepare(job: AvaJob, out: Path, run: Provenance) -> Path:
+    """The journal beside the results file, checked: of this run, or absent.
+
+    Raises:
+        UsageError, InputError: See `evaluate_ava`.
+    """
+    journal = out.with_name(out.name + ".done.jsonl")
+    sources = [source.path for source in job.sources.values()]
+    weights = [] if job.weights is None else [job.weights]
+    check_folder(out.parent)
+    check_targets([out, journal], [*job.inputs, *sources, *weights])
+    if journal.exists():
+        other = next((made for made in read_journal(journal) if not made.same_run(run)), None)
+        if not job.resume:
+            journal.unlink()
+        elif other is not None:
+            raise other_settings(journal, other, run)
+    elif out.exists() and job.resume:
+        raise UsageError(
+            f"{display_path(out)} is complete already; give another file, or resume=False to replace it"
+        )
+    elif out.exists():
+        read_results(out, job.label_map)  # raises where it is something else
+    return journal

@@ -1,0 +1,168 @@
+"""Classifications of many videos, kept in a journal if one is named.
+
+job = ClassifyJob(model="slowfast_r50_8x8.ptv_k400", out=Path("answers.jsonl"))
+for outcome in classify_videos(find_inputs(["clips"]), job, lambda: Classifier(job.model)):
+    outcome.error or outcome.result.label
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twinpath.errors import INPUT_FAILURES, InputError
+from twinpath.formats.journal import ResultsJournal, read_journal
+from twinpath.jobs.batch import Outcome, Progress, error_to_dict, input_failure
+from twinpath.jobs.result_file import ResultFile, find_result_file
+from twinpath.jobs.scored_videos import check_loaded
+from twinpath.paths import display_path
+from twinpath.recognize.classifier import checked_views, classification_settings
+from twinpath.recognize.model import check_model, weights_sha256
+from twinpath.results.classification import Classification, Prediction
+from twinpath.results.provenance import Provenance
+from twinpath.video.find import InputVideo
+
+if TYPE_CHECKING:
+    from twinpath.recognize.classifier import Classifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyJob:
+    """What is wanted of every video.
+
+    Attributes:
+        model: A network or a record; a network alone takes its best weights.
+        weights: A weight file in place of the record's.
+        start_s: Seconds of each video to leave out at its start.
+        views: Crops in space x clips in time over which scores are averaged.
+        top_k: How many labels.
+        out: Keep the results in this file, one JSON object a line; None: do not.
+        resume: Take the results that it has; False: start over.
+    Raises:
+        UsageError: A value is out of its range.
+    """
+
+    model: str
+    weights: Path | None = None
+    start_s: float = 0.0
+    views: str = "1x1"
+    top_k: int = 5
+    out: Path | None = None
+    resume: bool = True
+
+    def __post_init__(self) -> None:
+        checked_views(self.views, start_s=self.start_s, top_k=self.top_k)
+
+
+def classify_videos(
+    videos: Sequence[InputVideo],
+    job: ClassifyJob,
+    load: Callable[[], Classifier],
+    *,
+    progress: Progress | None = None,
+    on_resumed: Callable[[int, int], None] | None = None,
+) -> Iterator[Outcome[Classification]]:
+    """Classify each video.
+
+    Args:
+        videos: Each once.
+        job: What is wanted.
+        load: Gives the classifier, of the job's model and weights; called at once if a video needs it.
+        progress: Called with the clips of a single video that are done, and of all.
+        on_resumed: Called with how many videos have a result already, and of all, if there are such.
+    Returns:
+        The outcome of each video, in order, made while it is taken.
+    Raises:
+        UsageError: The model is unknown or for another task; or `out` is an input or has results of other
+            settings.
+        InputError: `out` is no journal of results; or the weight file does not exist.
+    """
+    model, _, _ = check_model(job.model, task="classification")
+    sha256 = weights_sha256(job.weights)
+    run = Provenance.of(None, model=model, weights_sha256=sha256, settings=_settings(job))
+    file = None
+    if job.out is not None:
+        inputs = [*(video.path for video in videos), *([job.weights] if job.weights else [])]
+        file = find_result_file(job.out, run, resume=job.resume, read=read_journal, inputs=inputs)
+    with contextlib.ExitStack() as stack:
+        journal = None
+        if file is not None:
+            journal = stack.enter_context(ResultsJournal(file.path, run, [video.path for video in videos]))
+        known = {} if journal is None else journal.done
+        if known and on_resumed is not None:
+            on_resumed(len(known), len(videos))
+        missing = [video for video in videos if video.path not in known]
+        classifier = check_loaded(load(), model, sha256) if missing else None
+        results = _results(classifier, missing, job, progress)
+        return _outcomes(videos, results, journal, file, stack.pop_all())
+
+
+def _settings(job: ClassifyJob) -> dict[str, Any]:
+    return classification_settings(views=job.views, start_s=job.start_s, top_k=job.top_k)
+
+
+def _results(
+    classifier: Classifier | None, videos: Sequence[InputVideo], job: ClassifyJob, progress: Progress | None
+) -> Generator[Classification | Exception]:
+    """Of each video, or why there is none."""
+    if classifier is None:
+        return
+    paths = [video.path for video in videos]
+    if len(paths) > 1:
+        yield from classifier.each(paths, **_settings(job))
+        return
+    try:
+        yield classifier(paths[0], **_settings(job), progress=progress)
+    except INPUT_FAILURES as error:
+        yield error
+
+
+def _outcomes(
+    videos: Sequence[InputVideo],
+    results: Generator[Classification | Exception],
+    journal: ResultsJournal | None,
+    file: ResultFile | None,
+    closed_at_end: contextlib.ExitStack,
+) -> Iterator[Outcome[Classification]]:
+    """In order; each is in the journal before it is yielded. At the end the journal is put in its place."""
+    has_result = False
+    with closed_at_end, contextlib.closing(results):
+        for video in videos:
+            if journal is not None and video.path in journal.done:
+                yield Outcome(video, _from_line(journal.done[video.path], journal.path), was_done=True)
+                has_result = True
+                continue
+            result = next(results)
+            if isinstance(result, Exception):
+                error = input_failure(result, video.path)
+                line, outcome = error_to_dict(error), Outcome[Classification](video, error=error)
+            else:
+                line, outcome = result.to_dict(), Outcome(video, result)
+                has_result = True
+            if journal is not None:
+                journal.add(video.path, line)
+            yield outcome
+    if has_result and file is not None:
+        file.complete()
+
+
+def _from_line(line: dict[str, Any], path: Path) -> Classification:
+    """Raises: InputError: the line of the journal holds something else."""
+    try:
+        predictions = tuple(Prediction(**prediction) for prediction in line["predictions"])
+        return Classification(
+            line["video"],
+            line["model"],
+            line["engine"],
+            line["views"],
+            predictions,
+            tuple(line["warnings"]),
+            line["timing_s"],
+        )
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{display_path(path)}: the result of {line['video']} is no classification; give another file"
+        ) from error

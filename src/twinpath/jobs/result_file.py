@@ -1,0 +1,76 @@
+"""One file that holds the results of many videos: resumed, refused, or begun anew beside the old one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinpath.jobs.outputs import check_folder, check_targets
+from twinpath.jobs.score_files import other_settings
+from twinpath.results.provenance import Provenance
+
+
+@dataclass(frozen=True)
+class ResultFile:
+    """Where a run keeps its results.
+
+    Attributes:
+        path: The file that is written to while the run is in progress.
+        final: Where the results belong: the same file; or the one of an earlier run, which stays until this
+            run is complete.
+        is_resumed: Whether `path` holds results that this run takes.
+    """
+
+    path: Path
+    final: Path
+    is_resumed: bool
+
+    def complete(self) -> None:
+        """Put the results in their place."""
+        if self.path != self.final and self.path.exists():
+            self.path.replace(self.final)
+
+
+def find_result_file(
+    out: Path,
+    run: Provenance,
+    *,
+    resume: bool,
+    read: Callable[[Path], Sequence[Provenance]],
+    inputs: Sequence[Path],
+) -> ResultFile:
+    """Where the results of a run go, and whether there are some already.
+
+    Args:
+        out: The file that was named for them.
+        run: What decides results beside the videos.
+        resume: Take results that are there; False: start over.
+        read: Of what the results in a file are; raises InputError where it holds none.
+        inputs: Files that the run reads.
+    Raises:
+        UsageError: The file is an input, no regular file, or has results of other settings.
+        InputError: The file is there and has no results; it is not changed.
+    """
+    partial = partial_path(out)
+    check_folder(out.parent)
+    check_targets([out, partial], inputs)
+    if not out.exists():
+        return ResultFile(out, out, is_resumed=False)
+    earlier = read(out)
+    if not resume:
+        if partial.exists():
+            read(partial)  # raises where it is not a run's
+            partial.unlink()
+        return ResultFile(partial, out, is_resumed=False)
+    other = next((made for made in earlier if not made.same_run(run)), None)
+    if other is None:
+        return ResultFile(out, out, is_resumed=True)
+    if partial.exists() and all(made.same_run(run) for made in read(partial)):
+        return ResultFile(partial, out, is_resumed=True)
+    raise other_settings(out, other, run)
+
+
+def partial_path(out: Path) -> Path:
+    """Where a run that starts over keeps its results until it is complete: answers.partial.jsonl."""
+    return out.with_name(f"{out.stem}.partial{out.suffix}")

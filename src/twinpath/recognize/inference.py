@@ -1,0 +1,225 @@
+"""Step 3 of recognition: clips to scores, in batches of the size that the device likes, also across videos.
+
+for clip, scores in infer(model.engine, clips):            # one video, as it comes
+    clip.start_s, scores                                   # (crops, classes)
+
+for video in infer_videos(model.engine, sources):          # many: a batch spans the ends of videos
+    video.key, video.scores, video.error                   # (clips, crops, classes)
+
+Clips are read in a thread, ahead of the network. Frames that wait are bounded in bytes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinpath.engine.base import Boxes, Engine
+from twinpath.errors import INPUT_FAILURES, InputError
+from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
+from twinpath.video.clips import Clip, ClipSource
+
+FULL_BATCH_CLIPS = 8  # the largest batch that is always filled: the same clips together in every run
+Scores = NDArray[np.float32]
+OpenSource = Callable[[], AbstractContextManager[ClipSource]]
+
+
+def infer(engine: Engine, clips: Iterable[Clip]) -> Iterator[tuple[Clip, Scores]]:
+    """Score the clips of one video as they come.
+
+    Args:
+        engine: See `load_model`.
+        clips: Read in another thread, ahead of the network; nothing else may use them meanwhile.
+    Yields:
+        Each clip with its (crops, classes) scores, or (crops, D) embeddings, in order.
+    Raises:
+        InputError: The network produced NaN or Inf; and everything that reading the clips raises.
+        LimitExceeded: A clip needs more memory than the device has.
+    """
+    for batch in infer_batches(engine, clips):
+        yield from batch
+
+
+def infer_batches(engine: Engine, clips: Iterable[Clip]) -> Iterator[list[tuple[Clip, Scores]]]:
+    """As `infer`, a batch at a time."""
+    with Prefetcher(clips, size_bytes=size_bytes, most_bytes=PREFETCH_BYTES) as prefetched:
+        for batch in batches(
+            prefetched,
+            engine.batch_clips,
+            size_bytes=size_bytes,
+            most_bytes=BATCH_BYTES,
+            is_ready=batch_is_ready(engine, prefetched),
+        ):
+            yield list(zip(batch, scores_of(engine, [clip.frames for clip in batch]), strict=True))
+            del batch  # or it would be held while the next one is gathered
+
+
+def batch_is_ready(engine: Engine, prefetched: Prefetcher[Any]) -> Callable[[], bool]:
+    """Whether a batch should be filled further, see `prefetch.batches`.
+
+    A GPU that takes many clips at once does not wait for them: decoding is often slower, so the clips that are
+    read by then are scored, hidden behind the decoding of the next ones.
+    """
+    return (lambda: True) if engine.batch_clips <= FULL_BATCH_CLIPS else prefetched.is_ready
+
+
+def scores_of(
+    engine: Engine, clips: Sequence[NDArray[np.uint8]], boxes_xyxy_px: Sequence[Boxes] | None = None
+) -> list[Scores]:
+    """Run a batch of any size.
+
+    Args:
+        engine: See `load_model`.
+        clips: (T, H, W, 3) uint8 each.
+        boxes_xyxy_px: For a detection model: (P, 4) of each clip.
+    Returns:
+        One array for each clip: (crops, classes or D), or (P, classes) for boxes.
+    Raises:
+        InputError: The network produced NaN or Inf.
+        LimitExceeded: A clip needs more memory than the device has.
+    """
+    scores = engine(clips, boxes_xyxy_px)
+    if not all(np.isfinite(rows).all() for rows in scores):
+        raise InputError("the network produced NaN or Inf; the checkpoint may be corrupt")
+    return scores
+
+
+@dataclass(eq=False)
+class VideoScores:
+    """What a network says of the clips of one video, or why it says nothing.
+
+    Attributes:
+        key: Which video, as its source was given.
+        spans_s: Start and end of each clip, in seconds.
+        scores: One array for each clip: (crops, classes or D).
+        warnings: What the user should know about the file.
+        decode_s, infer_s: Seconds that reading and its share of inference took.
+        error: What kept the video from being read or scored to its end; None: nothing did.
+    """
+
+    key: Any
+    spans_s: list[tuple[float, float]] = field(default_factory=list)
+    scores: list[Scores] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
+    decode_s: float = 0.0
+    infer_s: float = 0.0
+    error: Exception | None = None
+
+    def add(self, item: _ReadItem, result: Scores | Exception | None, infer_s: float) -> None:
+        """Take the scores of the next clip, or what became of it; at the end of the video its warnings."""
+        self.decode_s += item.decode_s
+        self.infer_s += infer_s
+        self.warnings = item.warnings
+        if item.clip is None or isinstance(result, Exception):
+            self.error = self.error or (item.error if item.clip is None else result)  # type: ignore[assignment]
+        elif result is not None:
+            self.spans_s.append((item.clip.start_s, item.clip.end_s))
+            self.scores.append(result)
+
+
+@dataclass(frozen=True, eq=False)
+class _ReadItem:
+    """A clip of a video; None: the video is read to its end, or as far as it can be."""
+
+    key: Any
+    clip: Clip | None
+    decode_s: float
+    warnings: tuple[str, ...] = ()
+    error: Exception | None = None
+
+
+def infer_videos(
+    engine: Engine,
+    sources: Iterable[tuple[Any, OpenSource]],
+    *,
+    on_clip: Callable[[Any, int], None] | None = None,
+) -> Iterator[VideoScores]:
+    """Score the clips of many videos; one that fails ends none of the others.
+
+    Args:
+        engine: See `load_model`.
+        sources: A key for each video and a function that opens its clips, called in the reading thread.
+        on_clip: Called with the key and the number of clips of that video that are scored so far.
+    Yields:
+        The scores of each video, in order. `error` is one of `INPUT_FAILURES`; other errors are raised.
+    """
+    with Prefetcher(_read(sources), size_bytes=_item_bytes, most_bytes=PREFETCH_BYTES) as prefetched:
+        video: VideoScores | None = None
+        for batch in _batches(prefetched, engine):
+            results = iter(_results(engine, [item.clip for item in batch if item.clip is not None]))
+            for item in batch:
+                video = video or VideoScores(item.key)
+                video.add(item, *(next(results) if item.clip is not None else (None, 0.0)))
+                if item.clip is None:
+                    yield video
+                    video = None
+                elif on_clip is not None:
+                    on_clip(item.key, len(video.scores))
+            del batch, item  # or the frames would be held while the next batch is gathered
+
+
+def _read(sources: Iterable[tuple[Any, OpenSource]]) -> Iterator[_ReadItem]:
+    """Every clip of every video, and the end of each; runs in the reading thread."""
+    for key, open_source in sources:
+        began_s = time.perf_counter()
+        warnings: tuple[str, ...] = ()
+        failure = None
+        try:
+            with open_source() as source:
+                for clip in source:
+                    yield _ReadItem(key, clip, time.perf_counter() - began_s)
+                    del clip
+                    began_s = time.perf_counter()
+                warnings = tuple(source.warnings)
+        except INPUT_FAILURES as error:
+            failure = error
+        yield _ReadItem(key, None, time.perf_counter() - began_s, warnings, failure)
+
+
+def _batches(items: Prefetcher[_ReadItem], engine: Engine) -> Iterator[list[_ReadItem]]:
+    """Lists with up to `batch_clips` clips, bounded in bytes, and the ends of videos among them."""
+    is_ready = batch_is_ready(engine, items)
+    batch: list[_ReadItem] = []
+    clips = held_bytes = 0
+    for item in items:
+        batch.append(item)
+        clips += item.clip is not None
+        held_bytes += _item_bytes(item)
+        is_full = clips >= engine.batch_clips or held_bytes + _item_bytes(item) > BATCH_BYTES
+        if not clips or is_full or not is_ready():
+            yield batch
+            batch, clips, held_bytes = [], 0, 0
+        del item
+    if batch:
+        yield batch
+
+
+def _results(engine: Engine, clips: list[Clip]) -> list[tuple[Scores | Exception, float]]:
+    """Scores of each clip, or why there are none, and the seconds that they took."""
+    if not clips:
+        return []
+    began_s = time.perf_counter()
+    results: Sequence[Scores | Exception]
+    try:
+        results = scores_of(engine, [clip.frames for clip in clips])
+    except INPUT_FAILURES as error:
+        if len(clips) > 1:  # the other clips may be of other videos
+            return [result for clip in clips for result in _results(engine, [clip])]
+        results = [error]
+    took_s = (time.perf_counter() - began_s) / len(clips)
+    return [(result, took_s) for result in results]
+
+
+def size_bytes(clip: Clip) -> int:
+    """What a clip's frames take in memory."""
+    return clip.frames.nbytes
+
+
+def _item_bytes(item: _ReadItem) -> int:
+    return 0 if item.clip is None else item.clip.frames.nbytes

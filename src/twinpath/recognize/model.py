@@ -1,0 +1,160 @@
+"""From a model's name to all that recognition needs: its input, its labels and an engine that runs it.
+
+Every class and function of `twinpath.recognize` gets its network here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from twinpath.engine.base import Engine
+from twinpath.engine.config import EngineConfig
+from twinpath.errors import NotAFile, UsageError
+from twinpath.labels import labels
+from twinpath.models.input_spec import InputSpec
+from twinpath.models.registry import Output
+from twinpath.paths import display_path
+from twinpath.recognize.aggregate import ViewPooling
+from twinpath.zoo.create import input_spec, resolve
+
+if TYPE_CHECKING:
+    from twinpath.models.registry import Architecture
+    from twinpath.weights.callbacks import Progress
+    from twinpath.zoo.records import Record
+
+logger = logging.getLogger(__name__)
+
+Task = Literal["classification", "embedding", "detection"]
+DEFAULT_DETECTION_MODEL = "slowfast_r50_8x8_det.ptv_ava"
+_OUTPUTS: dict[Task, Output] = {"classification": "scores", "embedding": "embed", "detection": "boxes"}
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A model that is ready to run.
+
+    Attributes:
+        name: Full name of network and weights.
+        dataset: That it was trained on, for example "kinetics400".
+        labels: The names of its C classes; empty for embeddings.
+        spec: The clip that it takes.
+        engine: Runs it.
+        weights_sha256: Of a weight file that was given in place of the record's.
+        view_pooling: How scores of several views become one.
+    """
+
+    name: str
+    dataset: str
+    labels: tuple[str, ...]
+    spec: InputSpec
+    engine: Engine
+    weights_sha256: str | None = None
+    view_pooling: ViewPooling = "mean"
+
+
+def load_model(
+    model: str,
+    weights: str | os.PathLike[str] | None = None,
+    *,
+    task: Task = "classification",
+    config: EngineConfig = EngineConfig(),
+    progress: Progress | None = None,
+    on_status: Callable[[str], None] | None = None,
+) -> LoadedModel:
+    """Load a network with its weights, downloaded and compiled where needed.
+
+    Args:
+        model: A network or a record (`list_models`); a network alone takes its best weights.
+        weights: A weight file to use in place of the record's.
+        task: "classification" of clips, their "embedding", or "detection" of what each person does.
+        config: Engine, device, precision and threads.
+        progress: Called with the bytes done and expected while weights are downloaded.
+        on_status: Called with a sentence about work that takes seconds and is done once.
+    Raises:
+        UnknownModel: No such name.
+        UsageError: It has no published weights and none were given; it is for another task; or the engine,
+            the device or the precision cannot be had here.
+        WeightsError: The weights cannot be fetched, trusted or do not fit.
+    """
+    name, architecture, record = check_model(model, task=task)
+    if record is None and weights is None:
+        raise UsageError(f"no weights are published for {model}; give a weight file")
+    from twinpath.engine.open import open_engine
+
+    engine = open_engine(
+        name,
+        None if weights is None else Path(weights),
+        output=_OUTPUTS[task],
+        config=config,
+        progress=progress,
+        on_status=on_status or logger.info,
+    )
+    loaded = LoadedModel(
+        name=name,
+        dataset=dataset_of(architecture, record),
+        labels=() if task == "embedding" else class_names(architecture, record),
+        spec=input_spec(model),
+        engine=engine,
+        weights_sha256=weights_sha256(weights),
+        view_pooling=record.views_pooling if record else "mean",
+    )
+    if task != "embedding" and len(loaded.labels) != engine.num_classes:
+        raise UsageError(
+            f"{name} has {engine.num_classes} classes and {loaded.dataset} {len(loaded.labels)} labels; "
+            "give weights with as many classes as the labels"
+        )
+    return loaded
+
+
+def check_model(model: str, *, task: Task) -> tuple[str, Architecture, Record | None]:
+    """Full name, network and record of a model, found without loading anything.
+
+    Raises:
+        UnknownModel: No such name; says the nearest.
+        UsageError: It is for another task.
+    """
+    architecture, record = resolve(model)
+    if task == "detection" and architecture.task != "detection":
+        raise UsageError(
+            f"{model} classifies whole clips; for detection take a model such as {DEFAULT_DETECTION_MODEL}"
+        )
+    if task != "detection" and architecture.task == "detection":
+        raise UsageError(f"{model} is a detection model, which takes boxes; take a model of whole clips")
+    return record.name if record else architecture.name, architecture, record
+
+
+def weights_sha256(weights: str | os.PathLike[str] | None) -> str | None:
+    """Of a weight file that was given in place of the record's; None: none was.
+
+    Raises:
+        NotAFile: There is no such file.
+    """
+    if weights is None:
+        return None
+    path = Path(weights)
+    if not path.is_file():
+        raise NotAFile(f"the weight file {display_path(path)} does not exist; check the name")
+    from twinpath.weights.hashes import file_sha256
+
+    return file_sha256(path)
+
+
+def dataset_of(architecture: Architecture, record: Record | None) -> str:
+    """The data set whose classes a model has; a network without a record is taken to have the usual ones."""
+    if record is not None:
+        return record.dataset
+    return "ava2.2" if architecture.task == "detection" else "kinetics400"
+
+
+def class_names(architecture: Architecture, record: Record | None) -> tuple[str, ...]:
+    """The names of a model's classes; numbers where the data set's names are not part of this package."""
+    if record is not None and record.label_set is None:
+        return tuple(f"{record.dataset} class {i}" for i in range(record.num_classes))
+    if record is not None and record.label_set is not None:
+        return labels(record.label_set)
+    return labels("ava" if architecture.task == "detection" else "kinetics400")

@@ -1,0 +1,71 @@
+"""Step 2 of recognition: the wanted clips of a video file, one after the other.
+
+reader = VideoReader(limits=Limits(max_seconds=30), isolate=True)
+with reader.open("upload.mp4", plan_windows(spec, every_s=1.0)) as clips:
+    for clip in clips:
+        clip.start_s, clip.end_s, clip.frames    # (T, H, W, 3) uint8
+    clips.warnings
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from twinpath.errors import UsageError
+from twinpath.models.input_spec import InputSpec
+from twinpath.paths import display_path
+from twinpath.recognize.plan import Views, plan_views, views_need_info
+from twinpath.video.clip_plan import ClipPlan
+from twinpath.video.clips import ClipSource, open_clips
+from twinpath.video.probe import VideoInfo, probe
+from twinpath.video.source import DEFAULT_LIMITS, Limits
+
+
+@dataclass(frozen=True)
+class VideoReader:
+    """How the files of a run are read: what each may cost, and in which process.
+
+    Attributes:
+        limits: What reading one file may cost.
+        isolate: Read in a process of its own with limits, see `twinpath.video.isolated`: a file that crashes
+            FFmpeg or takes too much memory is then an error like any other.
+    """
+
+    limits: Limits = DEFAULT_LIMITS
+    isolate: bool = False
+
+    def probe(self, path: str | os.PathLike[str]) -> VideoInfo:
+        """What a file holds; errors as for `open`."""
+        if self.isolate:
+            from twinpath.video.isolated import probe_isolated
+
+            return probe_isolated(path, limits=self.limits)
+        return probe(path, limits=self.limits)
+
+    def open(self, path: str | os.PathLike[str], plan: ClipPlan) -> ClipSource:
+        """The clips of a plan; use it in a `with` block and iterate once.
+
+        Raises:
+            InputError: The file cannot be used; says why.
+            LimitExceeded: The file would cost too much.
+            WorkerDied: With `isolate`: the file ended the process that read it, twice.
+        """
+        return open_clips(path, plan, limits=self.limits, isolate=self.isolate)
+
+    def open_views(
+        self, path: str | os.PathLike[str], spec: InputSpec, views: Views, *, start_s: float = 0.0
+    ) -> ClipSource:
+        """The clips of a classification, see `plan_views`; the file is probed where its length is needed.
+
+        Raises:
+            UsageError: `start_s` lies behind the end, or the length is needed and unknown; names the file.
+            InputError, LimitExceeded, WorkerDied: As `open`.
+        """
+        info = self.probe(path) if views_need_info(views, spec, start_s=start_s) else None
+        try:
+            plan = plan_views(views, spec, start_s=start_s, info=info)
+        except UsageError as error:
+            raise UsageError(f"{display_path(Path(path))}: {error}") from error
+        return self.open(path, plan)
