@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from twinpath.cli.options import Runtime
-
-if TYPE_CHECKING:
-    from twinpath.evaluate.synthetic_clips import Summary
 
 DEFAULT_MODEL = "slowfast_tiny.synthetic"
 
@@ -65,9 +62,9 @@ def evaluate_on_synthetic(
 def _evaluate_clips(
     options: SyntheticOptions, model: str, weights: Path | None, runtime: Runtime, *, as_json: bool
 ) -> None:
-    from twinpath.cli.console import print_json
     from twinpath.cli.loading import Loader
     from twinpath.cli.progress import BatchBar
+    from twinpath.cli.show_synthetic import print_accuracy
     from twinpath.evaluate.synthetic_clips import answers_on_fresh_clips, summarise
     from twinpath.recognize.classifier import Classifier
 
@@ -77,34 +74,15 @@ def _evaluate_clips(
         lambda path: classifier(path).label, num_clips=clips, seed=seed, workers=options.workers or 1
     )
     summary = summarise(list(BatchBar("evaluating", total=clips).over(answers)))
-    if as_json:
-        print_json({"model": classifier.model, "clips": clips, "seed": seed, **summary.to_dict()})
-    else:
-        _print(summary, clips)
-
-
-def _print(summary: Summary, clips: int) -> None:
-    """A bar for each action, the share of right answers, and the commonest confusions."""
-    from twinpath.cli.console import bar
-
-    for action, share in summary.by_action.items():
-        print(f"{action:<10} {bar(share)} {100 * share:5.1f} %")
-    low, high = summary.interval
-    print(
-        f"top-1 {100 * summary.top1:.1f} % of {clips} clips "
-        f"(95 % interval {100 * low:.1f} to {100 * high:.1f})"
-    )
-    for wrong in summary.confusions[:5]:
-        print(f"  {wrong.count} x {wrong.truth} taken for {wrong.answer}")
+    print_accuracy(classifier.model, summary, clips, seed, as_json=as_json)
 
 
 def _evaluate_scenes(
     options: SyntheticOptions, model: str, weights: Path | None, runtime: Runtime, *, as_json: bool
 ) -> None:
-    from twinpath.cli.console import bar, print_json
     from twinpath.cli.loading import Loader
     from twinpath.cli.progress import BatchBar
-    from twinpath.data.synthetic import ACTIONS
+    from twinpath.cli.show_synthetic import print_frame_map
     from twinpath.evaluate.synthetic_scenes import detect_in_true_boxes, frame_map_of, scenes_with_truth
     from twinpath.recognize.detector import Detector
 
@@ -113,16 +91,5 @@ def _evaluate_scenes(
     predict = partial(detect_in_true_boxes, detector)
     answers = scenes_with_truth(predict, num_scenes=scenes, seed=seed, workers=options.workers or 1)
     pairs = list(BatchBar("evaluating", total=scenes).over(answers))
-    result = frame_map_of(pairs)
     people = sum(len(truth.times_s) for truth, _ in pairs)
-    if as_json:
-        by_action = {ACTIONS[label]: ap for label, ap in result.by_class.items()}
-        facts = {"scenes": scenes, "seed": seed, "people": people}
-        print_json({"model": detector.model, **facts, "frame_map": result.mean, "by_action": by_action})
-        return
-    for label, ap in result.by_class.items():
-        print(f"{ACTIONS[label]:<10} {bar(ap)} {100 * ap:5.1f} %")
-    print(
-        f"frame mAP@0.5 {100 * result.mean:.1f} % of {people} people at keyframes of {scenes} scenes, "
-        "in their true boxes"
-    )
+    print_frame_map(detector.model, frame_map_of(pairs), scenes, seed, people, as_json=as_json)

@@ -1,8 +1,8 @@
-"""Who does what: Slow and SlowFast with a head that scores the actions in each of many boxes.
+"""Detection networks: Slow and SlowFast with a head that scores the actions of the person in each box.
 
-res5 keeps the resolution of res4 (stride 1) and looks as far by a dilation of 2, so the last maps have one
-cell for 16 pixels. The head averages them over time, cuts out each box by ROIAlign, takes the maximum
-over the box and projects. AVA's people do several things at once: scores are sigmoids.
+res5 keeps the resolution of res4 (stride 1) and has a dilation of 2, so the last maps have one cell for 16
+pixels. The head averages them over time, crops each box by ROIAlign, takes the maximum over the box and
+projects. Persons in AVA do several actions at once: scores are sigmoids.
 Sources: Gu et al. 2018, AVA (arXiv:1705.08421); Feichtenhofer et al. 2019, SlowFast Networks
 (arXiv:1812.03982), section 5.
 
@@ -31,11 +31,11 @@ BINS = 7
 
 
 class RegionHead(Head):
-    """Averages over time, looks into boxes, classifies each.
+    """Averages over time, pools each box and classifies it.
 
     Args:
         channels: Channels of each pathway.
-        num_classes, dropout, readout: See `Head`.
+        num_classes, dropout, head_config: See `Head`.
         aligned: See `roi_align`.
     """
 
@@ -52,7 +52,7 @@ class RegionHead(Head):
         self.aligned = aligned
 
     def pooled(self, features: Sequence[Tensor]) -> Tensor:
-        """(B, C, T, H, W) of each pathway, and boxes (N, 5) at the end, to (N, 1, D)."""
+        """(B, C, T, H, W) of each pathway, and boxes (N, 5) as the last item, to (N, 1, D)."""
         *maps, boxes = features
         x_BCHW = torch.cat([x.mean(dim=2) for x in maps], dim=1)
         cut = roi_align(x_BCHW, boxes, size=BINS, spatial_scale=1 / PIXELS_TO_ONE, aligned=self.aligned)
@@ -60,7 +60,7 @@ class RegionHead(Head):
 
 
 class DetectionNetwork(VideoNetwork):
-    """A network whose answers are about boxes: `model(clip, boxes)`.
+    """A network that scores boxes: `model(clip, boxes)`.
 
     Boxes are (N, 5): index of the clip in the batch, x1, y1, x2, y2 in pixels of the clip.
     """

@@ -1,4 +1,4 @@
-"""What a network costs and what it is made of, found out on a network that holds no memory."""
+"""Cost and fingerprint of a network, computed on the meta device without its memory."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def count_parameters(model: nn.Module) -> int:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one clip costs.
+    """Cost of one clip.
 
     Attributes:
-        multiply_adds: Of convolutions and matrix products: what the field calls the FLOPs of a view.
-        normalised: Values that pass a norm. Some upstreams count 5 operations for each of them.
+        multiply_adds: Of convolutions and matrix products: what papers call the FLOPs of a view.
+        normalised: Outputs of norms. Some upstreams count 5 operations for each of them.
     """
 
     multiply_adds: int
@@ -36,12 +36,12 @@ class Cost:
 
 
 def cost_of_clip(model: nn.Module, *, num_frames: int, crop: int, boxes: int = 0) -> Cost:
-    """What one clip costs, by PyTorch's own counter.
+    """Cost of one clip, by PyTorch's own counter.
 
     Args:
         model: Best on the meta device: nothing is computed, shapes are enough. Left in evaluation mode.
         num_frames, crop: T and the side of the clip in pixels.
-        boxes: For a detection network, how many persons are looked at.
+        boxes: For a detection network, the number of boxes.
     """
     device = next(model.parameters()).device
     inputs = [torch.empty(1, 3, num_frames, crop, crop, device=device)]
@@ -56,7 +56,7 @@ def cost_of_clip(model: nn.Module, *, num_frames: int, crop: int, boxes: int = 0
     norms = [m for m in model.modules() if isinstance(m, (nn.BatchNorm3d, nn.LayerNorm))]
     hooks = [norm.register_forward_hook(count) for norm in norms]
     counter = FlopCounterMode(display=False)
-    # The math backend takes attention apart into matrix products, which the counter knows on any device.
+    # The math backend computes attention by matrix products, which the counter counts on every device.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
         model.eval()(*inputs)
     for hook in hooks:
@@ -65,12 +65,12 @@ def cost_of_clip(model: nn.Module, *, num_frames: int, crop: int, boxes: int = 0
 
 
 def fingerprint(state: Mapping[str, Tensor]) -> str:
-    """A short text that two networks share if their names and shapes are the same, classifiers aside.
+    """A hash of names and shapes, without the classifier's.
 
-    Lengths of 1 do not count, since upstreams give and take them: see `weights.load`.
+    Lengths of 1 are ignored, since upstreams add and remove them: see `weights.load`.
 
     Args:
-        state: Parameters and buffers by our names; `num_batches_tracked` does not count.
+        state: Parameters and buffers by our names; `num_batches_tracked` is ignored.
     """
     lines = sorted(
         f"{name} {'x'.join(str(n) for n in tensor.shape if n != 1)}"
@@ -84,7 +84,7 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
 def fingerprints() -> dict[str, str]:
     """Fingerprints by name, from the table that `make models` writes.
 
-    Every registered network is there, and the records whose network differs from it.
+    It has every registered network, and the records whose network differs from the registered one.
     """
     text = resources.files("twinpath.models").joinpath("fingerprints.csv").read_text(encoding="utf-8")
     return {row["name"]: row["fingerprint"] for row in csv.DictReader(text.splitlines())}

@@ -4,7 +4,7 @@ Source: Fan et al. 2021, Multiscale Vision Transformers (arXiv:2104.11227), for 
 (arXiv:2112.01526), for v2; Wei et al. 2022, Masked Feature Prediction (arXiv:2112.09133), for the networks
 called maskfeat.
 
-    clip (B, 3, T, H, W)                 an image has T = 1 and keeps it
+    clip (B, 3, T, H, W)                 an image has T = 1 throughout
       patches  T/2, H/4,  W/4    C       convolution 3x7x7, stride 2x4x4; a class token; positions
       stage 1  T/2, H/4,  W/4    C       attention: keys and values pooled to T/2, H/32, W/32
       stage 2  T/2, H/8,  W/8    2 C     the first block of a stage pools its queries
@@ -12,9 +12,9 @@ called maskfeat.
       stage 4  T/2, H/32, W/32   8 C
       head     layer norm, the class token or the mean of all, dropout, projection
 
-v1 adds positions to the tokens, and widens them at the end of a stage, in the MLP. v2 has relative positions
-in attention, widens at the start of a stage, in attention, pools queries in every block and adds them to what
-attention gives.
+v1 adds position embeddings to the tokens, and widens them at the end of a stage, in the MLP. v2 has relative
+positions in attention, widens at the start of a stage, in attention, pools queries in every block and adds
+them to the output of attention.
 """
 
 from __future__ import annotations
@@ -49,14 +49,13 @@ MLP_RATIO = 4
 
 @dataclass(frozen=True)
 class MultiscaleBlockPlan:
-    """What differs from block to block.
+    """Settings of one block.
 
     Attributes:
-        channels_in, channels, channels_out: Of the tokens that come in, of attention, and of the tokens that
-            go out.
+        channels_in, channels, channels_out: Of the input, of attention, and of the output.
         num_heads: Of attention.
-        q_stride, kv_stride: In space; queries stride where a stage begins.
-        side: Rows of tokens that come in, for the tables of relative positions.
+        q_stride, kv_stride: In space; queries have a stride in the first block of a stage.
+        side: Rows of tokens of the input, for the tables of relative positions.
     """
 
     channels_in: int
@@ -70,11 +69,11 @@ class MultiscaleBlockPlan:
 
 @dataclass(frozen=True)
 class MultiscaleBlockStyle:
-    """What all blocks of a network have in common.
+    """Settings of all blocks of a network.
 
     Attributes:
-        relative_frames: Frames of tokens that relative positions are made for; 0: there are none in time, as
-            in a network for images; None: there are none at all.
+        relative_frames: Frames of tokens in the tables of relative positions; 0: no table in time, as in an
+            image network; None: no relative positions.
         image, pool_side, pool_unstrided, residual_pooling, class_token: See `MViT`.
     """
 
@@ -86,7 +85,7 @@ class MultiscaleBlockStyle:
     class_token: bool
 
     def pooling(self, stride: int, *, unstrided: bool) -> PoolSpec | None:
-        """How to pool with this stride in space; None: not at all. `unstrided`: also where it is 1."""
+        """Pooling with a stride in space; None: no pooling. `unstrided`: pool even if the stride is 1."""
         if stride == 1 and not unstrided:
             return None
         if self.pool_side is None:
@@ -95,7 +94,7 @@ class MultiscaleBlockStyle:
         return PoolSpec((1 if self.image else side, side, side), (1, stride, stride))
 
     def relative(self, plan: MultiscaleBlockPlan) -> tuple[int | None, int, int] | None:
-        """Sizes for the tables of relative positions of a block."""
+        """Sizes of the tables of relative positions of a block."""
         if self.relative_frames is None:
             return None
         # Rounded down, though pooling rounds up: at odd sizes the tables are too short, and are interpolated.
@@ -104,9 +103,10 @@ class MultiscaleBlockStyle:
 
 
 class MultiscaleBlock(nn.Module):
-    """Pooled attention and an MLP, each behind a layer norm and beside a shortcut.
+    """Pooled attention and an MLP, each behind a layer norm and with a shortcut.
 
-    Where the block widens, the shortcut takes the normalised tokens; where it pools, it takes the largest.
+    Where the block widens, the shortcut projects the normalised tokens; where it pools, the shortcut has a
+    max pool.
     """
 
     def __init__(self, plan: MultiscaleBlockPlan, style: MultiscaleBlockStyle, *, drop_path: float) -> None:
@@ -158,9 +158,10 @@ class TokenHead(Head):
     Args:
         channels: C, of a token.
         num_classes: Logits.
-        class_token: Whether the first token is one; it is the embedding then, otherwise the mean is.
-        mean_first: Whether the embedding is the mean of all tokens but the class token, before the norm.
-        dropout, readout: See `Head`.
+        class_token: Whether the first token is one; it is the embedding then, otherwise the mean of all.
+        mean_first: Whether the embedding is the mean of all tokens but the class token, taken before the
+            norm.
+        dropout, head_config: See `Head`.
     """
 
     def __init__(
@@ -193,26 +194,26 @@ class MViT(VideoNetwork):
 
     Args:
         num_classes: Logits.
-        num_frames: T of a training clip; 1 for a network that sees images.
+        num_frames: T of a training clip; 1 for an image network.
         crop: Side of a training clip in pixels. Tables of positions are made for `num_frames` and `crop`; at
             other sizes they are interpolated.
         blocks: Blocks of each stage.
         width: C, channels of the first stage; each further one has twice as many.
         num_heads: Heads of the first stage; each further one has twice as many.
-        image: Patches and pooling kernels see one frame, and there are no relative positions in time.
+        image: Patches and pooling kernels have one frame, and there are no relative positions in time.
         kv_stride: Stride in space of the keys and values in the first stage; each further one has half of it.
         pool_side: Side of all pooling kernels; None: one more than the stride, and only in space.
-        pool_unstrided: Whether keys and values are pooled where their stride is 1 too. They are, but for
+        pool_unstrided: Whether keys and values are pooled where their stride is 1, too. They are, except in
             PySlowFast's files from before August 2021.
         positions: "separate" tables of space and time, or one "joint" table, added to the tokens; or
             "relative" ones in attention.
-        residual_pooling: Whether queries are pooled in every block and added to what attention gives.
+        residual_pooling: Whether queries are pooled in every block and added to the output of attention.
         widen_in_attention: Whether channels double in attention, in the first block of a stage, or in the
             MLP, in the last block of the stage before.
         class_token: Whether there is one. Without it the head takes the mean of the normalised tokens.
         mean_first: Whether the head takes the mean of the tokens before it normalises.
         drop_path: Rate of stochastic depth at the last block; grows evenly from 0 at the first.
-        dropout, readout: See `Head`.
+        dropout, head_config: See `Head`.
     Raises:
         ValueError: `num_frames` or `crop` is too small for the patches and stages.
     """
@@ -306,7 +307,7 @@ def plan_blocks(
     kv_stride: int,
     widen_in_attention: bool,
 ) -> list[MultiscaleBlockPlan]:
-    """What each block is like. `side`: rows of tokens of a training clip; other arguments as of `MViT`."""
+    """Settings of each block. `side`: rows of tokens of a training clip; other arguments as of `MViT`."""
     plans: list[MultiscaleBlockPlan] = []
     channels_in = width
     for stage, num_blocks in enumerate(blocks):
@@ -331,6 +332,6 @@ def plan_blocks(
 
 
 def _just_overlapping(stride: int) -> PoolSpec:
-    """The pooling with this stride in space and the smallest kernel whose windows overlap."""
+    """Pooling with this stride in space and the smallest kernel whose windows overlap."""
     side = stride + 1 if stride > 1 else 1
     return PoolSpec((1, side, side), (1, stride, stride))

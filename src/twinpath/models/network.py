@@ -1,4 +1,4 @@
-"""What every network here can do, in the words that users of timm know."""
+"""Base class of all networks, with the method names of timm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from twinpath.models.layers.head import Head
 class VideoNetwork(nn.Module):
     """A network for clips (B, 3, T, H, W), normalised, RGB, at the frame rate of its fastest pathway.
 
-    A family gives `forward_features` and a `head`; the rest follows.
+    Subclasses implement `forward_features` and set `head`.
     """
 
     head: Head
@@ -25,11 +25,11 @@ class VideoNetwork(nn.Module):
         return logits
 
     def scores(self, clip: Tensor) -> Tensor:
-        """(B, 3, T, H, W) to what the upstream reports at test time, (B, num_classes) in 0..1."""
+        """(B, 3, T, H, W) to the scores that the upstream reports, (B, num_classes) in 0 to 1."""
         return self.head.scores(self.forward_features(clip))
 
     def embed(self, clip: Tensor) -> Tensor:
-        """(B, 3, T, H, W) to what the classifier sees, (B, D): a feature vector for a clip."""
+        """(B, 3, T, H, W) to the input of the classifier, (B, D): a feature vector for a clip."""
         return self.head.embed(self.forward_features(clip))
 
     def get_classifier(self) -> nn.Linear:
@@ -37,7 +37,7 @@ class VideoNetwork(nn.Module):
         return self.head.projection
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Put a new last layer in place, with new weights, for so many classes.
+        """Replace the last layer by a new one, with new weights, for this number of classes.
 
         Raises:
             ValueError: Fewer than one class.

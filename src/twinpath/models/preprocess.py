@@ -113,13 +113,13 @@ class Preprocess(nn.Module):
         """As `forward`, with a plan's arrays, (num_crops, crop) each: what is exported."""
         clips = []
         for k in range(self.num_crops):
-            x = _mixed(frames_NTHWC, 2, row_first[k], row_second[k], row_weight[k].view(-1, 1, 1))
-            x = _mixed(x, 3, column_first[k], column_second[k], column_weight[k].view(-1, 1))
+            x = _interpolated(frames_NTHWC, 2, row_first[k], row_second[k], row_weight[k].view(-1, 1, 1))
+            x = _interpolated(x, 3, column_first[k], column_second[k], column_weight[k].view(-1, 1))
             clips.append((x * self.scale + self.shift).permute(0, 4, 1, 2, 3))
         return torch.stack(clips, dim=1).flatten(0, 1).contiguous()
 
 
-def _mixed(x: Tensor, dim: int, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
-    """Pairs of rows, or of columns, mixed; float32."""
+def _interpolated(x: Tensor, dim: int, first: Tensor, second: Tensor, weight: Tensor) -> Tensor:
+    """Weighted means of pairs of rows, or of columns; float32."""
     a, b = x.index_select(dim, first).float(), x.index_select(dim, second).float()
     return a + (b - a) * weight

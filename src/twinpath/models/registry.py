@@ -114,7 +114,7 @@ def _slow(depth: int, frames: int, stride: int) -> Architecture:
 
 
 def _slowfast(name: str, depth: int, slow_frames: int, stride: int, **options: Any) -> Architecture:
-    """The fast pathway of every published SlowFast sees each second frame: alpha is stride / 2."""
+    """The fast pathway of every published SlowFast takes each second frame: alpha is stride / 2."""
     alpha = stride // 2
     options = {"blocks": _BLOCKS[depth], "alpha": alpha, **options}
     return Architecture(
@@ -199,7 +199,7 @@ _RESNETS = (
 
 _R50_50_TEMPORAL = {"temporal_blocks": _BLOCKS[50]}
 
-# The embedded models: the same code, one block a stage, narrow; see train/recipes.
+# The models inside this package: the same code, one block a stage, narrow; see train/recipes.
 _TINY = Architecture(
     "slowfast_tiny",
     "slowfast",
@@ -311,7 +311,7 @@ _MVITS = (
     _mvit_v1("b_32x3", 32, 3, drop_path=0.3),
     # PySlowFast's files from before August 2021 do not pool keys and values where they would not stride.
     _mvit_v1("b_32x3_2021", 32, 3, pool_unstrided=False, drop_path=0.3),
-    # What PySlowFast's config MVIT_B_32x3_CONV builds; no weights of it are published.
+    # PySlowFast's config MVIT_B_32x3_CONV; no weights of it are published.
     _mvit_v1("b24_32x3", 32, 3, blocks=_MVIT_BLOCKS["b"], pool_side=None, drop_path=0.3),
     _mvit_v1("b", 1, 1, positions="joint", drop_path=0.1, **_MVIT_IMAGE),
     _mvit_v2("t", drop_path=0.1),

@@ -1,9 +1,9 @@
-"""Where a resized and cropped picture takes its pixels from, as plain arrays. No torch.
+"""Bilinear resize and crop as plain arrays: source pixels and weights. No torch.
 
 A bilinear resize mixes two source rows and two source columns for each pixel. Rows and columns are
-independent, so a picture of any size becomes a crop by two short lists, each of the first source, the
-second one and the second's weight. Networks are exported with these lists as inputs: one graph then
-takes frames of every size, and computes only the pixels that stay after the crop.
+independent, so resize and crop of a picture of any size are two short lists, each of the first source, the
+second source and the second's weight. Networks are exported with these lists as inputs: one graph takes
+frames of every size, and computes only the pixels inside the crop.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Taps:
 
 @dataclass(frozen=True, eq=False)
 class CropPlan:
-    """How K crops are made of a picture."""
+    """Sources of K crops of a picture."""
 
     rows: Taps
     columns: Taps
@@ -123,12 +123,12 @@ def scaled_boxes(
 def _taps(side: int, scaled_side: int, starts: tuple[int, ...], crop: int) -> Taps:
     """Sources of `crop` pixels from each start on, of a side resized to `scaled_side`.
 
-    In float32 and in this order of steps, as PyTorch computes them: a position that is rounded to the other
-    side of a pixel's border would take other pixels.
+    In float32 and in this order of steps, as PyTorch computes them: another rounding at the border of a pixel
+    would take another pixel.
     """
     scale = np.float32(side) / np.float32(scaled_side)
-    wanted = np.asarray(starts)[:, None] + np.arange(crop)
-    at = np.maximum((wanted.astype(np.float32) + np.float32(0.5)) * scale - np.float32(0.5), np.float32(0))
+    targets = np.asarray(starts)[:, None] + np.arange(crop)
+    at = np.maximum((targets.astype(np.float32) + np.float32(0.5)) * scale - np.float32(0.5), np.float32(0))
     first = np.minimum(np.floor(at).astype(np.int64), side - 1)
     return Taps(first, np.minimum(first + 1, side - 1), (at - first).astype(np.float32))
 

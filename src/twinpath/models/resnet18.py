@@ -1,8 +1,7 @@
 """The 18-layer video ResNets R3D, MC3 and R(2+1)D: one skeleton, three ways to convolve.
 
-R3D looks in space and time everywhere. MC3, mixed convolutions, stops looking in time after res2: motion
-matters early. R(2+1)D looks in space first and in time afterwards, with a norm and a ReLU between, and as
-many parameters as R3D.
+R3D has 3D convolutions everywhere. MC3, mixed convolutions, has 2D ones after res2. R(2+1)D convolves over
+space, then over time, with a norm and a ReLU between, and has as many parameters as R3D.
 Source: Tran et al. 2018, A Closer Look at Spatiotemporal Convolutions for Action Recognition
 (arXiv:1711.11248), table 1 and section 3.5; widths as in torchvision's weights.
 
@@ -32,7 +31,7 @@ Convolution = Literal["3d", "2d", "2+1d"]
 CONVOLUTIONS: tuple[Convolution, ...] = ("3d", "2d", "2+1d")
 
 STEM_WIDTH = 64
-STEM_MIDDLE = 45  # between space and time in the stem of R(2+1)D; the published value, not `middle_width`
+STEM_MIDDLE = 45  # channels between space and time in the stem of R(2+1)D; as published, not `middle_width`
 
 
 class SpaceThenTime(nn.Module):
@@ -132,17 +131,17 @@ class BasicBlock(nn.Module):
 class ResNet18(VideoNetwork):
     """Stem, four stages of two blocks, head.
 
-    The head averages the whole map, whatever its size, as torchvision's does: `num_frames` and `crop` say
-    what the network was made for and change nothing.
+    The head averages the whole map, whatever its size, as torchvision's does: `num_frames` and `crop` have no
+    effect, except that clips that are too short are refused.
 
     Args:
         num_classes: Logits.
         num_frames: T of a training clip.
         convolutions: How the stem and res2 to res5 convolve.
         crop: Side of a training clip in pixels.
-        dropout, readout: see `PooledHead`; the readout's pooling is always "whole".
+        dropout, head_config: See `PooledHead`; the pooling is always "whole".
     Raises:
-        ValueError: `convolutions` are not five known ones.
+        ValueError: `convolutions` are not five known ones, or the clip is too small.
     """
 
     def __init__(

@@ -1,10 +1,10 @@
 """3D ResNets with one pathway: C2D, I3D, Slow, Fast alone, CSN, R(2+1)D, and an image ResNet.
 
-They differ in where they look in time. C2D does not, but for a pool after res2. I3D does in the stem and
-in about every second block, and pools after res2. Slow sees few frames far apart and looks in time only
-in res4 and res5. Fast sees many frames with an eighth of the width and looks in time everywhere. CSN
-looks at each channel by itself in a 3x3x3 window, R(2+1)D first in time, then in space. Any of them may
-have non-local blocks. An image ResNet is a C2D for one frame.
+They differ in their convolutions over time. C2D has none, but a pool after res2. I3D has them in the stem
+and in about every second block, and pools after res2. Slow takes few frames far apart and convolves over time
+in res4 and res5 only. Fast takes many frames with an eighth of the width and convolves over time everywhere.
+CSN has depthwise 3x3x3 convolutions; R(2+1)D convolves over time, then over space. Any of them may have
+non-local blocks. An image ResNet is a C2D for one frame.
 Sources: Wang et al. 2018, Non-local Neural Networks (arXiv:1711.07971): C2D, I3D, non-local;
 Feichtenhofer et al. 2019, SlowFast Networks (arXiv:1812.03982): Slow, Fast; Tran et al. 2019, Video
 Classification with Channel-Separated Convolutional Networks (arXiv:1904.02811): CSN; Tran et al. 2018,
@@ -35,7 +35,7 @@ from twinpath.models.network import VideoNetwork
 BLOCKS_R50 = (3, 4, 6, 3)
 BLOCKS_R101 = (3, 4, 23, 3)
 
-SLOW_KERNELS = (1, 1, 1, 3, 3)  # frames seen by the stem and by res2 to res5
+SLOW_KERNELS = (1, 1, 1, 3, 3)  # kernel sizes in time, of the stem and of res2 to res5
 FAST_KERNELS = (5, 3, 3, 3, 3)
 STRIDES = (1, 2, 2, 2)  # of res2 to res5
 
@@ -46,13 +46,13 @@ class Pathway(nn.Module):
     Args:
         blocks: Depth of res2 to res5.
         width: Channels out of the stem; a stage has 4, 8, 16 and 32 times as many.
-        temporal_kernels: Frames seen by the stem and by the blocks of each stage: one number, or one for
-            block 0, 1 …, repeated.
-        temporal_blocks: Blocks of each stage that look in time; None: all.
+        temporal_kernels: Kernel sizes in time, of the stem and of each stage: one number, or one for block
+            0, 1 …, repeated.
+        temporal_blocks: How many blocks of each stage convolve over time; None: all.
         temporal_strides, strides, dilations, middle: Of each stage, see `BottleneckPlan`.
         stem_pool: Whether the stem ends in a max pool.
-        pool_after_res2: Frames of which a max pool after res2 makes one.
-        non_local: Where non-local blocks stand; None: nowhere.
+        pool_after_res2: Kernel and stride in time of a max pool after res2; 1: there is none.
+        non_local: Where non-local blocks are; None: nowhere.
         lateral_channels: Channels that arrive from another pathway before each stage.
     """
 
@@ -98,7 +98,7 @@ class Pathway(nn.Module):
         self.res2, self.res3, self.res4, self.res5 = stages
         pool = (pool_after_res2, 1, 1)
         self.pool = nn.MaxPool3d(pool, stride=pool) if pool_after_res2 > 1 else nn.Identity()
-        # Frames, and pixels of a side, of which the last map has one.
+        # Frames, and pixels along a side, for one position of the last map.
         self.frames_to_one = math.prod(temporal_strides) * pool_after_res2
         self.pixels_to_one = math.prod(strides) * (4 if stem_pool else 2)
 
@@ -125,7 +125,7 @@ class ResNet3D(VideoNetwork):
         num_classes: Logits.
         num_frames: T of a training clip; sets the temporal pooling window.
         crop: Side of a training clip in pixels; sets the spatial pooling window.
-        dropout, readout: See `PooledHead`.
+        dropout, head_config: See `PooledHead`.
         pathway: See `Pathway`.
     """
 

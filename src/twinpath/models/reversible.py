@@ -1,8 +1,9 @@
-"""Reversible transformers: training remembers the last activations and finds the others from them again.
+"""Reversible transformers: training keeps the last activations only and recomputes the others from them.
 
-Tokens travel in two streams. A block adds to the first what attention makes of the second, then to the second
-what an MLP makes of the first; so its input follows from its output, and memory does not grow with depth. The
-first block of a further stage, which pools and widens, cannot be undone: it joins the streams and remembers.
+Tokens form two streams. A block adds attention of the second stream to the first, then an MLP of the first
+stream to the second; so its input can be computed from its output, and memory does not grow with depth. The
+first block of a further stage, which pools and widens, is not reversible: it fuses the streams, and keeps its
+activations.
 Source: Mangalam et al. 2022, Reversible Vision Transformers (arXiv:2302.04869), section 3.
 
     clip (B, 3, T, H, W)             Rev-ViT (image)   Rev-MViT         an image has T = 1 and keeps it
@@ -47,14 +48,14 @@ FUSION_RATIO = 2  # width inside the MLP that fuses two streams, over that of th
 
 
 class Branches(nn.Module):
-    """What a block of either kind is made of: attention and an MLP, each behind a layer norm.
+    """The parts of both kinds of blocks: attention and an MLP, each behind a layer norm.
 
     Args:
         channels_in, channels: Of the tokens before and after attention.
         num_heads: Of attention.
         pool_q, pool_kv: Of attention; None: not pooled.
         qkv_bias: Whether the projection to queries, keys and values has a bias.
-        drop_path: Rate at which a branch is left out in training.
+        drop_path: Rate of stochastic depth.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class Branches(nn.Module):
 
 
 class ReversibleBlock(Branches):
-    """Each stream gets what a branch makes of the other."""
+    """Adds to each stream a branch of the other."""
 
     def forward(self, x1_BNC: Tensor, x2_BNC: Tensor, grid: Grid) -> tuple[Tensor, Tensor]:
         x1 = x1_BNC + self.attend(x2_BNC, grid)
@@ -96,15 +97,15 @@ class ReversibleBlock(Branches):
 
 
 class Transition(Branches):
-    """The first block of a stage: fuses the streams, then pools and widens as a multiscale block does.
+    """The first block of a further stage: fuses the streams, then pools and widens as a block of MViT.
 
-    Its shortcut goes through the pooling of the queries. In training upstream leaves out whole samples here,
-    shortcut and all; this block leaves out branches.
+    Its shortcut passes through the pooling of the queries. In training the upstream drops whole samples here,
+    with their shortcut; this block drops branches.
 
     Args:
         channels: C of each stream; twice as many go out.
-        fusion: "mean" of the streams; "mlp": both side by side, with what an MLP makes of them added.
-        pool_q: Strides.
+        fusion: "mean" of the streams; "mlp": both concatenated, plus an MLP of them.
+        pool_q: Of the queries; has a stride.
         num_heads, pool_kv, qkv_bias, drop_path: See `Branches`.
     """
 
@@ -136,20 +137,20 @@ class ReversibleMViT(VideoNetwork):
 
     Args:
         num_classes: Logits.
-        num_frames: T of a training clip; 1 for a network that sees images.
+        num_frames: T of a training clip; 1 for an image network.
         crop: Side of a training clip in pixels. Tables of positions are made for `num_frames` and `crop`; at
             other sizes they are interpolated.
         blocks: Blocks of each stage.
         width: C, channels of a stream in the first stage; each further one has twice as many.
         num_heads: Heads of the first stage; each further one has twice as many.
-        image: Patches and pooling kernels see one frame.
+        image: Patches and pooling kernels have one frame.
         patch, patch_stride: Side of a patch, and from one patch to the next, in pixels.
         kv_stride: Stride in space of the keys and values in the first stage; each further one has half of it.
             None: they are not pooled.
-        fusion: How the streams come together between stages, see `Transition`.
+        fusion: How the streams are fused between stages, see `Transition`.
         qkv_bias: Whether the projections to queries, keys and values have a bias.
         drop_path: Rate of stochastic depth at the last block; grows evenly from 0 at the first.
-        dropout, readout: See `Head`.
+        dropout, head_config: See `Head`.
     Raises:
         ValueError: `num_frames` or `crop` is too small for the patches and stages.
     """
@@ -212,7 +213,7 @@ class ReversibleMViT(VideoNetwork):
         initialise_transformer(self)
 
     def forward_features(self, clip: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, T, H, W) to both streams side by side, not normalised, (B, N, 2 C), in a tuple of one."""
+        """(B, 3, T, H, W) to both streams concatenated, not normalised, (B, N, 2 C), in a tuple of one."""
         x_BCTHW = self.patches(clip)
         grid: Grid = (x_BCTHW.shape[2], x_BCTHW.shape[3], x_BCTHW.shape[4])
         x1_BNC = x2_BNC = x_BCTHW.flatten(2).transpose(1, 2) + self.positions(grid)
@@ -228,7 +229,7 @@ class ReversibleMViT(VideoNetwork):
     def _run(
         self, blocks: Sequence[ReversibleBlock], x1_BNC: Tensor, x2_BNC: Tensor, grid: Grid
     ) -> tuple[Tensor, Tensor]:
-        """Reversible blocks one after another, remembering no more than training needs."""
+        """Reversible blocks in sequence; in training without keeping their activations."""
         if blocks and self.training and torch.is_grad_enabled() and not torch.compiler.is_compiling():
             return run_reversibly(blocks, x1_BNC, x2_BNC, grid)
         for block in blocks:
@@ -243,41 +244,41 @@ def _pooling(stride: int, image: bool) -> PoolSpec:
 def run_reversibly(
     blocks: Sequence[ReversibleBlock], x1_BNC: Tensor, x2_BNC: Tensor, grid: Grid
 ) -> tuple[Tensor, Tensor]:
-    """Run blocks one after another, to be undone in the backward pass.
+    """Run blocks in sequence and keep no activations but the last.
 
-    Only what comes out is remembered. Backward finds each block's input from its output, last block first,
-    and runs its branches again with the random numbers and the precision that they had. So training costs a
-    second forward pass, and memory for the activations of one block, whatever the depth.
+    The backward pass computes each block's input from its output, last block first, and runs its branches
+    again with the random numbers and the precision of the forward pass. So training costs a second forward
+    pass, and the memory of one block's activations, whatever the depth.
 
     Args:
-        blocks: Blocks; all keep the grid.
+        blocks: All keep the grid.
         x1_BNC, x2_BNC: The streams.
         grid: Of their tokens.
     Returns:
         The streams after the last block.
     """
     parameters = [p for block in blocks for p in block.parameters()]
-    x1, x2 = _Undoable.apply(blocks, grid, x1_BNC, x2_BNC, *parameters)
+    x1, x2 = _ReversibleRun.apply(blocks, grid, x1_BNC, x2_BNC, *parameters)
     return x1, x2
 
 
-class _Undoable(torch.autograd.Function):
-    """Blocks whose backward pass finds their inputs again.
+class _ReversibleRun(torch.autograd.Function):
+    """Blocks whose backward pass recomputes their inputs.
 
-    Parameters are arguments, so that autograd hands their gradients on and notices if they were changed.
+    Parameters are arguments, so that autograd passes their gradients on and detects changes in place.
     """
 
     @staticmethod
     def forward(
         ctx: Any, blocks: Sequence[ReversibleBlock], grid: Grid, x1: Tensor, x2: Tensor, *parameters: Tensor
     ) -> tuple[Tensor, Tensor]:
-        ctx.blocks, ctx.grid, ctx.moments = blocks, grid, []
+        ctx.blocks, ctx.grid, ctx.states = blocks, grid, []
         for block in blocks:
-            before_attention = _Moment(x1)
+            before_attention = _RandomState(x1)
             x1 = x1 + block.attend(x2, grid)
-            before_mlp = _Moment(x1)
+            before_mlp = _RandomState(x1)
             x2 = x2 + block.transform(x1)
-            ctx.moments.append((before_attention, before_mlp))
+            ctx.states.append((before_attention, before_mlp))
         ctx.save_for_backward(x1, x2, *parameters)
         return x1, x2
 
@@ -287,12 +288,12 @@ class _Undoable(torch.autograd.Function):
         x1, x2, *_ = ctx.saved_tensors
         gradients: dict[Tensor, Tensor] = {}
         for block, (before_attention, before_mlp) in zip(
-            reversed(ctx.blocks), reversed(ctx.moments), strict=True
+            reversed(ctx.blocks), reversed(ctx.states), strict=True
         ):
-            with before_mlp.again():
+            with before_mlp.restored():
                 y, dx, of_mlp = _gradients(block.transform, x1, d2, block)
             x2, d1 = x2 - y, d1 + dx
-            with before_attention.again():
+            with before_attention.restored():
                 y, dx, of_attention = _gradients(partial(block.attend, grid=ctx.grid), x2, d1, block)
             x1, d2 = x1 - y, d2 + dx
             gradients |= of_mlp | of_attention
@@ -306,9 +307,9 @@ def _gradients(
     """Run a block's branch on `x` again.
 
     Args:
-        dy: Gradient of what the branch gives.
+        dy: Gradient of the branch's output.
     Returns:
-        What the branch gives, the gradient of `x`, and those of the parameters that the branch has.
+        The branch's output, the gradient of `x`, and those of the branch's parameters.
     """
     parameters = [p for p in block.parameters() if p.requires_grad]
     with torch.enable_grad():
@@ -318,8 +319,8 @@ def _gradients(
     return y.detach(), dx, {p: d for p, d in zip(parameters, found, strict=True) if d is not None}
 
 
-class _Moment:
-    """The state of the random generators, and of autocast, at one time: to run a branch again as it ran."""
+class _RandomState:
+    """The state of the random generators and of autocast, to run a branch again as it ran."""
 
     def __init__(self, x: Tensor) -> None:
         kind = self.device_type = x.device.type
@@ -330,13 +331,14 @@ class _Moment:
             self.autocast = {
                 "enabled": torch.is_autocast_enabled(kind),
                 "dtype": torch.get_autocast_dtype(kind),
-                # Weights that forward cast under no_grad would be taken from the cache without a gradient.
+                # Weights that the forward pass cast under no_grad would come from the cache without a
+                # gradient.
                 "cache_enabled": False,
             }
 
     @contextmanager
-    def again(self) -> Iterator[None]:
-        """Back to that time, and afterwards to the present."""
+    def restored(self) -> Iterator[None]:
+        """Restore the state inside the block."""
         autocast = (
             nullcontext() if self.autocast is None else torch.autocast(self.device_type, **self.autocast)
         )

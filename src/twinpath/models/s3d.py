@@ -1,4 +1,4 @@
-"""S3D: an Inception network whose convolutions look in space first and in time afterwards.
+"""S3D: an Inception network whose 3D convolutions are separated into space, then time.
 
 Source: Xie et al. 2018, Rethinking Spatiotemporal Feature Learning: Speed-Accuracy Trade-offs in Video
 Classification (arXiv:1712.04851), figure 4; its ancestor is Szegedy et al. 2015, Going Deeper with
@@ -57,7 +57,7 @@ STAGES = (
 
 
 class Unit(nn.Module):
-    """Convolution, batch norm, ReLU. The norm has the eps and the slow averages of TensorFlow's."""
+    """Convolution, batch norm, ReLU. The norm has the eps and the momentum of TensorFlow's."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Unit(nn.Module):
 
 
 class Separable(nn.Module):
-    """A unit that looks in space, then one that looks in time; each strides where it looks."""
+    """A unit over space, then one over time, each with the stride along its own axes."""
 
     def __init__(self, channels_in: int, channels_out: int, *, kernel: int = 3, stride: int = 1) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class Separable(nn.Module):
 
 
 class Inception(nn.Module):
-    """Four branches side by side: a point, two separable convolutions, a max pool."""
+    """Four branches, concatenated: a 1x1x1 convolution, two separable convolutions, a max pool."""
 
     def __init__(self, channels_in: int, widths: Widths) -> None:
         super().__init__()
@@ -118,14 +118,13 @@ def _stage(channels_in: int, blocks: tuple[Widths, ...]) -> nn.Sequential:
 class S3D(VideoNetwork):
     """Stem, four stages, head. A clip needs at least 5 frames and 17 pixels each way.
 
-    The head's window is the same for every clip: `num_frames` and `crop` say what the network was made
-    for and change nothing.
+    The head's window is the same for every clip: `num_frames` and `crop` have no effect.
 
     Args:
         num_classes: Logits.
         num_frames: T of a training clip.
         crop: Side of a training clip in pixels.
-        dropout, readout: see `PooledHead`.
+        dropout, head_config: See `PooledHead`.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""SlowFast: a slow pathway for what is seen, a fast one for how it moves.
+"""SlowFast: a slow pathway for appearance, a fast one for motion.
 
-Both are 3D ResNets. The fast pathway sees every frame of the clip with an eighth of the channels; the
-slow pathway sees one frame of `alpha`. After the stem and after res2 to res4 the fast pathway's map is
-brought to the slow one's frame rate by a convolution in time and concatenated to it.
+Both are 3D ResNets. The fast pathway takes every frame of the clip and has an eighth of the channels; the
+slow pathway takes one frame of `alpha`. After the stem and after res2 to res4 a convolution in time brings
+the fast pathway's map to the slow one's frame rate, and both are concatenated.
 Source: Feichtenhofer et al. 2019, SlowFast Networks for Video Recognition (arXiv:1812.03982).
 
     clip (B, 3, T, H, W) ─┬─ every frame ────────▶ fast stem ─ res2 ─ res3 ─ res4 ─ res5 ─┐
@@ -53,13 +53,13 @@ class SlowFast(VideoNetwork):
         num_frames: T of a training clip at the fast rate; sets the temporal pooling windows.
         alpha: Frames of the fast pathway for one of the slow.
         beta_inv: Channels of the slow pathway for one of the fast.
-        fusion_kernel: Frames seen by a lateral connection.
+        fusion_kernel: Kernel size in time of a lateral connection.
         fusion_ratio: Channels out of a lateral connection, over the fast pathway's.
         blocks, width, temporal_blocks, strides, dilations: Of both pathways, see `Pathway`; width is the
             slow one's.
         non_local: Of the slow pathway.
         crop: Side of a training clip in pixels; sets the spatial pooling window.
-        dropout, readout: see `PooledHead`.
+        dropout, head_config: See `PooledHead`.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""ViT for video: tubelets of a clip as words, and a plain transformer in which every word sees every other.
+"""ViT for video: tubelets of a clip as tokens, and a plain transformer with attention between all of them.
 
-It is the encoder that masked autoencoders pre-train, with the head that they are fine-tuned with: the mean
-of all tokens but the class token.
+It is the encoder that masked autoencoders pre-train, with the head of their fine-tuning: the mean of all
+tokens but the class token.
 Source: Dosovitskiy et al. 2020, An Image is Worth 16x16 Words (arXiv:2010.11929); Feichtenhofer et al. 2022,
 Masked Autoencoders As Spatiotemporal Learners (arXiv:2205.09113), section 3 and table 1.
 
@@ -32,11 +32,11 @@ from twinpath.models.network import VideoNetwork
 
 PATCH = (2, 16, 16)
 MLP_RATIO = 4
-HEAD_SCALE = 1e-3  # of the recipe: fine-tuning starts from almost equal scores
+HEAD_SCALE = 1e-3  # of new weights, as in the recipe: fine-tuning starts from almost equal scores
 
 
 class TransformerBlock(nn.Module):
-    """Attention and an MLP, each behind a layer norm and beside a shortcut; tokens keep number and width."""
+    """Attention and an MLP, each behind a layer norm and with a shortcut; keeps the number of tokens."""
 
     def __init__(self, width: int, *, num_heads: int, drop_path: float) -> None:
         super().__init__()
@@ -65,9 +65,9 @@ class ViT(VideoNetwork):
         depth: Blocks.
         num_heads: Of attention.
         drop_path: Rate of stochastic depth at the last block; grows evenly from 0 at the first.
-        dropout, readout: see `Head`.
+        dropout, head_config: See `Head`.
     Raises:
-        ValueError: The training clip is not made of whole patches, or the width not of whole heads.
+        ValueError: The training clip does not consist of whole patches, or the width of whole heads.
     """
 
     def __init__(

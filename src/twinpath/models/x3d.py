@@ -1,13 +1,13 @@
 """X3D: a tiny image network expanded step by step, in time, resolution, depth and width.
 
-Nothing is wide here. The only dense convolutions are 1x1x1; those that look around see each channel alone,
-and every second block weighs its channels by squeeze and excitation. Time is never strided. PyTorchVideo's
+The network is narrow. The only dense convolutions are 1x1x1; larger kernels are depthwise, and every second
+block weighs its channels by squeeze and excitation. There is no stride in time. PyTorchVideo's
 Efficient-X3D for mobile CPUs is the same network under other names, with a head that pools the whole map.
 Sources: Feichtenhofer 2020, X3D: Expanding Architectures for Efficient Video Recognition
 (arXiv:2004.04730), table 1; Hu et al. 2018, Squeeze-and-Excitation Networks (arXiv:1709.01507).
 
     clip (B, 3, T, H, W)
-      stem   T, H/2,  W/2      24 channels   conv 3x3 / 2, then 5 frames of each channel
+      stem   T, H/2,  W/2      24 channels   conv 3x3 / 2, then depthwise over 5 frames
       res2   T, H/4,  W/4      24
       res3   T, H/8,  W/8      48
       res4   T, H/16, W/16     96
@@ -41,7 +41,7 @@ def rounded_width(channels: float) -> int:
 
 
 class X3DStem(nn.Module):
-    """Convolution (1, 3, 3) over space, (5, 1, 1) over time in each channel alone, batch norm, ReLU."""
+    """Convolution (1, 3, 3) over space, depthwise (5, 1, 1) over time, batch norm, ReLU."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class X3DStem(nn.Module):
 
 
 class SqueezeExcitation(nn.Module):
-    """Weighs each channel by 0 to 1, after a look at the means of all of them."""
+    """Multiplies each channel by a weight of 0 to 1 that depends on the means of all channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class InvertedBottleneck(nn.Module):
-    """Residual block: 1x1x1 widens, 3x3x3 looks around in each channel alone, 1x1x1 narrows.
+    """Residual block: 1x1x1 widens, a depthwise 3x3x3, 1x1x1 narrows.
 
     Args:
         channels_in, channels_out: Of the block.
@@ -119,7 +119,7 @@ class X3DHead(Head):
     Args:
         channels: Of the last map.
         width: Channels that are pooled.
-        num_classes, dropout, readout: See `Head`.
+        num_classes, dropout, head_config: See `Head`.
         window: (t, h, w) of the pooling window at the training size; it slides by 1 on a larger map and
             shrinks to a smaller one.
     """
@@ -149,7 +149,7 @@ class X3DHead(Head):
 
 
 class X3D(VideoNetwork):
-    """Stem, res2 to res5, head; how wide and deep follows from three factors.
+    """Stem, res2 to res5, head. Three factors determine width and depth.
 
     Args:
         num_classes: Logits.
@@ -160,7 +160,7 @@ class X3D(VideoNetwork):
         bottleneck: Inner width of a block over its channels.
         res2_shortcut_norm: Whether the shortcut of res2's first block, which strides but keeps its
             channels, has a batch norm. PyTorchVideo's X3D has none there; every other one does.
-        dropout, readout: See `Head`.
+        dropout, head_config: See `Head`.
     Raises:
         ValueError: A factor is not positive, or the clip has no frames or pixels.
     """
@@ -234,7 +234,7 @@ def _stage(
 
 
 def _silence_residuals(model: X3D) -> None:
-    """Let every block start as its shortcut, as `layers.resnet.initialise` does for ResNets."""
+    """Zero the last scale of each residual branch, as `layers.resnet.initialise` does for ResNets."""
     for module in model.modules():
         if isinstance(module, InvertedBottleneck):
             nn.init.zeros_(module.bn_c.weight)

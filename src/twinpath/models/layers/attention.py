@@ -1,8 +1,8 @@
-"""Attention that pools: the parts of a multiscale transformer, which MViT and its reversible form share.
+"""Pooled attention and other layers of multiscale transformers, for MViT, its reversible form and ViT.
 
-Tokens are (B, N, C): B batch, N tokens, C channels; a grid (frames, rows, columns) says where they lie, row
-by row and frame by frame. A class token, if there is one, comes first and lies nowhere: pooling leaves it
-alone.
+Tokens are (B, N, C): B batch, N tokens, C channels. They lie on a grid (frames, rows, columns), row by row
+and frame by frame. A class token, if there is one, comes first and is not on the grid: pooling leaves it as
+it is.
 Source: Fan et al. 2021, Multiscale Vision Transformers (arXiv:2104.11227), section 3; Li et al. 2022, MViTv2
 (arXiv:2112.01526), section 4.
 """
@@ -43,11 +43,11 @@ class PooledAttention(nn.Module):
     Args:
         channels_in: Channels of the tokens that come in.
         channels: Channels of queries, keys, values and of the tokens that go out.
-        num_heads: They share the pooling kernels and the tables of positions.
+        num_heads: All share the pooling kernels and the tables of positions.
         pool_q, pool_kv: How to pool; None: not at all, without a norm.
         class_token: Whether the first token is one.
-        relative: Sizes that tables of relative positions are made for; None: no such positions.
-        residual: Whether the pooled queries are added to what attention gives, but for the class token's.
+        relative: Sizes of the tables of relative positions; None: there are none.
+        residual: Whether the pooled queries are added to the output of attention, but for the class token's.
         qkv_bias: Whether the projection to queries, keys and values has a bias.
     """
 
@@ -94,7 +94,7 @@ class PooledAttention(nn.Module):
 
 
 class TokenPool(nn.Module):
-    """A convolution for each channel, then layer norm. A class token skips the convolution, not the norm."""
+    """A depthwise convolution, then layer norm. A class token skips the convolution, not the norm."""
 
     def __init__(self, channels: int, pooling: PoolSpec, *, class_token: bool) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class TokenPool(nn.Module):
 def pool_tokens(
     pool: Callable[[Tensor], Tensor], x_BNC: Tensor, grid: Grid, *, class_token: bool
 ) -> tuple[Tensor, Grid]:
-    """Lay tokens out on their grid, pool them and line them up again; a class token passes by.
+    """Pool tokens on their grid; a class token stays as it is.
 
     Args:
         pool: (B, C, T, H, W) to (B, C, T', H', W').
@@ -131,7 +131,7 @@ def pool_tokens(
         (B, pooled N, C), and (T', H', W').
     """
     first = int(class_token)
-    # A view that leaves the channels last in memory: pooling is three to five times as fast so.
+    # A view with the channels last in memory: pooling is three to five times as fast.
     maps = x_BNC[:, first:].reshape(x_BNC.shape[0], *grid, x_BNC.shape[2])
     pooled = pool(maps.permute(0, 4, 1, 2, 3))
     new_grid = (pooled.shape[2], pooled.shape[3], pooled.shape[4])
@@ -152,7 +152,7 @@ class Mlp(nn.Module):
 
 
 class StochasticDepth(nn.Module):
-    """In training leaves a branch out for whole samples, at this rate; scales it up for the others.
+    """In training drops a branch for whole samples at this rate, and scales it up for the others.
 
     Source: Huang et al. 2016, Deep Networks with Stochastic Depth (arXiv:1603.09382).
     """
@@ -160,7 +160,7 @@ class StochasticDepth(nn.Module):
     def __init__(self, rate: float) -> None:
         super().__init__()
         if not 0 <= rate < 1:
-            raise ValueError(f"a branch is left out at a rate from 0 to below 1, not {rate}")
+            raise ValueError(f"the rate of stochastic depth must be from 0 to below 1, not {rate}")
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
@@ -180,9 +180,9 @@ def drop_path_rates(last: float, depth: int) -> list[float]:
 
 
 def initialise_transformer(model: nn.Module) -> None:
-    """Weights to start training from: a narrow normal distribution for matrices and kernels, biases of 0.
+    """Initialise for training: a narrow normal distribution for matrices and kernels, biases of 0.
 
-    Tables of positions and class tokens are filled where they are made.
+    Tables of positions and class tokens are initialised in their constructors.
     """
     for module in model.modules():
         if isinstance(module, (nn.Linear, nn.Conv3d)):

@@ -1,8 +1,8 @@
 """Classification heads: from a network's last maps to logits, scores and embeddings.
 
-At the training crop the pooling window covers the whole map and there is one position. At a larger
-test crop the window slides (stride 1) and there are several; upstreams differ in what they average
-then, and published accuracies depend on it.
+At the training crop the pooling window covers the whole map, and there is one position. At a larger test crop
+the window slides with a stride of 1, and there are several. Upstreams differ in what they average then, and
+published accuracies depend on it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ HeadPooling = Literal["window", "whole"]
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """How a head turns what it sees into scores at test time. A weight file's record says which.
+    """How a head computes scores at test time. The record of a weight file has the values.
 
     Attributes:
-        activation: Turns logits into scores: softmax for one label a clip, sigmoid for several.
+        activation: From logits to scores: softmax for one label a clip, sigmoid for several.
         averaging: What `scores` averages over positions: "logits" (PyTorchVideo), then activates once,
             or "scores" (PySlowFast): activates at every position, then averages.
         pooling: "window": the pooling window of the training size slides over a larger map;
@@ -38,15 +38,15 @@ class HeadConfig:
 
 
 class Head(nn.Module):
-    """What all heads share: an embedding at every position, a projection, an average over positions.
+    """Base of all heads: an embedding at every position, a projection, an average over positions.
 
-    A head says in `pooled` how it gets from the network's last maps to its embeddings.
+    Subclasses implement `pooled`: from the network's last maps to embeddings.
 
     Args:
         channels: D, of an embedding.
         num_classes: Logits per position.
         dropout: Rate before the projection, in training.
-        readout: See `HeadConfig`.
+        head_config: See `HeadConfig`.
     """
 
     def __init__(self, channels: int, num_classes: int, *, dropout: float, head_config: HeadConfig) -> None:
@@ -68,14 +68,14 @@ class Head(nn.Module):
         return self._logits_at_positions(features).mean(dim=1)
 
     def scores(self, features: Sequence[Tensor]) -> Tensor:
-        """As `forward`, with the upstream's activation and order of averaging: (B, num_classes)."""
+        """Scores (B, num_classes) in 0 to 1, with the upstream's activation and order of averaging."""
         logits = self._logits_at_positions(features)
         if self.head_config.averaging == "logits":
             return self.activate(logits.mean(dim=1))
         return self.activate(logits).mean(dim=1)
 
     def activate(self, logits: Tensor) -> Tensor:
-        """Logits to scores in 0..1."""
+        """Logits to scores in 0 to 1."""
         return logits.softmax(dim=-1) if self.head_config.activation == "softmax" else logits.sigmoid()
 
     def _logits_at_positions(self, features: Sequence[Tensor]) -> Tensor:
@@ -90,8 +90,10 @@ class PooledHead(Head):
         num_classes: Logits per position.
         windows: (t, h, w) of each pathway's pooling window at the training size; on a smaller map the
             window shrinks to the map.
-        dropout, readout: See `Head`.
-    Source: facts measured on both upstreams; see tests/parity.
+        dropout, head_config: See `Head`.
+    Raises:
+        ValueError: A window is empty: the clip is too small.
+    Source: measured on both upstreams, see tests/parity.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""How the parts of a 3D ResNet are laid out, as plain data. No torch: the registry speaks of them."""
+"""Layout of the blocks of a 3D ResNet, as plain data. No torch, since the registry uses it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ Middle = Literal["plane", "depthwise", "factorised"]
 
 @dataclass(frozen=True)
 class BottleneckPlan:
-    """How the bottlenecks of one stage look in time and space.
+    """Kernels, strides and dilation of the bottlenecks of one stage.
 
     Attributes:
-        temporal_kernels: Frames seen by the first convolution of block 0, 1 …; repeated to the stage's depth.
-        num_temporal_blocks: Only so many blocks, from the first on, look in time; None: all. The networks
-            called R101_50_50 look in time in as many blocks as an R50 has.
+        temporal_kernels: Kernel size in time of the first convolution of block 0, 1 …; repeated to the
+            stage's depth.
+        num_temporal_blocks: Only so many blocks, from the first on, convolve over time; None: all. In
+            networks called R101_50_50 they are as many as the blocks of an R50.
         temporal_stride, stride: In time and in space, of the first block.
         dilation: In space, of the middle convolution.
-        middle: The second convolution: "plane" (1,3,3); "depthwise" (3,3,3), each channel by itself (CSN);
-            "factorised" (3,1,1), norm, ReLU, (1,3,3) (R(2+1)D).
+        middle: The second convolution: "plane" (1,3,3); "depthwise" (3,3,3) (CSN); "factorised" (3,1,1),
+            norm, ReLU, (1,3,3) (R(2+1)D).
     """
 
     temporal_kernels: Sequence[int] = (1,)
@@ -31,7 +32,7 @@ class BottleneckPlan:
     middle: Middle = "plane"
 
     def temporal_kernel(self, block: int) -> int:
-        """Frames seen by the first convolution of a block."""
+        """Kernel size in time of the first convolution of a block."""
         if self.num_temporal_blocks is not None and block >= self.num_temporal_blocks:
             return 1
         return self.temporal_kernels[block % len(self.temporal_kernels)]
@@ -39,12 +40,13 @@ class BottleneckPlan:
 
 @dataclass(frozen=True)
 class NonLocalPlan:
-    """Where non-local blocks stand and how they compare positions.
+    """Where non-local blocks are and how they compare positions.
 
     Attributes:
-        after: For each of res2 to res5, the blocks that one follows.
-        affinity: "softmax" of the scaled products, or "dot_product": products over the number of positions.
-        pool: (t, h, w) by which the positions that are looked at are thinned first.
+        after: For each of res2 to res5, the blocks that are followed by one.
+        affinity: "softmax" of the scaled products, or "dot_product": products divided by the number of
+            positions.
+        pool: (t, h, w) of a max pool of the keys and values.
     """
 
     after: tuple[tuple[int, ...], ...]

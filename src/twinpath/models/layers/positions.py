@@ -1,7 +1,7 @@
-"""Where a token is: learned tables that are added to tokens, or asked for by attention.
+"""Position embeddings: learned tables that are added to tokens, or used in attention.
 
-A grid is (frames, rows, columns) of tokens. Tables have one row of C channels for each place, and are
-interpolated linearly where the grid has another size than the one they were made for.
+A grid is (frames, rows, columns) of tokens. Tables have one row of C channels for each position, and are
+interpolated linearly where the grid has another size than that of a training clip.
 Source: Fan et al. 2021, Multiscale Vision Transformers (arXiv:2104.11227), section 3.1; Li et al. 2022,
 MViTv2 (arXiv:2112.01526), section 4.1.
 """
@@ -16,12 +16,12 @@ Grid = tuple[int, int, int]
 
 
 class SeparatePositions(nn.Module):
-    """One table for places in a frame and one for frames; a token's position is the sum of the two.
+    """One table for positions in a frame and one for frames; a token's embedding is the sum of both.
 
     Args:
         channels: C.
         grid: Tokens of a training clip.
-        class_token: Whether a token comes before those of the grid; it has a row of its own.
+        class_token: Whether there is one, before the tokens of the grid; it has a row of its own.
     """
 
     def __init__(self, channels: int, *, grid: Grid, class_token: bool) -> None:
@@ -42,12 +42,12 @@ class SeparatePositions(nn.Module):
 
 
 class JointPositions(nn.Module):
-    """One table with a row for each token of a single frame, for networks that see images.
+    """One table with a row for each token of a single frame, for image networks.
 
     Args:
         channels: C.
         grid: Tokens of a training image; one frame.
-        class_token: Whether a token comes before those of the grid; it has the table's first row.
+        class_token: Whether there is one, before the tokens of the grid; it has the table's first row.
     Raises:
         ValueError: The grid has several frames.
     """
@@ -70,14 +70,14 @@ class JointPositions(nn.Module):
 
 
 class RelativePositions(nn.Module):
-    """How much a query cares for keys at a distance: apart for time, height and width.
+    """Relative position embeddings of attention, decomposed into time, height and width.
 
     A table has a row for each distance from -(n-1) to n-1 along its axis. The product of a query with a row
-    is added to the attention that it pays to all keys at that distance.
+    is added to its attention to all keys at that distance.
 
     Args:
         channels: C, of one head; heads share the tables.
-        sizes: n of each axis; a network for images has no table for time.
+        sizes: n of each axis; None in time: an image network has no table for it.
     """
 
     def __init__(self, channels: int, *, sizes: tuple[int | None, int, int]) -> None:
@@ -90,11 +90,11 @@ class RelativePositions(nn.Module):
             nn.init.trunc_normal_(table, std=0.02)
 
     def forward(self, q_BHNC: Tensor, q_grid: Grid, k_grid: Grid) -> Tensor:
-        """What to add to the products of queries and keys.
+        """The bias of attention: what is added to the products of queries and keys.
 
         Args:
-            q_BHNC: Queries of H heads, not scaled. A class token, if there is one, comes first; it is
-                nowhere: its row and column are 0.
+            q_BHNC: Queries of H heads, not scaled. A class token, if there is one, comes first; its row and
+                column are 0.
             q_grid, k_grid: Tokens of queries and keys.
         Returns:
             (B, H, queries, keys), with a row and a column for the class token if the queries have one.
@@ -115,14 +115,14 @@ class RelativePositions(nn.Module):
 def rows_by_distance(table_NC: Tensor, num_queries: int, num_keys: int) -> Tensor:
     """The table's row for each pair of a query and a key along one axis: (num_queries, num_keys, C).
 
-    Where there are fewer keys than queries (or the reverse) they lie as many steps apart as it takes to
-    cover the same length; distances are cut to whole steps.
+    Where there are fewer keys than queries, or the reverse, they are spaced so that both cover the same
+    length; distances are rounded down to whole steps.
     """
     longer = max(num_queries, num_keys)
     q_step, k_step = longer / num_queries, longer / num_keys
-    places = torch.arange(longer, device=table_NC.device)
-    # In this order and in float32, as upstream: another order cuts some distances to another step.
-    distance = places[:num_queries, None] * q_step - places[None, :num_keys] * k_step
+    steps = torch.arange(longer, device=table_NC.device)
+    # In this order and in float32, as upstream: another order rounds some distances to another step.
+    distance = steps[:num_queries, None] * q_step - steps[None, :num_keys] * k_step
     distance = distance + (num_keys - 1) * k_step
     return resample_line(table_NC, 2 * longer - 1)[distance.long()]
 

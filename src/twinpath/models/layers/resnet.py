@@ -1,4 +1,4 @@
-"""The parts of a 3D ResNet: stem, bottleneck, non-local block, stage.
+"""Layers of a 3D ResNet: stem, bottleneck, non-local block, stage.
 
 Shapes: B batch, C channels, T frames, H height, W width, N = T * H * W positions.
 Sources: He et al. 2016, Deep Residual Learning (arXiv:1512.03385); Feichtenhofer et al. 2019, SlowFast
@@ -39,7 +39,7 @@ class ResNetStem(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Residual block: (k,1,1) narrows and looks in time, the middle looks in space, (1,1,1) widens."""
+    """Residual block: (k,1,1) over time narrows, the middle convolves over space, (1,1,1) widens."""
 
     def __init__(self, channels_in: int, width: int, *, plan: BottleneckPlan, block: int) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ def _middle(kind: Middle, width: int, *, stride: tuple[int, int, int], dilation:
 
 
 class NonLocal(nn.Module):
-    """Adds to each position a mean over all others, weighted by how alike they are."""
+    """Adds to each position a mean over all positions, weighted by their affinity."""
 
     def __init__(self, channels: int, *, plan: NonLocalPlan) -> None:
         super().__init__()
@@ -124,14 +124,14 @@ def stage(
     non_local: NonLocalPlan | None = None,
     non_local_after: Sequence[int] = (),
 ) -> nn.Sequential:
-    """One of res2 to res5.
+    """Build one of res2 to res5.
 
     Args:
         channels_in: Channels that come in, lateral ones included.
         width: Inner width of the bottlenecks; 4 times as many channels go out.
         num_blocks: Depth of the stage.
-        plan: How its bottlenecks look.
-        non_local, non_local_after: The blocks that a non-local one follows, and how it compares.
+        plan: Of its bottlenecks.
+        non_local, non_local_after: Non-local blocks, and the blocks that they follow.
     """
     blocks = nn.Sequential()
     for i in range(num_blocks):
@@ -143,10 +143,9 @@ def stage(
 
 
 def initialise(model: nn.Module) -> None:
-    """Weights to start training from: He for convolutions, and residual branches that start as nothing.
+    """Initialise for training: He for convolutions, and a zero scale at the end of each residual branch.
 
-    The zero scale at the end of each residual branch follows Goyal et al. 2017 (arXiv:1706.02677),
-    as PySlowFast's recipes do.
+    The zero scale follows Goyal et al. 2017 (arXiv:1706.02677), as PySlowFast's recipes do.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv3d):
@@ -167,11 +166,11 @@ def initialise(model: nn.Module) -> None:
 
 
 def slow_frames(num_frames: int, alpha: int) -> Tensor:
-    """Which frames of a clip the slow pathway sees: evenly from the first to the last, not by a stride.
+    """Indices of the slow pathway's frames: evenly from the first frame to the last, not by a stride.
 
     Args:
         num_frames: T, frames of the clip.
-        alpha: The slow pathway sees one frame of `alpha`.
+        alpha: Frames of the clip for one of the slow pathway.
     Returns:
         (T // alpha,) int64 indices.
     Raises:

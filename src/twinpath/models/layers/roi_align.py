@@ -1,4 +1,4 @@
-"""ROIAlign: what a map holds inside each box, resampled to a fixed grid. In plain PyTorch.
+"""ROIAlign: the part of a map inside each box, resampled to a fixed grid. In plain PyTorch.
 
 A bin's value is the mean of bilinear samples on a regular grid. The grid, and the weights of a bilinear
 sample, are products of one factor for rows and one for columns, so the whole of it is two small matrices
@@ -29,8 +29,8 @@ def roi_align(
         size: S, bins of a side of the output.
         spatial_scale: Cells of the map for a pixel of the input, for example 1/16.
         sampling_ratio: Samples of a bin's side; 0: as many as it has cells, rounded up.
-        aligned: Whether a pixel's value is taken to sit in its middle. The older models were trained
-            without: their boxes lie half a cell off and are at least one cell large.
+        aligned: Whether pixels are points at the centre of their cell, as in torchvision's `aligned`. Older
+            models were trained without: their boxes are half a cell off, and at least one cell large.
     Returns:
         (N, C, S, S).
     Raises:
@@ -50,7 +50,7 @@ def roi_align(
 
 
 def _weights(start_N: Tensor, length_N: Tensor, cells: int, size: int, sampling_ratio: int) -> Tensor:
-    """How much each cell of a row (or column) counts for each bin: (N, size, cells)."""
+    """Weight of each cell of a row, or column, for each bin: (N, size, cells)."""
     bin_N = length_N / size
     samples_N = torch.full_like(bin_N, sampling_ratio) if sampling_ratio else bin_N.ceil()
     most = sampling_ratio or _most_samples(samples_N, cells, size)
@@ -67,7 +67,7 @@ def _weights(start_N: Tensor, length_N: Tensor, cells: int, size: int, sampling_
 
 
 def _most_samples(samples_N: Tensor, cells: int, size: int) -> int:
-    """Samples of the largest bin; in an exported or traced graph those of a box as large as the map."""
+    """Samples of the largest bin; in an exported or traced graph, of a box as large as the map."""
     is_traced: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     if torch.compiler.is_exporting() or is_traced or samples_N.is_meta:
         return -(-cells // size) + 1
