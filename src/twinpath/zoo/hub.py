@@ -7,7 +7,7 @@ HubModel(model, "slowfast_r50_8x8.ptv_k400").push_to_hub("me/seven-actions")
 model = HubModel.from_pretrained("me/seven-actions").network
 
 A repository, or a folder that `save_pretrained` wrote, holds `config.json` (which network, how many classes
-and frames, how it answers) and `model.safetensors` with our names, which `--weights` takes as well.
+and frames, how it answers) and `model.safetensors` with our names, a weight file as any other.
 """
 
 from __future__ import annotations
