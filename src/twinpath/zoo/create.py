@@ -1,4 +1,4 @@
-"""From a name to a network with its weights. Imports no torch before a network is built."""
+"""From a name to a network with its weights. Importing this imports no torch; building does."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ def create_model(
 
     Args:
         name: A network ("slowfast_r50_8x8") or a record ("slowfast_r50_8x8.ptv_k400"). A record's name
-            gives the network as the record has it: its classes, activation and averaging.
+            gives the network as the record uses it: its classes, activation and averaging.
         pretrained: True: load the record's weights; a network's name alone means its best record. They come
             from this package or the cache, or are downloaded into the cache. Or the name of another record
             to start from: of the same network, or of an image network, whose kernels are inflated
             ("resnet50.psf_in1k" for C2D, I3D and Slow).
-        num_classes: Logits, where not the record's. Where the weights have another number, the head is not
-            loaded and keeps its new weights, and a warning is logged.
-        in_frames: T of the clips, where not the network's own; `input_spec` still has the network's own. With
-            `pretrained` a transformer's tables of positions in time are interpolated.
-        progress: Called with the bytes done and the bytes expected while downloading.
+        num_classes: Logits, where not the record's. Where the weights have another number, the head is left
+            out of the load, keeps its new weights, and a warning is logged.
+        in_frames: T of the clips it is for, where not the network's own; `input_spec` goes on telling that
+            one. With `pretrained` a transformer's tables of positions in time are interpolated.
+        progress: Told the bytes done and the bytes expected while downloading.
     Returns:
         The network on the CPU, in training mode as any new torch module; call `.eval()` before use.
     Raises:
-        UnknownModel: No such name, or no published weights for it; names the nearest one.
+        UnknownModel: No such name, or no published weights for it; says the nearest name.
         UsageError: `num_classes` or `in_frames` is not positive, or the network cannot take so many frames.
         DownloadFailed, DamagedWeights, UnsafeWeights, WeightsMismatch: see `twinpath.weights`.
     """
     architecture, rec = resolve(name)
     if num_classes is not None and num_classes < 1:
-        raise UsageError(f"num_classes must be at least 1, not {num_classes}")
+        raise UsageError(f"a network needs at least one class, not num_classes={num_classes}")
     if pretrained is True and rec is None:
         raise UnknownModel(f"no weights are published for {name}; create it with pretrained=False")
     is_plain = rec is None or (name == architecture.name and pretrained is not True)
@@ -73,21 +73,21 @@ def load_network(
     leave_out: tuple[str, ...] = (),
     progress: Progress | None = None,
 ) -> VideoNetwork:
-    """A network with its record's weights, or those of a file, loaded.
+    """A network to be used as it is, with its record's weights or those of a file.
 
     Args:
         name: A network or a record; a network alone means its best record.
         weights: A weight file in place of the record's.
         leave_out: See `load_weights`.
-        progress: Called with the bytes done and the bytes expected while downloading.
+        progress: Told the bytes done and the bytes expected while downloading.
     Raises:
         UsageError: No weights are published for it and no file is given.
-        UnknownModel: No such name; names the nearest one.
+        UnknownModel: No such name; says the nearest name.
         DownloadFailed, DamagedWeights, UnsafeWeights, WeightsMismatch: see `twinpath.weights`.
     """
     _, rec = resolve(name)
     if rec is None and weights is None:
-        raise UsageError(f"no weights are published for {name}; give a weight file (weights=…)")
+        raise UsageError(f"no weights are published for {name}; give a weight file")
     from twinpath.weights.load import load_weights
 
     network = create_model(rec.name if rec else name)
@@ -107,10 +107,10 @@ def list_models(pattern: str = "*") -> list[str]:
 
 
 def resolve(name: str) -> tuple[Architecture, Record | None]:
-    """The network and the record of a name; None where the network has no published weights.
+    """The network and the record that a name stands for; None where a network has no published weights.
 
     Raises:
-        UnknownModel: No such name; names the nearest one.
+        UnknownModel: No such name; says the nearest one.
     """
     if name in ARCHITECTURES:
         return ARCHITECTURES[name], best_record(name)
@@ -125,10 +125,10 @@ def resolve(name: str) -> tuple[Architecture, Record | None]:
 def input_spec(name: str) -> InputSpec:
     """What the preprocessing needs for a network or a record; imports no torch.
 
-    A network without published weights gets its training crop, out of frames 8/7 as large.
+    A network without published weights is given its training crop, out of frames 8/7 as large.
 
     Raises:
-        UnknownModel: No such name; names the nearest one.
+        UnknownModel: No such name; says the nearest one.
     """
     architecture, rec = resolve(name)
     if rec is not None:
@@ -138,11 +138,11 @@ def input_spec(name: str) -> InputSpec:
 
 
 def weights_path(rec: Record, *, progress: Progress | None = None) -> Path:
-    """The record's weight file in this package or in the cache, downloaded if it is not there yet.
+    """The record's weight file on this machine, downloaded if it is not there yet.
 
     Raises:
-        DownloadFailed: Not there and cannot be fetched; the message has the path to put it at by hand.
-        DamagedWeights: There, but its size or hash differ from those of its first use.
+        DownloadFailed: Not there and cannot be fetched; says where to put it by hand.
+        DamagedWeights: There, but not the bytes that were remembered.
     """
     from twinpath.weights.fetch import fetch
 
