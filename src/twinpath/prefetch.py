@@ -83,6 +83,11 @@ class Prefetcher(Generic[Item]):
         if self._error is not None:
             raise self._error
 
+    def is_ready(self) -> bool:
+        """Whether the next item, or the end, comes without waiting."""
+        with self._changed:
+            return bool(self._waiting) or self._is_over
+
     def _run(self) -> None:
         try:
             for item in self._items:
@@ -119,6 +124,7 @@ def batches(
     *,
     size_bytes: Callable[[Item], int] = lambda item: 0,
     most_bytes: int = 0,
+    is_ready: Callable[[], bool] = lambda: True,
 ) -> Iterator[list[Item]]:
     """Group items into lists, each yielded as soon as it is full.
 
@@ -128,6 +134,7 @@ def batches(
         size_bytes: Memory of an item in bytes.
         most_bytes: A list is full, too, where one more item as large as its last would exceed this; 0:
             no bound.
+        is_ready: Whether the next item comes without waiting; if not, the list is yielded as it is.
     Raises:
         ValueError: `size` is less than 1. Raised when the first list is taken.
     """
@@ -140,7 +147,7 @@ def batches(
         held_bytes += size_bytes(item)
         is_full = held_bytes + size_bytes(item) > most_bytes > 0
         del item  # or it would be held while waiting for the next one
-        if len(batch) == size or is_full:
+        if len(batch) == size or is_full or not is_ready():
             yield batch
             batch, held_bytes = [], 0
     if batch:

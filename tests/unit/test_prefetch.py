@@ -109,3 +109,15 @@ def test_an_error_comes_after_the_full_batches_before_it() -> None:
 def test_a_batch_of_none_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one item, not 0"):
         next(batches([1, 2], 0))
+
+
+def test_a_list_does_not_wait_for_items_that_are_not_there() -> None:
+    """As for a GPU that takes many at once: what is there goes on."""
+    ready = iter([True, True, False, True, False, False])
+    assert list(batches(range(6), 4, is_ready=lambda: next(ready))) == [[0, 1, 2], [3, 4], [5]]
+
+
+def test_the_end_is_ready() -> None:
+    with Prefetcher(iter([1]), size_bytes=lambda item: 1, most_bytes=9) as prefetched:
+        assert list(prefetched) == [1]
+        assert prefetched.is_ready()

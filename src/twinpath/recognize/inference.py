@@ -25,6 +25,7 @@ from twinpath.errors import INPUT_FAILURES, InputError
 from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
 from twinpath.video.clips import Clip, ClipSource
 
+FULL_BATCH_CLIPS = 8  # the largest batch that is always filled: the same clips together in every run
 Scores = NDArray[np.float32]
 OpenSource = Callable[[], AbstractContextManager[ClipSource]]
 
@@ -48,9 +49,24 @@ def infer(engine: Engine, clips: Iterable[Clip]) -> Iterator[tuple[Clip, Scores]
 def infer_batches(engine: Engine, clips: Iterable[Clip]) -> Iterator[list[tuple[Clip, Scores]]]:
     """As `infer`, a batch at a time."""
     with Prefetcher(clips, size_bytes=size_bytes, most_bytes=PREFETCH_BYTES) as prefetched:
-        for batch in batches(prefetched, engine.batch_clips, size_bytes=size_bytes, most_bytes=BATCH_BYTES):
+        for batch in batches(
+            prefetched,
+            engine.batch_clips,
+            size_bytes=size_bytes,
+            most_bytes=BATCH_BYTES,
+            is_ready=batch_is_ready(engine, prefetched),
+        ):
             yield list(zip(batch, scores_of(engine, [clip.frames for clip in batch]), strict=True))
             del batch  # or it would be held while the next one is gathered
+
+
+def batch_is_ready(engine: Engine, prefetched: Prefetcher[Any]) -> Callable[[], bool]:
+    """Whether a batch should be filled further, see `prefetch.batches`.
+
+    A GPU that takes many clips at once does not wait for them: decoding is often slower, so the clips that
+    are read by then are scored, hidden behind the decoding of the next ones.
+    """
+    return (lambda: True) if engine.batch_clips <= FULL_BATCH_CLIPS else prefetched.is_ready
 
 
 def scores_of(
@@ -135,7 +151,7 @@ def infer_videos(
     """
     with Prefetcher(_read(sources), size_bytes=_item_bytes, most_bytes=PREFETCH_BYTES) as prefetched:
         video: VideoScores | None = None
-        for batch in _batches(prefetched, engine.batch_clips):
+        for batch in _batches(prefetched, engine):
             results = iter(_results(engine, [item.clip for item in batch if item.clip is not None]))
             for item in batch:
                 video = video or VideoScores(item.key)
@@ -166,15 +182,17 @@ def _read(sources: Iterable[tuple[Any, OpenSource]]) -> Iterator[_ReadItem]:
         yield _ReadItem(key, None, time.perf_counter() - began_s, warnings, failure)
 
 
-def _batches(items: Iterable[_ReadItem], size: int) -> Iterator[list[_ReadItem]]:
-    """Lists with up to `size` clips, bounded in bytes, and the ends of videos between and behind them."""
+def _batches(items: Prefetcher[_ReadItem], engine: Engine) -> Iterator[list[_ReadItem]]:
+    """Lists with up to `batch_clips` clips, bounded in bytes, and the ends of videos among them."""
+    is_ready = batch_is_ready(engine, items)
     batch: list[_ReadItem] = []
     clips = held_bytes = 0
     for item in items:
         batch.append(item)
         clips += item.clip is not None
         held_bytes += _item_bytes(item)
-        if not clips or clips >= size or held_bytes + _item_bytes(item) > BATCH_BYTES:
+        is_full = clips >= engine.batch_clips or held_bytes + _item_bytes(item) > BATCH_BYTES
+        if not clips or is_full or not is_ready():
             yield batch
             batch, clips, held_bytes = [], 0, 0
         del item
