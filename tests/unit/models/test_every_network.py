@@ -53,8 +53,11 @@ def narrow(name: str) -> dict[str, Any]:
         case "x3d":
             options = {"width": 1.0, "depth": 0.5}
         case "mvit" | "reversible":
-            stages = given.get("blocks", BLOCKS)
-            options = {"blocks": BLOCKS[: len(stages)], "width": 16 * given.get("num_heads", 1)}
+            stages = len(given.get("blocks", BLOCKS))
+            options = {
+                "blocks": (1, 1, 2, 1)[:stages] if stages > 1 else (2,),
+                "width": 16 * given.get("num_heads", 1),
+            }
         case "vit":
             options = {"depth": 2, "width": 16 * given["num_heads"]}
         case _:
