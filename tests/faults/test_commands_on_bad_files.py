@@ -97,7 +97,7 @@ UNUSUAL = {  # 10 to 21: the recipe, and a word of the warning that it deserves
     "make_odd_size": None,
     "make_vp9": None,
     "make_two_pixels": None,
-    "make_one_frame": "holds 1 of 16 frames",
+    "make_one_frame": None,
     "make_unknown_colours": "cannot convert the colours",
     "make_hevc_10_bit": None,
     "make_gif": None,
