@@ -71,7 +71,7 @@ def test_a_second_run_does_not_overwrite_the_first(run: tuple[Path, Finished], r
 def test_resuming_a_finished_run_keeps_its_weights(run: tuple[Path, Finished], recipe: Path) -> None:
     folder, _ = run
     before = load_file(folder / "quick.safetensors")
-    twinpath("train", recipe, "--out", folder)
+    in_process("train", recipe, "--out", folder)
     after = load_file(folder / "quick.safetensors")
     assert after.keys() == before.keys()
     assert all(np.array_equal(after[name], before[name]) for name in before)
