@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from twinpath.prefetch import Prefetcher, batches
+from twinpath.prefetch import Prefetcher, batches, check_prefetch
 
 
 class Source:
@@ -72,6 +72,40 @@ def test_leaving_early_ends_the_thread() -> None:
         assert next(iter(prefetched)) == 0
     assert is_over()
     assert source.made < 20
+
+
+def test_a_generator_is_closed_whatever_ends_the_block() -> None:
+    closed = []
+
+    def numbers() -> Iterator[int]:
+        try:
+            yield from range(10_000)
+        finally:
+            closed.append(threading.current_thread().name)
+
+    source = numbers()
+    with (
+        pytest.raises(ValueError, match="enough"),
+        Prefetcher(source, size_bytes=lambda n: 1, most_bytes=5) as prefetched,
+    ):
+        next(iter(prefetched))
+        raise ValueError("enough")
+    assert closed == ["twinpath-prefetch"]  # where it ran; a file that it had opened is closed now
+
+
+def test_a_source_that_waits_is_not_waited_for() -> None:
+    def numbers() -> Iterator[int]:
+        yield 0
+        while True:  # as a process that does not answer
+            check_prefetch()
+            time.sleep(0.01)
+
+    began_s = time.monotonic()
+    with Prefetcher(numbers(), size_bytes=lambda n: 1, most_bytes=5) as prefetched:
+        assert next(iter(prefetched)) == 0
+    assert is_over()
+    assert time.monotonic() - began_s < 5
+    check_prefetch()  # concerns no other thread
 
 
 @pytest.mark.parametrize(

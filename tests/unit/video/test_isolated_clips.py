@@ -20,6 +20,7 @@ from twinpath.errors import (
     TwinpathError,
     WorkerDied,
 )
+from twinpath.prefetch import Prefetcher
 from twinpath.video.clip_plan import ClipSampling, Keyframes, Selections, Windows
 from twinpath.video.clips import open_clips
 from twinpath.video.decode import AtTimes, EvenSpan
@@ -267,6 +268,17 @@ def test_ctrl_c_between_clips_ends_the_process(evil, misbehave_at_clips):
         with pytest.raises(KeyboardInterrupt):
             list(clips)
     assert not is_running(pid)
+
+
+def test_a_thread_that_waits_for_a_clip_ends_with_the_process(evil, misbehave_at_clips):
+    misbehave_at_clips("time.sleep(60)")
+    with Sandbox() as sandbox, sandbox.open_clips(evil, WINDOWS) as clips:
+        pid = clips._worker.pid
+        began_s = time.monotonic()
+        with Prefetcher(clips, size_bytes=lambda clip: 1, most_bytes=99) as prefetched:
+            next(iter(prefetched))
+        assert time.monotonic() - began_s < 10  # Ctrl-C leaves the block, too
+        assert not is_running(pid)
 
 
 def test_seconds_of_the_whole_stream(good_video):
