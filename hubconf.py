@@ -3,11 +3,13 @@
     model = torch.hub.load("OWNER/twinpath", "slowfast_r50", pretrained=True).eval()
     logits = model(clip)        # one tensor (B, 3, T, H, W) at the fast rate, not one for each pathway
 
-Where code that used PyTorchVideo changes:
+Differences from PyTorchVideo:
 
-- A SlowFast model takes the clip itself, not a list [slow, fast]: it picks the slow frames, as the list did.
-- Every model returns logits and has `model.scores(clip)` beside them. At PyTorchVideo r2plus1d_r50 and the
-  detection models return scores.
+- A SlowFast model takes the clip itself, not a list [slow, fast]: it selects the slow frames as that list has
+  them.
+- Every model returns logits and has `model.scores(clip)`. At PyTorchVideo r2plus1d_r50 and the detection
+models
+  return scores.
 - A detection model takes `model(clip, boxes)`, boxes (N, 5): index in the batch, x1, y1, x2, y2 in pixels.
 
 Any other network or weights: torch.hub.load(…, "create_model", "mvit_v2_s_16x4.psf_k400", pretrained=True).
@@ -17,7 +19,7 @@ import sys as _sys
 from pathlib import Path as _Path
 from typing import Any as _Any
 
-dependencies = ["httpx", "numpy", "platformdirs", "rich", "safetensors", "torch"]
+dependencies = ["filelock", "httpx", "numpy", "platformdirs", "rich", "safetensors", "torch"]
 
 _SOURCE = str(_Path(__file__).resolve().parent / "src")
 if _SOURCE not in _sys.path:  # torch.hub puts this folder there, not the package's; modules load when used

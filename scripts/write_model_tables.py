@@ -1,6 +1,6 @@
-"""Count what every network costs and write the tables and the page that say so. Run: make models
+"""Count the cost of every network and write the tables and the page of it. Run: make models
 
-src/twinpath/models/fingerprints.csv  names and shapes of each network in a short text
+src/twinpath/models/fingerprints.csv  a hash of the names and shapes of each network
 src/twinpath/zoo/measured.csv         parameters and multiply-adds of each network and record
 docs/models.md                        the model cards
 
@@ -28,7 +28,7 @@ PERSONS = 1  # boxes with which a detection network is counted
 
 
 def fingerprints_csv() -> str:
-    """Every network, and the records that change something in theirs."""
+    """Every network, and the records with a variant of theirs."""
     rows = ["name,fingerprint"]
     for name in (*ARCHITECTURES, *(r.name for r in records() if r.options)):
         with torch.device("meta"):

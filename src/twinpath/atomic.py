@@ -1,4 +1,4 @@
-"""Writes that are whole or did not happen: temporary file in the same folder, fsync, replace."""
+"""Atomic writes: a temporary file in the same folder, fsync, replace."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @contextlib.contextmanager
 def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `final`; what is written there takes its place in one step.
+    """A temporary path beside `final`; the file written there replaces `final` in one step.
 
-    If the body raises, or the process dies, the old file stays as it was. Temporaries that dead
-    processes of this machine left for the same file are removed first. Missing folders are made.
+    If the body raises, or the process dies, the old file stays as it was. Temporary files that dead processes
+    of this machine left for the same file are removed first. Missing folders are made.
 
     Args:
-        final: Where the file shall be.
+        final: Path of the file.
     Yields:
         A path that does not exist yet, in the same folder and with the same suffix.
     Raises:
-        OSError: The disk is full or refuses; names `final` and says that the old file is kept.
+        OSError: The disk is full or refuses; names `final`; the old file is kept.
     """
     final = Path(final)
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _mode_for(final: Path, temporary: Path) -> int:
-    """The mode of the old file, else of any new one. Finds out early where nothing can be written."""
+    """The mode of the old file, else of any new one. Fails early where nothing can be written."""
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     mode = stat.S_IMODE((final if final.exists() else temporary).stat().st_mode)
     temporary.unlink()
@@ -62,7 +62,7 @@ def _mode_for(final: Path, temporary: Path) -> int:
 
 
 def sweep(final: Path) -> None:
-    """Remove temporaries for `final` whose process no longer runs on this machine."""
+    """Remove temporary files for `final` whose process no longer runs on this machine."""
     prefix = f".{final.name}."
     with contextlib.suppress(OSError):  # a folder that cannot be listed can still be written to
         for entry in final.parent.iterdir():
@@ -93,7 +93,7 @@ def _sync(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name itself durable; Windows and some network disks cannot, and need not."""
+    """Make the new name durable, too; not possible, nor needed, on Windows and some network disks."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Which device computes, and how many of its cores. Imports no torch by itself."""
+"""Choose the device and the number of CPU threads. Importing it imports no torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @cache
 def has_cuda_gpu() -> bool:
-    """Whether the NVIDIA driver sees a GPU, asked without torch."""
+    """Whether the NVIDIA driver finds a GPU; does not import torch."""
     name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         driver = ctypes.CDLL(name)
@@ -27,30 +27,31 @@ def has_cuda_gpu() -> bool:
     return found and count.value > 0
 
 
-def choose_device(wanted: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
     """The torch device of a name; "auto" is the GPU if there is one, else the CPU.
 
     Raises:
-        UsageError: torch knows no such device, or this machine has none.
+        UsageError: There is no such device in torch, or on this machine.
     """
     import torch
 
-    if wanted == "auto":
+    if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        device = torch.device(wanted)
+        device = torch.device(name)
         torch.empty(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
-        raise UsageError(f"device {wanted!r} cannot be used here ({reason}); try the device 'cpu'") from error
+        raise UsageError(f"device {name!r} cannot be used here ({reason}); try the device 'cpu'") from error
     return device
 
 
 def leave_cores_to(workers: int) -> None:
-    """Let torch use only the cores that so many busy processes leave; at least one.
+    """Let torch use only the cores that a number of busy worker processes leave; at least one.
 
-    With more threads than free cores, those that have one wait at every step for those that have none:
-    a tiny network then takes ten times as long.
+    With more threads than free cores, threads wait for each other at every step: a tiny network then takes
+        ten
+    times as long.
     """
     import torch
 

@@ -9,15 +9,32 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 # Bounds on frames, where there is no better figure; a single clip may need more.
 PREFETCH_BYTES = 1 << 28  # that wait for a network
 BATCH_BYTES = 1 << 30  # in one batch
 
 Item = TypeVar("Item")
+
+_thread_state = threading.local()
+
+
+class PrefetchStopped(Exception):
+    """The items that this thread makes are not wanted any more. It ends the thread and is seen by nobody."""
+
+
+def check_prefetch() -> None:
+    """Call it in loops that take long or wait: it ends the thread of a `Prefetcher` whose block was left.
+
+    Raises:
+        PrefetchStopped: This is such a thread.
+    """
+    prefetcher: Prefetcher[Any] | None = getattr(_thread_state, "prefetcher", None)
+    if prefetcher is not None and prefetcher.is_stopped:
+        raise PrefetchStopped
 
 
 class Prefetcher(Generic[Item]):
@@ -27,14 +44,17 @@ class Prefetcher(Generic[Item]):
             for clip in prefetched:
                 ...
 
-    The thread has ended when the block is left, so that the source of the items may be closed. Iterate once.
-    An error in the thread is raised in place of the item.
+    The thread has ended when the block is left, and where the items come from a generator, it is closed; so
+    the source of the items may be closed, too. Iterate once. An error in the thread is raised in place of
+    the item.
 
     Args:
         items: The iterable; nothing else may use it, or its source, within the block.
         size_bytes: Memory of an item in bytes.
         most_bytes: Of the items in the buffer. One item is always buffered, however large.
         most_items: In the buffer.
+    Attributes:
+        is_stopped: Whether the block was left.
     """
 
     def __init__(
@@ -51,7 +71,7 @@ class Prefetcher(Generic[Item]):
         self._waiting: deque[tuple[Item, int]] = deque()
         self._bytes = 0
         self._is_over = False
-        self._stopped = False
+        self.is_stopped = False
         self._error: BaseException | None = None
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="twinpath-prefetch", daemon=True)
@@ -64,7 +84,7 @@ class Prefetcher(Generic[Item]):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._changed:
-            self._stopped = True
+            self.is_stopped = True
             self._waiting.clear()
             self._changed.notify_all()
         self._thread.join()
@@ -83,24 +103,37 @@ class Prefetcher(Generic[Item]):
         if self._error is not None:
             raise self._error
 
+    def is_ready(self) -> bool:
+        """Whether the next item, or the end, comes without waiting."""
+        with self._changed:
+            return bool(self._waiting) or self._is_over
+
     def _run(self) -> None:
+        _thread_state.prefetcher = self
         try:
-            for item in self._items:
-                if not self._put(item):
-                    break
-                del item
+            self._put_all(iter(self._items))
         except BaseException as error:  # noqa: BLE001 - raised in the thread that iterates
             self._error = error
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
 
+    def _put_all(self, items: Iterator[Item]) -> None:
+        try:
+            for item in items:
+                if not self._put(item):
+                    break
+                del item
+        finally:
+            if isinstance(items, Generator):
+                items.close()
+
     def _put(self, item: Item) -> bool:
         """Wait for room in the buffer and add an item; False: the block was left."""
         size_bytes = self._size_bytes(item)
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or self._has_room(size_bytes))
-            if self._stopped:
+            self._changed.wait_for(lambda: self.is_stopped or self._has_room(size_bytes))
+            if self.is_stopped:
                 return False
             self._waiting.append((item, size_bytes))
             self._bytes += size_bytes
@@ -119,6 +152,7 @@ def batches(
     *,
     size_bytes: Callable[[Item], int] = lambda item: 0,
     most_bytes: int = 0,
+    is_ready: Callable[[], bool] = lambda: True,
 ) -> Iterator[list[Item]]:
     """Group items into lists, each yielded as soon as it is full.
 
@@ -128,6 +162,7 @@ def batches(
         size_bytes: Memory of an item in bytes.
         most_bytes: A list is full, too, where one more item as large as its last would exceed this; 0:
             no bound.
+        is_ready: Whether the next item comes without waiting; if not, the list is yielded as it is.
     Raises:
         ValueError: `size` is less than 1. Raised when the first list is taken.
     """
@@ -140,7 +175,7 @@ def batches(
         held_bytes += size_bytes(item)
         is_full = held_bytes + size_bytes(item) > most_bytes > 0
         del item  # or it would be held while waiting for the next one
-        if len(batch) == size or is_full:
+        if len(batch) == size or is_full or not is_ready():
             yield batch
             batch, held_bytes = [], 0
     if batch:

@@ -159,7 +159,7 @@ def test_what_the_parser_refuses(clips: Path, arguments: tuple[str, ...]) -> Non
 def test_weights_of_another_network(clips: Path, tmp_path: Path) -> None:
     weights = tmp_path / "other.safetensors"
     save_weights(architecture("slowfast_tiny").build(blocks=(1, 2, 1, 1)), weights)
-    error = twinpath("classify", clips / "a.mp4", *TINY, "--weights", weights, code=5).error
+    error = in_process("classify", clips / "a.mp4", *TINY, "--weights", weights, code=5).error
     assert f"{weights} does not fit this network: 30 unexpected (fast.res3.1.bn_a.bias, " in error
 
 

@@ -117,7 +117,7 @@ def test_a_later_run_adds_what_is_missing(clips: Path, tmp_path: Path) -> None:
     assert run(one) == ["one.mp4"]
     assert sorted(rows()) == ["c.mp4", "one.mp4", "two.mp4"]
     assert (
-        "every_s is 1.0, before None"
+        "--every is 1.0, before None"
         in twinpath(*("features", one, *TINY, "--out", out, "--every", "1"), code=2).error
     )
     assert run(one, options=("--every", "1", "--no-resume")) == ["one.mp4"]

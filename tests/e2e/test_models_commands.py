@@ -195,7 +195,7 @@ def test_convert_tells_what_a_file_is(tmp_path: Path) -> None:
 
 
 def test_verify_without_known_labels(clips: Path) -> None:
-    found = twinpath("models", "verify", *TINY[1:], "--video", clips / "a.mp4", "--json").object
+    found = in_process("models", "verify", *TINY[1:], "--video", clips / "a.mp4", "--json").object
     assert (found["agrees"], found["video"]) == (None, str(clips / "a.mp4"))
     assert len(found["predictions"]) == 5
 
@@ -204,7 +204,7 @@ def test_verify_shows_both_answers_side_by_side(clips: Path, tmp_path: Path) -> 
     weights = tmp_path / "w.safetensors"
     save_weights(create_model("x3d_s.ptv_k400"), weights)
     wanted = ("x3d_s.ptv_k400", "--video", clips / "a.mp4", "--weights", weights)
-    done = twinpath("models", "verify", *wanted, code=5)
+    done = in_process("models", "verify", *wanted, code=5)
     header, first, second, *_ = done.out.splitlines()[2:]
     assert header.split() == ["upstream", "here", "score"]
     assert first.startswith("archery ")

@@ -202,7 +202,7 @@ def test_test_measures_accuracy() -> None:
 
 def test_test_measures_detection_with_true_boxes() -> None:
     wanted = ("evaluate", "slowfast_tiny_det.synthetic", "--clips", "2")
-    measured = twinpath(*wanted, "--json").object
+    measured = in_process(*wanted, "--json").object
     assert measured == measured | {"model": "slowfast_tiny_det.synthetic", "scenes": 2, "seed": 0}
     assert 12 <= measured["people"] <= 24  # three or four, at three keyframes; some walk out of the picture
     assert set(measured["by_action"]) <= set(ACTIONS)

@@ -247,7 +247,7 @@ def test_a_wrong_argument(
 
 
 def test_people_of_a_live_source(clips: Path, tmp_path: Path) -> None:
-    """With a detection model each answer is about people; a file of boxes makes no sense."""
+    """With a detection model each answer is about people; a file of boxes is refused."""
     wanted = ("stream", clips / "a.mp4", "--model", "slowfast_tiny_det.synthetic", "--min-score", "0")
     *windows, end = twinpath(
         *wanted,

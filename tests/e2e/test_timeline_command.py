@@ -193,7 +193,7 @@ def test_a_signal_keeps_what_is_done(film: Path, tmp_path: Path, signum: signal.
     assert all(word in err.splitlines()[-1] for word in words)
 
     other = in_process(*arguments, "--every", "0.1", code=2)
-    assert "every_s is 0.1, before 0.05" in other.error
+    assert "--every is 0.1, before 0.05" in other.error
     rest = twinpath(*arguments)
     scored = next(line for line in rest.err.splitlines() if line.startswith("scored"))
     assert int(scored.split()[1]) == 279 - len(part["windows"])

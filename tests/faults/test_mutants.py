@@ -25,7 +25,7 @@ def test_mutants_give_only_typed_errors(tmp_path, part):
     for number, outcome in mutants.run(range(300 * part, 300 * (part + 1)), seed=1, keep=keep):
         ends.update(outcome.ends)
         if outcome.finding:
-            findings.append(mutants.tell(number, outcome, seed=1, keep=keep))
+            findings.append(mutants.describe(number, outcome, seed=1, keep=keep))
     assert not findings, "\n".join(findings)
     assert {"sound", "damaged", "CorruptVideo", "NotAVideo", "LimitExceeded"} <= ends  # it reaches everything
     assert resident_bytes() - before_bytes < 200 << 20
@@ -59,6 +59,6 @@ child.read_frames = read_frames
     good = mutants.bad_videos.make_good(tmp_path).read_bytes()
     ((number, outcome),) = mutants.run(range(5, 6), seed=9, keep=tmp_path / "kept")
     assert outcome.finding
-    text = mutants.tell(number, outcome, seed=9, keep=tmp_path / "kept")
+    text = mutants.describe(number, outcome, seed=9, keep=tmp_path / "kept")
     assert "--seed 9 --only 5" in text
     assert (tmp_path / "kept" / "mutant-9-5.mp4").read_bytes() == good

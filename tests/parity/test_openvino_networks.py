@@ -126,14 +126,14 @@ def check_classifier(golden_name: str, folder: Path, videos: Sequence[str]) -> N
     assert (in_bf16 != exact).any()
     check(in_bf16, exact, tie=TIE)
     for precision in precisions():
-        told: list[str] = []
+        statuses: list[str] = []
         engine = open_engine(
             model,
             weights,
             config=EngineConfig.parse("openvino", "cpu", precision, None),
-            on_status=told.append,
+            on_status=statuses.append,
         )
-        assert isinstance(engine, OpenVinoEngine), told
+        assert isinstance(engine, OpenVinoEngine), statuses
         check(scores_of(engine), exact, tie=TIE if precision == "bf16" else 0.0)
 
 

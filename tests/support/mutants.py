@@ -1,4 +1,4 @@
-"""Changes bytes of videos, sound and bad ones, and looks how reading them ends: `make fuzz N=10000 SEED=1`.
+"""Changes bytes of videos, sound and bad ones, and sees how reading them ends: `make fuzz N=10000 SEED=1`.
 
 Each mutant is made from the seed and its number alone. It is probed, read tolerantly and read strictly, in a
 process with limits. Allowed is a result that holds together, or one of our errors. Anything else is a find:
@@ -231,18 +231,18 @@ def examine(sandbox: Sandbox, path: Path) -> Outcome:
     """Probe the file, read it tolerantly and read it strictly."""
     ends: list[str] = []
     began_s = time.monotonic()
-    for look in (_probe, _read, _read_strictly, _read_clips):
+    for attempt in (_probe, _read, _read_strictly, _read_clips):
         pid = sandbox.pid
         try:
-            ends.append(look(sandbox, path))
+            ends.append(attempt(sandbox, path))
         except TwinpathError as error:
             ends.append(type(error).__name__)
             if type(error) in (TwinpathError, InputError) or isinstance(error, WorkerDied):
-                return Outcome(tuple(ends), f"{look.__name__[1:]}: {type(error).__name__}: {error}")
+                return Outcome(tuple(ends), f"{attempt.__name__[1:]}: {type(error).__name__}: {error}")
             if "\n" in str(error) or path.name not in str(error):
                 return Outcome(tuple(ends), f"a message that is not one line with the name: {error}")
-        except Exception as error:  # noqa: BLE001 - what is looked for
-            return Outcome(tuple(ends), f"{look.__name__[1:]}: {type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - what is searched for
+            return Outcome(tuple(ends), f"{attempt.__name__[1:]}: {type(error).__name__}: {error}")
         if pid is not None and sandbox.pid is None:
             ends[-1] += ", ended"
     taken_s = time.monotonic() - began_s
@@ -308,7 +308,7 @@ def run(numbers: range, *, seed: int, keep: Path) -> Iterator[tuple[int, Outcome
             yield number, outcome
 
 
-def tell(number: int, outcome: Outcome, *, seed: int, keep: Path) -> str:
+def describe(number: int, outcome: Outcome, *, seed: int, keep: Path) -> str:
     """A finding, and how to see it again."""
     again = shlex.join([sys.executable, "-m", "tests.support.mutants"])
     file = keep / f"mutant-{seed}-{number}.mp4"
@@ -345,7 +345,7 @@ def main() -> int:
         ends.update(outcome.ends)
         if outcome.finding:
             findings += 1
-            print(tell(number, outcome, seed=wanted.seed, keep=wanted.keep), flush=True)
+            print(describe(number, outcome, seed=wanted.seed, keep=wanted.keep), flush=True)
             if findings == ENOUGH:
                 break
     print(f"{number + 1 - numbers.start} mutants in {time.monotonic() - began_s:.0f} s, {findings} findings")

@@ -128,7 +128,6 @@ def all_options(command: Any) -> set[str]:
     return options_of(command).union(*(all_options(each) for each in below))
 
 
-@pytest.mark.xfail(strict=False, reason="--top-k of classify and detect, --no-resume, --isolate are to come")
 @pytest.mark.parametrize("page", WRITTEN, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_and_options_exist(page: Path) -> None:
     missing = []

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from twinpath.prefetch import Prefetcher, batches
+from twinpath.prefetch import Prefetcher, batches, check_prefetch
 
 
 class Source:
@@ -74,6 +74,40 @@ def test_leaving_early_ends_the_thread() -> None:
     assert source.made < 20
 
 
+def test_a_generator_is_closed_whatever_ends_the_block() -> None:
+    closed = []
+
+    def numbers() -> Iterator[int]:
+        try:
+            yield from range(10_000)
+        finally:
+            closed.append(threading.current_thread().name)
+
+    source = numbers()
+    with (
+        pytest.raises(ValueError, match="enough"),
+        Prefetcher(source, size_bytes=lambda n: 1, most_bytes=5) as prefetched,
+    ):
+        next(iter(prefetched))
+        raise ValueError("enough")
+    assert closed == ["twinpath-prefetch"]  # where it ran; a file that it had opened is closed now
+
+
+def test_a_source_that_waits_is_not_waited_for() -> None:
+    def numbers() -> Iterator[int]:
+        yield 0
+        while True:  # as a process that does not answer
+            check_prefetch()
+            time.sleep(0.01)
+
+    began_s = time.monotonic()
+    with Prefetcher(numbers(), size_bytes=lambda n: 1, most_bytes=5) as prefetched:
+        assert next(iter(prefetched)) == 0
+    assert is_over()
+    assert time.monotonic() - began_s < 5
+    check_prefetch()  # concerns no other thread
+
+
 @pytest.mark.parametrize(
     ("size", "expected"),
     [(1, [[0], [1], [2], [3]]), (2, [[0, 1], [2, 3]]), (3, [[0, 1, 2], [3]]), (9, [[0, 1, 2, 3]])],
@@ -109,3 +143,15 @@ def test_an_error_comes_after_the_full_batches_before_it() -> None:
 def test_a_batch_of_none_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one item, not 0"):
         next(batches([1, 2], 0))
+
+
+def test_a_list_does_not_wait_for_items_that_are_not_there() -> None:
+    """As for a GPU that takes many at once: what is there goes on."""
+    ready = iter([True, True, False, True, False, False])
+    assert list(batches(range(6), 4, is_ready=lambda: next(ready))) == [[0, 1, 2], [3, 4], [5]]
+
+
+def test_the_end_is_ready() -> None:
+    with Prefetcher(iter([1]), size_bytes=lambda item: 1, most_bytes=9) as prefetched:
+        assert list(prefetched) == [1]
+        assert prefetched.is_ready()

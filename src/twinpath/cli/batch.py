@@ -38,6 +38,14 @@ def how_to_resume(*, resume: bool) -> str:
     return SAME_COMMAND if resume else f"without --no-resume {SAME_COMMAND}"
 
 
+def print_resumed(out: Path, what: str, done: int, total: int) -> None:
+    """Say how much an earlier run left."""
+    from twinpath.cli.console import print_note
+    from twinpath.paths import display_path
+
+    print_note(f"{display_path(out)} has {done} of {total} {what} already")
+
+
 def show_batch(
     outcomes: Iterable[Outcome[Result]],
     bar: BatchBar,

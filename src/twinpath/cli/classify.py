@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -38,13 +39,12 @@ def classify(
 
     With --out the same command again does only the rest.
     """
-    from twinpath.cli.batch import find_checked, how_to_resume, show_batch
-    from twinpath.cli.console import outlive_reader, print_note
+    from twinpath.cli.batch import find_checked, how_to_resume, print_resumed, show_batch
+    from twinpath.cli.console import outlive_reader
     from twinpath.cli.loading import Loader, model_or_best
     from twinpath.cli.progress import BatchBar
     from twinpath.cli.show_classifications import ClassificationPrinter
     from twinpath.jobs.classify import ClassifyJob, classify_videos
-    from twinpath.paths import display_path
     from twinpath.recognize.classifier import Classifier, checked_views
 
     runtime.config()
@@ -68,9 +68,7 @@ def classify(
         job,
         loader,
         progress=bar,
-        on_resumed=lambda done, total: print_note(
-            f"{display_path(out or Path())} has {done} of {total} answers already"
-        ),
+        on_resumed=None if out is None else partial(print_resumed, out, "answers"),
     )
     printer = ClassificationPrinter(loader, as_json=json)
     rest = None if out is None else how_to_resume(resume=resume)

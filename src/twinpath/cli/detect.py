@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from twinpath.cli.detect_options import DrawingOptions, PersonOptions
 from twinpath.cli.option_groups import option_groups
 from twinpath.cli.options import (
     AsJson,
     Debug,
     Labels,
-    MinPersonScore,
     OutFolder,
-    People,
     Reading,
     Resume,
     Runtime,
-    Tracker,
     Videos,
     Weights,
 )
@@ -35,8 +33,7 @@ def detect(
         str, typer.Option(metavar="NAME", help="A name of `twinpath models list --dataset ava`.")
     ] = "slowfast_r50_8x8_det.ptv_ava",
     weights: Weights = None,
-    people: People = "auto",
-    tracker: Tracker = "iou",
+    persons: PersonOptions,
     every: Annotated[
         float, typer.Option(metavar="S", help="From one keyframe to the next, in seconds.")
     ] = 1.0,
@@ -46,16 +43,12 @@ def detect(
             metavar="X", help="The lowest score of an action: 0.5; 0.5,stand=0.9; or a file of label,score."
         ),
     ] = "0.5",
-    min_person_score: MinPersonScore = None,
     labels: Labels = None,
     smooth: Annotated[
         float,
         typer.Option(metavar="S", help="Average scores along a track so far to both sides, in seconds."),
     ] = 1.5,
-    top_k: Annotated[
-        int, typer.Option("--top-k", min=1, metavar="K", help="Labels of a person in the annotated video.")
-    ] = 3,
-    hud: Annotated[bool, typer.Option("--hud", help="Show time and speed in the annotated video.")] = False,
+    drawing: DrawingOptions,
     out: OutFolder = Path("twinpath-detect"),
     formats: Annotated[
         str | None,
@@ -85,18 +78,15 @@ def detect(
         out=out,
         model=model,
         weights=weights,
-        people=people,
-        tracker=tracker,
         every_s=every,
-        min_person_score=min_person_score,
         min_score=action_thresholds(min_score, model),
         labels=label_filter(labels, model, task="detection"),
         smooth_s=smooth,
-        top_k=top_k,
-        hud=hud,
         formats=tuple(formats.split(",")),
         isolate=reading.isolate,
         resume=resume,
+        **vars(persons),
+        **vars(drawing),
     )
     _detect(videos, job, runtime, reading, as_json=json)
 

@@ -1,4 +1,4 @@
-"""`twinpath doctor`: what is here, and what would be used."""
+"""`twinpath doctor`: what is installed, and what would be used."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from typing import Any
 
 from twinpath.cli.options import AsJson, Debug
 
-_EXTRAS = {
-    "features in Parquet": "pyarrow",
-    "Hugging Face Hub": "huggingface_hub",
-    "training": "lightning",
+_EXTRAS = {  # of pyproject.toml, each with the package that it brings
+    "detect": "torchvision",
+    "dfine": "transformers",
+    "hog": "opencv-python",
+    "trackers": "trackers",
+    "features": "pyarrow",
+    "hub": "huggingface_hub",
+    "train": "lightning",
+    "window": "opencv-python",
 }
 
 
@@ -44,7 +49,7 @@ def _facts() -> dict[str, Any]:
         "torchvision": _version("torchvision"),
         "pyav": _version("av"),
         "ffmpeg": _ffmpeg(),
-        **{f"extra: {what}": _version(package) for what, package in _EXTRAS.items()},
+        **{f"extra: {name}": _version(package) for name, package in _EXTRAS.items()},
         **_cache(),
         "executable": sys.executable,
     }

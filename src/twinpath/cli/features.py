@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,8 +46,8 @@ def features(
     The clips have the model's own length and follow each other through the whole video. The same command
     again adds only what is missing.
     """
-    from twinpath.cli.batch import find_checked, how_to_resume, show_batch
-    from twinpath.cli.console import outlive_reader, print_note
+    from twinpath.cli.batch import find_checked, how_to_resume, print_resumed, show_batch
+    from twinpath.cli.console import outlive_reader
     from twinpath.cli.loading import Loader
     from twinpath.cli.progress import BatchBar
     from twinpath.jobs.features import FeaturesJob, write_features
@@ -63,9 +64,7 @@ def features(
         job,
         Loader(FeatureExtractor, model, weights, runtime, reading, is_quiet=True, every_s=every),
         progress=bar,
-        on_resumed=lambda done, total: print_note(
-            f"{display_path(out)} has {done} of {total} videos already"
-        ),
+        on_resumed=partial(print_resumed, out, "videos"),
         on_written=lambda table: _print_written(table, out),
     )
     rest = how_to_resume(resume=resume)

@@ -31,16 +31,20 @@ _OPTIONS = {
 }
 _AT_START = re.compile(r"(\w+)(?=( must be | '|: | is for ))")
 _VALUE = re.compile(r"\b(\w+)=('?)([\w.]+)\2")
+_WITH_UNDERSCORE = "|".join(name for name in _OPTIONS if "_" in name)
+_WORD = re.compile(rf"(?<![\w./\\-])({_WITH_UNDERSCORE})(?![\w./\\=-])")
 
 
 def in_options(message: str) -> str:
-    """A message with options in place of the arguments that it is about.
+    """A message with options in place of the arguments that it names.
 
-    "every_s must be at least 0.01 s" begins with one; "engine='torch'" gives one a value.
+    "every_s must be at least 0.01 s" begins with one, "engine='torch'" gives one a value, "raise max_seconds"
+    holds one that is no English word.
     """
     start = _AT_START.match(message)
     if start and start[1] in _OPTIONS:
         message = _OPTIONS[start[1]] + message[start.end(1) :]
+    message = _WORD.sub(lambda match: _OPTIONS[match[1]], message)
     return _VALUE.sub(_option_with_value, message)
 
 

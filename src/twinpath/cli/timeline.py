@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,39 @@ from twinpath.cli.options import (
     Weights,
 )
 
+if TYPE_CHECKING:
+    from twinpath.results.segments import SegmentRules
+
+
+@dataclass(frozen=True)
+class SegmentOptions:
+    """How scores become segments, see `SegmentRules`."""
+
+    min_score: Annotated[
+        float,
+        typer.Option(
+            "--min-score", metavar="X", help="Score at which a segment begins, 0 to 1; it ends at half of it."
+        ),
+    ] = 0.3
+    merge: Annotated[
+        float,
+        typer.Option(
+            "--merge", metavar="S", help="Join segments of one label across gaps up to this, in seconds."
+        ),
+    ] = 2.0
+    smooth: Annotated[
+        float,
+        typer.Option(
+            "--smooth", metavar="S", help="Average scores so far to both sides, in seconds; 0: not at all."
+        ),
+    ] = 2.0
+
+    def rules(self) -> SegmentRules:
+        """Raises: UsageError: a value is out of its range."""
+        from twinpath.results.segments import SegmentRules
+
+        return SegmentRules(min_score=self.min_score, merge_s=self.merge, smooth_s=self.smooth)
+
 
 @option_groups
 def timeline(
@@ -33,20 +66,7 @@ def timeline(
     every: Annotated[
         float, typer.Option(metavar="S", help="From the start of a window to that of the next, in seconds.")
     ] = 1.0,
-    min_score: Annotated[
-        float,
-        typer.Option(
-            metavar="X", help="Score at which a segment begins, 0 to 1; it lasts down to half of it."
-        ),
-    ] = 0.3,
-    merge: Annotated[
-        float,
-        typer.Option(metavar="S", help="Join segments of one label across gaps up to this, in seconds."),
-    ] = 2.0,
-    smooth: Annotated[
-        float,
-        typer.Option(metavar="S", help="Average scores so far to both sides, in seconds; 0: not at all."),
-    ] = 2.0,
+    segments: SegmentOptions,
     top_k: Annotated[
         int, typer.Option("--top-k", metavar="K", help="Labels of each window in the JSON file.")
     ] = 5,
@@ -73,11 +93,10 @@ def timeline(
     from twinpath.jobs.outputs import check_folder
     from twinpath.jobs.timeline import TimelineJob, write_timelines
     from twinpath.recognize.classifier import Classifier
-    from twinpath.results.segments import SegmentRules
 
     outlive_reader()
     runtime.config()
-    rules = SegmentRules(min_score=min_score, merge_s=merge, smooth_s=smooth)
+    rules = segments.rules()
     check_folder(out)
     found = find_checked(videos, reading)
     name = model_or_best(model, weights)

@@ -17,16 +17,22 @@ def train(
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Folder of the run.  [default: runs/NAME]")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last whole epoch.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--no-resume", help="Resume the run of the folder after its last whole epoch; or refuse."
+        ),
+    ] = True,
     debug: Debug = False,
 ) -> None:
     """Train a model by a recipe. Ctrl-C keeps the last whole epoch."""
     from twinpath.cli.console import print_note
     from twinpath.errors import MissingExtra
-    from twinpath.train.recipe import check_folder, read_recipe
+    from twinpath.train.recipe import check_folder, holds_run, read_recipe
 
     checked = read_recipe(recipe)
     folder = out or Path("runs") / checked.name
+    resume = resume and holds_run(folder)
     check_folder(folder, checked, resume=resume)
     try:
         from twinpath.train.run import train as run

@@ -1,11 +1,11 @@
-"""Compiled networks kept on disk, so that a later process starts without torch. No torch.
+"""A cache of compiled networks on disk, so that a later process starts without torch. No torch.
 
     $TWINPATH_HOME/engines/slowfast_r50_8x8.ptv_k400-3f2a….ov
 
-One file an entry: a magic, the length of a JSON header, the header, the compiled network. The name has a
-hash of everything that the content depends on, so an entry is never stale: with another weight file,
-precision or version another one is looked for. A damaged entry is told by its checksum and made anew. Two
-processes may write the same entry: each writes a file of its own and the later one takes its place.
+One file for each entry: a magic, the length of a JSON header, the header, the compiled network. The file's
+name has a hash of everything that the content depends on, so an entry is never stale: another weight file,
+precision or version has another entry. A damaged entry is detected by its checksum and made anew. Two
+processes may write the same entry: each writes a file of its own, and the later one replaces the other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from twinpath.paths import cache_dir
 
 logger = logging.getLogger(__name__)
 
-KEEP_BYTES = 8 << 30  # entries that were not used for longest go when there are more
+KEEP_BYTES = 8 << 30  # beyond that the least recently used entries are removed
 _MAGIC = b"TWINPATH-COMPILED-1\n"
 _LENGTH_BYTES = 8
 
@@ -37,7 +37,7 @@ class Entry:
     """A compiled network.
 
     Attributes:
-        facts: What its maker wrote down, for example the number of classes.
+        facts: Plain values stored with it, for example the number of classes.
         content: The network, mapped from the file.
     """
 
@@ -46,18 +46,18 @@ class Entry:
 
 
 def entry_path(name: str, key: Mapping[str, Any]) -> Path:
-    """Where the entry for a model is, or will be.
+    """Path of the entry for a model, whether it exists or not.
 
     Args:
         name: The model's name, for people.
-        key: Everything that the compiled network depends on; values that JSON knows.
+        key: Everything that the compiled network depends on, as JSON values.
     """
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     return cache_dir() / "engines" / f"{name}-{digest[:24]}.ov"
 
 
 def read_entry(path: Path) -> Entry | None:
-    """The entry; None where there is none, or a damaged one, which is said and removed."""
+    """The entry; None where there is none, or a damaged one, which is removed with a warning."""
     try:
         with path.open("rb") as file:
             content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
@@ -68,7 +68,7 @@ def read_entry(path: Path) -> Entry | None:
         return None
     start = len(_MAGIC) + _LENGTH_BYTES
     if bytes(content[: len(_MAGIC)]) != _MAGIC:
-        _damaged(path, "another beginning")
+        _damaged(path, "no magic number")
         return None
     end = start + int.from_bytes(content[len(_MAGIC) : start], "little")
     try:
@@ -86,7 +86,7 @@ def read_entry(path: Path) -> Entry | None:
 
 
 def write_entry(path: Path, content: bytes, facts: Mapping[str, Any]) -> None:
-    """Keep a compiled network, and let those go that were not used for longest. A full disk is only said."""
+    """Store a compiled network and remove the least recently used ones. A full disk is a warning."""
     header = json.dumps({"crc32": zlib.crc32(content), "facts": dict(facts)}).encode()
     try:
         with atomic_path(path) as temporary, temporary.open("wb") as file:
@@ -94,7 +94,7 @@ def write_entry(path: Path, content: bytes, facts: Mapping[str, Any]) -> None:
             file.write(content)
         _prune(path.parent, keep=path)
     except OSError as error:
-        logger.warning("the compiled network cannot be kept for the next time: %s", error)
+        logger.warning("the compiled network cannot be stored in the cache: %s", error)
 
 
 def _damaged(path: Path, why: str) -> None:

@@ -85,7 +85,7 @@ def choose_backend(config: EngineConfig) -> Backend:
     """The backend that a configuration means on this machine.
 
     Raises:
-        UsageError: OpenVINO is asked for and is not installed (MissingExtra), or does not run on the device.
+        UsageError: The engine is OpenVINO, and it is not installed (MissingExtra) or the device is no CPU.
     """
     on_cpu = config.device == "cpu" or (config.device == "auto" and not has_cuda_gpu())
     if config.engine == "openvino":

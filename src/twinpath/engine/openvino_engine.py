@@ -28,7 +28,7 @@ class OpenVinoEngine:
     """See `Engine`. One clip at a time, on all cores; threads that share the engine wait for each other.
 
     Args:
-        compiled: Takes what `openvino_convert.convert` says.
+        compiled: From `openvino_convert.convert`.
         spec: Size and crop of its input.
         output: What it was compiled for.
         num_crops: 1 or 3 crops of each clip in space, one after the other.
@@ -157,7 +157,7 @@ def choose_precision(config: EngineConfig) -> CpuPrecision:
     """bf16 where this CPU computes in it, else fp32, where the precision is "auto".
 
     Raises:
-        UsageError: This CPU does not compute in it; OpenVINO would compute in fp32 and not say so.
+        UsageError: This CPU does not compute in it; OpenVINO would silently compute in fp32.
     """
     if config.precision == "fp16":
         raise UsageError("precision fp16 is for GPUs; on a CPU choose bf16 or fp32")

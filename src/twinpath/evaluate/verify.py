@@ -94,7 +94,7 @@ def verify(
     path = Path(weights) if weights is not None else weights_path(record, progress=progress)
     if architecture.is_detector:
         if video is not None:
-            raise UsageError(f"{name} sees persons in boxes and names no clip; verify it without --video")
+            raise UsageError(f"{name} sees persons in boxes and names no clip; verify it without a video")
         _check(_scores_of_a_box(record, path, device), record)
         return Verification(record.name, str(path), None, None, ())
     known = expected(record.name)

@@ -4,11 +4,6 @@ write_detection_file(found, Path("match.json"), "json")
 write_detection_file(found, Path("match.ava.csv"), "csv")
 write_detection_file(found, Path("match.cvat.xml"), "xml", frame_times_s=frame_times_s)
 read_detections(Path("match.json")) == found
-
-A JSON file may also hold the provenance of the result, by which a later run knows what is done already:
-
-write_detection_file(found, Path("match.json"), "json", provenance=provenance)
-read_provenance(Path("match.json")) == provenance
 """
 
 from __future__ import annotations
@@ -88,14 +83,6 @@ def write_json(found: Detections, file: IO[str], provenance: Provenance | None =
             file.write(("," if line else "") + "\n      " + json.dumps(person, allow_nan=False))
         file.write("\n    ]}")
     file.write("\n  ]\n}\n")
-
-
-def read_provenance(path: Path) -> Provenance | None:
-    """The provenance in a JSON file of detections; None where it has none, is damaged or not there."""
-    try:
-        return Provenance.from_dict(json.loads(path.read_bytes())[_PROVENANCE])
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return None
 
 
 def read_detections(path: Path) -> Detections:

@@ -74,9 +74,16 @@ class ResultsJournal:
     ) -> None:
         self._file.close()
 
-    def add(self, video: Path, result: Mapping[str, Any]) -> None:
-        """Append a result, or {"error": …}; it is on the disk afterwards."""
-        line = {"video": str(video), **result, "provenance": self._run.for_file(video).to_dict()}
+    def add(self, video: Path, result: Mapping[str, Any], *, provenance: Provenance | None = None) -> None:
+        """Append a result, or {"error": …}; it is on the disk afterwards.
+
+        Args:
+            video: The file.
+            result: Values that JSON knows.
+            provenance: Of the file when it was opened; None: as it is now.
+        """
+        of_file = provenance or self._run.for_file(video)
+        line = {"video": str(video), **result, "provenance": of_file.to_dict()}
         self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())

@@ -96,8 +96,16 @@ def classify_videos(
             on_resumed(len(known), len(videos))
         missing = [video for video in videos if video.path not in known]
         classifier = check_loaded(load(), model, sha256) if missing else None
-        results = _results(classifier, missing, job, progress)
-        return _outcomes(videos, results, journal, file, stack.pop_all())
+        opened: dict[Path, Provenance] = {}  # the files as they were when reading began
+        results = _results(classifier, _noted(missing, run, opened), job, progress, count=len(missing))
+        return _outcomes(videos, results, opened, journal, file, stack.pop_all())
+
+
+def _noted(videos: Sequence[InputVideo], run: Provenance, opened: dict[Path, Provenance]) -> Iterator[Path]:
+    """The paths; notes the facts of each file just before it is read."""
+    for video in videos:
+        opened[video.path] = run.for_file(video.path)
+        yield video.path
 
 
 def _settings(job: ClassifyJob) -> dict[str, Any]:
@@ -105,17 +113,21 @@ def _settings(job: ClassifyJob) -> dict[str, Any]:
 
 
 def _results(
-    classifier: Classifier | None, videos: Sequence[InputVideo], job: ClassifyJob, progress: Progress | None
+    classifier: Classifier | None,
+    paths: Iterator[Path],
+    job: ClassifyJob,
+    progress: Progress | None,
+    *,
+    count: int,
 ) -> Generator[Classification | Exception]:
     """Of each video, or why there is none."""
     if classifier is None:
         return
-    paths = [video.path for video in videos]
-    if len(paths) > 1:
+    if count > 1:
         yield from classifier.each(paths, **_settings(job))
         return
     try:
-        yield classifier(paths[0], **_settings(job), progress=progress)
+        yield classifier(next(paths), **_settings(job), progress=progress)
     except INPUT_FAILURES as error:
         yield error
 
@@ -123,6 +135,7 @@ def _results(
 def _outcomes(
     videos: Sequence[InputVideo],
     results: Generator[Classification | Exception],
+    opened: dict[Path, Provenance],
     journal: ResultsJournal | None,
     file: ResultFile | None,
     closed_at_end: contextlib.ExitStack,
@@ -143,7 +156,7 @@ def _outcomes(
                 line, outcome = result.to_dict(), Outcome(video, result)
                 has_result = True
             if journal is not None:
-                journal.add(video.path, line)
+                journal.add(video.path, line, provenance=opened[video.path])
             yield outcome
     if has_result and file is not None:
         file.complete()

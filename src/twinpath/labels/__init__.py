@@ -1,4 +1,4 @@
-"""Class names of each dataset, as data: one small csv file a dataset, in order of class index."""
+"""Class names of each data set, as data: one CSV file for each, in order of class index."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def datasets() -> tuple[str, ...]:
 
 
 def canonical(dataset: str) -> str:
-    """The name in `datasets()` for a dataset: "ava" for "ava2.2".
+    """The name in `datasets()` for a data set: "ava" for "ava2.2".
 
     Raises:
-        UsageError: No such dataset; says the nearest one.
+        UsageError: No such data set; names the nearest one.
     """
     name = _OTHER_NAMES.get(dataset, dataset)
     if name not in _DATASETS:
@@ -46,21 +46,21 @@ def labels(dataset: str) -> tuple[str, ...]:
     Args:
         dataset: One of `datasets()`, for example "kinetics400"; "ava2.1" and "ava2.2" mean "ava".
     Returns:
-        One name a class; `labels(d)[i]` names logit i.
+        One name for each class; `labels(d)[i]` is that of logit i.
     Raises:
-        UsageError: No such dataset; says the nearest one.
+        UsageError: No such data set; names the nearest one.
     Source: the class lists that the datasets publish; "synthetic" is Twinpath's own action world.
     """
     return tuple(row["name"] for row in _rows(dataset))
 
 
 def class_ids(dataset: str) -> tuple[int, ...]:
-    """The number that the dataset's own files give to each class, in order of the network's logits.
+    """The number of each class in the data set's own files, in order of the network's logits.
 
     AVA counts its actions from 1, every other dataset counts its classes from 0.
 
     Raises:
-        UsageError: No such dataset; says the nearest one.
+        UsageError: No such data set; names the nearest one.
     """
     key = "action_id" if canonical(dataset) == "ava" else "index"
     return tuple(int(row[key]) for row in _rows(dataset))

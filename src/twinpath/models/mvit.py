@@ -242,18 +242,12 @@ class MViT(VideoNetwork):
     ) -> None:
         super().__init__()
         kernel, stride = ((1, 7, 7), (1, 4, 4)) if image else ((3, 7, 7), (2, 4, 4))
-        padding = (kernel[0] // 2, 3, 3)
-        self.patches = nn.Conv3d(3, width, kernel, stride=stride, padding=padding)
+        self.patches = nn.Conv3d(3, width, kernel, stride=stride, padding=(kernel[0] // 2, 3, 3))
         grid = (-(-num_frames // stride[0]), -(-crop // 4), -(-crop // 4))
         if num_frames < 1 or grid[1] < 2 ** (len(blocks) - 1):
             raise ValueError(f"no network of {len(blocks)} stages for {num_frames} frames of {crop} pixels")
-        self.class_token = nn.Parameter(torch.empty(width)) if class_token else None
-        if self.class_token is not None:
-            nn.init.trunc_normal_(self.class_token, std=0.02)
-        self.positions: SeparatePositions | JointPositions | None = None
-        if positions != "relative":
-            kind = SeparatePositions if positions == "separate" else JointPositions
-            self.positions = kind(width, grid=grid, class_token=class_token)
+        self.class_token = _new_class_token(width) if class_token else None
+        self.positions = _absolute_positions(positions, width, grid=grid, class_token=class_token)
         style = MultiscaleBlockStyle(
             image=image,
             pool_side=pool_side,
@@ -296,6 +290,22 @@ class MViT(VideoNetwork):
         for block in self.blocks:
             x_BNC, grid = block(x_BNC, grid)
         return (x_BNC,)
+
+
+def _new_class_token(width: int) -> nn.Parameter:
+    token = nn.Parameter(torch.empty(width))
+    nn.init.trunc_normal_(token, std=0.02)
+    return token
+
+
+def _absolute_positions(
+    kind: Positions, width: int, *, grid: Grid, class_token: bool
+) -> SeparatePositions | JointPositions | None:
+    """The tables that are added to the tokens; None where positions are relative."""
+    if kind == "relative":
+        return None
+    table = SeparatePositions if kind == "separate" else JointPositions
+    return table(width, grid=grid, class_token=class_token)
 
 
 def plan_blocks(

@@ -1,6 +1,6 @@
 """Every architecture by name. Plain data: listing it imports no torch; building one imports its family.
 
-A name says family, depth, and frames x stride of the slow pathway: `slowfast_r50_8x8`.
+A name has family, depth, and frames x stride of the slow pathway: `slowfast_r50_8x8`.
 """
 
 from __future__ import annotations

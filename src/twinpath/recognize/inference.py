@@ -25,6 +25,7 @@ from twinpath.errors import INPUT_FAILURES, InputError
 from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
 from twinpath.video.clips import Clip, ClipSource
 
+FULL_BATCH_CLIPS = 8  # the largest batch that is always filled: the same clips together in every run
 Scores = NDArray[np.float32]
 OpenSource = Callable[[], AbstractContextManager[ClipSource]]
 
@@ -48,9 +49,25 @@ def infer(engine: Engine, clips: Iterable[Clip]) -> Iterator[tuple[Clip, Scores]
 def infer_batches(engine: Engine, clips: Iterable[Clip]) -> Iterator[list[tuple[Clip, Scores]]]:
     """As `infer`, in batches."""
     with Prefetcher(clips, size_bytes=size_bytes, most_bytes=PREFETCH_BYTES) as prefetched:
-        for batch in batches(prefetched, engine.batch_clips, size_bytes=size_bytes, most_bytes=BATCH_BYTES):
+        for batch in batches(
+            prefetched,
+            engine.batch_clips,
+            size_bytes=size_bytes,
+            most_bytes=BATCH_BYTES,
+            is_ready=batch_is_ready(engine, prefetched),
+        ):
             yield list(zip(batch, scores_of(engine, [clip.frames for clip in batch]), strict=True))
             del batch  # free it before the next one is gathered
+
+
+def batch_is_ready(engine: Engine, prefetched: Prefetcher[Any]) -> Callable[[], bool]:
+    """The `is_ready` function for `prefetch.batches`: whether to wait for more clips to fill a batch.
+
+    A large batch is not filled: decoding is often slower than a GPU, so the clips decoded so far are scored
+        while
+    the next ones are decoded.
+    """
+    return (lambda: True) if engine.batch_clips <= FULL_BATCH_CLIPS else prefetched.is_ready
 
 
 def scores_of(
@@ -136,7 +153,7 @@ def infer_videos(
     """
     with Prefetcher(_read(sources), size_bytes=_item_bytes, most_bytes=PREFETCH_BYTES) as prefetched:
         video: VideoScores | None = None
-        for batch in _batches(prefetched, engine.batch_clips):
+        for batch in _batches(prefetched, engine):
             results = iter(_results(engine, [item.clip for item in batch if item.clip is not None]))
             for item in batch:
                 video = video or VideoScores(item.key)
@@ -167,15 +184,17 @@ def _read(sources: Iterable[tuple[Any, OpenSource]]) -> Iterator[_ReadItem]:
         yield _ReadItem(key, None, time.perf_counter() - began_s, warnings, failure)
 
 
-def _batches(items: Iterable[_ReadItem], size: int) -> Iterator[list[_ReadItem]]:
-    """Batches of up to `size` clips, limited in bytes, with the end items between them."""
+def _batches(items: Prefetcher[_ReadItem], engine: Engine) -> Iterator[list[_ReadItem]]:
+    """Batches of up to `batch_clips` clips, limited in bytes, with the end items among them."""
+    is_ready = batch_is_ready(engine, items)
     batch: list[_ReadItem] = []
     clips = batch_bytes = 0
     for item in items:
         batch.append(item)
         clips += item.clip is not None
         batch_bytes += _item_bytes(item)
-        if not clips or clips >= size or batch_bytes + _item_bytes(item) > BATCH_BYTES:
+        is_full = clips >= engine.batch_clips or batch_bytes + _item_bytes(item) > BATCH_BYTES
+        if not clips or is_full or not is_ready():
             yield batch
             batch, clips, batch_bytes = [], 0, 0
         del item

@@ -14,7 +14,7 @@ from twinpath.people.base import PersonDetector, Tracker
 from twinpath.people.file_boxes import NEAREST_S, FileBoxes
 from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
 from twinpath.recognize.checkpoint import PeriodicCheckpoint
-from twinpath.recognize.inference import scores_of, size_bytes
+from twinpath.recognize.inference import batch_is_ready, scores_of, size_bytes
 from twinpath.results.keyframes import Keyframe, KeyframeScores, PersonBoxes
 from twinpath.results.provenance import Provenance
 
@@ -71,7 +71,7 @@ class KeyframePass:
         checkpoint = PeriodicCheckpoint(save, lambda: len(self._keyframes))
         with Prefetcher(self._clips, size_bytes=size_bytes, most_bytes=PREFETCH_BYTES) as prefetched:
             try:
-                for batch in self._batches(self._timed(prefetched)):
+                for batch in self._batches(self._timed(prefetched), prefetched):
                     for _ in self._score(batch):
                         report(len(self._keyframes), self._expected)
                         checkpoint.save_if_due()
@@ -84,7 +84,7 @@ class KeyframePass:
             self._start(info.width, info.height)
         return self._result(complete=True)
 
-    def _batches(self, clips: Iterator[Clip]) -> Iterator[list[Clip]]:
+    def _batches(self, clips: Iterator[Clip], prefetched: Prefetcher[Clip]) -> Iterator[list[Clip]]:
         """Batches of clips. The frame size of the first clip determines the batch size."""
         first = next(clips, None)
         if first is None:
@@ -98,6 +98,7 @@ class KeyframePass:
             max(person_detector.batch_frames, self._detector.engine.batch_clips),
             size_bytes=size_bytes,
             most_bytes=BATCH_BYTES,
+            is_ready=batch_is_ready(self._detector.engine, prefetched),
         )
 
     def _timed(self, clips: Prefetcher[Clip]) -> Iterator[Clip]:

@@ -97,10 +97,9 @@ def check_folder(folder: Path, recipe: Recipe, *, resume: bool) -> None:
     Raises:
         ConfigError: The folder holds a run already, nothing to resume, or a run with other settings.
     """
-    holds_run = any((folder / name).exists() for name in (LAST, PREVIOUS))
-    if resume and not holds_run:
+    if resume and not holds_run(folder):
         raise ConfigError(f"nothing to resume: {folder / LAST} does not exist")
-    if holds_run and not resume:
+    if holds_run(folder) and not resume:
         raise ConfigError(f"{folder} holds a run already; go on with resume=True, or choose another folder")
     if resume and (folder / SETTINGS).exists():
         before = read_recipe(str(folder / SETTINGS)).model_dump()
@@ -110,6 +109,11 @@ def check_folder(folder: Path, recipe: Recipe, *, resume: bool) -> None:
                 f"{folder} was begun with another {', '.join(changed)}; resume it with its own "
                 f"{folder / SETTINGS}, or choose another folder"
             )
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether there is a checkpoint of a run in a folder."""
+    return any((folder / name).exists() for name in (LAST, PREVIOUS))
 
 
 def to_toml(recipe: Recipe) -> str:

@@ -33,6 +33,7 @@ from twinpath.errors import (
     UnsupportedCodec,
 )
 from twinpath.paths import display_path
+from twinpath.prefetch import check_prefetch
 from twinpath.video.sniff import FORMAT_WHITELIST, RAW_SUFFIXES, SNIFF_BYTES, gif_size, has_mp4_index, sniff
 
 MAX_READ_ERRORS = 64  # in a row; a demuxer that fails this often makes no progress
@@ -73,7 +74,9 @@ class Budget:
 
         Raises:
             LimitExceeded: Too many frames, or too much time since the file was opened.
+            PrefetchStopped: The frames are not wanted any more.
         """
+        check_prefetch()
         self.frames += frames
         if self.limits.max_frames is not None and self.frames > self.limits.max_frames:
             raise LimitExceeded(

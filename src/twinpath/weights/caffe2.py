@@ -1,8 +1,8 @@
-"""Reads Caffe2 weight pickles, `{"blobs": {name: array}}`, without running what is in them.
+"""Read Caffe2 weight pickles, `{"blobs": {name: array}}`, without running code from them.
 
-A pickle is a program. This reader knows the few words with which NumPy describes an array, gives each
-its own harmless meaning here, and refuses every other. NumPy's own reconstruction code is not called.
-The pure Python unpickler is meant: its memo is a dict, so a forged index cannot fill the memory.
+A pickle is a program. This reader allows only the few names with which NumPy describes an array, maps each to
+a harmless stand-in, and refuses all others. NumPy's own reconstruction code is not called. The unpickler in
+pure Python is used on purpose: its memo is a dict, so a forged index cannot fill the memory.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def read_blobs(file: BinaryIO, *, where: str) -> dict[str, NDArray[Any]]:
 
     Args:
         file: At the first byte of the pickle.
-        where: What errors call the file.
+        where: Name of the file in errors.
     Returns:
         Arrays by blob name; they may be read-only.
     Raises:
-        UnsafeWeights: The pickle asks for anything but a plain array of numbers; says for what.
+        UnsafeWeights: The pickle refers to anything but plain arrays of numbers; names it.
         DamagedWeights: Truncated, or no valid pickle.
         UnknownWeightFormat: A pickle, but not of blobs.
     Source: PySlowFast, utils/checkpoint.py, reads these with a free `pickle.load(…, encoding="latin1")`.
@@ -75,22 +75,22 @@ class _ArraysOnly(pickle._Unpickler):
         self._where = where
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _WORDS:
+        if (module, name) not in _ALLOWED:
             raise UnsafeWeights(
-                f"{self._where} was refused: its pickle wants {module}.{name}, which arrays do not need; "
-                "only load it elsewhere if you trust who made it"
+                f"{self._where} was refused: its pickle refers to {module}.{name}, which arrays do not need; "
+                "load it elsewhere only if you trust its author"
             )
-        return _WORDS[module, name]
+        return _ALLOWED[module, name]
 
     def get_extension(self, code: int) -> None:
-        raise UnsafeWeights(f"{self._where} was refused: its pickle wants the extension {code}")
+        raise UnsafeWeights(f"{self._where} was refused: its pickle refers to the extension {code}")
 
     def persistent_load(self, pid: Any) -> Any:
-        raise UnsafeWeights(f"{self._where} was refused: its pickle refers to something outside of it")
+        raise UnsafeWeights(f"{self._where} was refused: its pickle refers to objects outside of it")
 
 
 class _Dtype:
-    """Stands in for numpy.dtype: numbers only."""
+    """Stand-in for numpy.dtype: numbers only."""
 
     def __init__(self, code: Any, _align: Any = False, _copy: Any = True) -> None:
         if code not in _NUMBERS:
@@ -105,7 +105,7 @@ class _Dtype:
 
 
 class _Array:
-    """Stands in for numpy.ndarray while its state arrives."""
+    """Stand-in for numpy.ndarray until its state is set."""
 
     array: NDArray[Any]
 
@@ -137,10 +137,10 @@ def _encode(text: Any, encoding: Any) -> bytes:
 
 
 class _NdarrayName:
-    """What `numpy.ndarray` means here: nothing; only `_reconstruct` takes it."""
+    """Stand-in for the name `numpy.ndarray`, an argument of `_reconstruct` that is ignored."""
 
 
-_WORDS: dict[tuple[str, str], Callable[..., Any]] = {
+_ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
     **{(f"numpy.{core}.multiarray", "_reconstruct"): _reconstruct for core in ("core", "_core")},
     **{(f"numpy.{core}.multiarray", "scalar"): _scalar for core in ("core", "_core")},
     **{(f"numpy.{core}.numeric", "_frombuffer"): _from_bytes for core in ("core", "_core")},

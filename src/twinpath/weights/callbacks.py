@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes done and the bytes expected (None: the server does not say)."""
+"""Called with the bytes done and the bytes expected (None: not known)."""
 
 
 class Check(Protocol):

@@ -124,7 +124,7 @@ def _attempt(client: httpx.Client, url: str, part: _PartialFile, progress: Progr
                     progress(done, total)
     if done > (MAX_FILE_BYTES if total is None else total):
         part.forget()
-        raise AttemptFailed("the server sent more bytes than it said")
+        raise AttemptFailed("the server sent more bytes than it announced")
     if total is not None and done < total:
         raise AttemptFailed(f"the connection ended after {done} of {total} bytes")
 
@@ -196,7 +196,7 @@ class _PartialFile:
 
 
 def _reason(error: Exception) -> str:
-    """One line, also for errors of httpx that say nothing."""
+    """One line, also for errors of httpx without a message."""
     if isinstance(error, httpx.TimeoutException):
         return "the connection stalled"
     return (str(error) or type(error).__name__).splitlines()[0]

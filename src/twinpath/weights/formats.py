@@ -1,6 +1,6 @@
-"""Reads every weight file there is into tensors by name: torch, safetensors, Caffe2, gzip around any.
+"""Read weight files into tensors by name: torch, safetensors, Caffe2, and any of them gzipped.
 
-Nothing in a file is run. A file is refused rather than read in part.
+No code in a file is run. A file is refused rather than read in part.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _WRAPPERS = ("model_state", "state_dict", "model")
 
 @dataclass(frozen=True)
 class WeightFile:
-    """What is in a weight file.
+    """The content of a weight file.
 
     Attributes:
-        path: Where it was read from.
+        path: Of the file.
         format: "torch", "safetensors" or "caffe2".
-        tensors: By the file's own names, on the CPU; a torch or safetensors file is mapped into memory,
-            not read, so copy a tensor before you change or delete the file.
-        metadata: Text that a safetensors file carries.
+        tensors: By the file's own names, on the CPU. A torch or safetensors file is mapped into memory, not
+            read: copy a tensor before you change or delete the file.
+        metadata: Text in a safetensors file.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class WeightFile:
 
 
 def read_weights(path: Path | str) -> WeightFile:
-    """Read a weight file, told by its content.
+    """Read a weight file; its format is detected from its content.
 
     Args:
         path: A torch file (a bare state dict, or one under `model_state`, `state_dict` or `model`), a
@@ -64,8 +64,8 @@ def read_weights(path: Path | str) -> WeightFile:
         NotAFile: Missing, or a folder, a pipe, a device.
         UnknownWeightFormat: None of these, or without tensors.
         DamagedWeights: Empty, cut short, a checksum that does not match, values that are not finite.
-        UnsafeWeights: A pickle that wants to run code (says what), compressed members in a torch file,
-            or gzip that grows beyond reason.
+        UnsafeWeights: A pickle that would run code (names it), compressed members in a torch file, or gzip
+            that grows beyond `GZIP_MAX_RATIO`.
     """
     path = Path(path)
     kind = kind_of_file(path)
@@ -84,7 +84,7 @@ def _read(path: Path, kind: Kind, *, source: Path | io.BytesIO) -> WeightFile:
     if kind == "pickle":
         with _opened(source) as file:
             arrays = read_blobs(file, where=str(path))
-        # A copy each: Caffe2 arrays are read-only or of foreign byte order, and torch takes neither.
+        # Copies: Caffe2 arrays are read-only or of foreign byte order, and torch takes neither.
         tensors = {
             name: torch.from_numpy(array.astype(array.dtype.newbyteorder("="), order="C", copy=True))
             for name, array in arrays.items()
@@ -101,7 +101,7 @@ def _opened(source: Path | io.BytesIO) -> BinaryIO:
 
 
 def _gunzip(path: Path) -> io.BytesIO:
-    """Unpack into memory, and stop as soon as it grows beyond what weights do."""
+    """Unpack into memory, and stop as soon as it grows beyond the limits."""
     limit = min(GZIP_FREE_BYTES + GZIP_MAX_RATIO * path.stat().st_size, GZIP_MAX_BYTES)
     unpacked = io.BytesIO()
     try:
@@ -118,7 +118,7 @@ def _gunzip(path: Path) -> io.BytesIO:
 
 
 def _check_archive(file: BinaryIO, path: Path) -> None:
-    """What `torch.load` does not look at: compression, overlaps, checksums.
+    """Check what `torch.load` does not: compression, overlaps, checksums.
 
     Raises:
         UnsafeWeights: Members that are compressed or overlap: a small file could fill the memory.
@@ -135,7 +135,7 @@ def _check_archive(file: BinaryIO, path: Path) -> None:
             if not any(m.filename.rsplit("/", 1)[-1] == "data.pkl" for m in members):
                 raise UnknownWeightFormat(f"{path} is a zip archive, but no torch file")
             for member in members:
-                if member.CRC:  # 0: written without checksums
+                if member.CRC:  # 0: the file has no checksums
                     with archive.open(member) as content:
                         while content.read(_CHUNK_BYTES):
                             pass
@@ -150,14 +150,14 @@ def _load_torch(path: Path, kind: Kind, source: Path | io.BytesIO) -> Any:
         source.seek(0)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about protocols: what cannot be read raises
+            warnings.simplefilter("ignore")  # about protocols; files that cannot be read raise errors
             return torch.load(source, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
         if wanted:
             raise UnsafeWeights(
-                f"{path} was refused: its pickle wants {wanted[1]}, which weights do not need; "
-                "only load it elsewhere if you trust who made it"
+                f"{path} was refused: its pickle refers to {wanted[1]}, which weights do not need; "
+                "load it elsewhere only if you trust its author"
             ) from error
         raise DamagedWeights(f"{path} is damaged, or no torch weights ({_first_line(error)})") from error
     except _TORCH_FAILS as error:
@@ -190,9 +190,9 @@ def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
             break
     if not isinstance(content, Mapping):
         raise UnknownWeightFormat(f"{path} holds a {type(content).__name__}, not tensors by name")
-    strangers = [str(k) for k, v in content.items() if not isinstance(v, Tensor) or v.layout != torch.strided]
-    if strangers or not content:
-        held = f"{', '.join(strangers[:3])} and no tensors for them" if strangers else "nothing"
+    others = [str(k) for k, v in content.items() if not isinstance(v, Tensor) or v.layout != torch.strided]
+    if others or not content:
+        held = f"{', '.join(others[:3])} and no tensors for them" if others else "nothing"
         raise UnknownWeightFormat(f"{path} is a torch file, but not of weights: it holds {held}")
     return {str(name): tensor.detach() for name, tensor in content.items()}
 
@@ -209,12 +209,12 @@ def _read_safetensors(path: Path, source: Path | io.BytesIO) -> WeightFile:
 
 
 def _checked(file: WeightFile) -> WeightFile:
-    """Refuse values that are not finite, naming the first tensor that has one."""
+    """Refuse values that are not finite; names the first tensor that has one."""
     if not file.tensors:
         raise UnknownWeightFormat(f"{file.path} holds no tensors")
     for name, tensor in file.tensors.items():
         if tensor.is_floating_point() and tensor.numel():
-            low, high = torch.aminmax(tensor)  # a NaN anywhere is what comes out; makes no copy
+            low, high = torch.aminmax(tensor)  # NaN if any value is; makes no copy
             if not (torch.isfinite(low) and torch.isfinite(high)):
                 raise DamagedWeights(
                     f"{file.path}: {name} holds values that are not finite (NaN or infinity)"

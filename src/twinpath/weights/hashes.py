@@ -1,4 +1,4 @@
-"""What tells a weight file again: the SHA-256 of its bytes, computed once in a process."""
+"""SHA-256 of a file, computed once in a process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def file_sha256(path: Path) -> str:
-    """As hexadecimal digits; about 0.1 s for 140 MB.
+    """The SHA-256 of a file in hexadecimal digits; about 0.1 s for 140 MB.
 
     Raises:
         OSError: It cannot be read.

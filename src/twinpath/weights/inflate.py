@@ -1,10 +1,10 @@
-"""From an image network to a video network: kernels that see one frame become kernels that see several.
+"""Inflate an image network to a video network: kernels of one frame become kernels of several.
 
-A kernel is repeated over its frames and divided by their number, so that on a video in which nothing
-moves the video network computes what the image network did.
+A kernel is repeated over the frames and divided by their number, so that the video network computes the image
+network's output on a video without motion.
 Source: Carreira and Zisserman 2017, Quo Vadis, Action Recognition? (arXiv:1705.07750), section 2.4.
-PySlowFast repeats the kernel that cuts a transformer's patches without dividing, and its recipes were
-tuned with that; so it is here.
+The kernel of a transformer's patches is repeated and not divided, as PySlowFast does: its recipes were tuned
+with that.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _PATCHES = "patches."
 
 
 def inflate(name: str, tensor: Tensor, like: Tensor) -> Tensor:
-    """Give a kernel of one frame as many frames as the network's own has.
+    """Repeat a kernel of one frame to the number of frames of the network's kernel.
 
     Args:
-        name: Our name of it.
+        name: Our name of the kernel.
         tensor: (O, I, h, w) or (O, I, 1, h, w).
-        like: (O, I, t, h, w), what the network has.
+        like: (O, I, t, h, w), the network's kernel.
     Returns:
-        (O, I, t, h, w); the tensor as it is where it is no such kernel.
+        (O, I, t, h, w); the tensor unchanged where it is no such kernel.
     """
     if like.ndim != 5:
         return tensor

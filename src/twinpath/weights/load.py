@@ -19,7 +19,7 @@ from twinpath.weights.formats import Format
 from twinpath.weights.names import Naming
 from twinpath.weights.state_dict import ConvertedStateDict, matching_networks, read_state_dict
 
-_SHOWN = 3  # names in the one-line message; all are in the error's attributes
+_SHOWN = 3  # names in the message; the error's attributes have all of them
 
 ShapeMismatches = list[tuple[str, tuple[int, ...], tuple[int, ...]]]
 
@@ -151,12 +151,12 @@ def match_state_dict(
 
 
 def save_weights(model: nn.Module, path: Path | str, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a network as safetensors with our names, atomically: the old file stays until the new is whole.
+    """Write a network as safetensors with our names, atomically: an older file is kept until then.
 
     Args:
-        model: Its parameters and buffers are written, `num_batches_tracked` left out.
-        path: Where to; missing folders are made.
-        metadata: Text to carry, for example the architecture's name.
+        model: Its parameters and buffers are written, except `num_batches_tracked`.
+        path: Of the file; missing folders are made.
+        metadata: Text for the file's header, for example the architecture's name.
     Raises:
         OSError: The disk is full or refuses; the old file is kept.
     """
@@ -172,14 +172,14 @@ def save_tensors(
         OSError: The disk is full or refuses; the old file is kept.
     """
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    # Not `save_file`: it has a temporary file of its own, which stays behind when the process is killed.
+    # Not `save_file`, which leaves a temporary file of its own when the process is killed.
     content = safetensors.torch.save(stored, dict(metadata or {}) or None)
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
 
 
 def _state(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers that a weight file has; they share memory with the network."""
+    """The parameters and buffers that a weight file holds; they share memory with the network."""
     return {n: t for n, t in model.state_dict().items() if not n.endswith("num_batches_tracked")}
 
 
@@ -188,10 +188,10 @@ def _is_left_out(name: str, leave_out: tuple[str, ...]) -> bool:
 
 
 def _as_deep(tensor: Tensor, like: Tensor | None) -> Tensor:
-    """Give or take dimensions of length 1.
+    """Add or remove dimensions of length 1.
 
-    A 1x1x1 convolution is a matrix in Caffe2, an image network's kernels have no time, and a class token
-    is (C,) here and (1, 1, C) there.
+    A 1x1x1 convolution is a matrix in Caffe2, an image network's kernels have no time, and a class token is
+    (C,) here and (1, 1, C) there.
     """
     if like is None or _longer_than_1(tensor) != _longer_than_1(like):
         return tensor
@@ -199,13 +199,13 @@ def _as_deep(tensor: Tensor, like: Tensor | None) -> Tensor:
 
 
 def _inflated(found: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Kernels of one frame in the file of which the network wants several."""
+    """The file's kernels of one frame inflated to the network's frames."""
     inflated = {name: inflation.inflate(name, t, own[name]) for name, t in found.items() if name in own}
     return {name: tensor for name, tensor in inflated.items() if tensor is not found[name]}
 
 
 def _resized(found: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Those of the file's tables of positions that have another size than the network's, at the network's."""
+    """The file's tables of positions of another size than the network's, interpolated to the network's."""
     other_size = [n for n, t in found.items() if n in own and t.shape != own[n].shape]
     resized = {name: positions.resize_positions(name, found[name], own[name]) for name in other_size}
     return {name: tensor for name, tensor in resized.items() if tensor is not None}

@@ -1,7 +1,4 @@
-"""Tables of positions made for clips of one size, brought to the size of another.
-
-A transformer has a row for each place, or for each distance between places; see `models.layers.positions`.
-"""
+"""Interpolate tables of position embeddings to clips of another size; see `models.layers.positions`."""
 
 from __future__ import annotations
 
@@ -18,17 +15,17 @@ _IN_A_PLANE = re.compile(r"(.+\.)?positions\.(spatial|joint)")
 
 
 def resize_positions(name: str, tensor: Tensor, like: Tensor) -> Tensor | None:
-    """A file's table at the size that a network has it, interpolated linearly (no align_corners).
+    """Interpolate a file's table linearly to the size of the network's, without align_corners.
 
     Args:
         name: Our name of the table.
-        tensor: (…, rows, C), as the file has it. Frames are taken to be square; the row of a class token
-            stays.
-        like: (rows, C), as the network has it.
+        tensor: (…, rows, C), the file's table. Frames are assumed to be square; the row of a class token
+            stays as it is.
+        like: (rows, C), the network's table.
     Returns:
-        A tensor of the shape of `like`; None where the name is not that of a table of positions, or the two
-        differ in more than size.
-    Source: PySlowFast, load_checkpoint, which takes bicubic interpolation for places in a frame.
+        A tensor of the shape of `like`; None where `name` is no table of positions, or the two differ in more
+        than size.
+    Source: PySlowFast, load_checkpoint, which interpolates positions in a frame bicubically.
     """
     if like.ndim != 2 or tensor.ndim < 2 or tensor.shape[-1] != like.shape[1]:
         return None
@@ -45,6 +42,6 @@ def resize_positions(name: str, tensor: Tensor, like: Tensor) -> Tensor | None:
 
 
 def _square(rows: int) -> tuple[int, int]:
-    """The side of the largest square of so many rows, and how many are left over: a class token's."""
+    """Side of the largest square with at most so many rows, and the number of rows beside it."""
     side = isqrt(rows)
     return side, rows - side**2

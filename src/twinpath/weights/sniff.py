@@ -1,6 +1,6 @@
-"""What kind of weight file some bytes are. By content, never by name: `.pkl` has meant all of these.
+"""Detect the kind of a weight file from its bytes, never from its name: all kinds have been called `.pkl`.
 
-No torch here: a download is looked at before it is kept.
+No torch: a download is checked before it is kept.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _PICKLE_STARTS = (b"(dp", b"(d.", b"}q", b"}.", b"(dq")  # a dict, protocols 0 a
 
 
 def kind_of(head: bytes, *, where: str) -> Kind:
-    """Tell a weight file by its first bytes.
+    """Detect the kind of a weight file from its first bytes.
 
     Args:
         head: The first `HEAD_BYTES` of the file, or all of it.
-        where: What errors call the file.
+        where: Name of the file in errors.
     Raises:
-        DamagedWeights: Nothing there, or a safetensors header of impossible length.
-        UnknownWeightFormat: None of the kinds; says so where it is a web page.
+        DamagedWeights: The file is empty, or has a safetensors header of impossible length.
+        UnknownWeightFormat: None of the kinds; the message is another one for a web page.
     """
     if not head:
         raise DamagedWeights(f"{where} is empty; delete it and fetch it again")
@@ -66,10 +66,10 @@ def kind_of_file(path: Path, *, where: str | None = None) -> Kind:
 
 
 def check_whole(path: Path, *, where: str | None = None) -> None:
-    """A cheap look at a file's ends, without reading its values, for a download of unknown hash.
+    """Check that a file is complete without reading its values, for a download of unknown hash.
 
     Raises:
-        DamagedWeights: Shorter or longer than its own header or directory says.
+        DamagedWeights: Shorter or longer than its own header or directory states.
         UnknownWeightFormat: No weight file.
     """
     where = where or str(path)

@@ -95,16 +95,7 @@ def convert(
     with torch.device("meta"):  # names and shapes are enough
         network = create_model(name, num_classes=classes)
     tensors = _tensors(converted, network, name=name, num_classes=classes, new_head=new_head)
-    about = {
-        "architecture": resolve(name)[0].name,
-        "model": name,
-        "num_classes": str(classes),
-        "source": source.name,
-        "source_format": converted.format,
-        "source_naming": converted.naming,
-        "made_by": f"twinpath {__version__}",
-    }
-    save_tensors(tensors, target, about)
+    save_tensors(tensors, target, _metadata(converted, name, classes))
     return Conversion(
         source=str(source),
         target=str(target),
@@ -118,6 +109,19 @@ def convert(
         params=sum(p.numel() for p in network.parameters()),
         dropped=converted.dropped,
     )
+
+
+def _metadata(converted: ConvertedStateDict, name: str, num_classes: int) -> dict[str, str]:
+    """Text for the header of the target."""
+    return {
+        "architecture": resolve(name)[0].name,
+        "model": name,
+        "num_classes": str(num_classes),
+        "source": converted.path.name,
+        "source_format": converted.format,
+        "source_naming": converted.naming,
+        "made_by": f"twinpath {__version__}",
+    }
 
 
 def _first(fits: list[str], converted: ConvertedStateDict) -> str:

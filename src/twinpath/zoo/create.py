@@ -87,7 +87,7 @@ def load_network(
     """
     _, rec = resolve(name)
     if rec is None and weights is None:
-        raise UsageError(f"no weights are published for {name}; give a file with --weights")
+        raise UsageError(f"no weights are published for {name}; give a weight file")
     from twinpath.weights.load import load_weights
 
     network = create_model(rec.name if rec else name)

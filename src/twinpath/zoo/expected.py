@@ -1,8 +1,8 @@
-"""What the upstreams' own notebooks answer for one video, to compare with. No torch.
+"""The upstreams' own results for one video, to compare with. No torch.
 
-PyTorchVideo's inference notebooks classify archery.mp4, one clip from its beginning, and print the five
-likeliest labels. What X3D-S is said to find beside archery are the classes 1, 3, 4 and 0 of the 400, in that
-order: so do equal scores come out, and they mean nothing. `compared` says how many labels count.
+PyTorchVideo's inference notebooks classify archery.mp4, one clip from its beginning, and print the five best
+labels. X3D-S has there, after archery, the classes 1, 3, 4 and 0 of the 400, in that order: labels of equal
+scores, which mean nothing. `compared` is the number of labels that count.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ VIDEO_URL = "https://dl.fbaipublicfiles.com/pytorchvideo/projects/archery.mp4"
 
 @dataclass(frozen=True)
 class Expected:
-    """What an upstream printed.
+    """The labels that an upstream printed.
 
     Attributes:
-        labels: The likeliest five, best first.
-        compared: How many of them are to be met, from the first on.
+        labels: The best five, best first.
+        compared: How many of them must be equal, from the first on.
     """
 
     labels: tuple[str, ...]
@@ -30,7 +30,7 @@ class Expected:
 
 
 def expected(record: str) -> Expected | None:
-    """The upstream's answer for `VIDEO_URL`; None: it printed none for these weights."""
+    """The upstream's result for `VIDEO_URL`; None: it printed none for these weights."""
     return _table().get(record)
 
 

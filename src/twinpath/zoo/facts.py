@@ -1,4 +1,4 @@
-"""What there is to tell about one name, as plain values for JSON and tables. No torch."""
+"""Facts of a network or a record, as plain values for JSON and tables. No torch."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Facts = dict[str, Any]
 
 
 def facts_of(name: str) -> Facts:
-    """All that the tables know about a record, or a network.
+    """All facts of a record, or of a network.
 
     Raises:
-        UnknownModel: No such name; says the nearest one.
+        UnknownModel: No such name; names the nearest one.
     """
     from twinpath.zoo.create import resolve
 
@@ -82,7 +82,7 @@ def _input(name: str) -> Facts:
 
 
 def _cost(name: str) -> Facts:
-    """As this project counts it: of one view, at the size of the input."""
+    """Cost of one view at the size of the input, as this project counts it."""
     from twinpath.zoo.measured import measured
 
     cost = measured(name)
@@ -90,7 +90,7 @@ def _cost(name: str) -> Facts:
 
 
 def where(record: Record) -> str | None:
-    """Path of the weights on this machine; None: not here."""
+    """Path of the weights in this package or in the cache; None: they are not there."""
     from twinpath.weights.fetch import cached_path
 
     path = record.embedded_path or cached_path(record)

@@ -6,8 +6,8 @@ HubModel(model, "slowfast_r50_8x8.ptv_k400").push_to_hub("me/seven-actions")
 
 model = HubModel.from_pretrained("me/seven-actions").network
 
-A repository, or a folder that `save_pretrained` wrote, holds `config.json` (which network, how many classes
-and frames, how it answers) and `model.safetensors` with our names, which `--weights` takes as well.
+A repository, or a folder that `save_pretrained` wrote, holds `config.json` (the network, its classes, frames
+and `HeadConfig`) and `model.safetensors` with our names, a weight file like any other.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ model = HubModel.from_pretrained("this/repository").network  # a torch module: (
 
 
 class HubConfig(BaseModel):
-    """What `config.json` holds: all that is needed to build the network again."""
+    """The content of `config.json`: all that is needed to build the network again."""
 
     model_config = ConfigDict(frozen=True)
 
     architecture: str
-    model: str  # as in create_model: the network, or the record whose variant of it this is
+    model: str  # as in create_model: the network, or a record with its own variant of it
     num_classes: int = Field(ge=1)
     num_frames: int = Field(ge=1)
     head_config: HeadConfig
@@ -69,24 +69,24 @@ class HubModel(
     tags=["video", "action-recognition"],
     model_card_template=_CARD,
 ):
-    """A network in the form that the Hub knows: `save_pretrained`, `push_to_hub` and `from_pretrained`.
+    """A network with `save_pretrained`, `push_to_hub` and `from_pretrained` of the Hub.
 
     Args:
-        network: As `create_model` made it, trained or not, also after `reset_classifier`.
-        model: The name that it was made from.
-        in_frames: T that it was made for, where not the network's own.
+        network: From `create_model`, trained or not, also after `reset_classifier`.
+        model: Its name in `create_model`.
+        in_frames: Its T, where not the network's own.
     Attributes:
-        network: The torch module; `from_pretrained` gives it in evaluation mode.
-        config: What `config.json` says of it.
+        network: The torch module; from `from_pretrained` in evaluation mode.
+        config: The content of `config.json`.
     Raises:
-        UnknownModel: No such name; says the nearest one.
-        UsageError: The network is none of that name.
+        UnknownModel: No such name; names the nearest one.
+        UsageError: The network does not have the names and shapes of that name.
     """
 
     def __init__(self, network: nn.Module, model: str, *, in_frames: int | None = None) -> None:
         architecture, _ = resolve(model)
         if not isinstance(network, VideoNetwork):
-            raise UsageError(f"a {type(network).__name__} is no network that create_model makes")
+            raise UsageError(f"network must come from create_model; a {type(network).__name__} does not")
         self.network = network
         self.config = HubConfig(
             architecture=architecture.name,
@@ -110,7 +110,7 @@ class HubModel(
     def _from_pretrained(
         cls, *, model_id: str, config: dict[str, Any] | None = None, **where: Any
     ) -> HubModel:
-        """Called by `from_pretrained` with what it read from `config.json`; `where` is for the download."""
+        """Called by `from_pretrained` with the content of `config.json`; `where` is for the download."""
         known = _read(config, model_id)
         path = Path(model_id) / WEIGHTS
         if not Path(model_id).is_dir():
@@ -122,7 +122,7 @@ class HubModel(
 
 def _read(config: dict[str, Any] | None, model_id: str) -> HubConfig:
     if config is None:
-        raise ConfigError(f"{model_id} holds no {CONFIG}; is it a folder or a repository of save_pretrained?")
+        raise ConfigError(f"{model_id} holds no {CONFIG}; give a folder or a repository of save_pretrained")
     try:
         return HubConfig(**config)
     except ValidationError as error:

@@ -1,7 +1,4 @@
-"""What each network and record costs, as this project counts it.
-
-No torch: the table is written by `make models`.
-"""
+"""Cost of each network and record, as this project counts it. No torch: `make models` writes the table."""
 
 from __future__ import annotations
 
@@ -13,13 +10,13 @@ from importlib import resources
 
 @dataclass(frozen=True)
 class Measured:
-    """Costs of one name that `create_model` takes.
+    """Cost of a network or record.
 
     Attributes:
         params: Parameters.
-        gflops: Multiply-adds of one view in 1e9, at the size of `input_spec`: what the field calls GFLOPs.
+        gflops: Multiply-adds of one view in 1e9, at the size of `input_spec`: what papers call GFLOPs.
         gflops_train_crop: The same at the training crop.
-        giga_normalised: Values that pass a norm, in 1e9; PyTorchVideo's figures count 5 for each.
+        giga_normalised: Outputs of norms in 1e9; PyTorchVideo counts 5 operations for each.
     """
 
     params: int
@@ -29,7 +26,7 @@ class Measured:
 
 
 def measured(name: str) -> Measured | None:
-    """Costs of a network or a record; None for a name that the table does not have yet."""
+    """Cost of a network or a record; None for a name that the table does not have yet."""
     return _table().get(name)
 
 

@@ -1,6 +1,6 @@
-"""One record a published weight file, with everything needed to use it. No torch here.
+"""One record for each published weight file, with everything needed to use it. No torch.
 
-A record's name says network, upstream and dataset: `slowfast_r50_8x8.ptv_k400`. The table is
+A record's name has network, upstream and dataset: `slowfast_r50_8x8.ptv_k400`. The table is
 `records.csv`; figures of accuracy are the upstreams' own, over all `views`.
 """
 
@@ -27,13 +27,13 @@ class Record:
     """A weight file and how to use it.
 
     Attributes:
-        name: What the user types.
+        name: In `create_model` and everywhere else.
         architecture: The network, a name of `models.registry`.
         upstream: Who published it: pytorchvideo, pyslowfast, torchvision or twinpath.
-        upstream_name: What the upstream calls it.
-        url: Where it is; empty: the file is part of this package.
-        file_format: What the upstream says it is. Only told to people: files are sniffed by content.
-        dataset: Trained on. `label_set` names its classes.
+        upstream_name: Its name at the upstream.
+        url: Of the file; empty: it is part of this package.
+        file_format: As the upstream states it, for people; the format is detected from the content.
+        dataset: Of training. `label_set` names its classes.
         num_classes: Logits.
         num_frames, sampling_rate: The clip, see `InputSpec`.
         alpha: Frames of the fast pathway for one of the slow; None: one pathway.
@@ -48,7 +48,7 @@ class Record:
             "whole": the head pools the whole map (PySlowFast after short-cycle multigrid training).
         options: Of the network, where this file's differs from the architecture's.
         licence: Of the weights. The dataset's own terms hold besides.
-        note: What a user should know; may be empty.
+        note: For users; may be empty.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Record:
 
     @property
     def label_set(self) -> str | None:
-        """The name that `twinpath.labels.labels` has for its classes; None: their names are not here."""
+        """The data set's name in `twinpath.labels.labels`; None: its class names are not in this package."""
         if self.dataset.startswith("ava"):
             return "ava"
         return self.dataset if self.dataset in datasets() else None
@@ -128,7 +128,7 @@ def record(name: str) -> Record:
     """Look a record up by its full name, for example "slowfast_r50_8x8.ptv_k400".
 
     Raises:
-        UnknownModel: No such record; says the nearest one.
+        UnknownModel: No such record; names the nearest one.
     """
     if name not in _table():
         hint = did_you_mean(name, _table())
@@ -142,10 +142,10 @@ def records(pattern: str = "*") -> list[Record]:
 
 
 def best_record(architecture: str) -> Record | None:
-    """The record that a network's name alone stands for: the highest accuracy on Kinetics-400.
+    """The record for a network's name alone: that with the highest accuracy on Kinetics-400.
 
-    A network without weights for Kinetics-400 takes the best on its first dataset; one without any gives
-    None. AVA 2.1 and 2.2 count as one dataset.
+    For a network without weights for Kinetics-400 it is the best on its first data set; without any weights
+    it is None. AVA 2.1 and 2.2 count as one data set.
     """
     of_network = [r for r in _table().values() if r.architecture == architecture]
     if not of_network:

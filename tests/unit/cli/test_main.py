@@ -108,10 +108,10 @@ def test_the_best_kinetics_weights_in_the_cache_are_taken(
 def test_on_a_terminal_a_download_is_offered(
     empty_home: Path, monkeypatch: pytest.MonkeyPatch, agreed: bool
 ) -> None:
-    asked = []
+    questions = []
 
     def confirm(question: str, **_: object) -> bool:
-        asked.append(question)
+        questions.append(question)
         return agreed
 
     monkeypatch.setattr(typer, "confirm", confirm)
@@ -122,5 +122,5 @@ def test_on_a_terminal_a_download_is_offered(
     else:
         with pytest.raises(UsageError, match="twinpath demo"):
             best_cached_or_offered()
-    assert len(asked) == 1
-    assert re.search(r"Download slowfast_r50_8x8\.ptv_k400 \(\d+ MB\)\?", asked[0])
+    assert len(questions) == 1
+    assert re.search(r"Download slowfast_r50_8x8\.ptv_k400 \(\d+ MB\)\?", questions[0])

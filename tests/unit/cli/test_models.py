@@ -122,17 +122,17 @@ def test_downloading_all_is_asked_for(
     monkeypatch.setenv("TWINPATH_HOME", str(tmp_path))
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    asked: list[str] = []
+    questions: list[str] = []
 
     def confirm(question: str, **_: object) -> bool:
-        asked.append(question)
+        questions.append(question)
         raise click.Abort
 
     monkeypatch.setattr(typer, "confirm", confirm)
     with pytest.raises(click.Abort):
         download(everything=True)
     published = [rec for rec in records() if rec.embedded_path is None]
-    assert asked[0].startswith(f"Download {len(published)} files of at least ")
+    assert questions[0].startswith(f"Download {len(published)} files of at least ")
     fetched: list[str] = []
 
     def fetch(rec: object, *, progress: object) -> Path:

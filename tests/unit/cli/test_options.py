@@ -51,6 +51,9 @@ def test_a_group_is_one_argument_and_many_options(app: typer.Typer) -> None:
         ("use views='1x1'", "use --views 1x1"),
         ("people.mp4 is damaged: views is a word", "people.mp4 is damaged: views is a word"),
         ("x=1 must be so", "x=1 must be so"),
+        ("a.mp4: takes longer; raise max_seconds", "a.mp4: takes longer; raise --max-seconds"),
+        ("f.npz …: top_k is 3, before 2; give", "f.npz …: --top-k is 3, before 2; give"),
+        ("top_k.mp4 and clips/top_k are damaged", "top_k.mp4 and clips/top_k are damaged"),
     ],
 )
 def test_arguments_become_options(message: str, shown: str) -> None:

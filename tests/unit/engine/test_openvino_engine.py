@@ -64,12 +64,12 @@ def test_embeddings() -> None:
 
 
 def test_a_cached_network_needs_no_torch(empty_home: Path) -> None:
-    told: list[str] = []
-    open_engine(TINY, on_status=told.append)
-    assert len(told) == 1
-    assert "once" in told[0]
-    open_engine(TINY, on_status=told.append)
-    assert len(told) == 1
+    statuses: list[str] = []
+    open_engine(TINY, on_status=statuses.append)
+    assert len(statuses) == 1
+    assert "once" in statuses[0]
+    open_engine(TINY, on_status=statuses.append)
+    assert len(statuses) == 1
     code = (
         "import sys, numpy as np\n"
         "from twinpath import Classifier\n"

@@ -20,6 +20,7 @@ from twinpath.errors import InputError
 from twinpath.formats.detections import DETECTION_KINDS, read_detections, write_detection_file
 from twinpath.results.classification import Prediction
 from twinpath.results.detections import Detections, Track, TrackPoint
+from twinpath.results.provenance import FileFacts, Provenance
 
 TALK = Prediction("talk to (e.g., self, a person, a group)", 78, 0.9)
 STAND = Prediction("stand", 11, 0.75)
@@ -102,6 +103,14 @@ def test_json_has_a_line_for_each_person_at_a_keyframe(tmp_path: Path) -> None:
     assert sum('"time_s"' in line for line in lines) == 6
     assert sum('"track_id"' in line for line in lines) == 2
     assert sum("keyframes_s" in line for line in lines) == 1
+
+
+def test_json_may_hold_the_provenance(tmp_path: Path) -> None:
+    made = Provenance(FileFacts(5, 1.5), "net.weights", None, {"every_s": 1.0})
+    place = tmp_path / "x.json"
+    write_detection_file(TWO_PEOPLE, place, "json", provenance=made)
+    assert Provenance.from_dict(json.loads(place.read_text())["provenance"]) == made
+    assert read_detections(place) == TWO_PEOPLE
 
 
 def test_a_name_that_is_no_text_survives_json(tmp_path: Path) -> None:

@@ -184,3 +184,19 @@ def test_another_model_than_the_job_names_is_refused(clips: Path, classifier: Fa
         run(clips, classifier)
     missing = InputVideo.of(clips / "none.mp4")
     assert missing.name.name == "none.mp4"
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_done(
+    clips: Path, classifier: FakeClassifier, tmp_path: Path
+) -> None:
+    class Slow(FakeClassifier):
+        def __call__(self, video: Path, **arguments: Any) -> Classification:
+            answer = super().__call__(video, **arguments)
+            if video.name == "a.mp4":
+                video.write_text("a new upload")
+            return answer
+
+    out = tmp_path / "a.jsonl"
+    run(clips, Slow(), out=out)
+    run(clips, classifier, out=out)
+    assert classifier.read == ["a.mp4", "b.mp4"]

@@ -19,6 +19,7 @@ from twinpath.zoo.create import create_model
 from twinpath.zoo.records import records
 
 CROP = 64
+MAX_FRAMES = 8
 BLOCKS = (2, 2, 2, 2)
 # `make test` tries these in their whole size, at least one of each family; `make test-slow` tries all.
 WHOLE = {
@@ -52,8 +53,11 @@ def narrow(name: str) -> dict[str, Any]:
         case "x3d":
             options = {"width": 1.0, "depth": 0.5}
         case "mvit" | "reversible":
-            stages = given.get("blocks", BLOCKS)
-            options = {"blocks": BLOCKS[: len(stages)], "width": 16 * given.get("num_heads", 1)}
+            stages = len(given.get("blocks", BLOCKS))
+            options = {
+                "blocks": (1, 1, 2, 1)[:stages] if stages > 1 else (2,),
+                "width": 16 * given.get("num_heads", 1),
+            }
         case "vit":
             options = {"depth": 2, "width": 16 * given["num_heads"]}
         case _:
@@ -64,7 +68,7 @@ def narrow(name: str) -> dict[str, Any]:
 def small(name: str, num_classes: int, **options: Any) -> VideoNetwork:
     """The network for a small clip; all its parts are there."""
     network = architecture(name)
-    num_frames = min(network.num_frames, 16)
+    num_frames = min(network.num_frames, MAX_FRAMES)
     torch.manual_seed(0)
     made = network.build(num_classes=num_classes, num_frames=num_frames, crop=CROP, **options)
     assert isinstance(made, VideoNetwork)
@@ -74,7 +78,7 @@ def small(name: str, num_classes: int, **options: Any) -> VideoNetwork:
 def inputs(name: str) -> tuple[torch.Tensor, ...]:
     """A batch of two clips, and boxes where the network takes them."""
     network = architecture(name)
-    clips = torch.randn(2, 3, min(network.num_frames, 16), CROP, CROP)
+    clips = torch.randn(2, 3, min(network.num_frames, MAX_FRAMES), CROP, CROP)
     return (clips, BOXES) if network.is_detector else (clips,)
 
 
@@ -82,7 +86,7 @@ def same_when_narrow() -> dict[str, list[str]]:
     """Names of networks by what is built of them; R50 and R101 of the same clip are one, for example."""
     found: dict[str, list[str]] = {}
     for name, network in ARCHITECTURES.items():
-        options = {**network.options, "num_frames": min(network.num_frames, 16), **narrow(name)}
+        options = {**network.options, "num_frames": min(network.num_frames, MAX_FRAMES), **narrow(name)}
         found.setdefault(f"{network.family} {sorted(options.items())}", []).append(name)
     return found
 

@@ -214,6 +214,7 @@ def test_too_small_sizes_are_errors() -> None:
         small(positions="joint")
 
 
+@pytest.mark.slow  # as for every network, see test_every_network
 @pytest.mark.parametrize("kind", KINDS)
 def test_export(kind: str) -> None:
     model = small(**KINDS[kind])

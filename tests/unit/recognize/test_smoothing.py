@@ -125,7 +125,7 @@ def test_thresholds_in_a_file(tmp_path: Path, head: str) -> None:
         (f"{TALK},0.7\n", ":1: a line needs a label and a score; a label with commas needs quotes"),
         ("stand;0.9\n", ":1: a line needs a label and a score"),
         ("stand,0.9\n\nstand,0.8\n", ":3: 'stand' has two scores"),
-        ('stand,"0.9\n', ":1: no csv"),
+        ('stand,"0.9\n', ":1: no CSV"),
     ],
 )
 def test_a_file_with_a_mistake(tmp_path: Path, text: str, words: str) -> None:

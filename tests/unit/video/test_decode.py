@@ -21,11 +21,6 @@ def numbers(frames):
     return np.round((grey - 20) / 4).astype(int).tolist()
 
 
-@pytest.fixture(scope="module")
-def video_folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("videos")
-
-
 def encode_long(folder, name="long.mp4", *, keyint=12):
     """20 s; the grey repeats every 50 frames. Keyframes every 0.48 s."""
     return bad_videos.encode(

@@ -51,8 +51,8 @@ def whole(handler: BaseHTTPRequestHandler, *, body: bytes = BODY, etag: str = '"
 
 def rest(handler: BaseHTTPRequestHandler, *, stop: int | None = None) -> None:
     """What a good server does with Range and If-Range; breaks off before byte `stop`."""
-    asked = handler.headers.get("Range")
-    start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
+    requested = handler.headers.get("Range")
+    start = int(requested.removeprefix("bytes=").rstrip("-")) if requested else 0
     if start and handler.headers.get("If-Range") == '"v1"':
         span = f"bytes {start}-{len(BODY) - 1}/{len(BODY)}"
         body = BODY[start:stop]

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from pathlib import Path
+from functools import cache
 
 import pytest
 import torch
 
+from tests.support import golden_weights
 from twinpath.models.registry import ARCHITECTURES, architecture
 from twinpath.weights.names import TABLES, convert_names, table_of
 from twinpath.weights.names.caffe2 import CAFFE2
 from twinpath.weights.names.table import NameTable, ParameterSlot
 
-GOLDEN = Path(__file__).parents[2] / "golden"
-GOLDENS = [
-    Path(row["golden"]).stem for row in csv.DictReader((GOLDEN / "index.csv").read_text().splitlines())
-]
+GOLDENS = list(golden_weights.INDEX)
 OF_SLOWFAST = ["ptv_slowfast_r50", "psf_Kinetics_SLOWFAST_8x8_R50"]
 
 
 def names_in(golden: str) -> list[str]:
-    state = json.loads((GOLDEN / "models" / f"{golden}.json").read_text())["state"]
-    return [name for name, _shape in state]
+    return [name for name, _shape in golden_weights.golden(golden)["state"]]
 
 
 def our_names(network: str) -> list[str]:
@@ -32,11 +28,16 @@ def our_names(network: str) -> list[str]:
     return sorted(name for name in state if not name.endswith("num_batches_tracked"))
 
 
+@cache
+def table_of_golden(golden: str) -> NameTable | None:
+    return table_of(names_in(golden))
+
+
 @pytest.mark.parametrize("golden", GOLDENS)
 def test_a_table_reads_both_ways(golden: str) -> None:
     """Each of their names has a place in ours, no two the same, and its place leads back to it."""
     names = names_in(golden)
-    table = table_of(names)
+    table = table_of_golden(golden)
     assert table is not None
     kept = [name for name in names if not table.is_dropped(name)]
     places = {name: table.to_ours(name) for name in kept}
@@ -59,7 +60,7 @@ def test_wrappers_prefixes_are_taken_off(golden: str, prefix: str) -> None:
 
 
 def test_caffe2_names_are_the_references() -> None:
-    rows = json.loads((GOLDEN / "rules" / "caffe2_names.json").read_text())
+    rows = json.loads((golden_weights.GOLDEN / "rules" / "caffe2_names.json").read_text())
     assert len(rows) > 300
     for caffe2, psf in rows:
         if caffe2 in {"lr", "model_iter", "conv1_w_momentum"}:
@@ -115,4 +116,4 @@ def test_names_of_nobody_stay_and_are_not_swallowed() -> None:
 
 
 def test_no_table_is_left_out_of_the_goldens() -> None:
-    assert {id(table) for table in TABLES} == {id(table_of(names_in(golden))) for golden in GOLDENS}
+    assert {id(table) for table in TABLES} == {id(table_of_golden(golden)) for golden in GOLDENS}

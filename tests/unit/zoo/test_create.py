@@ -98,7 +98,7 @@ def test_no_published_weights() -> None:
 
 
 def test_no_classes() -> None:
-    with pytest.raises(UsageError, match="num_classes=0"):
+    with pytest.raises(UsageError, match="num_classes must be at least 1, not 0"):
         create_model("slowfast_tiny", num_classes=0)
 
 

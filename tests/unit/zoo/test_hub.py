@@ -62,7 +62,7 @@ def test_a_records_own_variant(tmp_path: Path) -> None:
 
 
 def test_what_is_no_network_of_that_name() -> None:
-    with pytest.raises(UsageError, match="a Linear is no network"):
+    with pytest.raises(UsageError, match="network must come from create_model; a Linear does not"):
         HubModel(torch.nn.Linear(1, 1), "slowfast_tiny")
     with pytest.raises(UnknownModel, match="did you mean slowfast_tiny"):
         HubModel(create_model("slowfast_tiny"), "slowfast_tny")

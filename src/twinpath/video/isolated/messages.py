@@ -32,6 +32,7 @@ import numpy as np
 
 from twinpath import errors
 from twinpath.errors import CorruptVideo, TwinpathError
+from twinpath.prefetch import check_prefetch
 from twinpath.video.clip_plan import ClipPlan, ClipSampling, Keyframes, Selections, Windows
 from twinpath.video.clips import Clip
 from twinpath.video.color import Rgb
@@ -43,6 +44,7 @@ from twinpath.video.source import Limits
 Message = dict[str, Any]
 
 _MAX_BYTES = 1 << 26  # of a message: the times and indices of a million frames
+_CHECK_EVERY_S = 0.2  # while waiting for a message: whether it is still wanted
 
 
 class ProtocolError(Exception):
@@ -77,14 +79,11 @@ class Channel:
         Raises:
             TimeoutError: The deadline has passed.
             ProtocolError: The bytes are not a message.
+            PrefetchStopped: The reply is no longer needed.
         """
         is_whole = b"\n" in self._received
         while not is_whole:
-            self._wait_until(deadline_s)
-            try:
-                data = self._connection.recv(1 << 16)
-            except ConnectionResetError:
-                data = b""
+            data = self._receive_some(deadline_s)
             if not data:
                 return None
             self._received += data
@@ -112,14 +111,27 @@ class Channel:
             raise ProtocolError("sent something other than shared memory")
         return descriptors[0]
 
-    def _wait_until(self, deadline_s: float | None) -> None:
+    def _receive_some(self, deadline_s: float | None) -> bytes:
+        """What has come, as soon as something has; nothing where the other side is gone."""
+        while True:
+            check_prefetch()
+            self._wait_until(deadline_s, most_s=_CHECK_EVERY_S)
+            try:
+                return self._connection.recv(1 << 16)
+            except TimeoutError:
+                continue
+            except ConnectionResetError:
+                return b""
+
+    def _wait_until(self, deadline_s: float | None, *, most_s: float = math.inf) -> None:
+        """Set how long the next call may wait: without end, or until the deadline, but for `most_s`."""
         if deadline_s is None:
             self._connection.settimeout(None)
             return
         left_s = deadline_s - time.monotonic()
         if left_s <= 0:
             raise TimeoutError
-        self._connection.settimeout(left_s)
+        self._connection.settimeout(min(left_s, most_s))
 
 
 def make_memory(size_bytes: int) -> int:

@@ -1,6 +1,6 @@
 """Parameter names of the upstreams converted to ours. Whose names a file has is detected from the names.
 
-One file a family, one table for each upstream that has the family; `table.py` says how a table reads.
+One file for each family, one table for each upstream of it; see `table.py` for their format.
 """
 
 from __future__ import annotations

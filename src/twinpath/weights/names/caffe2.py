@@ -1,8 +1,8 @@
 """Names of Caffe2's blobs in PySlowFast's names.
 
-A blob's ending says what it is: `_w` a kernel, `_b` a bias; of a norm `_bn_s`, `_bn_b`, `_bn_rm` and
+The suffix of a blob is `_w` for a kernel, `_b` for a bias; of a norm `_bn_s`, `_bn_b`, `_bn_rm` and
 `_bn_riv`. Blobs of the fast pathway start with `t_`. A lateral connection is named after the last block of
-its stage, whose number depends on the depth, so its row reads one way only.
+its stage, whose number depends on the depth, so its row converts one way only.
 """
 
 from __future__ import annotations

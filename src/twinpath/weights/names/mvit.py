@@ -18,7 +18,7 @@ _SEPARATE_QKV = tuple(f"{_THEIRS}attn.{part}.{{leaf}}" for part in "qkv")
 
 
 def _blocks(*, pool: str, norm: str, out: str, widen: str, narrow: str, shortcut: str) -> _Rows:
-    """Rows of a block; the arguments are what upstreams call differently. {qkv} is one of those letters."""
+    """Rows of a block; the arguments are the names in which upstreams differ. {qkv} is one of its letters."""
     return [
         (_OURS + "norm_attention.{leaf}", _THEIRS + "norm1.{leaf}"),
         (_OURS + "attention.pool_{qkv}.conv.{leaf}", _THEIRS + f"attn.{pool}.{{leaf}}"),

@@ -1,13 +1,13 @@
-"""Tables of parameter names that are read both ways.
+"""Tables of parameter names that convert both ways.
 
-A row pairs one of our names with an upstream's. In braces stand the parts that vary and are the same on
-both sides: `{n}`, a single letter, is a number; `{abc}`, several letters, is one of those letters;
-`{leaf}` is weight, bias, running_mean or running_var.
+A row pairs one of our names with an upstream's. Placeholders in braces have the same value on both sides:
+`{n}`, a single letter, is a number; `{abc}`, several letters, is one of those letters; `{leaf}` is weight,
+bias, running_mean or running_var.
 
     ("slow.res{s}.{n}.conv_{abc}.{leaf}", "s{s}.pathway0_res{n}.branch2.{abc}.{leaf}")
 
-An upstream may keep in several arrays what is one of ours: then the row has several of its names, and the
-arrays are joined along their first dimension in that order.
+Where an upstream has several arrays for one of ours, the row has several of its names, and the arrays are
+concatenated along their first dimension in that order.
 
     ("blocks.{n}.attention.qkv.{leaf}", "blocks.{n}.attn.q.{leaf}", "blocks.{n}.attn.k.{leaf}", …)
 """
@@ -99,7 +99,7 @@ class NameTable:
 
 
 def _varies(*templates: str) -> set[str]:
-    """The placeholders in these; a row that has more of them on their side reads one way only."""
+    """The placeholders of templates; a row that has more of them on their side converts one way only."""
     return {name for template in templates for name in _PLACEHOLDER.findall(template)}
 
 
