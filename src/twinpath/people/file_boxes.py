@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.formats.box_observations import Box, BoxObservation, is_called
+from twinpath.formats.box_observations import Box, BoxObservation, is_name_of
 from twinpath.formats.boxes import read_boxes
 from twinpath.people.base import Picture, people_in
 from twinpath.results.keyframes import PersonBoxes
@@ -57,7 +57,7 @@ class FileBoxes:
             this one (upper and lower case, suffix and folder aside): the boxes may be another video's. None:
             the names agree, or the file has none. In COCO's form it is the folder of the pictures if no
             videos are listed.
-        other_shape_px: Width and height of the pictures on which the boxes were measured, where the file
+        mismatched_shape_px: Width and height of the pictures on which the boxes were measured, where the file
             gives a size whose aspect ratio is not the video's as displayed: the boxes are stretched, and
             wrong if the video was turned or cut since. None: the same shape, no size given, or no boxes.
     Raises:
@@ -75,9 +75,9 @@ class FileBoxes:
         self._times_s = np.array(content.times_s)
         at_s = [observation.time_s for observation in content.observations]
         self.span_s = (min(at_s), max(at_s)) if at_s else None
-        is_own = not content.video or is_called(video, content.video)
+        is_own = not content.video or is_name_of(video, content.video)
         self.of_other_video = None if is_own else content.video
-        self.other_shape_px = content.other_shape_px
+        self.mismatched_shape_px = content.mismatched_shape_px
         self._loose: dict[float, list[BoxObservation]] = {}
         tracks: dict[int | str, list[BoxObservation]] = {}
         for observation in content.observations:
