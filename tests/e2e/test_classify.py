@@ -59,7 +59,7 @@ def test_a_table_on_stdout_and_remarks_on_stderr(clips: Path) -> None:
     assert all(re.fullmatch(r"\w[\w ]*  [█▏▎▍▌▋▊▉·]{24}  [ \d.]{4,5} %", row) for row in rows)
     machine, warning, timing = done.err.splitlines()
     assert re.match(r"slowfast_tiny\.synthetic on openvino .*cpu.*, (bf16|fp32), loaded in", machine)
-    assert "knows Twinpath's synthetic world only" in warning
+    assert "trained on Twinpath's synthetic world only" in warning
     assert re.fullmatch(r"decoded in [\d.]+ s, classified in [\d.]+ s", timing)
 
 

@@ -173,7 +173,7 @@ def test_labels_and_thresholds_are_taken_from_the_scores(scene: Path, tmp_path: 
     one = min(found)
     assert labels("--min-score", "0.1", "--labels", one) == {one}
     error = in_process(*wanted, *files, "--labels", "wve", code=2).error
-    assert "knows no label 'wve'; did you mean wave" in error
+    assert "has no label 'wve'; did you mean wave" in error
 
 
 def test_ctrl_c_in_a_batch_says_how_to_go_on(scene: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from twinpath.retry import RetryPolicy
-    from twinpath.video.live import LiveReader, Network
+    from twinpath.video.live import ConnectionOptions, LiveReader
 
 
 @dataclass(frozen=True)
@@ -63,19 +63,19 @@ class SourceOptions:
             on_status=print_note,
             realtime=self.realtime,
             retry=self._retry(),
-            network=self._network(),
+            connection=self._connection(),
         )
         reader.check()
         return reader
 
-    def _network(self) -> Network:
+    def _connection(self) -> ConnectionOptions:
         from twinpath.errors import UsageError
-        from twinpath.video.live import Network
+        from twinpath.video.live import ConnectionOptions
 
         if self.transport not in ("tcp", "udp"):
             raise UsageError(f"--rtsp-transport {self.transport!r}: give tcp or udp")
         transport = cast('Literal["tcp", "udp"]', self.transport)
-        return Network(timeout_s=self.timeout, rtsp_transport=transport, verify=not self.insecure)
+        return ConnectionOptions(timeout_s=self.timeout, rtsp_transport=transport, verify=not self.insecure)
 
     def _retry(self) -> RetryPolicy:
         """A limit in seconds alone stands for itself: the number of tries is then free."""

@@ -53,7 +53,7 @@ class Verification:
         return ours[: self.expected.compared] == list(self.expected.labels[: self.expected.compared])
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain values, for JSON."""
+        """The fields as JSON values."""
         return {
             "model": self.model,
             "weights": self.weights,

@@ -156,7 +156,7 @@ def write_results(path: str | os.PathLike[str], rows: BoxRows) -> None:
     Scores have nine digits, which keep apart whatever float32 keeps apart: the file evaluates as `rows` do.
 
     Raises:
-        OSError: The disk is full or refuses; the old file is kept.
+        OSError: The file cannot be written, for example on a full disk; an existing file is kept.
     """
     columns = (rows.video, rows.second, rows.boxes_xyxy, rows.action_id, rows.score)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:

@@ -25,7 +25,7 @@ class BoxObservation:
     """One person at one time.
 
     Attributes:
-        time_s: Since the video's first picture.
+        time_s: Since the video's first frame.
         box: x1, y1, x2, y2 as shares of the picture, 0 to 1.
         score: 0 to 1; 1 where the file gives none.
         track: Which person it is, where the file knows.

@@ -39,7 +39,7 @@ def write_detection_file(
     frame_times_s: Times | None = None,
     provenance: Provenance | None = None,
 ) -> None:
-    """Write one file, whole or not at all.
+    """Write one file atomically.
 
     Args:
         found: The detections.
@@ -49,7 +49,7 @@ def write_detection_file(
             "xml", since CVAT counts frames.
         provenance: For "json": what the detections were made from.
     Raises:
-        OSError: The disk is full or refuses; the old file is kept.
+        OSError: The file cannot be written, for example on a full disk; an existing file is kept.
     """
     if kind not in DETECTION_KINDS:
         raise ValueError(f"kind must be one of {DETECTION_KINDS}, not {kind!r}")

@@ -119,7 +119,7 @@ class FeatureTable:
         """Write all rows, in the format that the suffix names, whole or not at all.
 
         Raises:
-            OSError: The disk is full or refuses; the old file is kept.
+            OSError: The file cannot be written, for example on a full disk; an existing file is kept.
         """
         counts = [len(rows) for rows in self._videos.values()]
         columns = {
@@ -143,8 +143,8 @@ class FeatureTable:
         """Read a file that `write` wrote.
 
         Raises:
-            InputError: It is damaged, or something else.
-            OSError: It is not there, or cannot be read.
+            InputError: The file is damaged or has another format.
+            OSError: The file does not exist or cannot be read.
         """
         try:
             columns, text = _read_npz(path) if path.suffix == ".npz" else _read_parquet(path)

@@ -28,10 +28,10 @@ _OF_PEOPLE = ("boxes_xyxy_px", "person_scores", "track_ids", "scores")
 
 
 def save_keyframe_scores(scores: KeyframeScores, path: Path) -> None:
-    """Write the file, whole or not at all.
+    """Write the file atomically.
 
     Raises:
-        OSError: The disk is full or refuses; the old file is kept.
+        OSError: The file cannot be written, for example on a full disk; an existing file is kept.
     """
     facts = {
         "format": _FORMAT,
@@ -62,8 +62,8 @@ def load_keyframe_scores(path: Path) -> KeyframeScores:
     """Read a file that `save_keyframe_scores` wrote.
 
     Raises:
-        InputError: It is damaged, or something else.
-        OSError: It is not there, or cannot be read.
+        InputError: The file is damaged or has another format.
+        OSError: The file does not exist or cannot be read.
     """
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:

@@ -34,7 +34,7 @@ _MIME_TYPES = {
 
 
 def write_timeline_file(timeline: Timeline, path: Path, kind: str) -> None:
-    """Write one file, whole or not at all.
+    """Write one file atomically.
 
     Args:
         timeline: A finished one or a part.

@@ -24,10 +24,10 @@ _FACTS = ("video", "dataset", "engine", "duration_s", "every_s", "span_s", "wind
 
 
 def save_window_scores(windows: WindowScores, path: Path) -> None:
-    """Write the file, whole or not at all.
+    """Write the file atomically.
 
     Raises:
-        OSError: The disk is full or refuses; the old file is kept.
+        OSError: The file cannot be written, for example on a full disk; an existing file is kept.
     """
     facts = {
         "format": _FORMAT,
@@ -51,8 +51,8 @@ def load_window_scores(path: Path) -> WindowScores:
     """Read a file that `save_window_scores` wrote.
 
     Raises:
-        InputError: It is damaged, or something else.
-        OSError: It is not there, or cannot be read.
+        InputError: The file is damaged or has another format.
+        OSError: The file does not exist or cannot be read.
     """
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:

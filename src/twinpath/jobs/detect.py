@@ -239,5 +239,5 @@ def _thresholds(job: DetectJob, known: tuple[str, ...], model: str) -> NDArray[n
         return thresholds
     for label in job.labels:
         if label not in known:
-            raise UsageError(f"{model} knows no label {label!r}{did_you_mean(label, known, count=3)}")
+            raise UsageError(f"{model} has no label {label!r}{did_you_mean(label, known, count=3)}")
     return np.where([label in job.labels for label in known], thresholds, _NEVER)

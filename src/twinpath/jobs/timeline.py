@@ -87,7 +87,7 @@ def write_timelines(
     Returns:
         The outcome of each video, in order, made while it is taken.
     Raises:
-        UsageError: The model is unknown or knows no label of the rules; or as `ScoredVideos`.
+        UsageError: The model is unknown or has no label of the rules; or as `ScoredVideos`.
         NotAFile: The weight file does not exist.
     """
     steps = _TimelineSteps(job)
@@ -110,9 +110,7 @@ class _TimelineSteps(ScoringSteps[WindowScores, Timeline]):
         known = class_names(architecture, record)
         for label in job.rules.labels or ():
             if label not in known:
-                raise UsageError(
-                    f"{self.model} knows no label {label!r}{did_you_mean(label, known, count=3)}"
-                )
+                raise UsageError(f"{self.model} has no label {label!r}{did_you_mean(label, known, count=3)}")
         self.weights_sha256 = weights_sha256(job.weights)
         self.formats = job.formats
         self.settings = {**asdict(job.rules), "top_k": job.top_k}

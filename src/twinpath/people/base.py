@@ -17,10 +17,10 @@ class PersonDetector(Protocol):
     """Finds people in the pictures of one video, given in order of time. Make one for each video."""
 
     name: str  # for people, with version or model
-    batch_pictures: int  # how many pictures a call takes best
+    batch_frames: int  # how many pictures a call takes best
 
     def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
-        """The people of each picture; `times_s` are seconds since the video's first picture."""
+        """The people of each picture; `times_s` are seconds since the video's first frame."""
         ...
 
 

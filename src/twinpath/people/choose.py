@@ -79,7 +79,7 @@ def make_detector(
         width_px, height_px: Of its pictures as displayed.
         device: For the networks: "auto", "cpu", "cuda" …
         min_score: People who score less are left out, 0 to 1; None: a value that fits the detector.
-        progress: Called with the bytes done and expected while weights are downloaded.
+        progress: Called with the bytes downloaded and the total while weights are downloaded.
     Raises:
         UsageError: No such detector and no such file, or a score out of range.
         MissingExtra: What it needs is not installed; names the command that installs it.

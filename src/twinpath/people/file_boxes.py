@@ -64,7 +64,7 @@ class FileBoxes:
         InputError: The file cannot be used; names the line or entry.
     """
 
-    batch_pictures = 16
+    batch_frames = 16
 
     def __init__(
         self, path: Path, *, video: Path, width_px: int, height_px: int, min_score: float = 0.0

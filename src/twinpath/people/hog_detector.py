@@ -46,7 +46,7 @@ class HogDetector:
         MissingExtra: OpenCV is not installed, or of version 5, which does not have this detector.
     """
 
-    batch_pictures = 1
+    batch_frames = 1
 
     def __init__(self, *, min_score: float = DEFAULT_MIN_SCORE) -> None:
         self._cv2 = load_opencv(attribute="HOGDescriptor", needed_by="people='hog'")

@@ -46,7 +46,7 @@ class MotionDetector:
         MissingExtra: OpenCV is not installed.
     """
 
-    batch_pictures = 16
+    batch_frames = 16
 
     def __init__(self, *, min_score: float = DEFAULT_MIN_SCORE) -> None:
         self._cv2 = load_opencv(attribute="createBackgroundSubtractorMOG2", needed_by="people='motion'")

@@ -100,7 +100,7 @@ class TorchvisionDetector:
         published: Network and weights, which are downloaded on first use: 167 MB or 146 MB.
         device: As for `choose_device`: "auto", "cpu", "cuda" …
         min_score: Boxes that score less are left out; None: the network's own `min_score`.
-        progress: Called with the bytes done and expected while weights are downloaded.
+        progress: Called with the bytes downloaded and the total while weights are downloaded.
         retry: When a download gives up.
     Raises:
         MissingExtra: torchvision is not installed, or does not fit the torch that is.
@@ -136,7 +136,7 @@ class TorchvisionDetector:
         _load(network, path, name=published.name)
         self._network: Any = network.eval().requires_grad_(False).to(self._device)
         self.name = f"{published.name} (COCO, torchvision {_version()})"
-        self.batch_pictures = 8 if self._device.type == "cuda" else 1
+        self.batch_frames = 8 if self._device.type == "cuda" else 1
 
     def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
         """See `PersonDetector`; pictures of any size, also of several."""

@@ -56,7 +56,7 @@ class TransformersDetector:
         self._person = _person_of(network.config.id2label, name_or_path)
         self._network: Any = network.eval().requires_grad_(False).to(self._device)
         self.name = f"{name_or_path} (transformers {transformers.__version__})"
-        self.batch_pictures = 8 if self._device.type == "cuda" else 1
+        self.batch_frames = 8 if self._device.type == "cuda" else 1
 
     def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
         """See `PersonDetector`; pictures of any size, also of several."""

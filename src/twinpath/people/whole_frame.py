@@ -14,7 +14,7 @@ class WholeFrame:
     """A PersonDetector without a network."""
 
     name = "the whole picture"
-    batch_pictures = 1
+    batch_frames = 1
 
     def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
         """One box of score 1 for each picture."""

@@ -1,13 +1,13 @@
-"""Recognition in four public steps, and the classes that are compositions of them.
+"""Recognition in four public steps, and the classes composed of them.
 
-    plan        a model's input and a video's facts to the wanted clips    plan_views, plan_windows, …
-    read        the clips of a file, within limits, isolated or not        VideoReader
-    infer       clips to scores, in batches that span videos               infer, infer_videos
-    aggregate   scores to an answer                                        aggregate_views, top_predictions
+    plan        a model's input and a video's duration to the clips to read   plan_views, plan_windows, …
+    read        the clips of a file, within limits, isolated or not           VideoReader
+    infer       clips to scores, in batches that span videos                  infer, infer_videos
+    aggregate   scores to a result                                            aggregate_views, top_predictions
 
-`load_model` gets from a model's name to an engine. `Classifier`, `Detector`, `FeatureExtractor`,
-`score_windows` and `LiveRecognition` are made of these; a server, a cluster or a trainer may use them just as
-well. Names load on first use.
+`load_model` loads the engine of a model by its name. `Classifier`, `Detector`, `FeatureExtractor`,
+`score_windows` and `LiveRecognition` are composed of these steps; a server, a cluster or a trainer can use
+the steps directly. Names are imported on first use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Step 4 of recognition: the scores of a video's clips to one answer."""
+"""Step 4 of recognition: the scores of a video's clips to one result."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ ViewPooling = Literal["mean", "max"]
 def aggregate_views(
     scores: Sequence[NDArray[np.float32]], pooling: ViewPooling = "mean"
 ) -> NDArray[np.float32]:
-    """Pool the scores of all views of a video, crops in space and clips in time.
+    """Pool the scores of all views of a video: spatial crops and temporal clips.
 
     Args:
-        scores: One array for each clip, (crops, C).
-        pooling: "mean", or "max" as Charades is evaluated.
+        scores: One (crops, C) array per clip.
+        pooling: "mean", or "max" for multi-label data sets such as Charades.
     Returns:
-        (C,).
+        (C,) scores.
     Raises:
-        ValueError: There is no clip.
+        ValueError: `scores` is empty.
     """
     if not scores:
         raise ValueError("there are no scores to aggregate")
@@ -39,10 +39,10 @@ def top_predictions(
     """The labels with the highest scores, best first.
 
     Args:
-        scores_C: (C,) in 0 to 1.
-        labels: C names.
-        top_k: How many.
-        digits: To which scores are rounded.
+        scores_C: (C,) scores, 0 to 1.
+        labels: The names of the C classes.
+        top_k: Number of labels.
+        digits: Decimals to which scores are rounded.
     """
     order = np.argsort(-scores_C, kind="stable")[:top_k]
     return tuple(Prediction(labels[i], int(i), round(float(scores_C[i]), digits)) for i in order)

@@ -1,8 +1,8 @@
-"""Recognise which activity a video shows: the Classifier.
+"""The Classifier: recognises the activity in a video.
 
 classify = Classifier("slowfast_r50_8x8")
-answer = classify("archery.mp4")
-answer.label, answer.predictions, answer.to_dict()
+result = classify("archery.mp4")
+result.label, result.predictions, result.to_dict()
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ Frames = NDArray[np.uint8]
 
 
 class Classifier:
-    """Recognises the activity in videos. Make one, call it many times.
+    """Recognises the activity in videos. Create one and call it many times.
 
     Args:
-        model: A network or a record (`list_models`); a network alone takes its best weights.
-        weights: A weight file to use in place of the record's.
+        model: A network or a record (`list_models`); a network name alone means its best weights.
+        weights: A weight file that replaces the one of the record.
         device: "auto", "cpu", "cuda", "cuda:1", …
         config: Engine, device, precision and threads; in place of `device`.
-        limits: What reading one file may cost.
-        isolate: Read files in a process of its own, see `VideoReader`.
-        progress: Called with the bytes done and expected while weights are downloaded.
-        on_status: Called with a sentence about work that takes seconds and is done once.
+        limits: Limits of reading one file.
+        isolate: Read files in a sandboxed process, see `VideoReader`.
+        progress: Called with the bytes downloaded and the total while weights are downloaded.
+        on_status: Called with a message before slow one-time work, such as compiling.
     Attributes:
         model: Full name of network and weights.
         dataset, labels, spec, weights_sha256: See `LoadedModel`.
-        reader: How files are read.
+        reader: Reads the files.
     Raises:
         UnknownModel, UsageError, WeightsError: See `load_model`.
     """
@@ -85,13 +85,13 @@ class Classifier:
         self._engines: dict[int, Engine] = {1: loaded.engine}
 
     def engine(self, num_crops: int = 1) -> Engine:
-        """The engine that scores clips with so many crops; made on first use."""
+        """The engine that scores `num_crops` crops per clip; created on first use."""
         if num_crops not in self._engines:
             self._engines[num_crops] = self._engines[1].with_crops(num_crops)
         return self._engines[num_crops]
 
     def describe(self) -> str:
-        """For people: backend, version, device, precision."""
+        """Backend, version, device and precision, human-readable."""
         return self.engine(1).describe()
 
     def __call__(
@@ -103,40 +103,40 @@ class Classifier:
         top_k: int = 5,
         progress: Callable[[int, int], None] | None = None,
     ) -> Classification:
-        """Classify a video file, or frames that are already decoded.
+        """Classify a video file, or decoded frames.
 
         Args:
-            video: A path; or (T, H, W, 3) uint8 RGB frames of one clip, any number of them: as many as the
-                model takes are picked evenly.
-            start_s: Seconds of the file to leave out at its start.
-            views: Crops in space x clips in time over which scores are averaged.
-            top_k: How many labels to return.
-            progress: Called with the number of clips in time that are done, and of all.
+            video: A path; or (T, H, W, 3) uint8 RGB frames of one clip. T may be any number: the frames that
+                the model needs are sampled evenly.
+            start_s: Skip this many seconds at the start of the file.
+            views: Spatial crops x temporal clips whose scores are averaged, for example "3x10".
+            top_k: Number of labels to return.
+            progress: Called with the number of temporal clips done and the total.
         Raises:
-            InputError: The file cannot be used; says why.
-            UsageError: An argument is out of its range, or `start_s` lies behind the end.
-            LimitExceeded: The file would cost too much.
-            WorkerDied: With `isolate`: the file ended the process that read it, twice.
+            InputError: The file cannot be used; the message has the reason.
+            UsageError: An argument is out of range, or `start_s` lies behind the end.
+            LimitExceeded: A limit is exceeded.
+            WorkerDied: With `isolate`: the process that read the file ended twice.
         """
-        wanted = checked_views(views, start_s=start_s, top_k=top_k)
+        parsed = checked_views(views, start_s=start_s, top_k=top_k)
         if isinstance(video, np.ndarray):
-            if wanted.time != 1 or start_s:
+            if parsed.time != 1 or start_s:
                 raise UsageError(
-                    "decoded frames are one clip: start_s and several views in time are for files"
+                    "decoded frames are one clip: start_s and several temporal views are for files only"
                 )
-            return self._classify_frames(video, wanted, top_k)
+            return self._classify_frames(video, parsed, top_k)
         path = Path(video)
 
         def on_clip(key: object, done: int) -> None:
             if progress is not None:
-                progress(done, wanted.time)
+                progress(done, parsed.time)
 
-        sources = [(path, self._source(path, wanted, start_s))]
-        (scored,) = infer_videos(self.engine(wanted.space), sources, on_clip=on_clip)
-        answer = self._answer(os.fspath(video), scored, wanted, top_k)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        sources = [(path, self._source(path, parsed, start_s))]
+        (scored,) = infer_videos(self.engine(parsed.space), sources, on_clip=on_clip)
+        result = self._result(os.fspath(video), scored, parsed, top_k)
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def each(
         self,
@@ -146,18 +146,18 @@ class Classifier:
         views: str = "1x1",
         top_k: int = 5,
     ) -> Iterator[Classification | Exception]:
-        """Classify many files; they are read ahead, and a batch may hold clips of several.
+        """Classify many files. The next file is read during inference, and batches span files.
 
         Args:
             videos: Paths.
-            start_s, views, top_k: As for one.
+            start_s, views, top_k: See `__call__`.
         Yields:
-            For each file, in order, its answer, or what kept it from one: one of `errors.INPUT_FAILURES`.
+            For each file, in order, its result, or its error: one of `errors.INPUT_FAILURES`.
         """
-        wanted = checked_views(views, start_s=start_s, top_k=top_k)
-        sources = ((video, self._source(Path(video), wanted, start_s)) for video in videos)
-        for scored in infer_videos(self.engine(wanted.space), sources):
-            yield self._answer(os.fspath(scored.key), scored, wanted, top_k)
+        parsed = checked_views(views, start_s=start_s, top_k=top_k)
+        sources = ((video, self._source(Path(video), parsed, start_s)) for video in videos)
+        for scored in infer_videos(self.engine(parsed.space), sources):
+            yield self._result(os.fspath(scored.key), scored, parsed, top_k)
 
     def _source(self, path: Path, views: Views, start_s: float) -> OpenSource:
         return partial(self.reader.open_views, path, self.spec, views, start_s=start_s)
@@ -165,16 +165,16 @@ class Classifier:
     def _classify_frames(self, frames: Frames, views: Views, top_k: int) -> Classification:
         scored = VideoScores(None)
         scored.scores += scores_of(self.engine(views.space), [_evenly(frames, self.spec.num_frames)])
-        answer = self._answer(None, scored, views, top_k)
-        assert isinstance(answer, Classification)
-        return answer
+        result = self._result(None, scored, views, top_k)
+        assert isinstance(result, Classification)
+        return result
 
-    def _answer(
+    def _result(
         self, video: str | None, scored: VideoScores, views: Views, top_k: int
     ) -> Classification | Exception:
         if scored.error is not None:
             return scored.error
-        of_model = (SYNTHETIC_WARNING,) if self.dataset == "synthetic" else ()
+        model_warnings = (SYNTHETIC_WARNING,) if self.dataset == "synthetic" else ()
         pooled = aggregate_views(scored.scores, self._pooling)
         return Classification(
             video=video,
@@ -182,32 +182,32 @@ class Classifier:
             engine=self.engine(views.space).describe(),
             views=str(views),
             predictions=top_predictions(pooled, self.labels, top_k=top_k),
-            warnings=(*scored.warnings, *of_model),
+            warnings=(*scored.warnings, *model_warnings),
             timing_s={"decode": round(scored.decode_s, 4), "infer": round(scored.infer_s, 4)},
         )
 
 
 def checked_views(views: str, *, start_s: float, top_k: int) -> Views:
-    """The views of a classification.
+    """Check the arguments of a classification, and parse `views`.
 
     Raises:
-        UsageError: An argument is out of its range.
+        UsageError: An argument is out of range.
     """
-    wanted = Views.parse(views)
+    parsed = Views.parse(views)
     if not 0 <= start_s < float("inf"):
         raise UsageError(f"start_s must be 0 s or later, not {start_s:g}")
     if top_k < 1:
         raise UsageError(f"top_k must be at least 1, not {top_k}")
-    return wanted
+    return parsed
 
 
 def classification_settings(*, views: str, start_s: float, top_k: int) -> dict[str, Any]:
-    """What decides a classification beside the file and the model, for its `Provenance`."""
+    """The settings that determine a classification, for its `Provenance`."""
     return {"views": views, "start_s": start_s, "top_k": top_k}
 
 
 def _evenly(frames: Frames, num_frames: int) -> Frames:
-    """As many frames as the model takes, evenly from the first to the last."""
+    """`num_frames` frames, evenly sampled from the first to the last."""
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
         raise UsageError(f"frames must be (T, H, W, 3) uint8 RGB, not {frames.shape} {frames.dtype}")
     return frames[linspace_indices(0, len(frames) - 1, num_frames)]

@@ -1,13 +1,14 @@
-"""Detect who does what, where and when in a video: the Detector.
+"""The Detector: detects people in a video, tracks them and recognises their actions.
 
 detect = Detector("slowfast_r50_8x8_det.ptv_ava")
-found = detect("basketball.mp4", people="auto", every_s=1.0)
-for track in found.tracks:
+detections = detect("basketball.mp4", people="auto", every_s=1.0)
+for track in detections.tracks:
     for point in track.points:
         point.time_s, point.box_xyxy_px, point.actions
 
-Keyframes lie at 0, `every_s`, 2 * `every_s` … seconds. At each, people are detected and tracked, and the
-actions of each person are scored on the clip around it, which is decoded once, ahead of both networks.
+Keyframes lie at 0, `every_s`, 2 * `every_s` … seconds. At each keyframe people are detected and tracked, and
+the actions of each person are scored on the clip around it. A clip is decoded once for both networks, in
+another thread.
 """
 
 from __future__ import annotations
@@ -42,26 +43,26 @@ if TYPE_CHECKING:
     from twinpath.weights.callbacks import Progress
 
 MIN_SCORE = 0.5
-MIN_PERSON_SCORE = 0.8  # what PySlowFast asks of a detected person before SlowFast scores it
+MIN_PERSON_SCORE = 0.8  # PySlowFast's threshold on the person detector for SlowFast
 SMOOTH_S = 1.5
 
 
 class Detector:
-    """Detects who does what, where and when. Make one, call it many times.
+    """Detects people, tracks them and recognises their actions. Create one and call it many times.
 
     Args:
         model: A detection network or a record (`list_models("*_det*")`).
-        weights: A weight file to use in place of the record's.
+        weights: A weight file that replaces the one of the record.
         device: "auto", "cpu", "cuda", "cuda:1", …
         config: Engine, device, precision and threads; in place of `device`.
-        limits: What reading one file may cost.
-        isolate: Read files in a process of its own, see `VideoReader`.
-        progress: Called with the bytes done and expected while weights are downloaded.
-        on_status: Called with a sentence about work that takes seconds and is done once.
+        limits: Limits of reading one file.
+        isolate: Read files in a sandboxed process, see `VideoReader`.
+        progress: Called with the bytes downloaded and the total while weights are downloaded.
+        on_status: Called with a message before slow one-time work, such as compiling.
     Attributes:
         model: Full name of network and weights.
         dataset, labels, spec, engine, weights_sha256: See `LoadedModel`.
-        reader: How files are read.
+        reader: Reads the files.
     Raises:
         UnknownModel, UsageError, WeightsError: See `load_model`.
     """
@@ -89,7 +90,7 @@ class Detector:
         self._person_detectors: dict[tuple[str, float | None], PersonDetector] = {}
 
     def describe(self) -> str:
-        """For people: backend, version, device, precision."""
+        """Backend, version, device and precision, human-readable."""
         return self.engine.describe()
 
     def __call__(
@@ -104,7 +105,7 @@ class Detector:
         smooth_s: float = SMOOTH_S,
         progress: Callable[[int, int], None] | None = None,
     ) -> Detections:
-        """Detect in a video file, in memory for a few clips of it.
+        """Detect people and their actions in a video file, with a few clips in memory at a time.
 
         Args:
             video: A path.
@@ -112,7 +113,7 @@ class Detector:
             min_score, smooth_s: See `detections_of`.
         Raises:
             InputError, LimitExceeded, WorkerDied: See `score`.
-            UsageError: An argument is out of its range, or the person detector cannot be had here.
+            UsageError: An argument is out of range, or the person detector is not available.
         """
         check_rules(min_score, smooth_s, self.labels)
         scores = self.score(
@@ -137,26 +138,27 @@ class Detector:
         on_checkpoint: Callable[[KeyframeScores], None] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> KeyframeScores:
-        """Score the actions of every person at every keyframe; `detections_of` makes tracks of it.
+        """Score the actions of every person at every keyframe; `detections_of` turns the scores into tracks.
 
         Args:
             video: A path.
-            people: Detects people: a name for `people.choose.make_detector`, a file with boxes, or your own.
-            tracker: Tracks them: a name for `people.choose.make_tracker`, or your own. A tracker
-                remembers people: make one for each video.
-            every_s: From one keyframe to the next, in seconds. Where frames come slower, each is one.
-            min_person_score: From which on a person counts; None: the person detector's own.
-            resume_from: The first keyframes, scored earlier with the same settings; decoding begins behind
-                them. A person detector with a memory of its own, "motion", begins without it.
-            on_checkpoint: Called with the keyframes so far every `CHECKPOINT_EVERY_S` seconds, and when an
-                error or a signal ends the work, if there is a new one.
-            progress: Called with the number of keyframes that are done, and of all.
+            people: The person detector: a name for `people.choose.make_detector`, a file with boxes, or a
+                `PersonDetector`.
+            tracker: A name for `people.choose.make_tracker`, or a `Tracker`. A tracker has state: use a new
+                one for each video.
+            every_s: Distance of the keyframes in seconds. At a lower frame rate every frame is a keyframe.
+            min_person_score: Minimum score of a person; None: the default of the person detector.
+            resume_from: The first keyframes, scored earlier with the same settings; decoding resumes behind
+                them. A person detector with state ("motion") starts without it.
+            on_checkpoint: Called with the keyframes so far every `CHECKPOINT_EVERY_S` seconds, and on an
+                error or a signal, if there is a new keyframe.
+            progress: Called with the number of keyframes done and the total.
         Raises:
-            InputError: The file cannot be used; says why.
-            UsageError: An argument is out of its range, or the person detector cannot be had here; or
-                `resume_from` is of another video, model or setting.
-            LimitExceeded: The file would cost too much.
-            WorkerDied: With `isolate`: the file ended the process that read it, twice.
+            InputError: The file cannot be used; the message has the reason.
+            UsageError: An argument is out of range; the person detector is not available; or `resume_from` is
+                of another video, model or setting.
+            LimitExceeded: A limit is exceeded.
+            WorkerDied: With `isolate`: the process that read the file ended twice.
         """
         path = Path(video)
         settings = detection_settings(
@@ -171,7 +173,7 @@ class Detector:
         plan = plan_keyframes(self.spec, every_s=every_s, start_s=start_s)
         following = make_tracker(tracker, every_s=every_s) if isinstance(tracker, str) else tracker
 
-        def find_people(width_px: int, height_px: int) -> PersonDetector:
+        def make_person_detector(width_px: int, height_px: int) -> PersonDetector:
             if not isinstance(people, str | os.PathLike):
                 return people
             return self.person_detector(
@@ -180,14 +182,14 @@ class Detector:
 
         with self.reader.open(path, plan) as clips:
             keyframes = KeyframePass(
-                self, os.fspath(video), provenance, clips, find_people, following, resume_from
+                self, os.fspath(video), provenance, clips, make_person_detector, following, resume_from
             )
             return keyframes.run(on_checkpoint, progress)
 
     def person_detector(
         self, name: str, video: Path | None, *, width_px: int, height_px: int, min_score: float | None
     ) -> PersonDetector:
-        """The person detector of that name; one that does not depend on the video is loaded once."""
+        """The person detector with this name; cached if it does not depend on the video."""
         key = (name, min_score)
         if key in self._person_detectors:
             return self._person_detectors[key]
@@ -212,9 +214,9 @@ def detection_settings(
     every_s: float,
     min_person_score: float | None,
 ) -> dict[str, Any]:
-    """What decides the scores of keyframes beside the file and the model, for their `Provenance`.
+    """The settings that determine the scores of keyframes, for their `Provenance`.
 
-    A file with boxes is told by its content.
+    A file with boxes is identified by the hash of its content.
     """
     from twinpath.weights.hashes import file_sha256
 
@@ -232,10 +234,12 @@ def detection_settings(
 def check_rules(
     min_score: float | NDArray[np.floating], smooth_s: float, labels: tuple[str, ...]
 ) -> NDArray[np.float64]:
-    """The lowest score at which each action counts, (C,).
+    """Check the rules of `detections_of`.
 
+    Returns:
+        (C,) the minimum score of each action.
     Raises:
-        UsageError: `min_score` or `smooth_s` is out of its range.
+        UsageError: `min_score` or `smooth_s` is out of range.
     """
     if not 0 <= smooth_s < np.inf:
         raise UsageError(f"smooth_s must be 0 s or more, not {smooth_s:g}")
@@ -252,14 +256,14 @@ def detections_of(
 
     Args:
         scores: See `Detector.score`.
-        min_score: From which on an action counts, one for all or (C,) one for each.
-        smooth_s: An action's scores are averaged along a track, with weights that fall to 0 so many
-            seconds away; 0: not at all.
+        min_score: Minimum score of an action: one for all, or (C,) one for each.
+        smooth_s: Scores are averaged along a track with a triangular window of this half width in seconds; 0:
+            no smoothing.
     Raises:
-        UsageError: An argument is out of its range.
+        UsageError: An argument is out of range.
     """
     thresholds = check_rules(min_score, smooth_s, scores.labels)
-    of_model = (SYNTHETIC_WARNING,) if scores.dataset == "synthetic" else ()
+    model_warnings = (SYNTHETIC_WARNING,) if scores.dataset == "synthetic" else ()
     return Detections(
         video=scores.video,
         model=scores.provenance.model,
@@ -273,7 +277,7 @@ def detections_of(
         every_s=scores.every_s,
         keyframes_s=tuple(round(keyframe.time_s, 3) for keyframe in scores.keyframes),
         tracks=tracks_of(scores.keyframes, scores.labels, min_score=thresholds, smooth_s=smooth_s),
-        warnings=(*scores.warnings, *of_model),
+        warnings=(*scores.warnings, *model_warnings),
         timing_s=scores.timing_s,
     )
 
@@ -285,13 +289,12 @@ def tracks_of(
     min_score: float | NDArray[np.floating] = MIN_SCORE,
     smooth_s: float = SMOOTH_S,
 ) -> tuple[Track, ...]:
-    """Keyframes to tracks with smoothed scores, and of these the actions that count.
+    """Tracks from keyframes: smooth the scores along each track, then apply the thresholds.
 
     Args:
         keyframes: In order of time.
-        labels: (C,) of the actions.
-        min_score: One for all actions, or (C,).
-        smooth_s: See `detections_of`.
+        labels: The names of the C actions.
+        min_score, smooth_s: See `detections_of`.
     """
     rows: dict[int, list[tuple[float, Keyframe, int]]] = {}
     for keyframe in keyframes:

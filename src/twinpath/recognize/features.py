@@ -1,4 +1,4 @@
-"""Embeddings of a video's clips, for other programs: the FeatureExtractor.
+"""The FeatureExtractor: embeddings of a video's clips.
 
 extract = FeatureExtractor("slowfast_r50_8x8")
 for start_s, end_s, embedding in extract("match.mp4"):
@@ -29,24 +29,23 @@ logger = logging.getLogger(__name__)
 
 
 class FeatureExtractor:
-    """Turns videos into embeddings, one for each clip of the model's length. Make one, call it many times.
+    """Computes embeddings of videos, one per clip of the model's input. Create one and call it many times.
 
     Args:
-        model: A network or a record (`list_models`); a network alone takes its best weights.
-        weights: A weight file to use in place of the record's; for any number of classes, since the
-            classifier is left out.
+        model: A network or a record (`list_models`); a network name alone means its best weights.
+        weights: A weight file that replaces the one of the record; for any number of classes, since the
+            classification layer is not used.
         device: "auto", "cpu", "cuda", "cuda:1", …
-        every_s: Seconds from the start of one clip to that of the next. None: the clip's length, so that
-            clips follow each other without a gap.
+        every_s: Stride of the clips in seconds. None: the clip length, so that clips are contiguous.
         config: Engine, device, precision and threads; in place of `device`.
-        limits: What reading one file may cost.
-        isolate: Read files in a process of its own, see `VideoReader`.
-        progress: Called with the bytes done and expected while weights are downloaded.
-        on_status: Called with a sentence about work that takes seconds and is done once.
+        limits: Limits of reading one file.
+        isolate: Read files in a sandboxed process, see `VideoReader`.
+        progress: Called with the bytes downloaded and the total while weights are downloaded.
+        on_status: Called with a message before slow one-time work, such as compiling.
     Attributes:
         model: Full name of network and weights.
         span_s: Length of a clip in seconds.
-        weights_sha256: Of a weight file that was given in place of the record's.
+        weights_sha256: Hash of a weight file that replaces the one of the record, else None.
     Raises:
         UnknownModel, UsageError, WeightsError: See `load_model`.
     """
@@ -82,7 +81,7 @@ class FeatureExtractor:
         self._plan = plan_windows(self.spec, every_s=self.every_s)
 
     def describe(self) -> str:
-        """For people: backend, version, device, precision."""
+        """Backend, version, device and precision, human-readable."""
         return self.engine.describe()
 
     def __call__(
@@ -92,21 +91,21 @@ class FeatureExtractor:
         progress: Callable[[int, int], None] | None = None,
         on_warning: Callable[[str], None] = logger.warning,
     ) -> Iterator[Feature]:
-        """Embed a whole video, clip by clip, in memory for a few clips.
+        """Embed a whole video with a few clips in memory at a time.
 
-        The last clip ends with the video; where that cuts it short its frames are taken evenly from what
-        there is.
+        The last clip ends with the video. If it is shorter than the others, its frames are sampled evenly
+        from the shorter span.
 
         Args:
             video: A path.
-            progress: Called with the number of clips that are done, and of all.
-            on_warning: Called, after the last clip, with each line that the user should know about the file.
+            progress: Called with the number of clips done and the total.
+            on_warning: Called after the last clip with each warning about the file.
         Yields:
-            One `Feature` for each clip, in order of time.
+            One `Feature` per clip, in order of time.
         Raises:
-            InputError: The file cannot be used; says why.
-            LimitExceeded: The file would cost too much.
-            WorkerDied: With `isolate`: the file ended the process that read it, twice.
+            InputError: The file cannot be used; the message has the reason.
+            LimitExceeded: A limit is exceeded.
+            WorkerDied: With `isolate`: the process that read the file ended twice.
         """
         with self.reader.open(video, self._plan) as clips:
             done = 0
@@ -125,18 +124,18 @@ class FeatureExtractor:
         *,
         on_clip: Callable[[Any, int], None] | None = None,
     ) -> Iterator[VideoScores]:
-        """Embed many videos; they are read ahead, and a batch may hold clips of several.
+        """Embed many videos. The next video is read during inference, and batches span videos.
 
         Args:
             videos: Paths.
-            on_clip: Called with a path and the number of its clips that are done.
+            on_clip: Called with a path and the number of its clips done.
         Yields:
-            For each video, in order, its embeddings as `scores`, each (1, D); or `error`.
+            For each video, in order, its embeddings as `scores`, each (1, D); or its `error`.
         """
         sources = ((video, partial(self.reader.open, Path(video), self._plan)) for video in videos)
         yield from infer_videos(self.engine, sources, on_clip=on_clip)
 
 
 def feature_settings(*, every_s: float | None) -> dict[str, Any]:
-    """What decides the features of a video beside the file and the model, for its `Provenance`."""
+    """The settings that determine the features of a video, for its `Provenance`."""
     return {"every_s": every_s}

@@ -1,12 +1,12 @@
-"""Step 3 of recognition: clips to scores, in batches of the size that the device likes, also across videos.
+"""Step 3 of recognition: clips to scores, in batches of the device's size, also across videos.
 
-for clip, scores in infer(model.engine, clips):            # one video, as it comes
+for clip, scores in infer(model.engine, clips):            # one video
     clip.start_s, scores                                   # (crops, classes)
 
-for video in infer_videos(model.engine, sources):          # many: a batch spans the ends of videos
+for video in infer_videos(model.engine, sources):          # many videos: batches span videos
     video.key, video.scores, video.error                   # (clips, crops, classes)
 
-Clips are read in a thread, ahead of the network. Frames that wait are bounded in bytes.
+Another thread reads clips during inference. The clips in memory are limited in bytes.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ OpenSource = Callable[[], AbstractContextManager[ClipSource]]
 
 
 def infer(engine: Engine, clips: Iterable[Clip]) -> Iterator[tuple[Clip, Scores]]:
-    """Score the clips of one video as they come.
+    """Score the clips of one video.
 
     Args:
         engine: See `load_model`.
-        clips: Read in another thread, ahead of the network; nothing else may use them meanwhile.
+        clips: An iterable that another thread reads; it must not be used elsewhere.
     Yields:
         Each clip with its (crops, classes) scores, or (crops, D) embeddings, in order.
     Raises:
-        InputError: The network produced NaN or Inf; and everything that reading the clips raises.
+        InputError: The network produced NaN or Inf; also the errors of reading the clips.
         LimitExceeded: A clip needs more memory than the device has.
     """
     for batch in infer_batches(engine, clips):
@@ -47,7 +47,7 @@ def infer(engine: Engine, clips: Iterable[Clip]) -> Iterator[tuple[Clip, Scores]
 
 
 def infer_batches(engine: Engine, clips: Iterable[Clip]) -> Iterator[list[tuple[Clip, Scores]]]:
-    """As `infer`, a batch at a time."""
+    """As `infer`, in batches."""
     with Prefetcher(clips, size_bytes=size_bytes, most_bytes=PREFETCH_BYTES) as prefetched:
         for batch in batches(
             prefetched,
@@ -57,7 +57,7 @@ def infer_batches(engine: Engine, clips: Iterable[Clip]) -> Iterator[list[tuple[
             is_ready=batch_is_ready(engine, prefetched),
         ):
             yield list(zip(batch, scores_of(engine, [clip.frames for clip in batch]), strict=True))
-            del batch  # or it would be held while the next one is gathered
+            del batch  # free it before the next one is gathered
 
 
 def batch_is_ready(engine: Engine, prefetched: Prefetcher[Any]) -> Callable[[], bool]:
@@ -76,10 +76,10 @@ def scores_of(
 
     Args:
         engine: See `load_model`.
-        clips: (T, H, W, 3) uint8 each.
-        boxes_xyxy_px: For a detection model: (P, 4) of each clip.
+        clips: Each (T, H, W, 3) uint8.
+        boxes_xyxy_px: For a detection model: (P, 4) boxes of each clip, in pixels.
     Returns:
-        One array for each clip: (crops, classes or D), or (P, classes) for boxes.
+        One array per clip: (crops, classes or D), or (P, classes) for boxes.
     Raises:
         InputError: The network produced NaN or Inf.
         LimitExceeded: A clip needs more memory than the device has.
@@ -92,15 +92,15 @@ def scores_of(
 
 @dataclass(eq=False)
 class VideoScores:
-    """What a network says of the clips of one video, or why it says nothing.
+    """The scores of the clips of one video, or its error.
 
     Attributes:
-        key: Which video, as its source was given.
-        spans_s: Start and end of each clip, in seconds.
-        scores: One array for each clip: (crops, classes or D).
-        warnings: What the user should know about the file.
-        decode_s, infer_s: Seconds that reading and its share of inference took.
-        error: What kept the video from being read or scored to its end; None: nothing did.
+        key: The key of the video in `sources`.
+        spans_s: Start and end of each clip in seconds.
+        scores: One array per clip: (crops, classes or D).
+        warnings: Warnings for the user about the file.
+        decode_s, infer_s: Seconds spent on reading, and on inference by the video's share of the batches.
+        error: Why the video was not read or scored to its end; None: it was.
     """
 
     key: Any
@@ -112,7 +112,7 @@ class VideoScores:
     error: Exception | None = None
 
     def add(self, item: _ReadItem, result: Scores | Exception | None, infer_s: float) -> None:
-        """Take the scores of the next clip, or what became of it; at the end of the video its warnings."""
+        """Add the scores or the error of the next clip; at the end of the video, its warnings."""
         self.decode_s += item.decode_s
         self.infer_s += infer_s
         self.warnings = item.warnings
@@ -125,7 +125,7 @@ class VideoScores:
 
 @dataclass(frozen=True, eq=False)
 class _ReadItem:
-    """A clip of a video; None: the video is read to its end, or as far as it can be."""
+    """A clip of a video; `clip` None: the end of the video, or its error."""
 
     key: Any
     clip: Clip | None
@@ -140,12 +140,13 @@ def infer_videos(
     *,
     on_clip: Callable[[Any, int], None] | None = None,
 ) -> Iterator[VideoScores]:
-    """Score the clips of many videos; one that fails ends none of the others.
+    """Score the clips of many videos. A video that fails does not affect the others.
 
     Args:
         engine: See `load_model`.
-        sources: A key for each video and a function that opens its clips, called in the reading thread.
-        on_clip: Called with the key and the number of clips of that video that are scored so far.
+        sources: Pairs of a key and a function that opens the clips of the video, called in the reading
+            thread.
+        on_clip: Called with the key and the number of scored clips of that video so far.
     Yields:
         The scores of each video, in order. `error` is one of `INPUT_FAILURES`; other errors are raised.
     """
@@ -161,11 +162,11 @@ def infer_videos(
                     video = None
                 elif on_clip is not None:
                     on_clip(item.key, len(video.scores))
-            del batch, item  # or the frames would be held while the next batch is gathered
+            del batch, item  # free the frames before the next batch is gathered
 
 
 def _read(sources: Iterable[tuple[Any, OpenSource]]) -> Iterator[_ReadItem]:
-    """Every clip of every video, and the end of each; runs in the reading thread."""
+    """All clips of all videos, each followed by an end item; runs in the reading thread."""
     for key, open_source in sources:
         began_s = time.perf_counter()
         warnings: tuple[str, ...] = ()
@@ -186,22 +187,22 @@ def _batches(items: Prefetcher[_ReadItem], engine: Engine) -> Iterator[list[_Rea
     """Lists with up to `batch_clips` clips, bounded in bytes, and the ends of videos among them."""
     is_ready = batch_is_ready(engine, items)
     batch: list[_ReadItem] = []
-    clips = held_bytes = 0
+    clips = batch_bytes = 0
     for item in items:
         batch.append(item)
         clips += item.clip is not None
-        held_bytes += _item_bytes(item)
-        is_full = clips >= engine.batch_clips or held_bytes + _item_bytes(item) > BATCH_BYTES
+        batch_bytes += _item_bytes(item)
+        is_full = clips >= engine.batch_clips or batch_bytes + _item_bytes(item) > BATCH_BYTES
         if not clips or is_full or not is_ready():
             yield batch
-            batch, clips, held_bytes = [], 0, 0
+            batch, clips, batch_bytes = [], 0, 0
         del item
     if batch:
         yield batch
 
 
 def _results(engine: Engine, clips: list[Clip]) -> list[tuple[Scores | Exception, float]]:
-    """Scores of each clip, or why there are none, and the seconds that they took."""
+    """For each clip its scores or error, and its share of the seconds of inference."""
     if not clips:
         return []
     began_s = time.perf_counter()
@@ -217,7 +218,7 @@ def _results(engine: Engine, clips: list[Clip]) -> list[tuple[Scores | Exception
 
 
 def size_bytes(clip: Clip) -> int:
-    """What a clip's frames take in memory."""
+    """Size of a clip's frames in memory."""
     return clip.frames.nbytes
 
 

@@ -1,4 +1,4 @@
-"""One pass over a video's keyframes: detect people, track them, score the actions of each."""
+"""One pass over a video's keyframes: detect people, track them, score their actions."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from twinpath.recognize.detector import Detector
     from twinpath.video.clips import Clip, ClipSource
 
-FindPeople = Callable[[int, int], PersonDetector]  # from width and height in pixels
+MakePersonDetector = Callable[[int, int], PersonDetector]  # from width and height in pixels
 
 
 class KeyframePass:
-    """Scores keyframes one batch after the other.
+    """Scores the keyframes of one video in batches.
 
     Args:
-        detector: Scores actions, and knows the model.
+        detector: Scores the actions.
         video: The path as given.
-        provenance: Of the scores.
-        clips: Around the keyframes that are to be scored.
-        find_people: Makes the person detector as soon as the size of the frames is known.
-        tracker: Tells which boxes of successive keyframes are one person.
-        earlier: Keyframes before these, scored by an earlier run.
+        provenance: The provenance of the scores.
+        clips: The clips around the keyframes to score.
+        make_person_detector: Creates the person detector, given width and height of the frames.
+        tracker: Assigns track ids to the boxes of successive keyframes.
+        earlier: The keyframes before, scored by an earlier run; None: there are none.
     """
 
     def __init__(
@@ -44,12 +44,12 @@ class KeyframePass:
         video: str,
         provenance: Provenance,
         clips: ClipSource,
-        find_people: FindPeople,
+        make_person_detector: MakePersonDetector,
         tracker: Tracker,
         earlier: KeyframeScores | None,
     ) -> None:
         self._detector, self._video, self._provenance = detector, video, provenance
-        self._clips, self._find_people, self._tracker = clips, find_people, tracker
+        self._clips, self._make_person_detector, self._tracker = clips, make_person_detector, tracker
         self._keyframes = list(earlier.keyframes) if earlier else []
         for keyframe in self._keyframes:
             self._track_ids(keyframe.people, keyframe.time_s)
@@ -64,10 +64,10 @@ class KeyframePass:
         on_checkpoint: Callable[[KeyframeScores], None] | None,
         progress: Callable[[int, int], None] | None,
     ) -> KeyframeScores:
-        """Score every clip; arguments as for `Detector.score`."""
+        """Score all clips. Arguments as for `Detector.score`."""
         report = progress or (lambda done, total: None)
         report(len(self._keyframes), self._expected)
-        save = None if on_checkpoint is None else lambda: on_checkpoint(self._so_far(complete=False))
+        save = None if on_checkpoint is None else lambda: on_checkpoint(self._result(complete=False))
         checkpoint = PeriodicCheckpoint(save, lambda: len(self._keyframes))
         with Prefetcher(self._clips, size_bytes=size_bytes, most_bytes=PREFETCH_BYTES) as prefetched:
             try:
@@ -75,34 +75,34 @@ class KeyframePass:
                     for _ in self._score(batch):
                         report(len(self._keyframes), self._expected)
                         checkpoint.save_if_due()
-                    del batch  # or it would be held while the next one is gathered
-            except BaseException:  # KeyboardInterrupt and SystemExit, too; before the thread is waited for
+                    del batch  # free it before the next one is gathered
+            except BaseException:  # KeyboardInterrupt and SystemExit, too; before waiting for the thread
                 checkpoint.save()
                 raise
-        if self._person_detector is None:  # an earlier run had scored all of them
+        if self._person_detector is None:  # an earlier run scored all keyframes
             info = self._detector.reader.probe(self._video)
             self._start(info.width, info.height)
-        return self._so_far(complete=True)
+        return self._result(complete=True)
 
     def _batches(self, clips: Iterator[Clip], prefetched: Prefetcher[Clip]) -> Iterator[list[Clip]]:
-        """As many clips as are best scored together; the first one tells the size of the frames."""
+        """Batches of clips. The frame size of the first clip determines the batch size."""
         first = next(clips, None)
         if first is None:
             return
         height, width = first.frames.shape[1:3]
         person_detector = self._start(width, height)
         all_clips = chain(iter([first]), clips)
-        del first  # or it would be held to the end
+        del first  # free it before the next one is decoded
         yield from batches(
             all_clips,
-            max(person_detector.batch_pictures, self._detector.engine.batch_clips),
+            max(person_detector.batch_frames, self._detector.engine.batch_clips),
             size_bytes=size_bytes,
             most_bytes=BATCH_BYTES,
             is_ready=batch_is_ready(self._detector.engine, prefetched),
         )
 
     def _timed(self, clips: Prefetcher[Clip]) -> Iterator[Clip]:
-        """The same clips; adds up how long they were waited for."""
+        """The same clips; measures the time of waiting for them."""
         iterator = iter(clips)
         while True:
             began_s = time.perf_counter()
@@ -111,23 +111,23 @@ class KeyframePass:
             if clip is None:
                 return
             yield clip
-            del clip  # or it would be held while the next one is waited for
+            del clip  # free it before the next one is waited for
 
     def _start(self, width_px: int, height_px: int) -> PersonDetector:
         self._size_px = (width_px, height_px)
-        self._person_detector = self._find_people(width_px, height_px)
+        self._person_detector = self._make_person_detector(width_px, height_px)
         self._person_detector_name = self._person_detector.name
         return self._person_detector
 
     def _score(self, clips: list[Clip]) -> Iterator[None]:
-        """Yields whenever there are new keyframes."""
+        """Score a batch. Yields after each part of it."""
         assert self._person_detector is not None
         began_s = time.perf_counter()
         middles = [clip.frames[len(clip.frames) // 2] for clip in clips]
-        people_of_all = self._person_detector(middles, [clip.start_s for clip in clips])
+        people_of_clips = self._person_detector(middles, [clip.start_s for clip in clips])
         self._timing_s["people"] += time.perf_counter() - began_s
         engine = self._detector.engine
-        for batch in batches(zip(clips, people_of_all, strict=True), engine.batch_clips):
+        for batch in batches(zip(clips, people_of_clips, strict=True), engine.batch_clips):
             began_s = time.perf_counter()
             scored = scores_of(
                 engine, [clip.frames for clip, _ in batch], [people.boxes_xyxy_px for _, people in batch]
@@ -139,14 +139,14 @@ class KeyframePass:
             yield
 
     def _track_ids(self, people: PersonBoxes, time_s: float) -> NDArray[np.int64]:
-        """Who is who: as the person detector knows, or else the tracker."""
+        """(N,) track ids of the person detector, or else of the tracker."""
         return self._tracker.update(people, time_s) if people.track_ids is None else people.track_ids
 
-    def _so_far(self, *, complete: bool) -> KeyframeScores:
+    def _result(self, *, complete: bool) -> KeyframeScores:
         detector, clips = self._detector, self._clips
         last_s = self._keyframes[-1].time_s if self._keyframes else 0.0
-        of_file = clips.warnings if complete else clips.warnings_until(last_s)
-        of_boxes = self._doubts_about_boxes() if complete else []
+        file_warnings = clips.warnings if complete else clips.warnings_until(last_s)
+        box_warnings = self._box_warnings() if complete else []
         return KeyframeScores(
             video=self._video,
             provenance=self._provenance,
@@ -162,27 +162,27 @@ class KeyframePass:
             keyframes=tuple(self._keyframes),
             keyframes_expected=len(self._keyframes) if complete else self._expected,
             complete=complete,
-            warnings=(*of_file, *of_boxes),
+            warnings=(*file_warnings, *box_warnings),
             timing_s={part: round(took_s, 4) for part, took_s in self._timing_s.items()},
             settings={},
         )
 
-    def _doubts_about_boxes(self) -> list[str]:
-        """Signs that boxes from a file are of another video."""
-        boxes, doubts = self._person_detector, []
+    def _box_warnings(self) -> list[str]:
+        """Warnings if boxes from a file may be of another video."""
+        boxes, warnings = self._person_detector, []
         if not isinstance(boxes, FileBoxes):
             return []
         if boxes.of_other_video:
-            doubts.append(f"the {boxes.name} are of {boxes.of_other_video!r}, by their name")
+            warnings.append(f"the {boxes.name} are of {boxes.of_other_video!r}, by their name")
         if boxes.other_shape_px:
             shapes = [f"{width} x {height}" for width, height in (boxes.other_shape_px, self._size_px)]
-            doubts.append(f"the {boxes.name} are of pictures of {shapes[0]}, stretched to {shapes[1]}")
+            warnings.append(f"the {boxes.name} are of frames of {shapes[0]}, stretched to {shapes[1]}")
         if boxes.span_s and not self._is_near(*boxes.span_s):
-            doubts.append(
+            warnings.append(
                 "no keyframe is near the {}, which are of {:g} to {:g} s; are these seconds since the "
-                "video's first picture?".format(boxes.name, *boxes.span_s)
+                "video's first frame?".format(boxes.name, *boxes.span_s)
             )
-        return doubts
+        return warnings
 
     def _is_near(self, first_s: float, last_s: float) -> bool:
         return any(first_s - NEAREST_S <= k.time_s <= last_s + NEAREST_S for k in self._keyframes)

@@ -1,11 +1,11 @@
-"""Recognise what happens now: the newest seconds of a live source, again and again. The latest window wins.
+"""Recognition on a live source: the model scores the newest window, again and again.
 
     with LiveRecognition(LiveReader(source, stop=stop, on_status=print), model, stop=stop) as live:
         for answer in live.answers():
             ...
 
-Two threads: one reads and keeps the newest pictures, one runs the model. Windows that come while the model is
-busy are skipped and counted, never queued, so that an answer is as fresh as the machine allows.
+One thread reads and buffers the newest frames, another runs the model. Windows that are due while the model
+is busy are skipped and counted, never queued, so that the latency stays minimal.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from twinpath.results.detections import Track
 from twinpath.video.color import Rgb, RgbConverter
 from twinpath.video.live import LiveFrame
 
-_TICK_S = 0.1  # between two checks of whether to stop
-_READ_JOIN_S = 2.0  # a thread that waits for a dead server is abandoned
+_TICK_S = 0.1  # interval of checking the stop event
+_READ_JOIN_S = 2.0  # then a reading thread that is blocked by its server is abandoned
 _INFER_JOIN_S = 60.0
 
 
 @dataclass(frozen=True)
 class StreamAnswer:
-    """The answer to one window of a live source.
+    """The result of one window of a live source.
 
     Attributes:
-        start_s, end_s: Of the window, in seconds since the first frame.
-        utc: When its newest frame was due, by the clock of this machine.
-        predictions: Best first; empty where no score reaches the threshold.
-        people: Of a detection model: the people in the middle of the window and their actions, each a track
+        start_s, end_s: Start and end of the window, in seconds since the first frame.
+        utc: When its newest frame was due, by this computer's clock.
+        predictions: Best first; empty if no score reaches the threshold.
+        people: For a detection model: the people in the middle of the window and their actions, each a track
             of one point; None: the model classifies whole windows.
-        latency_s: Age of the newest frame when the answer was ready.
-        counters: Up to this answer.
+        latency_s: Age of the newest frame when the result was ready, in seconds.
+        counters: The counters up to this result.
     """
 
     start_s: float
@@ -58,7 +58,7 @@ class StreamAnswer:
     counters: Counters
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """The fields as JSON values."""
         seen: dict[str, Any] = {"predictions": [asdict(prediction) for prediction in self.predictions]}
         if self.people is not None:
             seen = {"people": [asdict(track) for track in self.people]}
@@ -76,13 +76,13 @@ class LiveRecognition:
     """Runs a model on a live source. Use as a context manager and iterate `answers` once.
 
     Args:
-        frames: A `LiveReader`, iterated in a thread of its own.
-        model: Predicts windows, one at a time, in another thread.
-        stop: The event that ends `frames`; set on leaving.
-        every_s, max_bytes: As for `FrameRing`.
-        on_frame: Called with every frame in the reading thread; it must return quickly.
+        frames: A `LiveReader`; a reading thread iterates over it.
+        model: Scores windows, one at a time, in another thread.
+        stop: The event that ends `frames`; set on exit.
+        every_s, max_bytes: See `FrameRing`.
+        on_frame: Called with every frame in the reading thread; must return quickly.
     Raises:
-        UsageError: `every_s` is out of its range.
+        UsageError: `every_s` is out of range.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class LiveRecognition:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop both threads; frames that still wait are counted as dropped."""
+        """Stop both threads; waiting frames are counted as dropped."""
         self._stop.set()
         self._reader.join(timeout=_READ_JOIN_S)
         self._recogniser.join(timeout=_INFER_JOIN_S)
@@ -123,14 +123,14 @@ class LiveRecognition:
 
     @property
     def counters(self) -> Counters:
-        """The counters at this moment."""
+        """The current counters."""
         return self._ring.counters
 
     def answers(self, *, tick_s: float = 0.1) -> Iterator[StreamAnswer | None]:
-        """Yield answers as they come until the source ends or `stop` is set, and None at every tick between.
+        """Yield answers until the source ends or `stop` is set; None at every tick without an answer.
 
         Raises:
-            Exception: What the reader or the model raised.
+            Exception: The error of the reader or of the model.
         """
         while not self._stop.is_set():
             try:
@@ -150,22 +150,22 @@ class LiveRecognition:
                 if self._on_frame is not None:
                     self._on_frame(frame)
                 self._ring.add(frame)
-        except BaseException as error:  # noqa: BLE001 - raised in the thread that wants answers
+        except BaseException as error:  # noqa: BLE001 - raised again in `answers`
             self._failure = error
         self._ring.close()
 
     def _recognise(self) -> None:
         end: BaseException | None = None
         try:
-            first = self._ring.first_picture(stop=self._stop)
+            first = self._ring.first_frame(stop=self._stop)
             if first is not None:
                 self._model.warm_up(*RgbConverter().shape(first)[:2])
             segment, convert = None, RgbConverter()
             while (window := self._ring.next_window(stop=self._stop)) is not None:
-                if window.segment != segment:  # the size of the pictures may have changed
+                if window.segment != segment:  # the frame size may have changed
                     segment, convert = window.segment, RgbConverter()
                 middle_s = (window.start_s + window.end_s) / 2
-                result = self._model.predict(_clip(window.pictures, convert), middle_s)
+                result = self._model.predict(_clip(window.frames, convert), middle_s)
                 self._put(self._answer(window, result))
             end = self._failure
         except BaseException as error:  # noqa: BLE001 - as above
@@ -186,7 +186,7 @@ class LiveRecognition:
         )
 
     def _put(self, answer: StreamAnswer | BaseException | None) -> None:
-        """Hand over; whoever does not take answers makes windows be skipped, like a slow model."""
+        """Pass an answer to `answers`; blocks until the last one is taken, so that windows are skipped."""
         while not self._stop.is_set():
             try:
                 self._answers.put(answer, timeout=_TICK_S)
@@ -195,10 +195,10 @@ class LiveRecognition:
             return
 
 
-def _clip(pictures: list[VideoFrame], convert: RgbConverter) -> Rgb:
-    """(T, H, W, 3) uint8; a picture that repeats is converted once."""
+def _clip(frames: list[VideoFrame], convert: RgbConverter) -> Rgb:
+    """(T, H, W, 3) uint8; a repeated frame is converted once."""
     rgb: dict[int, Rgb] = {}
-    for picture in pictures:
-        if id(picture) not in rgb:
-            rgb[id(picture)] = convert(picture)
-    return np.stack([rgb[id(picture)] for picture in pictures])
+    for frame in frames:
+        if id(frame) not in rgb:
+            rgb[id(frame)] = convert(frame)
+    return np.stack([rgb[id(frame)] for frame in frames])

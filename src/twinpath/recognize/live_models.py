@@ -1,4 +1,4 @@
-"""Models for the windows of a live source: a classifier; a detector with its person detector and tracker."""
+"""Models for live sources: a classifier, and a detector with its person detector and tracker."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ Frames = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class WindowResult:
-    """What a model says of a window: `predictions` of the whole, or `people`; see `StreamAnswer`."""
+    """The result of a window: `predictions` of the whole window, or `people`; see `StreamAnswer`."""
 
     predictions: tuple[Prediction, ...] = ()
     people: tuple[Track, ...] | None = None
 
 
 class LiveModel(Protocol):
-    """Looks at the windows of one live source, one at a time."""
+    """Scores the windows of one live source, one at a time."""
 
     name: str  # full name of network and weights
     spec: InputSpec
 
     def predict(self, clip_THWC: Frames, time_s: float) -> WindowResult:
-        """The result of a window whose middle lies at a time in seconds since the first picture."""
+        """The result of a window; `time_s` is its middle in seconds since the first frame."""
         ...
 
     def warm_up(self, height: int, width: int) -> None:
-        """Prepare for pictures of this size, in pixels, while the first window fills."""
+        """Prepare for frames of this size in pixels, before the first window is complete."""
         ...
 
     def describe(self) -> str:
-        """For people: backend, version, device, precision."""
+        """Backend, version, device and precision, human-readable."""
         ...
 
 
@@ -54,9 +54,9 @@ class LiveClassifier:
 
     Args:
         classifier: Classifies a window as one clip.
-        top_k: How many labels a result has.
-        min_score: Leave out labels with a lower score.
-        on_warning: Called with each warning, once.
+        top_k: Number of labels of a result.
+        min_score: Minimum score of a label.
+        on_warning: Called once with each warning.
     """
 
     def __init__(
@@ -88,15 +88,14 @@ class LiveClassifier:
 
 
 class LiveDetector:
-    """A `LiveModel` that tells who does what in the middle picture of a window; scores are not smoothed.
+    """A `LiveModel` that detects the people in the middle frame of a window and their actions, unsmoothed.
 
     Args:
-        detector: Scores actions.
-        people: A name for `people.choose.make_detector`, or your own person detector; no file of boxes,
-            which belongs to a video.
-        tracker: Tells from window to window who is who.
-        min_score: As for `detections_of`.
-        top_k: How many actions of a person a result has; None: all that count.
+        detector: Scores the actions.
+        people: A name for `people.choose.make_detector`, or a `PersonDetector`; not a file of boxes.
+        tracker: Tracks people from window to window.
+        min_score: See `detections_of`.
+        top_k: Maximum number of actions per person; None: no maximum.
     """
 
     def __init__(
@@ -128,7 +127,7 @@ class LiveDetector:
         return self._detector.describe()
 
     def _person_detector(self, height_px: int, width_px: int) -> PersonDetector:
-        """Made when the size of the pictures is known."""
+        """The person detector for frames of this size; created on first use."""
         if not isinstance(self._people, str):
             return self._people
         size_px = (height_px, width_px)

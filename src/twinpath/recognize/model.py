@@ -1,6 +1,6 @@
-"""From a model's name to all that recognition needs: its input, its labels and an engine that runs it.
+"""Load a model by its name: its input specification, its labels and an engine that runs it.
 
-Every class and function of `twinpath.recognize` gets its network here.
+All classes and functions of `twinpath.recognize` load their network here.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class LoadedModel:
 
     Attributes:
         name: Full name of network and weights.
-        dataset: That it was trained on, for example "kinetics400".
+        dataset: The training data set, for example "kinetics400".
         labels: The names of its C classes; empty for embeddings.
-        spec: The clip that it takes.
-        engine: Runs it.
-        weights_sha256: Of a weight file that was given in place of the record's.
-        view_pooling: How scores of several views become one.
+        spec: The input clip.
+        engine: Runs the network.
+        weights_sha256: Hash of a weight file that replaces the one of the record, else None.
+        view_pooling: How the scores of several views are pooled.
     """
 
     name: str
@@ -66,20 +66,20 @@ def load_model(
     progress: Progress | None = None,
     on_status: Callable[[str], None] | None = None,
 ) -> LoadedModel:
-    """Load a network with its weights, downloaded and compiled where needed.
+    """Load a network with its weights; download and compile them if necessary.
 
     Args:
-        model: A network or a record (`list_models`); a network alone takes its best weights.
-        weights: A weight file to use in place of the record's.
+        model: A network or a record (`list_models`); a network name alone means its best weights.
+        weights: A weight file that replaces the one of the record.
         task: "classification" of clips, their "embedding", or "detection" of what each person does.
         config: Engine, device, precision and threads.
-        progress: Called with the bytes done and expected while weights are downloaded.
-        on_status: Called with a sentence about work that takes seconds and is done once.
+        progress: Called with the bytes downloaded and the total while weights are downloaded.
+        on_status: Called with a message before slow one-time work, such as compiling.
     Raises:
         UnknownModel: No such name.
-        UsageError: It has no published weights and none were given; it is for another task; or the engine,
-            the device or the precision cannot be had here.
-        WeightsError: The weights cannot be fetched, trusted or do not fit.
+        UsageError: It has no published weights and `weights` is None; it is for another task; or the engine,
+            the device or the precision is not available.
+        WeightsError: The weights cannot be downloaded, are not safe to load, or do not match the network.
     """
     name, architecture, record = check_model(model, task=task)
     if record is None and weights is None:
@@ -112,27 +112,27 @@ def load_model(
 
 
 def check_model(model: str, *, task: Task) -> tuple[str, Architecture, Record | None]:
-    """Full name, network and record of a model, found without loading anything.
+    """Full name, network and record of a model, without loading it.
 
     Raises:
-        UnknownModel: No such name; says the nearest.
+        UnknownModel: No such name; the message has the nearest names.
         UsageError: It is for another task.
     """
     architecture, record = resolve(model)
     if task == "detection" and architecture.task != "detection":
         raise UsageError(
-            f"{model} classifies whole clips; for detection take a model such as {DEFAULT_DETECTION_MODEL}"
+            f"{model} classifies whole clips; for detection use a model such as {DEFAULT_DETECTION_MODEL}"
         )
     if task != "detection" and architecture.task == "detection":
-        raise UsageError(f"{model} is a detection model, which takes boxes; take a model of whole clips")
+        raise UsageError(f"{model} is a detection model, which needs boxes; use a model of whole clips")
     return record.name if record else architecture.name, architecture, record
 
 
 def weights_sha256(weights: str | os.PathLike[str] | None) -> str | None:
-    """Of a weight file that was given in place of the record's; None: none was.
+    """Hash of a weight file; None for None.
 
     Raises:
-        NotAFile: There is no such file.
+        NotAFile: The file does not exist.
     """
     if weights is None:
         return None
@@ -145,14 +145,14 @@ def weights_sha256(weights: str | os.PathLike[str] | None) -> str | None:
 
 
 def dataset_of(architecture: Architecture, record: Record | None) -> str:
-    """The data set whose classes a model has; a network without a record is taken to have the usual ones."""
+    """The data set of a model's classes; without a record, the network's default data set."""
     if record is not None:
         return record.dataset
     return "ava2.2" if architecture.task == "detection" else "kinetics400"
 
 
 def class_names(architecture: Architecture, record: Record | None) -> tuple[str, ...]:
-    """The names of a model's classes; numbers where the data set's names are not part of this package."""
+    """The names of a model's classes; numbers if this package does not have the data set's names."""
     if record is not None and record.label_set is None:
         return tuple(f"{record.dataset} class {i}" for i in range(record.num_classes))
     if record is not None and record.label_set is not None:

@@ -1,7 +1,7 @@
-"""Step 1 of recognition: from a model's input and a video's facts to the wanted clips. No torch.
+"""Step 1 of recognition: from a model's input and a video's duration to the clips to read. No torch.
 
-plan_views(Views.parse("3x10"), spec, info=probe("archery.mp4"))    classification: a few clips, spread out
-plan_windows(spec, every_s=1.0)                                    timelines, features: all over the video
+plan_views(Views.parse("3x10"), spec, info=probe("archery.mp4"))    classification: a few clips, evenly spread
+plan_windows(spec, every_s=1.0)                                    timelines, features: the whole video
 plan_keyframes(spec, every_s=1.0)                                  detection: a clip around each keyframe
 """
 
@@ -19,19 +19,19 @@ from twinpath.video.sampling import view_spans, view_times
 from twinpath.video.selection import AtTimes, EvenSpan
 
 MAX_TIME_VIEWS = 100
-MIN_EVERY_S = 0.01  # finer than the frames of any video
+MIN_EVERY_S = 0.01  # below the frame period of common videos
 
 
 @dataclass(frozen=True)
 class Views:
-    """Crops in space and clips in time: "3x10" is 3 crops of each of 10 clips."""
+    """Spatial crops and temporal clips: "3x10" is 3 crops of each of 10 clips."""
 
     space: int
     time: int
 
     @classmethod
     def parse(cls, text: str) -> Views:
-        """Read "1x1", "3x10", …
+        """Parse "1x1", "3x10", …
 
         Raises:
             UsageError: Another form, a number of crops other than 1 and 3, or no clips.
@@ -49,26 +49,28 @@ class Views:
 
 
 def views_need_info(views: Views, spec: InputSpec, *, start_s: float) -> bool:
-    """Whether `plan_views` needs the video's length; one clip at the start does without."""
+    """Whether `plan_views` needs the video's duration; a single clip at the start does not."""
     return views.time > 1 or spec.sampling == "segments" or start_s > 0
 
 
 def plan_views(
     views: Views, spec: InputSpec, *, start_s: float = 0.0, info: VideoInfo | None = None
 ) -> Selections:
-    """The clips over which a classification averages, one for each view in time.
+    """The clips of a classification, one per temporal view.
 
     Args:
-        views: How many.
-        spec: Frames and rate of a clip.
-        start_s: Seconds of the video to leave out at its start.
-        info: Length and frame rate of the video, see `views_need_info`.
+        views: Number of crops and clips.
+        spec: Frames and sampling rate of a clip.
+        start_s: Skip this many seconds at the start of the video.
+        info: Duration and frame rate of the video, see `views_need_info`.
     Returns:
         One clip: the span at `start_s`, as in PyTorchVideo's tutorials. Several: spread uniformly over the
-        rest of the video by PySlowFast's rule. Something-Something: the middle of each of T segments.
-        torchvision: frames in strides.
+            rest of
+        the video by PySlowFast's rule. Something-Something models: the middle of each of T segments.
+        torchvision
+        models: frames at a fixed stride.
     Raises:
-        UsageError: `start_s` lies behind the end, or the length is needed and unknown.
+        UsageError: `start_s` lies behind the end, or the duration is needed and unknown.
     Source: PySlowFast, `get_start_end_idx`; PyTorchVideo's tutorials.
     """
     if info and info.duration_s is not None and start_s >= info.duration_s:
@@ -77,7 +79,7 @@ def plan_views(
     if views.time == 1 and spec.sampling != "segments":
         return Selections((sampling.at(start_s),))
     if info is None or info.duration_s is None:
-        raise UsageError("the length of the video is unknown, which several views need; take views='1x1'")
+        raise UsageError("several views need the duration of the video, which is unknown; use views='1x1'")
     rest_s = max(info.duration_s - start_s, 0.0)
     if spec.sampling == "segments":
         return Selections((sampling.middles(start_s, rest_s),) * views.time)
@@ -98,12 +100,12 @@ def plan_views(
 
 
 def plan_windows(spec: InputSpec, *, every_s: float, start_s: float = 0.0) -> Windows:
-    """Windows of a model's clip length all over a video, one every `every_s` seconds.
+    """Sliding windows of a model's clip length over a video.
 
     Args:
-        spec: Frames and rate of a clip.
-        every_s: From the start of a window to that of the next, in seconds.
-        start_s: Leave out the windows that start before.
+        spec: Frames and sampling rate of a clip.
+        every_s: Stride of the windows in seconds.
+        start_s: Skip the windows that start before this time.
     Raises:
         UsageError: `every_s` is too small or not finite.
     """
@@ -119,7 +121,7 @@ def plan_keyframes(spec: InputSpec, *, every_s: float, start_s: float = 0.0) -> 
 
 
 def check_every_s(every_s: float) -> float:
-    """The distance of windows or keyframes as given.
+    """Check the stride of windows or keyframes, and return it.
 
     Raises:
         UsageError: It is below `MIN_EVERY_S` or not finite.

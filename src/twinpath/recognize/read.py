@@ -1,4 +1,4 @@
-"""Step 2 of recognition: the wanted clips of a video file, one after the other.
+"""Step 2 of recognition: read the clips of a plan from a video file.
 
 reader = VideoReader(limits=Limits(max_seconds=30), isolate=True)
 with reader.open("upload.mp4", plan_windows(spec, every_s=1.0)) as clips:
@@ -25,19 +25,19 @@ from twinpath.video.source import DEFAULT_LIMITS, Limits
 
 @dataclass(frozen=True)
 class VideoReader:
-    """How the files of a run are read: what each may cost, and in which process.
+    """Reads the video files of a run with the same limits and the same isolation.
 
     Attributes:
-        limits: What reading one file may cost.
-        isolate: Read in a process of its own with limits, see `twinpath.video.isolated`: a file that crashes
-            FFmpeg or takes too much memory is then an error like any other.
+        limits: Limits of reading one file.
+        isolate: Read in a sandboxed process, see `twinpath.video.isolated`: a file that crashes FFmpeg or
+            needs too much memory then raises an error.
     """
 
     limits: Limits = DEFAULT_LIMITS
     isolate: bool = False
 
     def probe(self, path: str | os.PathLike[str]) -> VideoInfo:
-        """What a file holds; errors as for `open`."""
+        """The properties of a file. Raises as `open`."""
         if self.isolate:
             from twinpath.video.isolated import probe_isolated
 
@@ -45,22 +45,22 @@ class VideoReader:
         return probe(path, limits=self.limits)
 
     def open(self, path: str | os.PathLike[str], plan: ClipPlan) -> ClipSource:
-        """The clips of a plan; use it in a `with` block and iterate once.
+        """The clips of a plan; use the result in a `with` block and iterate once.
 
         Raises:
-            InputError: The file cannot be used; says why.
-            LimitExceeded: The file would cost too much.
-            WorkerDied: With `isolate`: the file ended the process that read it, twice.
+            InputError: The file cannot be used; the message has the reason.
+            LimitExceeded: A limit is exceeded.
+            WorkerDied: With `isolate`: the process that read the file ended twice.
         """
         return open_clips(path, plan, limits=self.limits, isolate=self.isolate)
 
     def open_views(
         self, path: str | os.PathLike[str], spec: InputSpec, views: Views, *, start_s: float = 0.0
     ) -> ClipSource:
-        """The clips of a classification, see `plan_views`; the file is probed where its length is needed.
+        """The clips of a classification, see `plan_views`. Probes the file if its duration is needed.
 
         Raises:
-            UsageError: `start_s` lies behind the end, or the length is needed and unknown; names the file.
+            UsageError: `start_s` lies behind the end, or the duration is needed and unknown; names the file.
             InputError, LimitExceeded, WorkerDied: As `open`.
         """
         info = self.probe(path) if views_need_info(views, spec, start_s=start_s) else None

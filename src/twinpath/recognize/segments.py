@@ -5,9 +5,9 @@
                     |--2--|
     cells     |--0--|1 |2 |-    each time belongs to the window whose middle is nearest
 
-1. smooth      each label's scores over neighbouring windows
-2. hysteresis  a segment needs a smoothed score of `min_score` and extends while it is `leave_score` or more
-3. merge       segments of one label with a short gap between them
+1. smooth      the scores of each label over neighbouring windows
+2. hysteresis  a segment needs a smoothed score of `min_score` and extends while the score is at least
+`leave_score` 3. merge       segments of one label with a short gap between them
 """
 
 from __future__ import annotations
@@ -36,27 +36,27 @@ def find_segments(
     every_s: float,
     until_s: float,
 ) -> tuple[Segment, ...]:
-    """The segments in the scores of a video's windows.
+    """Find the segments in the scores of a video's windows.
 
     Args:
-        scores: (N, C) in 0 to 1.
-        starts_s, ends_s: (N,) of the windows, in seconds, in order of time.
-        labels: C names.
+        scores: (N, C) scores, 0 to 1.
+        starts_s, ends_s: (N,) starts and ends of the windows in seconds, in order of time.
+        labels: The names of the C classes.
         rules: Thresholds, smoothing, merging.
-        every_s: From the start of a window to that of the next, where none is missing.
-        until_s: End of the video, or of the part that was scored.
+        every_s: Stride of the windows in seconds, without gaps.
+        until_s: End of the video, or of the scored part, in seconds.
     Returns:
-        Segments in order of their starts; where these are equal, the higher peak first. Those of one label
-        neither overlap nor touch.
+        Segments in order of their starts, then of descending peaks. Segments of one label neither overlap nor
+        touch.
     """
     if not len(scores):
         return ()
     from_s, to_s = window_cells(starts_s, ends_s, every_s=every_s, until_s=until_s)
     middles_s = (starts_s + ends_s) / 2
-    wanted = range(len(labels)) if rules.labels is None else [labels.index(label) for label in rules.labels]
+    indices = range(len(labels)) if rules.labels is None else [labels.index(label) for label in rules.labels]
     highest = scores.max(axis=0)
     found: list[Segment] = []
-    for index in wanted:
+    for index in indices:
         if highest[index] < rules.min_score:  # smoothing does not lift it
             continue
         own = scores[:, index].astype(np.float64)
@@ -84,17 +84,17 @@ def find_segments(
 def window_cells(
     starts_s: Seconds, ends_s: Seconds, *, every_s: float, until_s: float
 ) -> tuple[Seconds, Seconds]:
-    """The cell of each window: the time up to half way to the middles of its neighbours.
+    """The cell of each window: up to half way to the middles of its neighbours.
 
-    Without a neighbour it is the window itself or, where windows are further apart than they are long,
-    `every_s` around its middle.
+    Without a neighbour, the cell is the window itself, or `every_s` around its middle if the stride is larger
+    than the window.
 
     Args:
-        starts_s, ends_s: (N,) of the windows, in order of time.
-        every_s: From the start of a window to that of the next.
-        until_s: End of the video.
+        starts_s, ends_s: (N,) starts and ends of the windows in seconds, in order of time.
+        every_s: Stride of the windows in seconds.
+        until_s: End of the video in seconds.
     Returns:
-        Starts and ends, (N,) each, in seconds. Cells do not overlap and lie within 0 to `until_s`.
+        (N,) starts and (N,) ends in seconds. Cells do not overlap and lie within 0 to `until_s`.
     """
     middles_s = (starts_s + ends_s) / 2
     reach_s = np.maximum(ends_s - starts_s, every_s) / 2
@@ -106,7 +106,7 @@ def window_cells(
 
 
 def breaks_between(from_s: Seconds, to_s: Seconds) -> NDArray[np.bool_]:
-    """(N,) whether there is a gap before each cell; False for the first."""
+    """(N,) whether there is a gap before each cell; False for the first one."""
     breaks = np.zeros(len(from_s), dtype=np.bool_)
     breaks[1:] = from_s[1:] > to_s[:-1] + _TOUCHING_S
     return breaks
@@ -115,21 +115,21 @@ def breaks_between(from_s: Seconds, to_s: Seconds) -> NDArray[np.bool_]:
 def hysteresis(
     scores: Scores, *, enter: float, leave: float, breaks: NDArray[np.bool_] | None = None
 ) -> list[tuple[int, int]]:
-    """Runs of scores from `leave` up in which at least one reaches `enter`.
+    """Runs of scores of at least `leave` with at least one score of `enter` or more.
 
     Args:
-        scores: (N,).
-        enter, leave: enter >= leave.
+        scores: (N,) scores.
+        enter, leave: Thresholds, enter >= leave.
         breaks: (N,) whether a run must end before the window.
     Returns:
         First and last index of each run, in order.
     """
     stays = scores >= leave
-    goes_on = stays[1:] & stays[:-1]  # from each window to the next
+    continues = stays[1:] & stays[:-1]  # from each window to the next
     if breaks is not None:
-        goes_on &= ~breaks[1:]
-    firsts = np.flatnonzero(stays & ~np.concatenate([[False], goes_on]))
-    lasts = np.flatnonzero(stays & ~np.concatenate([goes_on, [False]]))
+        continues &= ~breaks[1:]
+    firsts = np.flatnonzero(stays & ~np.concatenate([[False], continues]))
+    lasts = np.flatnonzero(stays & ~np.concatenate([continues, [False]]))
     return [
         (int(first), int(last))
         for first, last in zip(firsts, lasts, strict=True)
@@ -140,12 +140,12 @@ def hysteresis(
 def merge_runs(
     runs: Sequence[tuple[int, int]], from_s: Seconds, to_s: Seconds, *, gap_s: float
 ) -> list[tuple[int, int]]:
-    """Join runs that lie at most `gap_s` apart.
+    """Merge runs that are at most `gap_s` apart.
 
     Args:
-        runs: First and last window of each, in order.
-        from_s, to_s: (N,) the cells of the windows.
-        gap_s: 0 joins those that touch.
+        runs: First and last window of each run, in order.
+        from_s, to_s: (N,) starts and ends of the cells in seconds.
+        gap_s: Maximum gap in seconds; 0: merge only runs that touch.
     """
     merged: list[tuple[int, int]] = []
     for first, last in runs:

@@ -1,4 +1,4 @@
-"""Averages scores over time: of windows, and of one person along a track."""
+"""Temporal smoothing of scores: of windows, and of one person along a track."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from twinpath.errors import UsageError
 def smooth_scores(
     scores_KC: NDArray[np.floating], times_s: NDArray[np.float64], *, smooth_s: float
 ) -> NDArray[np.float64]:
-    """Average a person's scores with those at neighbouring keyframes, each label by itself.
+    """Smooth a person's scores over neighbouring keyframes, each label separately.
 
     Args:
-        scores_KC: (K, C) at the keyframes where the person was seen.
-        times_s: (K,) of these keyframes, in seconds, increasing.
-        smooth_s: Reach to both sides in seconds. Weights fall linearly to 0 there, so a reach up to the
-            distance of the keyframes changes nothing. 0: the scores as they are.
+        scores_KC: (K, C) scores at the keyframes of the person's track.
+        times_s: (K,) times of these keyframes in seconds, increasing.
+        smooth_s: Half width of the triangular window in seconds. Up to the distance of the keyframes it
+            changes nothing. 0: no smoothing.
     Returns:
-        (K, C), each between the label's lowest and highest score.
+        (K, C) scores, each between the label's lowest and highest score.
     Raises:
         UsageError: `smooth_s` is negative or not finite.
     """
@@ -39,11 +39,11 @@ def smooth(
     """Average each score with its neighbours in time, with weights that fall linearly to 0 at `reach_s`.
 
     Args:
-        scores: (N,).
-        times_s: (N,) increasing.
-        reach_s: 0: the scores as they are.
+        scores: (N,) scores.
+        times_s: (N,) times in seconds, increasing.
+        reach_s: Half width of the window in seconds; 0: no smoothing.
     Returns:
-        (N,) between the lowest and the highest score.
+        (N,) scores between the lowest and the highest score.
     """
     values = scores.astype(np.float64)
     if reach_s <= 0:

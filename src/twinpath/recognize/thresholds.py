@@ -1,4 +1,4 @@
-"""The score from which on each label counts: one for all labels, or one for each.
+"""Score thresholds: one for all labels, or one for each label.
 
 parse_thresholds("0.5, stand=0.9", labels("ava"), default=0.5)
 """
@@ -24,15 +24,16 @@ _HEADER = ["label", "score"]
 def checked_thresholds(
     min_score: float | Sequence[float] | NDArray[np.floating], labels: Sequence[str]
 ) -> NDArray[np.float64]:
-    """The lowest score at which each label counts, from numbers.
+    """The minimum score of each label, from numbers.
 
     Args:
-        min_score: A score from 0 to 1 for all labels, or (C,) one for each; there more than 1 means never.
-        labels: C names.
+        min_score: A score from 0 to 1 for all labels, or (C,) one for each; a value above 1 disables its
+            label.
+        labels: The names of the C classes.
     Returns:
-        (C,).
+        (C,) thresholds.
     Raises:
-        UsageError: No numbers from 0 to 1, or not as many as labels.
+        UsageError: Not numbers from 0 to 1, or not as many as labels.
     """
     given = np.asarray(min_score)
     most = np.inf if given.ndim else 1
@@ -44,18 +45,18 @@ def checked_thresholds(
 
 
 def parse_thresholds(text: str, labels: Sequence[str], *, default: float) -> NDArray[np.float64]:
-    """The lowest score at which each label counts, from text.
+    """The minimum score of each label, from text.
 
     Args:
-        text: A score for all labels, `label=score` for single ones, or both with commas between them, for
-            example "0.5, stand=0.9". A label may have commas and equal signs of its own, and stand in quotes.
-            Or the path of a file for `read_thresholds`; it ends with ".csv".
-        labels: C names.
-        default: For labels that no score was given to.
+        text: A score for all labels, `label=score` for single labels, or both, separated by commas, for
+            example "0.5, stand=0.9". A label may contain commas and equal signs, and may be quoted. Or the
+            path of a file for `read_thresholds`, which ends with ".csv".
+        labels: The names of the C classes.
+        default: The threshold of labels without a score.
     Returns:
-        (C,) in 0 to 1.
+        (C,) thresholds, 0 to 1.
     Raises:
-        UsageError: No such label, says the nearest; or no score from 0 to 1.
+        UsageError: No such label (the message has the nearest one), or no score from 0 to 1.
         ConfigError: As `read_thresholds`.
     """
     if text.strip().lower().endswith(".csv"):
@@ -79,16 +80,16 @@ def parse_thresholds(text: str, labels: Sequence[str], *, default: float) -> NDA
 
 
 def read_thresholds(path: Path, labels: Sequence[str], *, default: float) -> NDArray[np.float64]:
-    """The same from a table with the columns label and score, with or without a line that names them.
+    """The minimum score of each label, from a table with the columns label and score; the header is optional.
 
     Args:
-        path: A csv file in UTF-8; a label with commas stands in quotes.
-        labels: C names.
-        default: For labels that are not in the file.
+        path: A CSV file in UTF-8; a label with commas is quoted.
+        labels: The names of the C classes.
+        default: The threshold of labels that are not in the file.
     Returns:
-        (C,) in 0 to 1.
+        (C,) thresholds, 0 to 1.
     Raises:
-        ConfigError: No such file, or what is wrong in which line.
+        ConfigError: No such file, or an error in a line.
     """
     known = _known(labels)
     for_label: dict[int, float] = {}
@@ -108,9 +109,9 @@ def read_thresholds(path: Path, labels: Sequence[str], *, default: float) -> NDA
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of each row that is neither empty nor the columns' names."""
+    """Line number and cells of each row, without empty rows and the header."""
     if not path.is_file():
-        raise ConfigError(f"{display_path(path)}: no such file; it would have lines with a label and a score")
+        raise ConfigError(f"{display_path(path)}: no such file; each line needs a label and a score")
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         try:
@@ -119,16 +120,15 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
                 if any(row) and not (number == 0 and [cell.lower() for cell in row] == _HEADER):
                     yield reader.line_num, row
         except csv.Error as error:
-            raise ConfigError(f"{display_path(path)}:{reader.line_num}: no csv: {error}") from error
+            raise ConfigError(f"{display_path(path)}:{reader.line_num}: no CSV: {error}") from error
         except UnicodeDecodeError as error:
-            raise ConfigError(f"{display_path(path)}: no text in UTF-8; save it as such") from error
+            raise ConfigError(f"{display_path(path)}: not UTF-8; save it as UTF-8") from error
 
 
 def _next_label(parts: Sequence[str], known: Mapping[str, int]) -> tuple[int, int | None, str]:
-    """How many of the parts belong together, the label that they begin with, and its score.
+    """The next label and its score: the number of parts, the label's index and the score.
 
-    It is as many parts as give a label that is known, since a label may have commas. The label is None for
-    a score alone.
+    A label may contain commas and so span several parts. The label is None for a score alone.
     """
     for length in range(len(parts), 0, -1):
         name, equals, score = ", ".join(parts[:length]).rpartition("=")
@@ -146,12 +146,12 @@ def _next_label(parts: Sequence[str], known: Mapping[str, int]) -> tuple[int, in
 def _no_label(name: str, labels: Sequence[str]) -> UsageError:
     nearest = " or ".join(repr(label) for label in nearest_names(name, labels, count=3))
     hint = f"did you mean {nearest}?" if nearest else f"it knows {len(labels)} others"
-    return UsageError(f"the model knows no label {name!r}; {hint}")
+    return UsageError(f"the model has no label {name!r}; {hint}")
 
 
 def _add(for_label: dict[int, float], index: int, score: str, labels: Sequence[str]) -> None:
     if index in for_label:
-        raise UsageError(f"{labels[index]!r} has two scores; leave one out")
+        raise UsageError(f"{labels[index]!r} has two scores; remove one")
     for_label[index] = _score(score)
 
 
@@ -183,7 +183,7 @@ def _known(labels: Sequence[str]) -> dict[str, int]:
 
 
 def _key(label: str) -> str:
-    """A label as it is compared: users may leave out the space behind a comma, or put one before it."""
+    """A normalised label for comparison: spaces around commas do not matter."""
     return _COMMA.sub(", ", label.strip())
 
 

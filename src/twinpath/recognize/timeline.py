@@ -1,4 +1,4 @@
-"""Find when which activity happens in a video of any length.
+"""Timelines: the activities in a video of any length, with their start and end.
 
 windows = score_windows(Classifier("slowfast_r50_8x8"), "match.mp4", every_s=1.0)
 timeline = timeline_of(windows, SegmentRules(min_score=0.4))
@@ -36,7 +36,7 @@ _THEN = ", then "  # between the engines of a run that was resumed elsewhere
 
 
 def window_settings(*, every_s: float) -> dict[str, Any]:
-    """What decides the scores of windows beside the file and the model, for their `Provenance`."""
+    """The settings that determine the scores of windows, for their `Provenance`."""
     return {"every_s": every_s}
 
 
@@ -49,23 +49,23 @@ def score_windows(
     on_checkpoint: Callable[[WindowScores], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> WindowScores:
-    """Score windows of the model's clip length all over a video, in memory for a few of them.
+    """Score sliding windows of the model's clip length, with a few windows in memory at a time.
 
-    Each frame is decoded once. Decoding runs ahead in a thread, hidden behind inference.
+    Each frame is decoded once. Another thread decodes during inference.
 
     Args:
         classifier: Scores one crop of each window.
         video: A path.
-        every_s: From the start of a window to that of the next, in seconds.
-        resume_from: The first windows, scored earlier; decoding begins behind them.
-        on_checkpoint: Called with the scores so far every `CHECKPOINT_EVERY_S` seconds, and when an error or
-            a signal ends the work, if there is a new window.
-        progress: Called with the number of windows that are done, and of all.
+        every_s: Stride of the windows in seconds.
+        resume_from: The first windows, scored earlier; decoding resumes behind them.
+        on_checkpoint: Called with the scores so far every `CHECKPOINT_EVERY_S` seconds, and on an error or a
+            signal, if there is a new window.
+        progress: Called with the number of windows done and the total.
     Raises:
-        InputError: The file cannot be used; says why.
-        UsageError: `every_s` is out of its range, or `resume_from` is of another video, model or `every_s`.
-        LimitExceeded: The file would cost too much.
-        WorkerDied: With `isolate`: the file ended the process that read it, twice.
+        InputError: The file cannot be used; the message has the reason.
+        UsageError: `every_s` is out of range, or `resume_from` is of another video, model or `every_s`.
+        LimitExceeded: A limit is exceeded.
+        WorkerDied: With `isolate`: the process that read the file ended twice.
     """
     path = Path(video)
     provenance = Provenance.of(
@@ -82,7 +82,7 @@ def score_windows(
         scores = _Accumulator(os.fspath(video), provenance, classifier, clips, resume_from)
         if progress is not None:
             progress(scores.done, scores.expected)
-        save = None if on_checkpoint is None else lambda: on_checkpoint(scores.so_far(complete=False))
+        save = None if on_checkpoint is None else lambda: on_checkpoint(scores.result(complete=False))
         checkpoint = PeriodicCheckpoint(save, lambda: scores.done)
         try:
             for batch in infer_batches(classifier.engine(1), clips):
@@ -94,27 +94,27 @@ def score_windows(
         except BaseException:  # KeyboardInterrupt and SystemExit, too
             checkpoint.save()
             raise
-        return scores.so_far(complete=True)
+        return scores.result(complete=True)
 
 
 def check_resumable(differences: list[str], path: Path) -> None:
-    """Whether new scores may follow earlier ones.
+    """Check that scoring can resume from earlier scores.
 
     Args:
-        differences: Between what both were made from, in words; see `Provenance.differences`.
+        differences: See `Provenance.differences`.
         path: The video, for the message.
     Raises:
-        UsageError: There are differences.
+        UsageError: `differences` is not empty.
     """
     if differences:
         raise UsageError(
-            f"{display_path(path)} cannot be resumed from its earlier scores: {'; '.join(differences)}; "
+            f"{display_path(path)} cannot resume from its earlier scores: {'; '.join(differences)}; "
             "use the earlier settings, or start over"
         )
 
 
 class _Accumulator:
-    """The window scores of a video so far."""
+    """Collects the window scores of a video."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class _Accumulator:
         self._classifier = classifier
         engine = classifier.engine(1).describe()
         self._engines = dict.fromkeys([*earlier.engine.split(_THEN), engine] if earlier else [engine])
-        self._warnings = placed_warnings(earlier)
+        self._warnings = prefixed_warnings(earlier)
         self._starts_s: list[float] = earlier.starts_s.tolist() if earlier else []
         self._ends_s: list[float] = earlier.ends_s.tolist() if earlier else []
         self._scores: list[NDArray[np.float16]] = [earlier.scores] if earlier else []
@@ -143,11 +143,11 @@ class _Accumulator:
         self._starts_s.append(clip.start_s)
         self._ends_s.append(clip.end_s)
 
-    def so_far(self, *, complete: bool) -> WindowScores:
+    def result(self, *, complete: bool) -> WindowScores:
         classifier, clips = self._classifier, self._clips
         self._scores = [np.concatenate(self._scores)] if self._scores else []
         empty = np.zeros((0, len(classifier.labels)), dtype=np.float16)
-        of_file = clips.warnings if complete else clips.warnings_until(self._ends_s[-1])
+        file_warnings = clips.warnings if complete else clips.warnings_until(self._ends_s[-1])
         return WindowScores(
             video=self._video,
             provenance=self._provenance,
@@ -162,32 +162,32 @@ class _Accumulator:
             scores=self._scores[0] if self._scores else empty,
             windows_expected=self.done if complete else self.expected,
             complete=complete,
-            warnings=tuple(self._warnings | dict.fromkeys(of_file)),
+            warnings=tuple(self._warnings | dict.fromkeys(file_warnings)),
             settings={},
         )
 
 
-def placed_warnings(earlier: WindowScores | None) -> dict[str, None]:
-    """The warnings of the part that was scored earlier, each with its place."""
-    placed: dict[str, None] = {}
+def prefixed_warnings(earlier: WindowScores | None) -> dict[str, None]:
+    """The warnings about the part that was scored earlier, prefixed with its end."""
+    prefixed: dict[str, None] = {}
     if earlier is not None:
         for warning in earlier.warnings:
-            is_placed = warning.startswith("in the first ")
-            placed[warning if is_placed else f"in the first {earlier.done_s:.1f} s: {warning}"] = None
-    return placed
+            is_prefixed = warning.startswith("in the first ")
+            prefixed[warning if is_prefixed else f"in the first {earlier.done_s:.1f} s: {warning}"] = None
+    return prefixed
 
 
 def timeline_of(windows: WindowScores, rules: SegmentRules = DEFAULT_RULES, *, top_k: int = 5) -> Timeline:
     """Find the segments in the scores of a video's windows.
 
     Raises:
-        UsageError: The model does not know a label of the rules, or `top_k` is below 1.
+        UsageError: The model has no label of that name, or `top_k` is below 1.
     """
     if top_k < 1:
         raise UsageError(f"top_k must be at least 1, not {top_k}")
     for label in rules.labels or ():
         if label not in windows.labels:
-            raise UsageError(f"{windows.provenance.model} knows no label {label!r}")
+            raise UsageError(f"{windows.provenance.model} has no label {label!r}")
     segments = find_segments(
         windows.scores,
         windows.starts_s,
@@ -201,22 +201,22 @@ def timeline_of(windows: WindowScores, rules: SegmentRules = DEFAULT_RULES, *, t
 
 
 def read_labels(text: str, known: tuple[str, ...], *, model: str) -> tuple[str, ...]:
-    """Labels separated by commas; a label may have commas of its own.
+    """Parse labels separated by commas; a label may contain commas.
 
     Args:
         text: For example "archery, driving car".
         known: All labels of the model.
-        model: For the message.
+        model: The name of the model, for the message.
     Raises:
-        UsageError: The model does not know one of them; says the nearest that it knows.
+        UsageError: The model has no such label; the message has the nearest ones.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    found: dict[str, None] = {}
+    labels: dict[str, None] = {}
     while parts:
         lengths = (n for n in range(len(parts), 0, -1) if ", ".join(parts[:n]) in known)
         length = next(lengths, 0)
         if not length:
-            raise UsageError(f"{model} knows no label {parts[0]!r}{did_you_mean(parts[0], known, count=3)}")
-        found[", ".join(parts[:length])] = None
+            raise UsageError(f"{model} has no label {parts[0]!r}{did_you_mean(parts[0], known, count=3)}")
+        labels[", ".join(parts[:length])] = None
         del parts[:length]
-    return tuple(found)
+    return tuple(labels)

@@ -44,7 +44,7 @@ class LiveOverlay:
 
     def draw(self, frame: LiveFrame) -> Rgb:
         """The frame with the results on it: (H, W, 3) uint8 RGB."""
-        rgb, predictions, people = self._convert(frame.picture), self.predictions, self.people
+        rgb, predictions, people = self._convert(frame.av_frame), self.predictions, self.people
         if predictions is not self._panel_predictions:
             self._panel_predictions = predictions
             self._panel = PredictionPanel(predictions, rgb.shape[:2]) if predictions else None
@@ -103,7 +103,7 @@ class AnnotatedFile:
         """
         if self._error is not None:
             raise self._error
-        size_bytes = sum(plane.buffer_size for plane in frame.picture.planes)
+        size_bytes = sum(plane.buffer_size for plane in frame.av_frame.planes)
         try:
             if self._queue.qsize() * size_bytes > _QUEUE_BYTES:
                 raise queue.Full

@@ -23,7 +23,7 @@ VIEW_KINDS: dict[str, Callable[[Timeline, Path], None]] = {"html": write_html, "
 
 
 def write_timeline_view(timeline: Timeline, path: Path, kind: str) -> None:
-    """Write one file, whole or not at all.
+    """Write one file atomically.
 
     Args:
         timeline: Complete or unfinished.

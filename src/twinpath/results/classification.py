@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 SYNTHETIC_WARNING = (
-    "this model knows Twinpath's synthetic world only; its answer on a real video means nothing; "
-    "take a model of real video, such as slowfast_r50_8x8 or, for detection, slowfast_r50_8x8_det"
+    "this model is trained on Twinpath's synthetic world only; its result on a real video is meaningless; "
+    "use a model trained on real video, such as slowfast_r50_8x8 or, for detection, slowfast_r50_8x8_det"
 )
 
 
@@ -25,13 +25,13 @@ class Classification:
     """The labels of a video, best first.
 
     Attributes:
-        video: The path as given, or None for frames.
+        video: The path as given; None: decoded frames.
         model: Full name of network and weights.
-        engine: The engine that ran it, with device and precision.
-        views: Crops in space x clips in time, for example "3x10".
+        engine: The engine with its device and precision.
+        views: Spatial crops x temporal clips, for example "3x10".
         predictions: Best first.
-        warnings: What the user should know about this result; often empty.
-        timing_s: Seconds for "decode" and "infer" of this video.
+        warnings: Warnings for the user about this result; often empty.
+        timing_s: Seconds spent on "decode" and "infer" for this video.
     """
 
     video: str | None
@@ -44,9 +44,9 @@ class Classification:
 
     @property
     def label(self) -> str:
-        """The best label."""
+        """The label with the highest score."""
         return self.predictions[0].label
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain values, for JSON."""
+        """The fields as JSON values."""
         return asdict(self)

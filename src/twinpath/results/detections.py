@@ -15,10 +15,10 @@ class TrackPoint:
     """One person at one keyframe.
 
     Attributes:
-        time_s: Of the keyframe, since the video's first picture.
-        box_xyxy_px: In pixels of the picture as displayed, inside it.
+        time_s: Time of the keyframe in seconds since the first frame.
+        box_xyxy_px: x1, y1, x2, y2 in pixels of the displayed frame, clipped to it.
         detection_score: The person detector's score, 0 to 1.
-        actions: The person's actions, best first; only those that reach the threshold, perhaps none.
+        actions: The actions whose scores reach the threshold, best first; may be empty.
     """
 
     time_s: float
@@ -32,8 +32,8 @@ class Track:
     """One person through the video.
 
     Attributes:
-        track_id: From 1, in the order in which they appear.
-        points: In order of time, at most one for each keyframe.
+        track_id: From 1, in order of appearance.
+        points: In order of time, at most one per keyframe.
     """
 
     track_id: int
@@ -41,7 +41,7 @@ class Track:
 
 
 def actions_of(track: Track) -> list[tuple[str, float]]:
-    """The actions of a track, each with its mean score where it reached the threshold, longest first."""
+    """The actions of a track with their mean score over the points that have them; most points first."""
     scores: dict[str, list[float]] = {}
     for point in track.points:
         for action in point.actions:
@@ -57,15 +57,15 @@ class Detections:
     Attributes:
         video: The path as given.
         model: Full name of network and weights.
-        dataset: That it was trained on, for example "ava2.2"; `Prediction.index` counts its labels from 0,
+        dataset: The training data set, for example "ava2.2"; `Prediction.index` counts its labels from 0,
             while AVA's files count actions from 1.
-        engine, person_detector, tracker: What scored actions, found people and followed them.
-        width_px, height_px: Of the picture as displayed.
-        duration_s: Of the video.
-        every_s: From one keyframe to the next.
-        keyframes_s: Times of all scored keyframes, also of those without people.
-        tracks: In the order of their ids.
-        warnings: What the user should know about this result; often empty.
+        engine, person_detector, tracker: Names of the engine, the person detector and the tracker.
+        width_px, height_px: Size of the displayed frames in pixels.
+        duration_s: Duration of the video in seconds.
+        every_s: Distance of the keyframes in seconds.
+        keyframes_s: Times of all scored keyframes in seconds, also of those without people.
+        tracks: In order of their ids.
+        warnings: Warnings for the user about this result; often empty.
         timing_s: Seconds spent on "people" and "actions", and on waiting for frames, "decode".
     """
 
@@ -85,7 +85,7 @@ class Detections:
     timing_s: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain values, for JSON; each box also as shares of the picture, 0 to 1."""
+        """The fields as JSON values; each box also in relative coordinates, 0 to 1."""
         values = asdict(self)
         size = (self.width_px, self.height_px) * 2
         for track in values["tracks"]:

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 
 class Feature(NamedTuple):
-    """The embedding of one clip: what the last layer of the network is given.
+    """The embedding of one clip: the input of the network's last layer.
 
     Attributes:
-        start_s, end_s: Where the clip lies, in seconds. The last one of a video may be shorter.
+        start_s, end_s: Start and end of the clip in seconds. The last clip of a video may be shorter.
         embedding: (D,) float32.
     """
 

@@ -15,12 +15,12 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class PersonBoxes:
-    """The people in one picture.
+    """The people in one frame.
 
     Attributes:
-        boxes_xyxy_px: (N, 4) float32, in pixels of the picture as displayed, inside it.
-        scores: (N,) float32, the person detector's, 0 to 1.
-        track_ids: (N,) from 1, where the person detector knows who is who; None: a tracker finds out.
+        boxes_xyxy_px: (N, 4) float32, x1, y1, x2, y2 in pixels of the displayed frame, clipped to it.
+        scores: (N,) float32, the person detector's scores, 0 to 1.
+        track_ids: (N,) from 1, if the person detector also tracks; None: a tracker assigns them.
     """
 
     boxes_xyxy_px: NDArray[np.float32]
@@ -32,7 +32,7 @@ class PersonBoxes:
 
     @classmethod
     def none(cls) -> PersonBoxes:
-        """Of a picture without people."""
+        """No people: N = 0."""
         return cls(np.zeros((0, 4), dtype=np.float32), np.zeros(0, dtype=np.float32))
 
 
@@ -41,10 +41,10 @@ class Keyframe:
     """One scored keyframe.
 
     Attributes:
-        time_s: Since the video's first picture.
+        time_s: Time in seconds since the first frame.
         people: N boxes.
         track_ids: (N,) from 1.
-        scores: (N, C) of the actions, 0 to 1.
+        scores: (N, C) scores of the actions, 0 to 1.
     """
 
     time_s: float
@@ -55,23 +55,23 @@ class Keyframe:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class KeyframeScores:
-    """A detection model's scores of a video, all of it or the first part.
+    """A detection model's scores of a video, complete or its first part.
 
     Attributes:
         video: The path as given.
-        provenance: What the scores were made from.
-        dataset: That the model was trained on, for example "ava2.2".
-        engine, person_detector, tracker: What scored actions, found people and followed them.
-        width_px, height_px: Of the picture as displayed.
-        duration_s: Of the video.
-        every_s: From one keyframe to the next.
-        labels: C names of actions.
-        keyframes: In order of time, from the first of the video on; also those without people.
-        keyframes_expected: In the whole video.
-        complete: Whether these are the keyframes of the whole video.
-        warnings: What the user should know about the video file and the boxes; often empty.
+        provenance: File, model, settings and versions that produced the scores.
+        dataset: The training data set, for example "ava2.2".
+        engine, person_detector, tracker: Names of the engine, the person detector and the tracker.
+        width_px, height_px: Size of the displayed frames in pixels.
+        duration_s: Duration of the video in seconds.
+        every_s: Distance of the keyframes in seconds.
+        labels: The names of the C actions.
+        keyframes: In order of time, from the first keyframe of the video on; also those without people.
+        keyframes_expected: Number of keyframes in the whole video.
+        complete: Whether `keyframes` covers the whole video.
+        warnings: Warnings for the user about the video file and the boxes; often empty.
         timing_s: Seconds spent on "decode", "people" and "actions".
-        settings: With which the results beside this file were written; empty: they were not yet.
+        settings: The settings of the output files next to the file of scores; empty: not written yet.
     """
 
     video: str
@@ -97,7 +97,7 @@ class KeyframeScores:
 
     @property
     def done_s(self) -> float:
-        """Up to where the video was scored, in seconds from its start."""
+        """The end of the scored part, in seconds from the start of the video."""
         if self.complete:
             return self.duration_s
         return self.keyframes[-1].time_s if self.keyframes else 0.0

@@ -1,4 +1,4 @@
-"""What a result was made from: the file, the model, the settings and the software."""
+"""The provenance of a result: the file, the model, the settings and the software that produced it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_SHOWN = 60
 
 
 def versions() -> dict[str, str]:
-    """Versions of the programs that decide a result, beside the engine's own."""
+    """Versions of the packages that influence a result, without the engine's own."""
     import av
 
     return {
@@ -33,12 +33,12 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class FileFacts:
-    """By what a file is known again without reading it.
+    """Identifies a file and its content without reading it.
 
     Attributes:
         size_bytes: Its size.
-        modified_s: When its content was changed last, in seconds since 1970.
-        path_sha256: Hash of its absolute path: tells a file that was changed from another one. Not compared,
+        modified_s: Time of the last change of its content, in seconds since 1970.
+        path_sha256: Hash of its absolute path: distinguishes a changed file from another file. Not compared,
             since a file may be moved.
     """
 
@@ -48,10 +48,10 @@ class FileFacts:
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> FileFacts:
-        """Of a file as it is now; links are followed.
+        """The facts of a file now; links are followed.
 
         Raises:
-            OSError: There is no such file, or it cannot be reached.
+            OSError: The file does not exist or cannot be accessed.
         """
         status = Path(path).stat()
         place = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()  # noqa: PTH100 - keeps links
@@ -59,31 +59,31 @@ class FileFacts:
 
     @classmethod
     def from_dict(cls, values: Any) -> FileFacts | None:
-        """What `dataclasses.asdict` gave, or None for None.
+        """Convert back from `dataclasses.asdict`; None for None.
 
         Raises:
-            ValueError: Something else.
+            ValueError: The values have another form.
         """
         if values is None:
             return None
         facts = values if isinstance(values, dict) else {}
         size_bytes, modified_s = facts.get("size_bytes"), facts.get("modified_s")
         if type(size_bytes) is not int or type(modified_s) is not float:
-            raise ValueError("the provenance has no size and time of change of the file")
+            raise ValueError("the provenance has no size and modification time of the file")
         place = facts.get("path_sha256")
         return cls(size_bytes, modified_s, place if isinstance(place, str) else None)
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What decides a result. Two results belong together if nothing here differs but the versions.
+    """What determines a result. Results are interchangeable if all fields but `versions` are equal.
 
     Attributes:
-        source: The video file; None: of a run over several videos, or the file cannot be reached.
+        source: The video file; None: of a run over several videos, or the file cannot be accessed.
         model: Full name of network and weights.
-        weights_sha256: Of a weight file that was given in place of the published one, else None.
-        settings: Everything else that decides the result, as values that JSON knows; tuples become lists.
-        versions: Of the software, see `versions`. Not compared.
+        weights_sha256: Hash of a weight file that replaces the published one, else None.
+        settings: All settings that determine the result, as JSON values; tuples become lists.
+        versions: Versions of the software, see `versions`. Not compared.
     """
 
     source: FileFacts | None
@@ -93,7 +93,7 @@ class Provenance:
     versions: dict[str, str] = field(default_factory=versions, compare=False)
 
     def __post_init__(self) -> None:
-        """Raises: TypeError, ValueError: `settings` holds what JSON does not know."""
+        """Raises: TypeError, ValueError: `settings` are no JSON values."""
         object.__setattr__(self, "settings", json.loads(json.dumps(dict(self.settings), allow_nan=False)))
 
     @classmethod
@@ -105,31 +105,31 @@ class Provenance:
         weights_sha256: str | None = None,
         settings: Mapping[str, Any],
     ) -> Self:
-        """Of a result of this video file as it is now; `path` None: of a run over several videos.
+        """The provenance of a result of this video file now; `path` None: of a run over several videos.
 
         Raises:
-            OSError: There is no such file, or it cannot be reached.
+            OSError: The file does not exist or cannot be accessed.
         """
         source = None if path is None else FileFacts.of(path)
         return cls(source, model, weights_sha256, dict(settings))
 
     def for_file(self, path: str | os.PathLike[str]) -> Self:
-        """The same run, of one video; `source` is None where the file cannot be reached."""
+        """The provenance of one video of this run; `source` is None if the file cannot be accessed."""
         try:
             return replace(self, source=FileFacts.of(path))
         except (OSError, ValueError):  # ValueError: a NUL in the name
             return replace(self, source=None)
 
     def is_of(self, path: str | os.PathLike[str]) -> bool:
-        """Whether the result is of this file as it is now."""
+        """Whether the result is of this file and the file is unchanged."""
         return self.source is not None and self.source == self.for_file(path).source
 
     def same_run(self, other: Provenance) -> bool:
-        """Whether all but the video file is equal."""
+        """Whether model, weights and settings are equal."""
         return replace(self, source=other.source) == other
 
     def differences(self, other: Provenance) -> list[str]:
-        """What is another in `other`, in words; this one is the earlier of the two. Empty: nothing is."""
+        """Descriptions of what differs in `other`, the later one; empty: they are interchangeable."""
         lines = []
         if self.source is not None and other.source is not None:
             if self.source.size_bytes != other.source.size_bytes:
@@ -138,7 +138,7 @@ class Provenance:
             if self.source.modified_s != other.source.modified_s:
                 lines.append("the video was changed since")
         elif self.source != other.source:
-            lines.append("the video file could be reached only once")
+            lines.append("the video file could be accessed only once")
         if self.model != other.model:
             lines.append(f"the model is {other.model}, before {self.model}")
         if self.weights_sha256 != other.weights_sha256:
@@ -150,15 +150,15 @@ class Provenance:
         return lines
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain values, for JSON."""
+        """The fields as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Any) -> Self:
-        """What `to_dict` gave.
+        """Convert back from `to_dict`.
 
         Raises:
-            ValueError: Something else; says what.
+            ValueError: The values have another form.
         """
         if not isinstance(values, dict):
             raise ValueError("the provenance is no object")

@@ -1,4 +1,4 @@
-"""When which activity begins and ends, and the rules by which that was found."""
+"""Temporal segments of activities, and the rules that find them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 from twinpath.errors import UsageError
 
-LEAVE_SHARE = 0.5  # of `min_score`; half of it neither flickers nor trails far behind a change
+LEAVE_SHARE = 0.5  # of `min_score`: avoids flicker without a long delay
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentRules:
-    """How scores become segments.
+    """How segments are found in scores.
 
     Attributes:
-        min_score: The smoothed score at which a segment is seen, above 0 up to 1. Lower finds more, and more
-            that is wrong.
-        merge_s: Segments of one label with a gap up to this become one; 0: only those that touch.
-        smooth_s: How far to both sides scores are averaged, with weights that fall to 0 there; 0: not at all.
-            Longer hides flicker, and activities that are shorter.
-        labels: Look for these only; None: for all that the model knows.
+        min_score: A segment needs this smoothed score, above 0 up to 1. Lower values find more segments, also
+            more false ones.
+        merge_s: Merge segments of one label with a gap of up to this many seconds; 0: only those that touch.
+        smooth_s: Half width of the triangular smoothing window in seconds; 0: no smoothing. Larger values
+            suppress flicker, and also short activities.
+        labels: Find only these labels; None: all labels of the model.
     """
 
     min_score: float = 0.3
@@ -36,7 +36,7 @@ class SegmentRules:
             if not 0 <= value_s < math.inf:
                 raise UsageError(f"{name} must be 0 s or more, not {value_s:g}")
         if self.labels is not None and not self.labels:
-            raise UsageError("labels must name at least one label, or be None for all")
+            raise UsageError("labels must have at least one label, or be None for all")
 
     @property
     def leave_score(self) -> float:
@@ -49,14 +49,14 @@ DEFAULT_RULES = SegmentRules()
 
 @dataclass(frozen=True)
 class Segment:
-    """One label over some time.
+    """One activity with its start and end.
 
     Attributes:
-        start_s, end_s: Where it lies, in seconds since the first picture, to the millisecond.
-        label: What is seen.
-        index: The model's number for it.
-        mean_score, peak_score: Of the model's own scores, not the smoothed ones, 0 to 1, over its windows.
-        peak_s: The middle of the window with the highest score: where to look first.
+        start_s, end_s: In seconds since the first frame, rounded to milliseconds.
+        label: The activity.
+        index: The index of the label in the model's output.
+        mean_score, peak_score: Mean and maximum of the unsmoothed scores of its windows, 0 to 1.
+        peak_s: The middle of the window with the highest score, in seconds.
     """
 
     start_s: float
@@ -72,5 +72,5 @@ class Segment:
         return self.end_s - self.start_s
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain values, for JSON."""
+        """The fields as JSON values."""
         return asdict(self)

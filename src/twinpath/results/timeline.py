@@ -16,13 +16,13 @@ from twinpath.results.window_scores import WindowScores
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """When which activity happens in a video.
+    """The activities in a video over time.
 
     Attributes:
         windows: The model's scores of each window.
         segments: In order of their starts.
-        rules: How segments were made from scores.
-        top_k: How many labels of a window are given.
+        rules: How the segments were found in the scores.
+        top_k: Number of labels per window in the output.
     """
 
     windows: WindowScores
@@ -32,14 +32,14 @@ class Timeline:
 
     @property
     def shown(self) -> tuple[int, ...]:
-        """Indices of the labels that segments may have."""
+        """Indices of the labels that the rules search for."""
         labels = self.windows.labels
         if self.rules.labels is None:
             return tuple(range(len(labels)))
         return tuple(labels.index(label) for label in self.rules.labels)
 
     def top_of(self, window: int) -> tuple[Prediction, ...]:
-        """The best labels of a window, of those that segments may have."""
+        """The best labels of a window, among those that the rules search for."""
         shown = np.asarray(self.shown)
         scores = self.windows.scores[window, shown]
         return tuple(
@@ -48,7 +48,7 @@ class Timeline:
         )
 
     def best(self) -> tuple[float, Prediction] | None:
-        """The middle of the window with the highest score of all, and that score; None without a window."""
+        """The middle of the window with the highest score, and its best label; None if there is no window."""
         if not len(self.windows):
             return None
         highest = self.windows.scores[:, self.shown].max(axis=1)
@@ -58,12 +58,12 @@ class Timeline:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the user should know about this result."""
-        of_model = (SYNTHETIC_WARNING,) if self.windows.dataset == "synthetic" else ()
-        return self.windows.warnings + of_model
+        """Warnings for the user about this result."""
+        model_warnings = (SYNTHETIC_WARNING,) if self.windows.dataset == "synthetic" else ()
+        return self.windows.warnings + model_warnings
 
     def settings(self) -> dict[str, Any]:
-        """Everything that decides the result, beside the video and the model."""
+        """All settings that determine the result, without the video and the model."""
         return {
             "every_s": self.windows.every_s,
             "min_score": self.rules.min_score,
@@ -75,7 +75,7 @@ class Timeline:
         }
 
     def window_dicts(self) -> Iterator[dict[str, Any]]:
-        """Each window with its best labels, as plain values."""
+        """Each window with its best labels, as JSON values."""
         for i, (start_s, end_s) in enumerate(zip(self.windows.starts_s, self.windows.ends_s, strict=True)):
             yield {
                 "start_s": round(float(start_s), 3),
@@ -84,7 +84,7 @@ class Timeline:
             }
 
     def to_dict(self, *, with_windows: bool = True) -> dict[str, Any]:
-        """All of it as plain values, for JSON."""
+        """The timeline as JSON values."""
         windows = self.windows
         values: dict[str, Any] = {
             "video": windows.video,

@@ -1,7 +1,7 @@
-"""A model's scores of the windows of a video: kept, so that nothing need be computed again.
+"""A model's scores of the windows of a video, so that segments can be found again without inference.
 
-The scores are float16: 4 hours at a window a second and 400 classes are 12 MB. They differ from the model's
-own by less than 0.0003.
+The scores are float16: 4 hours at one window per second and 400 classes take 12 MB. The rounding error is
+below 0.0003.
 """
 
 from __future__ import annotations
@@ -14,28 +14,29 @@ from numpy.typing import NDArray
 
 from twinpath.results.provenance import Provenance
 
-SAME_LENGTH_S = 0.5  # a header may claim another length than the packets; the facts of the file decide
+SAME_LENGTH_S = 0.5  # tolerance between the durations of header and packets; `FileFacts` identify the file
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class WindowScores:
-    """A model's scores of the windows of a video, all of them or the first ones.
+    """A model's scores of the windows of a video, complete or its first part.
 
     Attributes:
         video: The path as given.
-        provenance: What the scores were made from.
-        dataset: That the model was trained on.
-        engine: What ran the model; several, where a run resumed elsewhere.
-        duration_s: Of the video.
-        every_s: From the start of a window to that of the next.
+        provenance: File, model, settings and versions that produced the scores.
+        dataset: The training data set.
+        engine: The engine that ran the model; several if the run was resumed on another one.
+        duration_s: Duration of the video in seconds.
+        every_s: Stride of the windows in seconds.
         span_s: Length of a window in seconds.
-        labels: C names.
-        starts_s, ends_s: (N,) of the windows in seconds, in order. Windows without a frame are left out.
+        labels: The names of the C classes.
+        starts_s, ends_s: (N,) starts and ends of the windows in seconds, in order. Windows without a frame
+            are missing.
         scores: (N, C) float16.
-        windows_expected: In the whole video; some may turn out to hold no frame.
+        windows_expected: Number of windows in the whole video, by its packets.
         complete: Whether these are the windows of the whole video.
-        warnings: What the user should know about the video file.
-        settings: With which the results beside this file were written; empty: they were not yet.
+        warnings: Warnings for the user about the video file.
+        settings: The settings of the output files next to the file of scores; empty: not written yet.
     """
 
     video: str
@@ -59,7 +60,7 @@ class WindowScores:
 
     @property
     def done_s(self) -> float:
-        """How much of the video was scored, in seconds from its start."""
+        """The end of the scored part, in seconds from the start of the video."""
         if self.complete:
             return self.duration_s
         return float(self.ends_s[-1]) if len(self) else 0.0
@@ -68,7 +69,7 @@ class WindowScores:
         return replace(self, settings=settings)
 
     def differences(self, provenance: Provenance, duration_s: float) -> list[str]:
-        """What is another now, in words; empty where later windows may follow these."""
+        """Descriptions of what differs now; empty: scoring can resume behind these windows."""
         lines = self.provenance.differences(provenance)
         if abs(self.duration_s - duration_s) > SAME_LENGTH_S:
             lines.append(f"the video lasts {duration_s:.1f} s, before {self.duration_s:.1f} s")

@@ -1,4 +1,4 @@
-"""The audio track of one video, written into the file that a `VideoWriter` makes, at the same times.
+"""The audio track of one video, written into the file of a `VideoWriter` with the same timestamps.
 
     with AudioTrack("match.mkv") as audio:
         with VideoWriter("out.mp4", width=640, height=480, fps=25, audio=audio) as writer:
@@ -30,7 +30,7 @@ from twinpath.video.source import DEFAULT_LIMITS, MAX_READ_ERRORS, Limits, as_fr
 _COPIED = frozenset({"aac", "mp3", "opus", "flac", "alac", "ac3", "eac3"})
 _AAC_RATES_HZ = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000})
 _AAC_BITS_PER_CHANNEL = 80_000
-_LEAD_S = 0.1  # before the first picture: a decoder needs the packets before the first sample
+_LEAD_S = 0.1  # before the first frame: a decoder needs the packets before the first sample
 
 
 class AudioTrack:
@@ -43,15 +43,15 @@ class AudioTrack:
     def __init__(self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> None:
         """
         Args:
-            path: A video file; its first picture is at time 0.
-            limits: What it may cost.
+            path: A video file; its first frame is at time 0.
+            limits: Limits of reading the file.
         Raises:
-            InputError, LimitExceeded: everything that `open_video` raises.
+            InputError, LimitExceeded: As `open_video`.
         """
         self._source = open_video(path, limits=limits)
         self._packets: Iterator[Packet[AudioStream]] = iter(())
         self._next: Packet[AudioStream] | None = None
-        self._target: _Copied | _Encoded | None = None
+        self._target: _PacketCopier | _AacEncoder | None = None
         self._tick_s = Fraction(1)
         self._last_dts = -math.inf
         self._left_out = 0
@@ -69,7 +69,7 @@ class AudioTrack:
         self._source.close()
 
     def join(self, output: OutputContainer) -> None:
-        """Add an audio stream to an MP4 that is about to be written; the writer calls this."""
+        """Add an audio stream to an MP4 before its first frame is written; the writer calls this."""
         tracks = self._source.container.streams.audio
         track = next((track for track in tracks if track.codec_context is not None), None)
         if track is None:
@@ -83,10 +83,10 @@ class AudioTrack:
             self.warnings.append("the audio is left out: the track is empty or damaged")
             return
         is_copied = track.codec_context.codec.canonical_name in _COPIED
-        self._target = _Copied(track, output) if is_copied else _Encoded(track, output)
+        self._target = _PacketCopier(track, output) if is_copied else _AacEncoder(track, output)
 
     def write_until(self, time_s: float) -> None:
-        """Write the packets up to a time in seconds since the first picture; the writer calls this.
+        """Write the packets up to a time in seconds since the first frame; the writer calls this.
 
         Raises:
             OSError: For example a full disk.
@@ -104,7 +104,7 @@ class AudioTrack:
             self.warnings.append(f"{self._left_out} damaged packets of audio are left out")
 
     def _read_packets(self, track: AudioStream) -> Iterator[Packet[AudioStream]]:
-        """All packets with a time, which is shifted to 0 at the first picture; goes on behind damage."""
+        """All packets that have a time; time 0 is the first frame. Damaged packets are skipped."""
         shift = round(self._source.origin * self._source.time_base / self._tick_s)
         failures = 0
         while failures < MAX_READ_ERRORS:
@@ -127,7 +127,7 @@ class AudioTrack:
         return float((packet.dts or 0) * self._tick_s)
 
     def _write(self, packet: Packet[AudioStream]) -> None:
-        """Write a packet, unless it lies before the first picture, its time runs back or it is damaged."""
+        """Write a packet, unless it lies before the first frame, its time decreases or it is damaged."""
         assert self._target is not None
         ends_s = self._seconds(packet) + float((packet.duration or 0) * self._tick_s)
         if ends_s < -_LEAD_S:
@@ -135,14 +135,14 @@ class AudioTrack:
         dts = packet.dts or 0
         try:
             if dts <= self._last_dts:
-                raise ValueError("time runs back")
+                raise ValueError("the time decreases")
             self._last_dts = dts
             self._target.write(packet)
         except (av.InvalidDataError, ValueError):  # ValueError also: the track changes its format midway
             self._left_out += 1
 
 
-class _Copied:
+class _PacketCopier:
     """Copies packets into a file."""
 
     def __init__(self, track: AudioStream, output: OutputContainer) -> None:
@@ -157,7 +157,7 @@ class _Copied:
         """Nothing is buffered."""
 
 
-class _Encoded:
+class _AacEncoder:
     """Decodes packets and encodes them as AAC, mono or stereo."""
 
     def __init__(self, track: AudioStream, output: OutputContainer) -> None:
@@ -182,7 +182,7 @@ class _Encoded:
             self._encode(frame)
 
     def finish(self) -> None:
-        """Write what decoder, resampler and encoder have buffered."""
+        """Flush the decoder, the resampler and the encoder."""
         self.write(None)
         self._encode(None)
         self._output.mux(self._stream.encode(None))

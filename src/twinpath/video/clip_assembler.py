@@ -15,7 +15,7 @@ from twinpath.video.source import Budget
 
 
 class ClipAssembler:
-    """Fills the array of one clip after the other. A frame that later clips need, too, is held for them.
+    """Fills the arrays of clips in order. A frame that later clips need, too, is kept for them.
 
     assembler.start(clips, targets)
     assembler.add(index, time_s, frame)         # for every target, in order
@@ -24,7 +24,7 @@ class ClipAssembler:
 
     Attributes:
         has_frames: Whether a frame was ever added.
-        waiting_bytes: Of complete clips that the caller holds; they count for the budget.
+        waiting_bytes: Size of the complete clips that the caller holds; they count for the budget.
     """
 
     def __init__(
@@ -36,10 +36,10 @@ class ClipAssembler:
         self._clips: Sequence[PlannedClip] = ()
         self._slots: list[Indices] = []  # for each clip, (T,) targets
         self._last_use = np.zeros(0, dtype=np.int64)  # for each target, the last clip that needs it
-        self._turn = 0  # the clip that is being filled
-        self._is_begun = False
+        self._current = 0  # index of the clip that is being filled
+        self._is_started = False
         self._reached = -1  # the last target that was added
-        self._held: dict[int, tuple[float, Rgb]] = {}  # by target, for clips to come
+        self._reused: dict[int, tuple[float, Rgb]] = {}  # by target: frames that later clips need
         self._last: tuple[VideoFrame, float, Rgb] | None = None
         self._array: Rgb | None = None
         self._times_s: Times = np.zeros(0)
@@ -48,26 +48,26 @@ class ClipAssembler:
         self.waiting_bytes = 0
 
     def start(self, clips: Sequence[PlannedClip], targets: Indices) -> None:
-        """The clips of another pass.
+        """Start the clips of another decoding pass.
 
         Args:
             clips: In order of their last frame.
-            targets: (N,) increasing: the picks of all clips, each once.
+            targets: (N,) increasing: the unique picks of all clips.
         """
         self._clips = clips
         self._slots = [np.searchsorted(targets, clip.picks) for clip in clips]
         self._last_use = np.zeros(len(targets), dtype=np.int64)
         for i, slots in enumerate(self._slots):
             self._last_use[slots] = i
-        self._turn, self._is_begun, self._reached = 0, False, -1
-        self._held.clear()
+        self._current, self._is_started, self._reached = 0, False, -1
+        self._reused.clear()
 
     def add(self, index: int, time_s: float, frame: VideoFrame) -> None:
         """Add the frame for a target.
 
         Raises:
-            LimitExceeded: More frames would be held than the budget allows.
-            MemoryError: There is no memory for them.
+            LimitExceeded: The frames in memory would exceed the budget.
+            MemoryError: Allocation failed.
         """
         if self._last is None or self._last[0] is not frame:
             self._check(self._convert.shape(frame))
@@ -76,68 +76,71 @@ class ClipAssembler:
         self._put(index, time_s, self._last[2])
 
     def repeat(self, index: int) -> None:
-        """Take the last frame that was ever added for a target; errors as for `add`."""
+        """Use the last added frame for a target. Raises as `add`."""
         assert self._last is not None
         self._put(index, self._last[1], self._last[2])
 
     def take(self) -> tuple[PlannedClip, Rgb, Times] | None:
         """The next complete clip, its (T, H, W, 3) uint8 frames and their (T,) times in seconds."""
-        if self._turn == len(self._clips):
+        if self._current == len(self._clips):
             return None
-        self._begin()
-        if self._array is None or self._slots[self._turn].max() > self._reached:
+        self._start_current()
+        if self._array is None or self._slots[self._current].max() > self._reached:
             return None
-        complete = (self._clips[self._turn], self._array, self._times_s)
+        complete = (self._clips[self._current], self._array, self._times_s)
         self._array = None
-        self._turn += 1
-        self._is_begun = False
+        self._current += 1
+        self._is_started = False
         return complete
 
     def reuse(self, frames: Rgb) -> None:
-        """Take the array of a clip that nobody else holds for the next clip."""
+        """Reuse the array of a discarded clip for the next clip."""
         self._spare = frames
 
-    def _put(self, index: int, time_s: float, picture: Rgb) -> None:
-        self._begin()
+    def _put(self, index: int, time_s: float, frame: Rgb) -> None:
+        self._start_current()
         self._reached = index
-        self._write(index, time_s, picture)
-        if self._last_use[index] > self._turn:
-            self._held[index] = (time_s, picture)
+        self._write(index, time_s, frame)
+        if self._last_use[index] > self._current:
+            self._reused[index] = (time_s, frame)
 
-    def _begin(self) -> None:
-        """Start the clip whose turn it is, with the frames that are held; not before they are needed."""
-        if self._is_begun or self._turn == len(self._clips):
+    def _start_current(self) -> None:
+        """Start the current clip with the frames that earlier clips have shared with it."""
+        if self._is_started or self._current == len(self._clips):
             return
-        self._is_begun = True
-        for index, (time_s, picture) in self._held.items():
-            self._write(index, time_s, picture)
-        self._held = {i: held for i, held in self._held.items() if self._last_use[i] > self._turn}
+        self._is_started = True
+        for index, (time_s, frame) in self._reused.items():
+            self._write(index, time_s, frame)
+        self._reused = {i: timed for i, timed in self._reused.items() if self._last_use[i] > self._current}
 
-    def _write(self, index: int, time_s: float, picture: Rgb) -> None:
-        if self._turn == len(self._clips):
+    def _write(self, index: int, time_s: float, frame: Rgb) -> None:
+        if self._current == len(self._clips):
             return
-        places = np.flatnonzero(self._slots[self._turn] == index).tolist()
+        places = np.flatnonzero(self._slots[self._current] == index).tolist()
         if not places:
             return
         if self._array is None:
-            self._array = self._new_array(picture.shape)
+            self._array = self._new_array(frame.shape)
             self._times_s = np.zeros(len(self._array))
         for place in places:
-            self._array[place] = picture
+            self._array[place] = frame
             self._times_s[place] = time_s
 
-    def _new_array(self, picture_shape: tuple[int, ...]) -> Rgb:
-        shape = (len(self._slots[self._turn]), *picture_shape)
+    def _new_array(self, frame_shape: tuple[int, ...]) -> Rgb:
+        shape = (len(self._slots[self._current]), *frame_shape)
         spare, self._spare = self._spare, None
         if spare is not None and spare.shape == shape:
             return spare
         return self._allocate(shape)
 
-    def _check(self, picture_shape: tuple[int, int, int]) -> None:
-        """Before another frame is converted: it, the clip and the frames that are held must fit."""
-        height, width, _ = picture_shape
-        turn = min(self._turn, len(self._clips) - 1)
-        count = len(self._slots[turn]) + len(self._held) + 1
+    def _check(self, frame_shape: tuple[int, int, int]) -> None:
+        """Check the budget before a frame is converted: the clip, the shared frames and this one.
+
+        Raises: LimitExceeded.
+        """
+        height, width, _ = frame_shape
+        current = min(self._current, len(self._clips) - 1)
+        count = len(self._slots[current]) + len(self._reused) + 1
         self._budget.check_bytes(
-            count * math.prod(picture_shape) + self.waiting_bytes, what=f"{count} frames of {width}x{height}"
+            count * math.prod(frame_shape) + self.waiting_bytes, what=f"{count} frames of {width}x{height}"
         )

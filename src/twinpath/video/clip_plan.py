@@ -1,12 +1,12 @@
-"""Which clips of a video are wanted, as plain data: a few, windows all over it, or one around each keyframe.
+"""Which clips of a video to read, as plain data: selected clips, sliding windows, clips around keyframes.
 
 sampling = ClipSampling(num_frames=32, sampling_rate=2)
 Selections((sampling.at(0.0), sampling.at(4.0)))    # classification: a few views
-Windows(sampling, every_s=1.0)                      # timelines and features: all over the video
+Windows(sampling, every_s=1.0)                      # timelines and features: the whole video
 Keyframes(32, 2, every_s=1.0)                       # detection: around the keyframes
 
-`clips.open_clips` reads the clips of a plan. A plan holds numbers alone, so it goes into JSON and to another
-process.
+`clips.open_clips` reads the clips of a plan. A plan holds only numbers and strings, so it can be sent to
+another process as JSON.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ Sampling = Literal["clip", "strided", "segments"]
 
 @dataclass(frozen=True)
 class ClipSampling:
-    """The frames of a clip, from where it starts.
+    """The temporal sampling of a clip: how many frames, and their distance.
 
     Attributes:
-        num_frames: T.
+        num_frames: T, frames per clip.
         sampling_rate: tau, in frames of a 30 fps video: a clip spans T * tau / 30 seconds.
         sampling: "clip": evenly from the first to the last frame of the span; "strided": exactly every
             tau / 30 seconds (torchvision); "segments": the middle of each of T equal parts of the span
@@ -73,7 +73,7 @@ class ClipSampling:
 
 @dataclass(frozen=True)
 class Selections:
-    """Some clips, at least one, in any order; each is read even where frames have to be repeated."""
+    """A list of clips, at least one, in any order. Frames are repeated where the video is too short."""
 
     selections: tuple[Selection, ...]
 
@@ -86,12 +86,12 @@ class Selections:
 class Windows:
     """Clips that start every `every_s` seconds, up to the first one that reaches the end of the video.
 
-    Windows in which no frame lies are left out.
+    Windows without a frame are skipped.
 
     Attributes:
-        sampling: The frames of each window.
-        every_s: Seconds from the start of one window to that of the next.
-        start_s: Windows that start before this time are left out; the others are the same as without it.
+        sampling: The temporal sampling of each window.
+        every_s: The stride: seconds from the start of one window to the start of the next.
+        start_s: Skip the windows that start before this time. It does not move the others.
     """
 
     sampling: ClipSampling
@@ -110,14 +110,14 @@ class Windows:
 class Keyframes:
     """One clip around each keyframe; keyframes are `every_s` seconds apart, see `sampling.keyframe_grid`.
 
-    The keyframe is frame number T // 2 of its clip (AVA's rule). A clip counts from its keyframe to the next
-    one: that is its `start_s` and `end_s`, although its frames reach further.
+    The keyframe is frame number T // 2 of its clip (AVA's rule). `start_s` and `end_s` of a clip are its
+    keyframe and the next one, although its frames reach further to both sides.
 
     Attributes:
-        num_frames: T.
+        num_frames: T, frames per clip.
         sampling_rate: tau, in frames of a 30 fps video.
         every_s: Seconds from one keyframe to the next.
-        start_s: Keyframes before this time are left out; the others are the same as without it.
+        start_s: Skip the keyframes before this time. It does not move the others.
     """
 
     num_frames: int
@@ -144,10 +144,11 @@ class PlannedClip:
     """A clip of a plan, for one video.
 
     Attributes:
-        number: Its place among the clips of the plan, from 0.
-        start_s, end_s: The time that it counts for, in seconds; its end may lie behind that of the video.
-        last_s: The end of the last frame that is wanted, in seconds.
-        picks: (T,) indices into the times that it was planned with.
+        number: Index among the clips of the plan, from 0.
+        start_s, end_s: The time that the clip stands for, in seconds; `end_s` may lie behind the end of the
+            video.
+        last_s: The end of its last frame in seconds.
+        picks: (T,) indices into the frame times of the video.
     """
 
     number: int
@@ -158,18 +159,18 @@ class PlannedClip:
 
     @property
     def num_distinct(self) -> int:
-        """How many different frames it has."""
+        """Number of different frames."""
         return len(np.unique(self.picks))
 
 
 def plan_selections(
     selections: Sequence[Selection], numbers: Sequence[int], times_s: Times
 ) -> list[PlannedClip]:
-    """Some clips of `Selections` in order of their last frame.
+    """The clips of `Selections` in order of their last frame.
 
     Args:
-        selections: Of the plan.
-        numbers: Which of them.
+        selections: The selections of the plan.
+        numbers: Indices of the selections to plan.
         times_s: (N,) presentation times of frames in seconds, at least one, increasing.
     """
     clips = [
@@ -203,26 +204,27 @@ def plan_grid(plan: Windows | Keyframes, times_s: Times, end_s: float) -> list[P
 
 
 def window_starts(times_s: Times, end_s: float, *, span_s: float, every_s: float) -> Times:
-    """Starts of the windows that hold a frame; from the frames, since a file may claim any length.
+    """Starts of the windows that hold a frame. They follow from the frames: a header may claim any duration.
 
     Args:
         times_s: (N,) presentation times of frames in seconds, increasing.
-        end_s: End of the video; the last window is the first one that reaches it.
+        end_s: End of the video in seconds; the last window is the first one that reaches it.
         span_s: Length of a window in seconds.
-        every_s: From the start of one window to that of the next.
+        every_s: Stride of the windows in seconds.
     Returns:
-        (W,) seconds, increasing; 0 where no window holds a frame.
+        (W,) seconds, increasing; [0] if no window holds a frame.
     """
     last = max(math.ceil((end_s - TIME_TOLERANCE_S - span_s) / every_s), 0)
-    newest = np.floor((times_s + TIME_TOLERANCE_S) / every_s)  # of the windows that start before a frame
+    # For each frame, the last window that starts before it.
+    last_started = np.floor((times_s + TIME_TOLERANCE_S) / every_s)
     overlapping = math.ceil(span_s / every_s)
-    numbers = np.unique(np.concatenate([newest - i for i in range(overlapping)]))
+    numbers = np.unique(np.concatenate([last_started - i for i in range(overlapping)]))
     starts_s = numbers[(numbers >= 0) & (numbers <= last)] * every_s
     ends_s = starts_s + span_s
     frames = np.searchsorted(times_s, ends_s - TIME_TOLERANCE_S)
     frames -= np.searchsorted(times_s, starts_s - TIME_TOLERANCE_S)
-    found: Times = starts_s[frames > 0]
-    return found if len(found) else np.zeros(1)
+    covered_s: Times = starts_s[frames > 0]
+    return covered_s if len(covered_s) else np.zeros(1)
 
 
 def _check_grid(every_s: float, start_s: float) -> None:

@@ -1,12 +1,12 @@
-"""The clips of a plan, one after the other, in memory for a few of them.
+"""Iterate over the clips of a plan with a few clips in memory at a time.
 
 with open_clips("match.mp4", Windows(ClipSampling(32, 2), every_s=1.0)) as clips:
     for clip in clips:
         clip.start_s, clip.end_s, clip.frames    # (32, H, W, 3) uint8
     clips.warnings                               # complete after the last clip
 
-Plans are in `clip_plan.py`. Each frame is decoded once, however much the clips overlap. With `isolate` the
-file is read in a process with limits, see `twinpath.video.isolated`; the clips are the same.
+Plans are in `clip_plan.py`. Each frame is decoded once, even if clips overlap. With `isolate` a sandboxed
+process reads the file, see `twinpath.video.isolated`; the clips are the same.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from twinpath.video.color import Rgb, RgbConverter
 from twinpath.video.damage import DamageReport, no_frames, nothing_decodes
 from twinpath.video.decode import Allocate, plan_groups
 from twinpath.video.decode_plan import Plan, plan_pass
+from twinpath.video.nearest_frames import NearestFrames
 from twinpath.video.sampling import TIME_TOLERANCE_S, Times
 from twinpath.video.source import DEFAULT_LIMITS, Limits, VideoSource, open_video
-from twinpath.video.wanted_frames import WantedFrames
 
-_NEAR_FRAMES = 0.75  # a frame further than this from its wanted time stands in for one that is lost
-_FEW = 4  # a clip cut by the end of the video that holds a quarter of its frames or less has a warning
+_NEAR_FRAMES = 0.75  # a frame further than this from its target time replaces one that was lost
+_FEW = 4  # warn of a clip at the end of the video that has 1/4 of its frames or fewer
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """Some seconds of a video.
+    """The frames of one clip.
 
     Attributes:
-        start_s, end_s: The time it counts for, in seconds since the first picture. The end of a clip that the
-            video cuts short is the end of the video.
+        start_s, end_s: The time that the clip stands for, in seconds since the first frame of the video; at
+            most the end of the video.
         frames: (T, H, W, 3) uint8 RGB; frames are repeated where the video has none.
         times_s: (T,) presentation times of the frames in seconds.
-        number: Its place among the clips of the plan, from 0.
+        number: Index among the clips of the plan, from 0.
     """
 
     start_s: float
@@ -56,11 +56,11 @@ class Clip:
 class ClipSource(Protocol):
     """An open video that yields the clips of a plan. Use it in a `with` block and iterate once.
 
-    Clips of `Selections` come in the order of the plan, all of them. Clips of `Windows` and `Keyframes` come
-    in order of time; those of which no frame decodes are left out.
+    All clips of `Selections` are yielded, in the order of the plan. Clips of `Windows` and `Keyframes` are
+    yielded in order of time; those without a decoded frame are skipped.
 
     Attributes:
-        end_s: End of the video in seconds, as far as the packets that were read tell.
+        end_s: End of the video in seconds, by the packets that were read.
         warnings: One line each, for the user; complete after the last clip.
     """
 
@@ -74,19 +74,20 @@ class ClipSource(Protocol):
     ) -> None: ...
 
     def __len__(self) -> int:
-        """How many clips there are if the whole video decodes."""
+        """Number of clips if the whole video decodes."""
 
     def __iter__(self) -> Iterator[Clip]:
         """Yield the clips.
 
         Raises:
             CorruptVideo: There are packets but none decodes.
-            LimitExceeded: A limit is reached. `max_seconds` includes what the caller does between clips.
-            WorkerDied: With `isolate`: the file ended the process that read it, twice.
+            LimitExceeded: A limit is reached. `max_seconds` includes the time that the caller spends between
+                clips.
+            WorkerDied: With `isolate`: the process that read the file ended twice.
         """
 
     def warnings_until(self, time_s: float) -> list[str]:
-        """The warnings about the part before a time, as far as it was read. For use midway."""
+        """The warnings about the frames read so far, up to a time in seconds. For partial results."""
 
     def close(self) -> None: ...
 
@@ -98,17 +99,17 @@ def open_clips(
     limits: Limits = DEFAULT_LIMITS,
     isolate: bool = False,
 ) -> ClipSource:
-    """Open a video and read the times of its frames; nothing is decoded yet.
+    """Open a video and read the timestamps of its frames; nothing is decoded yet.
 
     Args:
-        path: A file's name, never a URL.
-        plan: Which clips.
-        limits: What it may cost.
-        isolate: Read in a process with limits of its own; see `twinpath.video.isolated`.
+        path: A file name, never a URL.
+        plan: Which clips to read.
+        limits: Limits on size, frames, memory and time.
+        isolate: Read in a sandboxed process; see `twinpath.video.isolated`.
     Raises:
-        InputError, LimitExceeded: Everything that `open_video` raises.
+        InputError, LimitExceeded: As `open_video`.
         NoFrames: The file holds no packet of video.
-        WorkerDied: With `isolate`: the file ended the process that read it, twice.
+        WorkerDied: With `isolate`: the process that read the file ended twice.
     """
     if isolate:
         from twinpath.video.isolated.sandbox import open_clips_isolated
@@ -119,13 +120,13 @@ def open_clips(
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """Clips that are decoded in one pass.
+    """One part of a file, which is decoded in one pass, and its clips.
 
     Attributes:
         plan: The part of the file to decode.
         times_s: Times of the frames that the picks of the clips refer to.
         clips: In order of their last frame.
-        fallback_end_s: See `WantedFrames`.
+        fallback_end_s: See `NearestFrames`.
     """
 
     plan: Plan
@@ -149,18 +150,18 @@ class ClipReader:
         """
         Args:
             path, plan, limits: See `open_clips`.
-            allocate: Makes the array of each clip, given its shape; None: ordinary memory.
-            first: Leave out the clips before this number; the others are the same as without it.
+            allocate: Returns the uint8 array of a clip, given its shape; None: ordinary memory.
+            first: Skip the clips before this number. It does not change the others.
         """
         self._source = open_video(path, limits=limits)
         self._keeps_all = isinstance(plan, Selections)
         self._decodes_start = first == 0 and getattr(plan, "start_s", 0.0) == 0
         self._convert = RgbConverter()
         self._assembler = ClipAssembler(self._source.budget, self._convert, allocate or _allocate)
-        self._undecoded: list[_Part] = []  # parts without a frame, and none before them
-        self._finished: list[tuple[WantedFrames, float]] = []  # passes, and the last wanted time of each
-        self._current: WantedFrames | None = None
-        self._reached_s = 0.0  # last wanted time for which a frame was decoded
+        self._undecoded: list[_Part] = []  # parts before the first decoded frame
+        self._finished: list[tuple[NearestFrames, float]] = []  # passes, and the last target time of each
+        self._current: NearestFrames | None = None
+        self._reached_s = 0.0  # last target time for which a frame was decoded
         self._short: dict[str, None] = {}  # warnings about clips of few frames, in order
         self.warnings: list[str] = []
         try:
@@ -195,21 +196,21 @@ class ClipReader:
 
     def _in_order(self, clips: Iterator[Clip]) -> Iterator[Clip]:
         """The same clips in the order of the plan."""
-        turn = min((clip.number for part in self._parts for clip in part.clips), default=0)
-        early: list[Clip] = []  # in order; complete before others that come before them in the plan
+        next_number = min((clip.number for part in self._parts for clip in part.clips), default=0)
+        early: list[Clip] = []  # by number: complete, but clips before them in the plan are not
         for clip in clips:
             insort(early, clip, key=lambda clip: clip.number)
-            del clip  # or it would be held while the next one is decoded
-            while early and early[0].number == turn:
-                turn += 1
+            del clip  # free it before the next one is decoded
+            while early and early[0].number == next_number:
+                next_number += 1
                 yield early.pop(0)
             self._assembler.waiting_bytes = sum(clip.frames.nbytes for clip in early)
 
     def warnings_until(self, time_s: float) -> list[str]:
         report = DamageReport(self._source)
         report.add_conversion(self._convert)
-        for wanted, last_s in self._finished:
-            wanted.add_to(report, last_s=min(time_s, last_s, self._reached_s))
+        for frames, last_s in self._finished:
+            frames.add_to(report, last_s=min(time_s, last_s, self._reached_s))
         if self._current is not None:
             self._current.add_to(report, last_s=min(time_s, self._reached_s))
         return [*report.warnings(), *self._short]
@@ -241,32 +242,32 @@ class ClipReader:
         return parts, end_s, frame_s
 
     def _plan_rest(self, whole: Plan, clips: list[PlannedClip]) -> Plan:
-        """Where decoding starts so that it reaches every frame of the clips."""
+        """The plan that starts at the keyframe before the first frame of the clips."""
         first = min(int(clip.picks.min()) for clip in clips)
         if first == 0:
             return whole
         rest = plan_pass(self._source, start_s=float(whole.times_s[first]))
         tail = whole.times_s[len(whole.times_s) - len(rest.times_s) :]
-        return rest if np.array_equal(rest.times_s, tail) else whole  # another clock: decode all of it
+        return rest if np.array_equal(rest.times_s, tail) else whole  # times disagree: decode from the start
 
     def _clips(self, part: _Part) -> Iterator[Clip]:
         """The clips of one pass."""
         targets = np.unique(np.concatenate([clip.picks for clip in part.clips]))
         target_s = part.times_s[targets].tolist()
-        wanted = self._current = WantedFrames(
+        frames = self._current = NearestFrames(
             self._source, part.plan, target_s, fallback_end_s=part.fallback_end_s
         )
         self._assembler.start(part.clips, targets)
-        for index, (time_s, frame) in enumerate(wanted):
+        for index, (time_s, frame) in enumerate(frames):
             with self._source.budget.memory_errors():
                 self._assembler.add(index, time_s, frame)
             self._reached_s = max(self._reached_s, target_s[index])
             yield from self._complete(part)
-        self._finished.append((wanted, target_s[-1]))
+        self._finished.append((frames, target_s[-1]))
         self._current = None
         if not self._keeps_all:
             return
-        if not wanted.seen_s:
+        if not frames.decoded_s:
             self._undecoded.append(part)
         if self._assembler.has_frames:
             for undecoded in self._undecoded:
@@ -274,7 +275,7 @@ class ClipReader:
             self._undecoded.clear()
 
     def _repeat(self, part: _Part) -> Iterator[Clip]:
-        """The clips of a part without frames: a frame of another part stands for each of theirs."""
+        """The clips of a part without a decoded frame: each repeats a frame of another part."""
         targets = np.unique(np.concatenate([clip.picks for clip in part.clips]))
         self._assembler.start(part.clips, targets)
         for index in range(len(targets)):
@@ -296,23 +297,23 @@ class ClipReader:
             self._note_few(part, assembled[0])
             del assembled
             yield clip
-            del clip  # or it would be held while the next one is decoded
+            del clip  # free it before the next one is decoded
 
-    def _clip(self, part: _Part, planned: PlannedClip, frames: Rgb, got_s: Times) -> Clip | None:
-        """None: all of its frames stand in for others that did not decode."""
+    def _clip(self, part: _Part, planned: PlannedClip, frames: Rgb, decoded_s: Times) -> Clip | None:
+        """The clip; None if none of its own frames decoded."""
         end_s = min(planned.end_s, self.end_s)
         if not self._keeps_all:
-            is_there = np.abs(got_s - part.times_s[planned.picks]) <= _NEAR_FRAMES * self._frame_s
-            if not is_there.any():
+            is_near = np.abs(decoded_s - part.times_s[planned.picks]) <= _NEAR_FRAMES * self._frame_s
+            if not is_near.any():
                 return None
-            if not is_there[-1]:
-                end_s = min(end_s, float(got_s[-1]) + self._frame_s)
-        return Clip(planned.start_s, end_s, frames, got_s, planned.number)
+            if not is_near[-1]:
+                end_s = min(end_s, float(decoded_s[-1]) + self._frame_s)
+        return Clip(planned.start_s, end_s, frames, decoded_s, planned.number)
 
     def _note_few(self, part: _Part, planned: PlannedClip) -> None:
-        """Warn of a later clip that the end of the video leaves with few frames, most of them repeated.
+        """Warn if the end of the video leaves a clip with few different frames.
 
-        The first clip of a short video holds all of it; that is no reason for a warning.
+        The first clip of a short video holds all of it and needs no warning.
         """
         held, num_frames = planned.num_distinct, len(planned.picks)
         is_cut = part.plan.reached_end and planned.last_s > self.end_s + TIME_TOLERANCE_S
@@ -328,12 +329,12 @@ def _allocate(shape: tuple[int, ...]) -> Rgb:
 
 
 def _frame_s(times_s: Times, source: VideoSource) -> float:
-    """Length of a frame in seconds: the median distance, or as the header claims."""
+    """Duration of a frame in seconds: the median distance; 1 / frame rate for a single frame."""
     steps_s = np.diff(times_s)
     return float(np.median(steps_s)) if len(steps_s) else 1 / float(source.nominal_fps)
 
 
 def _end(plan: Plan, frame_s: float) -> float:
-    """End of the last frame of a plan in seconds; some files do not say how long a frame lasts."""
+    """End of the last frame of a plan in seconds; some files store no frame durations."""
     last_s = float(plan.times_s[-1])
     return plan.end_s if plan.end_s > last_s else last_s + frame_s

@@ -1,7 +1,7 @@
-"""Presentation times of packets and frames in seconds since the first picture, for every container.
+"""Presentation times of packets and frames in seconds since the first frame, for every container.
 
-MPEG-TS starts anywhere and may run back where two files were joined, AVI stores an order but no presentation
-times, raw H.264 stores neither.
+MPEG-TS starts at any time and jumps back where two files were joined. AVI stores the decoding order but no
+presentation times, raw H.264 neither.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from av.video.stream import VideoStream
 
 from twinpath.video.source import VideoSource
 
-_JUMP_BACK_S = 0.5  # a smaller step back is a careless muxer, a larger one the start of another recording
+_JUMP_BACK_S = 0.5  # a smaller step back is an inexact muxer, a larger one the start of another recording
 
 
 class _Timeline:
-    """Ticks to seconds; where the ticks jump back, time goes on."""
+    """Ticks to seconds; where the ticks jump back, the time continues."""
 
     def __init__(self, source: VideoSource) -> None:
         self._tick_s = float(source.time_base)
@@ -29,7 +29,7 @@ class _Timeline:
         self._latest_s = 0.0
 
     def seconds(self, ticks: int, *, order: int | None) -> float:
-        """The time of `ticks`; `order` is the ticks that must not run back: dts of packets, pts of frames."""
+        """The time of `ticks`; `order` is what must not decrease: the dts of packets, the pts of frames."""
         if order is not None:
             order_s = (order - self._origin) * self._tick_s
             if self._last_order_s is not None and order_s < self._last_order_s - _JUMP_BACK_S:
@@ -44,7 +44,7 @@ class Clock:
     """Times of one pass through a file. Call `packet` for every packet in order, and `frame` for every frame.
 
     Attributes:
-        guessed: How many frames had no time of their own and got one by counting.
+        guessed: Number of frames without a timestamp, whose time comes from counting.
     """
 
     def __init__(self, source: VideoSource) -> None:
@@ -55,13 +55,12 @@ class Clock:
         self._count = 0
         self._last_packet_s = -self._period_s
         self._last_frame_s = -self._period_s
-        self._queue: deque[float] = (
-            deque()
-        )  # without pts: times of packets whose frames are to come, in order
+        # Without pts: times of the packets whose frames are not decoded yet, in order.
+        self._queue: deque[float] = deque()
         self.guessed = 0
 
     def packet(self, packet: Packet[VideoStream]) -> tuple[float, float]:
-        """Presentation time of a packet in seconds, and its place in decoding order, also in seconds."""
+        """Presentation time of a packet in seconds, and its decoding time in seconds."""
         source = self._source
         reorder_s = 0.0  # from decoding to presentation
         if source.is_raw:
@@ -82,18 +81,18 @@ class Clock:
         return time_s, time_s - reorder_s
 
     def lost(self) -> None:
-        """The last packet gave an error: no frame will come for it."""
+        """The last packet did not decode: it has no frame."""
         if self._queue:
             self._queue.pop()
 
     def skip(self, packet: Packet[VideoStream]) -> None:
-        """The last packet is not decoded, but packets behind it will be."""
+        """The last packet is not decoded; later packets are."""
         self.lost()
         if self._source.has_pts and packet.pts is not None and packet.dts is not None:
             self._frames.seconds(packet.pts, order=packet.dts)
 
     def frame(self, frame: VideoFrame) -> float:
-        """Presentation time of a decoded frame in seconds, never before the one that came before it."""
+        """Presentation time of a decoded frame in seconds; it never decreases."""
         if not self._source.has_pts:
             time_s = self._queue.popleft() if self._queue else self._last_frame_s + self._period_s
             self.guessed += self._source.is_raw

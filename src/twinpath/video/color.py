@@ -1,4 +1,4 @@
-"""Decoded frames to RGB arrays as displayed: turned upright, converted by FFmpeg's swscale."""
+"""Decoded frames to RGB arrays as displayed: rotated upright, converted by FFmpeg's swscale."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Rgb = npt.NDArray[np.uint8]
 
 
 class RgbConverter:
-    """Converts the frames of one video to RGB, turned upright and scaled to the size of the first one.
+    """Converts the frames of one video to RGB, rotated upright and scaled to the size of the first one.
 
     The sample aspect ratio is ignored, as in the references. Colours are converted by swscale, as BT.601
     unless a frame is tagged otherwise.
 
     Attributes:
-        resized: How many frames came in another size than the first.
-        recoloured: How many frames are tagged with a matrix or range that swscale has no conversion for, such
-            as YCgCo and ICtCp, and were converted as if they had no tags.
+        resized: Number of frames whose size differs from the first one's.
+        recoloured: Number of frames tagged with a colour matrix or range that swscale cannot convert, for
+            example YCgCo and ICtCp; they are converted as if they had no tags.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class RgbConverter:
         self.recoloured = 0
 
     def shape(self, frame: VideoFrame) -> tuple[int, int, int]:
-        """(H, W, 3) of the arrays that this converter returns; the first frame of all decides."""
+        """(H, W, 3) of the arrays that this converter returns: the size of its first frame."""
         if self._size is None:
             self._size = (frame.width, frame.height)
             self._quarter_turns = round(frame.rotation / 90) % 4
@@ -42,7 +42,7 @@ class RgbConverter:
         """(H, W, 3) uint8 RGB.
 
         Raises:
-            MemoryError: There is no memory for it.
+            MemoryError: Allocation failed.
         """
         self.shape(frame)
         assert self._size is not None

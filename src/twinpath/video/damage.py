@@ -1,6 +1,6 @@
-"""What went wrong while a video was read, as lines for the user, and as errors.
+"""Damage found while a video was read, as warnings for the user and as errors.
 
-Damage is what a strict reader refuses. A note is a property of the file that changes its frames.
+Damage makes strict reading fail. A note is a property of the file that changes its frames.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from twinpath.video.sampling import TIME_TOLERANCE_S
 from twinpath.video.source import VideoSource
 
 NOTHING_DECODES = "none of its frames decodes"
-_SHORT_S = 0.5  # a video that ends this much before its header says is incomplete; less is rounding
+_SHORT_S = 0.5  # a video that ends this much before its header's duration is incomplete; less is rounding
 
 
 def no_frames(path: Path) -> NoFrames:
@@ -64,30 +64,30 @@ class DamageReport:
         self._recoloured = 0
 
     def add_planned(
-        self, plan: Plan, decoding: DecodePass, *, seen_s: Sequence[float], last_s: float
+        self, plan: Plan, decoding: DecodePass, *, decoded_s: Sequence[float], last_s: float
     ) -> None:
         """Add a pass that followed a plan.
 
         Args:
-            plan: What was expected.
+            plan: The expected frames.
             decoding: The pass.
-            seen_s: Times of the decoded frames, increasing.
-            last_s: Time of the last wanted frame; what lies behind it does not count.
+            decoded_s: Times of the decoded frames in seconds, increasing.
+            last_s: Time of the last target frame in seconds; later damage does not count.
         """
         end_s = last_s + TIME_TOLERANCE_S
         expected = int(np.searchsorted(plan.times_s, end_s, side="right"))
-        decoded = bisect_right(seen_s, end_s)
-        to_the_end = plan.reached_end and plan.times_s[-1] <= end_s
-        if plan.from_start and len(seen_s) and plan.times_s[0] < seen_s[0] - TIME_TOLERANCE_S:
-            self._lost_head_s = float(seen_s[0] - plan.times_s[0])
+        decoded = bisect_right(decoded_s, end_s)
+        reaches_end = plan.reached_end and plan.times_s[-1] <= end_s
+        if plan.from_start and len(decoded_s) and plan.times_s[0] < decoded_s[0] - TIME_TOLERANCE_S:
+            self._lost_head_s = float(decoded_s[0] - plan.times_s[0])
         if plan.from_start:
             self._discarded, self._leading = plan.discarded, plan.leading
         self._add(
             decoding,
             decoded=decoded,
             expected=expected,
-            all_of_it=to_the_end and plan.from_start,
-            ends_at_s=plan.end_s if to_the_end else None,
+            is_whole_file=reaches_end and plan.from_start,
+            ends_at_s=plan.end_s if reaches_end else None,
         )
 
     def add_whole(self, decoding: DecodePass, *, first_s: float | None, ends_at_s: float) -> None:
@@ -95,8 +95,8 @@ class DamageReport:
 
         Args:
             decoding: The pass.
-            first_s: Time of its first frame; None: there was none.
-            ends_at_s: End of its last frame.
+            first_s: Time of its first frame in seconds; None: there was none.
+            ends_at_s: End of its last frame in seconds.
         """
         if first_s is not None and first_s > decoding.first_packet_s + TIME_TOLERANCE_S:
             self._lost_head_s = first_s - decoding.first_packet_s
@@ -105,17 +105,23 @@ class DamageReport:
             decoding,
             decoded=decoding.decoded,
             expected=decoding.packets,
-            all_of_it=True,
+            is_whole_file=True,
             ends_at_s=ends_at_s,
         )
 
     def _add(
-        self, decoding: DecodePass, *, decoded: int, expected: int, all_of_it: bool, ends_at_s: float | None
+        self,
+        decoding: DecodePass,
+        *,
+        decoded: int,
+        expected: int,
+        is_whole_file: bool,
+        ends_at_s: float | None,
     ) -> None:
         source = self._source
         if decoding.hides_frames and not decoding.bad_packets and 2 * decoded >= expected - 1:
             expected = decoded
-        elif all_of_it and source.claimed_frames:
+        elif is_whole_file and source.claimed_frames:
             expected = max(expected, source.claimed_frames - self._discarded - self._leading)
         elif ends_at_s is not None and source.claimed_duration_s is not None:
             claimed_s = source.claimed_duration_s
@@ -127,7 +133,7 @@ class DamageReport:
         self._guessed += decoding.guessed
 
     def add_conversion(self, convert: RgbConverter) -> None:
-        """Add what became of the frames on their way to RGB."""
+        """Add the frames that were resized or recoloured."""
         self._resized += convert.resized
         self._recoloured += convert.recoloured
 
@@ -163,7 +169,7 @@ class DamageReport:
             )
         if self._leading:
             lines.append(
-                f"pictures before the first keyframe cannot be decoded ({self._leading}): "
+                f"frames before the first keyframe cannot be decoded ({self._leading}): "
                 "the recording starts at an open group of pictures"
             )
         if self._guessed:
@@ -171,7 +177,7 @@ class DamageReport:
             lines.append(f"the file has no timestamps: {fps:g} frames per second assumed")
         if self._resized:
             lines.append(
-                f"the picture size changes midway: {self._resized} frames scaled to the size of the first"
+                f"the frame size changes midway: {self._resized} frames scaled to the size of the first"
             )
         if self._recoloured:
             lines.append(

@@ -1,12 +1,12 @@
-"""Frames of a video as RGB arrays: chosen by time (`read_frames`), or all of them one by one (`FrameStream`).
+"""Frames of a video as RGB arrays: selected by time (`read_frames`), or all of them (`FrameStream`).
 
     views = [EvenSpan(start_s, span_s, num_frames=32) for start_s, span_s in view_spans(...)]
     decoded = read_frames("archery.mp4", views)
     decoded.clip(0)             # (32, H, W, 3) uint8
     decoded.warnings            # ["decoded 24 of 50 frames: …"], empty for an undamaged file
 
-Times are seconds since the first picture. Pictures are as displayed: turned upright, in displayed pixels.
-`clips.open_clips` reads clips one after the other instead, of a whole video or in another process.
+Times are seconds since the first frame. Frames are as displayed: rotated upright, in displayed pixels.
+To iterate over the clips of a whole video, or to read in another process, use `clips.open_clips`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from twinpath.video.color import Rgb, RgbConverter
 from twinpath.video.damage import DamageReport, check_decoded, no_frames, nothing_decodes
 from twinpath.video.decode_pass import DecodePass
 from twinpath.video.decode_plan import LATE_S, Plan, plan_pass
+from twinpath.video.nearest_frames import NearestFrames
 from twinpath.video.sampling import Indices, Times
 from twinpath.video.selection import AtTimes, EvenSpan, Selection
 from twinpath.video.source import DEFAULT_LIMITS, Limits, VideoSource, open_video
-from twinpath.video.wanted_frames import WantedFrames
 
 __all__ = [
     "Allocate",
@@ -45,12 +45,12 @@ Allocate = Callable[[tuple[int, ...]], Rgb]  # given (N, H, W, 3), a uint8 array
 
 @dataclass(frozen=True, eq=False)
 class DecodedFrames:
-    """What `read_frames` returns. A frame that several selections share is held once."""
+    """The result of `read_frames`. A frame that several selections share is stored once."""
 
     frames: Rgb  # (U, H, W, 3) uint8 RGB, in order of time
-    times_s: Times  # (U,) presentation times in seconds since the first picture
+    times_s: Times  # (U,) presentation times in seconds since the first frame
     picks: list[Indices]  # for each selection, (T,) indices into `frames`
-    frames_decoded: int  # wanted or not; decoding stops at the last wanted frame
+    frames_decoded: int  # selected or not; decoding stops at the last selected frame
     warnings: list[str]  # one line each, for the user; empty for an undamaged file
 
     def clip(self, selection: int = 0) -> Rgb:
@@ -70,10 +70,10 @@ class SelectionGroup:
     """Selections near enough in time to be decoded in one pass.
 
     Attributes:
-        members: Which selections.
-        end_s: The latest time of a wanted frame.
+        members: Indices of the selections.
+        end_s: The latest end of a selection in seconds.
         plan: The part of the file to decode.
-        target_s: Times of the wanted frames in seconds, increasing.
+        target_s: Times of the selected frames in seconds, increasing.
     """
 
     members: list[int]
@@ -89,21 +89,21 @@ def plan_groups(source: VideoSource, selections: Sequence[Selection]) -> list[Se
         NoFrames: The file holds no packet of video.
         LimitExceeded: See `plan_pass`.
     """
-    joined: list[tuple[list[int], float, float]] = []  # members, start, end
+    spans: list[tuple[list[int], float, float]] = []  # members, start, end
     for number in sorted(range(len(selections)), key=lambda i: selections[i].start_s):
         selection = selections[number]
-        if joined and selection.start_s <= joined[-1][2] + LATE_S:
-            members, start_s, end_s = joined[-1]
-            joined[-1] = ([*members, number], start_s, max(end_s, selection.end_s))
+        if spans and selection.start_s <= spans[-1][2] + LATE_S:
+            members, start_s, end_s = spans[-1]
+            spans[-1] = ([*members, number], start_s, max(end_s, selection.end_s))
         else:
-            joined.append(([number], selection.start_s, selection.end_s))
+            spans.append(([number], selection.start_s, selection.end_s))
     groups = []
-    for members, start_s, end_s in joined:
+    for members, start_s, end_s in spans:
         plan = plan_pass(source, start_s=start_s, end_s=end_s)
         if not len(plan.times_s):
             raise no_frames(source.path)
-        wanted = np.unique(np.concatenate([selections[i].pick(plan.times_s) for i in members]))
-        groups.append(SelectionGroup(members, end_s, plan, plan.times_s[wanted].tolist()))
+        picks = np.unique(np.concatenate([selections[i].pick(plan.times_s) for i in members]))
+        groups.append(SelectionGroup(members, end_s, plan, plan.times_s[picks].tolist()))
     return groups
 
 
@@ -118,17 +118,18 @@ def read_frames(
     """Decode the frames of one or more selections, each frame once, in one pass where they lie close.
 
     Args:
-        path: A file's name, never a URL.
-        selections: What is wanted; at least one.
-        strict: Raise at the first sign of damage (training). Otherwise decode what decodes and warn.
-        limits: What it may cost. `max_bytes` bounds all frames together, and the largest clip.
-        allocate: Makes the array for the frames, for example in shared memory; None: ordinary memory.
+        path: A file name, never a URL.
+        selections: Which frames to return; at least one selection.
+        strict: Raise on any damage (training). False: decode as many frames as possible and warn.
+        limits: Limits on size, frames, memory and time. `max_bytes` bounds all frames together, and the
+            largest clip.
+        allocate: Returns the uint8 array for the frames, for example in shared memory; None: ordinary memory.
     Raises:
-        InputError: Everything that `open_video` raises.
+        InputError: As `open_video`.
         NoFrames: The file holds no packet of video.
-        CorruptVideo: There are packets but none decodes (`frames_decoded` is 0); or, strict, any damage in
-            the part that was read. What lies behind the last wanted frame is not checked.
-        LimitExceeded: Too many frames to decode, too much memory for them, or too slow.
+        CorruptVideo: There are packets but none decodes (`frames_decoded` is 0); with `strict` also any
+            damage in the part that was read. Frames behind the last selected one are not checked.
+        LimitExceeded: `limits` are exceeded.
     """
     if not selections:
         raise ValueError("read_frames needs at least one selection")
@@ -164,12 +165,12 @@ class _GroupReader:
         self._convert = RgbConverter()
         self._frames: Rgb | None = None
         self._times_s: list[float] = []
-        self._slots: list[list[int]] = []  # for each group, for each of its targets, where its frame is
+        self._slots: list[list[int]] = []  # for each group and target, the index of its frame
         self._report = DamageReport(source)
 
     def read(self, group: SelectionGroup) -> None:
         """Decode the frames of a group, the one nearest to each target."""
-        wanted = WantedFrames(
+        frames = NearestFrames(
             self._source,
             group.plan,
             group.target_s,
@@ -178,14 +179,14 @@ class _GroupReader:
         )
         slots: list[int] = []
         last = None  # the frame in the last slot
-        for time_s, frame in wanted:
+        for time_s, frame in frames:
             if frame is not last:
                 self._take(time_s, frame)
                 last = frame
             slots.append(len(self._times_s) - 1)
-        wanted.add_to(self._report, last_s=group.target_s[-1])
-        missing = len(group.target_s) - len(slots)
-        self._slots.append(slots + [max(len(self._times_s) - 1, 0)] * missing)
+        frames.add_to(self._report, last_s=group.target_s[-1])
+        num_missing = len(group.target_s) - len(slots)
+        self._slots.append(slots + [max(len(self._times_s) - 1, 0)] * num_missing)
 
     def _take(self, time_s: float, frame: VideoFrame) -> None:
         if self._frames is None:
@@ -221,11 +222,11 @@ class _GroupReader:
         """For each selection the slots of its frames."""
         picks: dict[int, Indices] = {}
         for group, slots in zip(self._groups, self._slots, strict=True):
-            of_target = np.asarray(slots, dtype=np.int64)
+            slot_of_target = np.asarray(slots, dtype=np.int64)
             times_s = group.plan.times_s
             for number in group.members:
-                wanted_s = times_s[self._selections[number].pick(times_s)]
-                picks[number] = of_target[np.searchsorted(group.target_s, wanted_s)]
+                picked_s = times_s[self._selections[number].pick(times_s)]
+                picks[number] = slot_of_target[np.searchsorted(group.target_s, picked_s)]
         return [picks[number] for number in range(len(self._selections))]
 
 
@@ -238,18 +239,18 @@ class FrameStream:
             print(stream.warnings)          # complete after the last frame
 
     Attributes:
-        fps: The frame rate that the file claims, or 25.
-        frames_decoded: How many frames were decoded so far.
-        warnings: One line each, filled when the iteration reaches the end.
+        fps: The frame rate in the file's header, or 25.
+        frames_decoded: Number of frames decoded so far.
+        warnings: One line each; complete after the last frame.
     """
 
     def __init__(
         self, path: str | os.PathLike[str], *, strict: bool = False, limits: Limits = DEFAULT_LIMITS
     ) -> None:
-        """Open the file. `limits.max_seconds` includes what the caller does between two frames.
+        """Open the file. `limits.max_seconds` includes the time that the caller spends between frames.
 
         Raises:
-            InputError, LimitExceeded: Everything that `open_video` raises.
+            InputError, LimitExceeded: As `open_video`.
         """
         self._source = open_video(path, limits=limits)
         self._strict = strict

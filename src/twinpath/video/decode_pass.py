@@ -1,4 +1,4 @@
-"""Decoding one part of a file, frame by frame with presentation times, also behind damage.
+"""Decode one part of a file, frame by frame with presentation times, also behind damage.
 
 decoding = DecodePass(source, plan=plan)
 for time_s, frame in decoding:
@@ -28,19 +28,19 @@ _SAME_S = 1e-9  # the same time, from clocks that started at different packets
 
 
 class _Yielded:
-    """The frames that were yielded so far, so that decoding can start anew and yield none of them twice.
+    """The frames that were yielded so far, so that decoding can restart and yield no frame twice.
 
     Attributes:
-        count: How many there are.
+        count: Number of frames.
         last_s: Time of the last one in seconds.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self.last_s = -np.inf
-        self._num_at_last = 0  # how many have the time of the last one
-        self._keyframes = deque([(0, -np.inf)])  # (packet number, time), from that of the last frame on
-        # What is to be left out after a new start:
+        self._num_at_last = 0  # number of frames with the time of the last one
+        self._keyframes = deque([(0, -np.inf)])  # (packet number, time), from the last frame's keyframe on
+        # After a restart, these frames are skipped:
         self._skip_until_s = -np.inf
         self._skip_at_until = 0
         self._skip_count = 0
@@ -56,22 +56,22 @@ class _Yielded:
         while len(self._keyframes) > 1 and self._keyframes[1][1] <= time_s:
             if frame.key_frame:
                 self._keyframes.popleft()
-            else:  # lost, or intra refresh: pictures become whole little by little from there
+            else:  # lost, or intra refresh: frames become complete gradually from there
                 del self._keyframes[1]
 
-    def start_anew(self, *, by_time: bool) -> None:
-        """From now on frames may come a second time: by their times, or else all from the first one on."""
+    def restart(self, *, by_time: bool) -> None:
+        """Decoding restarts: skip the frames that were yielded, by their times, or else by their number."""
         if by_time:
             self._skip_until_s, self._skip_at_until = self.last_s, self._num_at_last
         else:
             self._skip_count = self.count
 
     def first_packet(self) -> int:
-        """Number of the packet where decoding can start anew: the keyframe of the last frame."""
+        """Number of the packet where decoding can restart: the keyframe of the last frame."""
         return self._keyframes[0][0]
 
     def has(self, time_s: float) -> bool:
-        """Whether the next frame, which has this time, was yielded before. Call it once for each frame."""
+        """Whether the next frame, with this time, was yielded before. Call it once for each frame."""
         if self._skip_count:
             self._skip_count -= 1
             return True
@@ -84,17 +84,18 @@ class _Yielded:
 class DecodePass:
     """Decode from a plan's start, or from the beginning. Iterate once for (time in seconds, frame).
 
-    Several threads decode up to the first damage. From there on one thread decodes, since several would lose
-    pictures behind the damage, and not the same ones in every run. It starts at the keyframe before; in AVI
-    and raw streams, which have no times, at the beginning.
+    Several threads decode up to the first damage. From there on a single thread decodes, since several would
+    lose frames behind the damage, and not the same ones in every run. It starts at the keyframe before the
+    damage; in AVI and raw streams, which have no timestamps, at the beginning.
 
     Attributes:
-        packets: Packets read so far that should each give a frame.
-        discarded: Packets that an edit list hides.
-        leading: Packets whose pictures precede the first keyframe, which comes first in the file.
-        first_packet_s, ends_at_s: Presentation time of the first of these packets, and end of the last one.
-        bad_packets: Packets that the decoder refused.
-        corrupt: Frames that the decoder itself marks as corrupt.
+        packets: Number of packets read so far that should each decode to a frame.
+        discarded: Number of packets that an edit list hides.
+        leading: Number of packets whose frames precede the first keyframe in time but follow it in the file.
+        first_packet_s, ends_at_s: Presentation time of the first of `packets`, and end of the last one, in
+            seconds.
+        bad_packets: Number of packets that the decoder rejected.
+        corrupt: Number of frames that the decoder marks as corrupt.
     """
 
     def __init__(self, source: VideoSource, *, plan: Plan | None = None, strict: bool = False) -> None:
@@ -109,7 +110,7 @@ class DecodePass:
         self._strict = strict
         self._yielded = _Yielded()
         self._held: deque[tuple[float, VideoFrame]] = deque()  # decoded, not yielded yet
-        self._is_damaged_for_threads = False  # several threads have met damage
+        self._is_damaged_for_threads = False  # damage was found while several threads decoded
         self._is_head_lost = False
         self._has_fields = False  # interlaced: each field may be a packet
         self._from_packet = 0  # packets before it are read, not decoded
@@ -134,7 +135,7 @@ class DecodePass:
 
     @property
     def hides_frames(self) -> bool:
-        """The codec legitimately gives fewer frames than packets: fields, VP8's hidden frames."""
+        """Whether fewer frames than packets are no damage: fields, VP8's hidden frames."""
         return self._has_fields or self._source.codec == "vp8"
 
     def __iter__(self) -> Iterator[tuple[float, VideoFrame]]:
@@ -143,21 +144,21 @@ class DecodePass:
         if self._is_damaged_for_threads:
             self._source.use_one_thread()
             self._source.read_errors = read_errors
-            self._start_anew()
+            self._restart()
             yield from self._frames()
 
-    def _start_anew(self) -> None:
-        """Find where the one thread starts."""
+    def _restart(self) -> None:
+        """Set where the single thread starts."""
         self._is_damaged_for_threads = False
         self._held.clear()
         self._forget_packets()
-        has_clock = self._source.has_pts  # else frames are told apart by counting
-        self._yielded.start_anew(by_time=has_clock)
+        has_clock = self._source.has_pts  # else frames are identified by counting
+        self._yielded.restart(by_time=has_clock)
         if has_clock and not self._is_head_lost:  # a lost head is decoded again, so that it is counted
             self._from_packet = self._yielded.first_packet()
 
     def _frames(self) -> Iterator[tuple[float, VideoFrame]]:
-        """Frames to the end, or up to damage that several threads meet."""
+        """Frames to the end, or up to the first damage if several threads decode."""
         source, plan = self._source, self._plan
         if plan is None or plan.seek_s is None:
             source.rewind()
@@ -180,7 +181,7 @@ class DecodePass:
             if self._is_damaged_for_threads:
                 return
         yield from self._timed(self._decode(None, clock), clock)
-        # At the end PyAV reports no error, and loses the pictures behind it.
+        # While the decoder is flushed, PyAV reports no error and loses the frames behind it.
         last_s = self._held[-1][0] if self._held else self._yielded.last_s
         if last_s < self._last_due_s and not self._has_fields:
             self._note_damage()
@@ -206,7 +207,7 @@ class DecodePass:
         self._source.budget.spend(0)
         try:
             return self._source.stream.codec_context.decode(packet)
-        except (MemoryError, BlockingIOError) as error:  # FFmpeg's own, too; the second: no more threads
+        except (MemoryError, BlockingIOError) as error:  # BlockingIOError: no thread can be started
             raise out_of_memory(self._source.path) from error
         except av.FFmpegError as error:
             self.bad_packets += 1
@@ -222,13 +223,13 @@ class DecodePass:
             return []
 
     def _timed(self, frames: list[VideoFrame], clock: Clock) -> Iterator[tuple[float, VideoFrame]]:
-        """The frames to yield now, those held back before included; none where threads meet damage."""
+        """The frames to yield now, with those held back before; none if several threads find damage."""
         not_before_s = self._plan.times_s[0] if self._plan and not self._plan.from_start else -np.inf
         for frame in frames:
             time_s = clock.frame(frame)
             self.guessed = max(self.guessed, clock.guessed)
             self._has_fields |= frame.interlaced_frame
-            if time_s < not_before_s - TIME_TOLERANCE_S:  # open GOP: refers to pictures before the keyframe
+            if time_s < not_before_s - TIME_TOLERANCE_S:  # open GOP: refers to frames before the keyframe
                 continue
             if self._yielded.has(time_s):
                 continue
@@ -239,7 +240,7 @@ class DecodePass:
                 if self._is_damaged_for_threads:
                     return
             self._held.append((time_s, frame))
-            # A B-picture refers to a picture that is shown after it. Where that one is damaged, both are.
+            # A B-frame refers to a frame that is displayed after it. If that one is damaged, both are.
             waits = frame.pict_type == PictureType.B and not self._source.on_one_thread
             yield from self._yield_held(keep=REORDER_PACKETS if waits else 0)
 

@@ -1,8 +1,8 @@
 """Where decoding starts and which frames to expect, from the packets of a file.
 
-Planning reads packets without decoding them, which is cheap, and yields the presentation times; decoding
-(`decode_pass.py`) then starts at the right keyframe and can stop at the last wanted frame. The packets of a
-damaged file may announce frames that do not decode.
+Planning reads packets without decoding them, which is cheap, and returns the presentation times. Decoding
+(`decode_pass.py`) then starts at the right keyframe and stops at the last selected frame. A damaged file may
+have packets that do not decode.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from twinpath.video.clock import Clock
 from twinpath.video.sampling import TIME_TOLERANCE_S, Times
 from twinpath.video.source import VideoSource
 
-LATE_S = 3.0  # a span that starts later than this is worth a seek
-REORDER_PACKETS = 16  # the most that H.264 and HEVC reorder
-_SEEK_MARGINS_S = (0.0, 10.0)  # where the index leads behind the wanted start, try once from further back
+LATE_S = 3.0  # seek if the span starts later than this
+REORDER_PACKETS = 16  # the maximum in H.264 and HEVC
+_SEEK_MARGINS_S = (0.0, 10.0)  # if the index leads behind the requested start, try once from further back
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
     """Where to start decoding, and the presentation times to expect from there."""
 
-    times_s: Times  # (N,) sorted, from the keyframe at or before the wanted start
+    times_s: Times  # (N,) sorted, from the keyframe at or before the requested start
     seek_s: float | None  # None: from the beginning of the file
     skip_packets: int  # after the seek
-    reached_end: bool  # no packet lies behind the wanted end
+    reached_end: bool  # no packet lies behind the requested end
     end_s: float  # end of the last planned frame, by the duration of its packet
-    discarded: int  # packets before them that an edit list hides
+    discarded: int  # packets that an edit list hides
     leading: int  # packets before the first keyframe in time but after it in the file: open GOP
 
     @property
@@ -43,7 +43,7 @@ def plan_pass(source: VideoSource, *, start_s: float = 0.0, end_s: float = np.in
     """Read packets, without decoding, for the frames on screen in [start_s, end_s).
 
     Raises:
-        LimitExceeded: There are more frames than the budget allows, or reading the packets takes too long.
+        LimitExceeded: There are more frames than the budget allows, or reading the packets took too long.
     """
     if source.can_seek and start_s > LATE_S:
         for margin_s in _SEEK_MARGINS_S:
@@ -62,7 +62,7 @@ def plan_pass(source: VideoSource, *, start_s: float = 0.0, end_s: float = np.in
 def _plan_from_here(
     source: VideoSource, *, start_s: float, end_s: float, seek_s: float | None
 ) -> Plan | None:
-    """The plan from where the file is now; None: after a seek no keyframe lies at or before `start_s`."""
+    """The plan from the current file position; None: after a seek no keyframe lies at or before `start_s`."""
     clock = Clock(source)
     times: list[float] = []
     durations: list[float] = []
@@ -84,12 +84,12 @@ def _plan_from_here(
         _check_budget(source, len(times))
     order = np.argsort(np.asarray(times), kind="stable")
     planned = np.asarray(times, dtype=np.float64)[order]
-    # Pictures that precede the keyframe refer to the group of pictures before it, which is not there.
+    # Frames that precede the keyframe refer to the group of pictures before it, which is missing.
     decodable = planned >= keyframe_s
     if not decodable.any():
         decodable[:] = True
     keep = decodable & (planned < max(end_s, start_s + TIME_TOLERANCE_S))
-    if not keep.any() and len(planned):  # the video starts behind the span: take its first frame
+    if not keep.any() and len(planned):  # the video starts behind the span: use its first frame
         keep = planned == planned[decodable][0]
     last = int(order[keep][-1]) if len(planned) else None
     return Plan(
@@ -104,11 +104,14 @@ def _plan_from_here(
 
 
 def _check_budget(source: VideoSource, frames: int) -> None:
-    """A part with too many packets is refused before anything is decoded."""
-    most = source.budget.limits.max_frames
-    if most is not None and frames > most:
+    """Check the limits before anything is decoded.
+
+    Raises: LimitExceeded.
+    """
+    max_frames = source.budget.limits.max_frames
+    if max_frames is not None and frames > max_frames:
         raise LimitExceeded(
-            f"{display_path(source.path)}: the wanted part has more than {most} frames; "
+            f"{display_path(source.path)}: the part to read has more than {max_frames} frames; "
             "cut the video or raise max_frames"
         )
     if frames % 1024 == 0:

@@ -1,4 +1,4 @@
-"""Files, folders and patterns, as a user gives them, to the videos that they hold.
+"""Expand files, folders and glob patterns to a list of videos.
 
 find_inputs(["clips", "match.mp4"])    # clips/sub/a.mp4 is named sub/a.mp4, match.mp4 itself match.mp4
 """
@@ -15,7 +15,7 @@ from twinpath.errors import NotAFile
 from twinpath.paths import display_path
 from twinpath.video.sniff import RAW_SUFFIXES
 
-#: Searched for in folders. A file that is given by its own name may have any suffix.
+#: Suffixes of the videos in a folder. A file given by name may have any suffix.
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".gif", ".3gp"} | RAW_SUFFIXES
 )
@@ -23,12 +23,12 @@ VIDEO_SUFFIXES = frozenset(
 
 @dataclass(frozen=True)
 class InputVideo:
-    """One video of a run.
+    """One input video of a run.
 
     Attributes:
-        path: Where it is.
-        name: Its path below the folder that was given, or below the fixed part of the pattern; of a file that
-            was given itself, its file name. Files that are made of the video are named after it.
+        path: The file.
+        name: Its path relative to the given folder, or to the fixed part of the pattern; for a file given by
+            name, the file name. Output files are named after it.
     """
 
     path: Path
@@ -36,28 +36,29 @@ class InputVideo:
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> InputVideo:
-        """A file that is given by its own name."""
+        """A file given by name."""
         path = Path(path)
         return cls(path, PurePath(path.name))
 
 
 def find_videos(arguments: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """The paths of `find_inputs`; arguments and errors as there."""
+    """The paths of `find_inputs`. Arguments and errors are the same."""
     return [video.path for video in find_inputs(arguments)]
 
 
 def find_inputs(arguments: Iterable[str | os.PathLike[str]]) -> list[InputVideo]:
     """Expand files, folders and glob patterns.
 
-    A folder gives the videos in it and in its subfolders, sorted, without hidden ones. A pattern gives what
-    matches it, sorted. A file that does not exist stays in the list, so that a batch can fail it by name.
+    A folder expands to the videos in it and in its subfolders, sorted, without hidden ones. A pattern expands
+    to the files that match it, sorted. A file that does not exist stays in the list, so that a batch can
+    report it.
 
     Args:
-        arguments: As the user wrote them. A name that exists is never taken for a pattern.
+        arguments: Paths or patterns. The path of an existing file is never taken for a pattern.
     Returns:
-        In the order of the arguments, each file once, by the name that it is first found by.
+        In the order of the arguments, each file once, with the name of its first occurrence.
     Raises:
-        NotAFile: A folder without videos, or a pattern that matches nothing.
+        NotAFile: A folder without videos, or a pattern that matches no file.
     """
     found: dict[str, InputVideo] = {}
     for argument in arguments:
@@ -85,7 +86,7 @@ def _expand(path: Path) -> list[InputVideo]:
 
 
 def _fixed_part(pattern: Path) -> Path:
-    """The folder in front of the first part with a wildcard."""
+    """The folder before the first path component with a wildcard."""
     parts = pattern.parts
     first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     return Path(*parts[:first])
@@ -97,7 +98,7 @@ def _below(folder: Path, path: Path) -> PurePath:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Links to folders are not followed: they may run in circles."""
+    """The videos below a folder. Links to folders are not followed: they may form a cycle."""
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:

@@ -1,12 +1,12 @@
-"""Live sources: frames of a camera, an RTSP or HTTP address, or a file played at its own speed.
+"""Live sources: frames of a camera, an RTSP or HTTP URL, or a file played in real time.
 
     stop = threading.Event()
     for frame in LiveReader(parse_source("rtsp://camera/stream"), stop=stop, on_status=print):
-        frame.time_s, frame.picture     # seconds since the first frame; a VideoFrame, not converted to RGB
+        frame.time_s, frame.av_frame    # seconds since the first frame; a VideoFrame, not converted to RGB
 
-An address comes from the user alone. The kind of source decides which protocols and formats FFmpeg may use,
-so that a server cannot make it open a file or a device. Playlists (HLS, DASH) name further addresses and are
-refused. Messages name a source without its password.
+FFmpeg opens only the URL that the user gave. The kind of source decides which protocols and formats it may
+use, so that a server cannot make it open a file or a device. Playlists (HLS, DASH) refer to other URLs and
+are rejected. Messages show a source without its password.
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ CAMERAS = {"linux": ("video4linux2", "/dev/video{}"), "darwin": ("avfoundation",
 
 _HTTP_FORMATS = FORMAT_WHITELIST + ",flv,live_flv,mpjpeg,mjpeg"
 _WITHOUT_CLOCK = frozenset({"mpjpeg", "mjpeg", "h264", "hevc"})  # FFmpeg makes up times for these
-_DECODER_THREADS = 4  # each holds one picture back
+_DECODER_THREADS = 4  # each delays the output by one frame
 _SANE_FPS = (Fraction(1, 100), Fraction(1000))
 _MICROSECOND = Fraction(1, 1_000_000)
-_JUMP_BACK_S, _JUMP_FORWARD_S = 0.5, 10.0  # more than this is another recording, or a clock that was set
-_CLOCK_DRIFT = 1e-3  # of a source against this machine's clock: more than any quartz
+_JUMP_BACK_S, _JUMP_FORWARD_S = 0.5, 10.0  # a larger jump is another recording, or a clock that was set
+_CLOCK_DRIFT = 1e-3  # of a source's clock against this computer's: an upper bound for quartz clocks
 _CLOSED = "the connection was closed"
 _NO_PLAYLIST = (
     "give the address of an MPEG-TS, MJPEG, MP4, Matroska or FLV stream, not of a page or of a playlist "
     "(HLS, DASH), which names other addresses"
 )
-_NEAR_END_S = 1.0  # a stream that ends this near to the length it claims has ended, not broken
+_NEAR_END_S = 1.0  # a stream that ends this near to its claimed duration is complete
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ class Source:
 
     Attributes:
         kind: Decides what FFmpeg may open.
-        address: A path, or what FFmpeg opens; may hold a password.
-        shown: The same for messages, without user, password and query.
-        format: FFmpeg's demuxer; None: found from the content.
+        address: A path, a device or a URL for FFmpeg; may hold a password.
+        shown: The address for messages, without user, password and query.
+        format: FFmpeg's demuxer; None: detected from the content.
     """
 
     kind: Kind
@@ -87,10 +87,10 @@ class Source:
 
 
 def parse_source(text: str) -> Source:
-    """Parse a source: a camera's number or device, an RTSP or HTTP URL, or a file's name.
+    """Parse a source: a camera number or device, an RTSP or HTTP URL, or a file name.
 
     Raises:
-        UsageError: A URL of another kind, or a camera's number on a system whose cameras have none.
+        UsageError: Another kind of URL, or a camera number on a platform other than Linux and macOS.
     """
     if re.fullmatch(r"\d{1,3}", text):
         if sys.platform not in CAMERAS:
@@ -111,20 +111,20 @@ def parse_source(text: str) -> Source:
 
 
 def without_secrets(url: str) -> str:
-    """A URL for messages: without user and password, and without the query, which may hold a token."""
+    """A URL for messages, without user, password and query, which may hold a token."""
     shown = re.sub(r"(?<=://).*@", "***@", url, flags=re.DOTALL)  # up to the last @: a password may hold one
     shown = re.sub(r"\?.*", "?***", shown, flags=re.DOTALL)
     return shown if shown.isprintable() else ascii(shown)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class ConnectionOptions:
     """How to connect to a server.
 
     Attributes:
-        timeout_s: For an answer or for the next data.
-        rtsp_transport: "tcp" loses nothing and passes firewalls; "udp" does not wait for lost packets.
-        verify: Refuse a server whose certificate is not valid for its name.
+        timeout_s: Time-out for a response and for the next data.
+        rtsp_transport: "tcp" loses no packets and passes firewalls; "udp" has no delay for lost packets.
+        verify: Require a certificate that is valid for the host name.
     """
 
     timeout_s: float = 10.0
@@ -134,30 +134,30 @@ class Network:
 
 @dataclass(frozen=True, eq=False)
 class LiveFrame:
-    """One frame.
+    """One frame of a live source.
 
     Attributes:
-        picture: As decoded; `color.RgbConverter` converts it to RGB.
-        time_s: Presentation time in seconds since the first frame of all. After an interruption it goes on
-            by the wall clock. Never less than that of the frame before.
-        due_s: When the frame could have arrived, on `time.monotonic`: where it is later than those before it,
-            for example because decoding is slower than the source, that much before its arrival.
-        segment: Counts up at every interruption, and where the source's clock jumps.
+        av_frame: The decoded frame; `color.RgbConverter` converts it to RGB.
+        time_s: Presentation time in seconds since the first frame of the source. After an interruption it
+            continues by the wall clock. It never decreases.
+        due_s: When the frame should have arrived, on `time.monotonic`. Earlier than its arrival if it is
+            late, for example because decoding is slower than the source.
+        segment: Incremented at every interruption, and where the source's clock jumps.
     """
 
-    picture: VideoFrame
+    av_frame: VideoFrame
     time_s: float
     due_s: float
     segment: int
 
 
 class LiveReader:
-    """Reads a source until it ends or `stop` is set, over interruptions. Iterate once, in one thread.
+    """Reads a source until it ends or `stop` is set, and reconnects. Iterate once, in one thread.
 
     Attributes:
-        fps: The frame rate that the source claims; 25 until it is known.
-        reconnects: How often the source was opened again after an interruption.
-        damaged: Packets that could not be read or decoded.
+        fps: The nominal frame rate of the source; 25 until it is known.
+        reconnects: Number of times the source was opened again after an interruption.
+        damaged: Number of packets that could not be read or decoded.
     """
 
     def __init__(
@@ -168,20 +168,20 @@ class LiveReader:
         on_status: Callable[[str], None],
         realtime: bool | None = None,
         retry: RetryPolicy | None = None,
-        network: Network | None = None,
+        connection: ConnectionOptions | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Nothing is opened yet.
 
         Args:
             source: See `parse_source`.
-            stop: Ends the iteration at the next frame, or at the latest after the network's time-out.
-            on_status: Called with a line for the user about each interruption and about a damaged file.
-            realtime: Yield each frame at its presentation time, not earlier. None: where the source is a
-                file, local or behind HTTP.
-            retry: When to give up.
-            network: For URLs.
-            limits: Only `max_pixels` counts: a stream may be of any length.
+            stop: Ends the iteration at the next frame, or at the latest after `connection.timeout_s`.
+            on_status: Called with a line for the user at each interruption and for a damaged file.
+            realtime: Yield each frame at its presentation time, not earlier. None: only if the source is a
+                file, local or over HTTP.
+            retry: When to retry and when to give up.
+            connection: Options for URLs.
+            limits: Only `max_pixels` applies: a stream may have any length.
         """
         self.source = source
         self.fps = float(DEFAULT_FPS)
@@ -191,7 +191,7 @@ class LiveReader:
         self._on_status = on_status
         self._realtime = realtime
         self._retry = retry or RetryPolicy()
-        self._network = network or Network()
+        self._connection = connection or ConnectionOptions()
         self._limits = replace(limits, max_frames=None, max_seconds=None)
         self._clock = _LiveClock()
         self._failures = 0
@@ -201,8 +201,8 @@ class LiveReader:
         """Yield the frames.
 
         Raises:
-            SourceLost: It does not open, or not again after an interruption, within the limits of `retry`.
-            InputError, LimitExceeded: It holds no video that can be read; for a file as `open_video`.
+            SourceLost: It cannot be opened, or not again after an interruption, within the limits of `retry`.
+            InputError, LimitExceeded: It holds no readable video; for a file as `open_video`.
         """
         self._lost_at_s = time.monotonic()
         while not self._stop.is_set():
@@ -210,7 +210,7 @@ class LiveReader:
                 with closing(self._connect()) as connection:
                     yield from self._play(connection)
                 if not (self._clock.started or self._stop.is_set()):
-                    raise NoFrames(f"{self.source.shown} sends no picture that decodes; check the source")
+                    raise NoFrames(f"{self.source.shown} sends no frame that decodes; check the source")
                 return
             except _Lost as error:
                 lost = error
@@ -221,7 +221,7 @@ class LiveReader:
         """Check that a file can be opened; URLs and cameras are not opened.
 
         Raises:
-            InputError, LimitExceeded: Everything that `open_video` raises.
+            InputError, LimitExceeded: As `open_video`.
         """
         if self.source.kind == "file":
             open_video(self.source.address, limits=self._limits).close()
@@ -229,17 +229,17 @@ class LiveReader:
     def _connect(self) -> _Connection:
         if self.source.kind == "file":
             return _FileConnection(self.source, self._limits, self._on_status)
-        return _LiveConnection(self.source, self._network, self._limits)
+        return _LiveConnection(self.source, self._connection, self._limits)
 
     def _play(self, connection: _Connection) -> Iterator[LiveFrame]:
         self.fps = connection.fps
         is_paced = connection.is_recorded if self._realtime is None else self._realtime
         self._clock.interrupted(is_paced=is_paced)
         damaged_before = self.damaged
-        for own_s, picture in connection.pictures():
+        for source_s, av_frame in connection.frames():
             if self._failures:
                 self._note_reconnect()
-            frame = self._clock.frame(picture, own_s)
+            frame = self._clock.frame(av_frame, source_s)
             self.damaged = damaged_before + connection.damaged
             if is_paced:
                 self._stop.wait(max(0.0, frame.due_s - time.monotonic()))
@@ -258,7 +258,7 @@ class LiveReader:
         """Report an interruption, and wait before the next attempt.
 
         Raises:
-            SourceLost: There is no further attempt.
+            SourceLost: No attempt is left.
         """
         retry, shown = self._retry, self.source.shown
         self._failures += 1
@@ -275,19 +275,19 @@ class LiveReader:
 
 
 class _Lost(Exception):
-    """A source that does not open, or broke off. Never holds FFmpeg's message, which names the address."""
+    """A source cannot be opened, or its connection broke. Never FFmpeg's message, which holds the address."""
 
     def __init__(self, reason: str, *, is_final: bool = False, advice: str = "check the address") -> None:
         super().__init__(reason)
-        self.is_final = is_final  # where it never worked, another attempt would fail, too
+        self.is_final = is_final  # if it never worked, another attempt would fail, too
         self.advice = advice
 
 
 class _LiveClock:
-    """Times of a stream over interruptions.
+    """Times of a stream across interruptions.
 
     Attributes:
-        started: Whether there was a frame.
+        started: Whether a frame arrived.
     """
 
     def __init__(self) -> None:
@@ -298,36 +298,36 @@ class _LiveClock:
         self._last_arrival_s = 0.0
         self._segment = 0
         self._shift_s: float | None = None  # from the source's own time to `LiveFrame.time_s`
-        self._lead_s = 0.0  # from the time of a frame to its arrival, if it is not late
+        self._lead_s = 0.0  # from the time of a frame to its arrival if it is not late
 
     def interrupted(self, *, is_paced: bool) -> None:
         """The next frame starts another segment.
 
         Args:
-            is_paced: Frames are held back until their time; an early one does not make others late.
+            is_paced: Frames are delayed to their presentation time; an early frame does not make others late.
         """
         self._shift_s = None
         self._is_paced = is_paced
 
-    def frame(self, picture: VideoFrame, own_s: float | None) -> LiveFrame:
+    def frame(self, av_frame: VideoFrame, source_s: float | None) -> LiveFrame:
         """The frame with its times.
 
         Args:
             picture: As decoded.
-            own_s: Its time by the source in seconds; None: the source has no clock.
+            source_s: Its timestamp by the source in seconds; None: the source has no clock.
         """
         arrival_s = time.monotonic()
         if not self.started:
             self.started, self._began_s, self._last_arrival_s = True, arrival_s, arrival_s
         by_arrival_s = max(arrival_s - self._began_s, self._last_s)
         time_s = by_arrival_s
-        if self._shift_s is not None and own_s is not None:
-            time_s = own_s + self._shift_s
+        if self._shift_s is not None and source_s is not None:
+            time_s = source_s + self._shift_s
             if not -_JUMP_BACK_S <= time_s - self._last_s <= _JUMP_FORWARD_S:
                 self._shift_s = None
         if self._shift_s is None:
             time_s = by_arrival_s
-            self._shift_s = time_s - (own_s or 0.0)
+            self._shift_s = time_s - (source_s or 0.0)
             self._segment += 1
             self._lead_s = arrival_s - time_s
         time_s = max(time_s, self._last_s)
@@ -336,16 +336,16 @@ class _LiveClock:
             self._lead_s = min(self._lead_s, arrival_s - time_s)
         due_s = self._lead_s + time_s
         self._last_s, self._last_arrival_s = time_s, arrival_s
-        return LiveFrame(picture, time_s, due_s, self._segment)
+        return LiveFrame(av_frame, time_s, due_s, self._segment)
 
 
 class _Connection(Protocol):
     fps: float
     damaged: int
-    is_recorded: bool  # a file, all of whose frames exist already
+    is_recorded: bool  # a file: all frames exist already
 
-    def pictures(self) -> Iterator[tuple[float | None, VideoFrame]]:
-        """Yield (time by the source in seconds, frame) until it ends. Raises: _Lost: It broke off."""
+    def frames(self) -> Iterator[tuple[float | None, VideoFrame]]:
+        """Yield (source timestamp in seconds, frame) to the end. Raises: _Lost: The connection broke."""
 
     def close(self) -> None: ...
 
@@ -363,13 +363,13 @@ class _FileConnection:
     def close(self) -> None:
         self._file.close()
 
-    def pictures(self) -> Iterator[tuple[float | None, VideoFrame]]:
+    def frames(self) -> Iterator[tuple[float | None, VideoFrame]]:
         decoding = DecodePass(self._file)
         first_s = None
-        for time_s, picture in decoding:
+        for time_s, av_frame in decoding:
             first_s = time_s if first_s is None else first_s
             self.damaged = decoding.bad_packets
-            yield time_s, picture
+            yield time_s, av_frame
         check_decoded(decoding, self._file.path)
         report = DamageReport(self._file)
         report.add_whole(decoding, first_s=first_s, ends_at_s=decoding.ends_at_s)
@@ -380,9 +380,9 @@ class _FileConnection:
 class _LiveConnection:
     """A camera or a URL, open."""
 
-    def __init__(self, source: Source, network: Network, limits: Limits) -> None:
+    def __init__(self, source: Source, connection: ConnectionOptions, limits: Limits) -> None:
         self._source = source
-        self._network = network
+        self._connection = connection
         self.damaged = 0
         self._is_open = False
         self._first_s: float | None = None
@@ -393,7 +393,7 @@ class _LiveConnection:
             context = self._stream.codec_context
             if context.width * context.height > limits.max_pixels:
                 raise LimitExceeded(
-                    f"{source.shown} sends pictures of {context.width}x{context.height}, more than "
+                    f"{source.shown} sends frames of {context.width}x{context.height}, more than "
                     f"{limits.max_pixels} pixels; choose a smaller one of its streams"
                 )
             context.options = {"max_pixels": str(limits.max_pixels)}  # sizes may change midway
@@ -413,14 +413,14 @@ class _LiveConnection:
         self._container.close()
 
     def _open(self, limits: Limits) -> InputContainer:
-        options = {"max_pixels": str(limits.max_pixels), **_allowed(self._source, self._network)}
+        options = {"max_pixels": str(limits.max_pixels), **_allowed(self._source, self._connection)}
         began_s = time.monotonic()
         try:
             container: InputContainer = av.open(
                 self._source.address,
                 format=self._source.format,
                 options=options,
-                timeout=self._network.timeout_s,
+                timeout=self._connection.timeout_s,
                 **METADATA_OPTIONS,
             )
             return container
@@ -430,11 +430,11 @@ class _LiveConnection:
         raise lost
 
     def _lost(self, error: Exception, took_s: float) -> _Lost:
-        """What went wrong, and whether another attempt may help."""
+        """The error of a failed connection, and whether another attempt may help."""
         kind = self._source.kind
         reason = (getattr(error, "strerror", None) or "it cannot be opened").lower()
-        if took_s >= 0.9 * self._network.timeout_s or isinstance(error, av.error.ExitError):
-            return _Lost(f"no data for {self._network.timeout_s:g} s")
+        if took_s >= 0.9 * self._connection.timeout_s or isinstance(error, av.error.ExitError):
+            return _Lost(f"no data for {self._connection.timeout_s:g} s")
         if kind == "camera":
             gone = isinstance(error, (FileNotFoundError, PermissionError))
             return _Lost(reason, is_final=gone, advice="check that it is plugged in and that you may use it")
@@ -443,21 +443,21 @@ class _LiveConnection:
         if kind == "http" and isinstance(error, ValueError):  # FFmpeg: invalid data, or a format not allowed
             return _Lost("its content is no video that Twinpath reads", is_final=True, advice=_NO_PLAYLIST)
         if isinstance(error, OSError) and error.errno == errno.EIO:  # FFmpeg's code for a closed connection
-            if self._is_open or not _is_verified(self._source, self._network):
+            if self._is_open or not _is_verified(self._source, self._connection):
                 return _Lost(_CLOSED)
             advice = "if the server's certificate is self-signed, verify=False accepts it"
             return _Lost(f"no secure connection ({reason})", advice=advice)
         return _Lost(reason, is_final=isinstance(error, av.error.ArgumentError))
 
-    def pictures(self) -> Iterator[tuple[float | None, VideoFrame]]:
+    def frames(self) -> Iterator[tuple[float | None, VideoFrame]]:
         failures = 0
         while True:
             waiting_since_s = time.monotonic()
             try:
                 for packet in self._container.demux(self._stream):
                     failures = 0
-                    for picture in self._decode(packet):
-                        yield self._own_s(picture), picture
+                    for av_frame in self._decode(packet):
+                        yield self._source_time_s(av_frame), av_frame
                     waiting_since_s = time.monotonic()
                 break
             except av.FFmpegError as error:
@@ -472,54 +472,54 @@ class _LiveConnection:
 
     def _decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         if not packet.size and not (packet.pts is None and packet.dts is None):
-            return []  # PyAV marks the end by an empty packet without times; other empty packets hold nothing
+            return []  # PyAV marks the end by an empty packet without times; other empty packets have no data
         try:
             return self._stream.codec_context.decode(packet if packet.size else None)
-        except av.FFmpegError:  # a packet was lost, or the first keyframe is yet to come
+        except av.FFmpegError:  # a packet was lost, or there was no keyframe yet
             self.damaged += 1
             return []
 
-    def _own_s(self, picture: VideoFrame) -> float | None:
-        if not self._has_clock or picture.pts is None:
+    def _source_time_s(self, av_frame: VideoFrame) -> float | None:
+        if not self._has_clock or av_frame.pts is None:
             return None
-        own_s = float(
-            picture.pts * (as_fraction(self._stream.time_base) or _MICROSECOND)
+        source_s = float(
+            av_frame.pts * (as_fraction(self._stream.time_base) or _MICROSECOND)
         )  # the last ones have no base
         if self._first_s is None:
-            self._first_s = own_s
-        self._reached_s = own_s - self._first_s
-        return own_s
+            self._first_s = source_s
+        self._reached_s = source_s - self._first_s
+        return source_s
 
     def _has_ended(self) -> bool:
-        """Whether the source ended as announced: FFmpeg reports the end, too, where an RTSP server dies."""
+        """Whether the source is complete: FFmpeg also reports the end when an RTSP server dies."""
         duration = self._container.duration
         if self.is_recorded or duration is None or duration <= 0:
             return self.is_recorded
         return self._reached_s >= duration / 1_000_000 - _NEAR_END_S
 
 
-def _allowed(source: Source, network: Network) -> dict[str, str]:
+def _allowed(source: Source, connection: ConnectionOptions) -> dict[str, str]:
     """FFmpeg's options for a source: protocols, formats, certificates."""
     if source.kind == "camera":
         return {"format_whitelist": source.format or ""}
     options: dict[str, str] = {}
-    if _is_verified(source, network):
+    if _is_verified(source, connection):
         import certifi
 
         options |= {"tls_verify": "1", "ca_file": os.environ.get("SSL_CERT_FILE") or certifi.where()}
-    elif not network.verify:
-        options["tls_verify"] = "0"  # newer versions of FFmpeg verify unless told otherwise
+    elif not connection.verify:
+        options["tls_verify"] = "0"  # newer versions of FFmpeg verify by default
     if source.kind == "http":
         protocols = "http,https,tcp,tls,httpproxy"
         return {**options, "protocol_whitelist": protocols, "format_whitelist": _HTTP_FORMATS}
-    protocols = "rtsp,rtsps,tcp,tls" if network.rtsp_transport == "tcp" else "rtsp,rtsps,tcp,tls,udp,rtp"
+    protocols = "rtsp,rtsps,tcp,tls" if connection.rtsp_transport == "tcp" else "rtsp,rtsps,tcp,tls,udp,rtp"
     return {
         **options,
         "protocol_whitelist": protocols,
         "format_whitelist": "rtsp",
-        "rtsp_transport": network.rtsp_transport,
+        "rtsp_transport": connection.rtsp_transport,
     }
 
 
-def _is_verified(source: Source, network: Network) -> bool:
-    return network.verify and source.address.lower().startswith(("https:", "rtsps:"))
+def _is_verified(source: Source, connection: ConnectionOptions) -> bool:
+    return connection.verify and source.address.lower().startswith(("https:", "rtsps:"))

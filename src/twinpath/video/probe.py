@@ -1,4 +1,4 @@
-"""What a video file holds, without reading all of it."""
+"""The properties of a video file: container, codec, size, frame rate, duration."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from twinpath.video.source import DEFAULT_LIMITS, Limits, VideoSource, as_fracti
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """What the header claims and the first frame shows. Only decoding shows whether the claims are true.
+    """Properties by the header and the first frame. Whether they are true, only decoding shows.
 
-    Where the header has no length, as in recordings of a browser, length and frame rate are those of the
+    If the header has no duration, as in recordings of a browser, duration and frame rate come from the
     packets.
     """
 
@@ -30,30 +30,31 @@ class VideoInfo:
     rotation_deg: int  # counter-clockwise, from stored to displayed: 0, 90, 180 or 270
     sample_aspect_ratio: float  # width of a pixel over its height; Twinpath's frames ignore it
     average_fps: float | None  # None: raw streams, which have no clock
-    duration_s: float | None  # None: no packet of video tells
+    duration_s: float | None  # None: unknown
     frame_count_claimed: int | None
     has_audio: bool
     size_bytes: int
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain values, for JSON."""
+        """The fields as JSON values."""
         return asdict(self) | {"warnings": list(self.warnings)}
 
 
 def probe(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
-    """Read a video's header and decode its first frame, which alone holds the rotation.
+    """Read a video's header and decode its first frame, which has the rotation.
 
     Args:
-        path: A file's name, never a URL.
-        limits: What it may cost. A file without a length in its header is read to the end, not decoded.
+        path: A file name, never a URL.
+        limits: Limits on size, frames, memory and time. A file without a duration in its header is read to
+            the end, but not decoded.
     Raises:
-        InputError, LimitExceeded: Everything that `open_video` raises.
+        InputError, LimitExceeded: As `open_video`.
         NoFrames: The file holds no packet of video.
-        CorruptVideo: Neither a frame nor the header tells the size of its pictures.
+        CorruptVideo: Neither a decoded frame nor the header gives the frame size.
     """
     with open_video(path, limits=limits) as source, source.budget.memory_errors():
-        # What the header says is read first: decoding may replace the sizes.
+        # The header is read first: decoding may overwrite the sizes.
         size = (source.stream.codec_context.width, source.stream.codec_context.height)
         decoding = DecodePass(source)
         frame = next((frame for _, frame in decoding), None)
@@ -75,12 +76,12 @@ def probe(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> V
 
 
 def frame_times(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Times:
-    """The presentation time of each frame of a video, as far as its packets tell; nothing is decoded.
+    """The presentation time of each frame of a video, by its packets; nothing is decoded.
 
     Returns:
-        (N,) seconds since the first one, increasing.
+        (N,) seconds since the first frame, increasing.
     Raises:
-        InputError, LimitExceeded: Everything that `open_video` raises.
+        InputError, LimitExceeded: As `open_video`.
     """
     with open_video(path, limits=limits) as source:
         return plan_pass(source).times_s
@@ -95,7 +96,7 @@ def _describe(
     duration_s, fps = source.claimed_duration_s, float(source.nominal_fps)
     if duration_s is None and source.container.duration and not source.is_raw:
         duration_s = source.container.duration / 1_000_000
-    if duration_s is None:  # after the rest: it opens the file again
+    if duration_s is None:  # last, since it opens the file again
         duration_s, fps = _measure(source)
     return VideoInfo(
         path=str(source.path),
@@ -116,7 +117,7 @@ def _describe(
 
 
 def _measure(source: VideoSource) -> tuple[float | None, float]:
-    """Length in seconds and frame rate by the packets; what the header claims where they do not tell."""
+    """Duration in seconds and frame rate by the packets; the header's frame rate if there are too few."""
     plan = plan_pass(source)
     claimed_fps = float(source.nominal_fps)
     if not len(plan.times_s):

@@ -1,7 +1,7 @@
-"""Rules that choose frames: pure functions on times and frame counts.
+"""Frame sampling: pure functions on times and frame counts.
 
-The arithmetic follows the references to the last bit, because a clip that is one frame off gives other
-scores: `torch.linspace` computes in float32, and truncation then sometimes gives one frame lower.
+The arithmetic matches the reference implementations bit for bit, because a clip that is one frame off gives
+other scores: `torch.linspace` computes in float32, and truncation then sometimes gives the frame before.
 Sources: the PyTorchVideo tutorials (UniformTemporalSubsample); PySlowFast, `datasets/decoder.py` and
 `datasets/transform.py`.
 """
@@ -18,7 +18,7 @@ from twinpath.errors import NoFrames
 Times = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 
-#: Matroska rounds times to whole milliseconds: a frame this close to a border counts as on it.
+#: Matroska rounds times to whole milliseconds: a frame this close to a boundary counts as on it.
 TIME_TOLERANCE_S = 0.0005
 
 TARGET_FPS = 30.0  # the rate that "sampling rate tau" refers to, in both references
@@ -30,7 +30,7 @@ def linspace_indices(first: float, last: float, num: int) -> Indices:
     Args:
         first: Index of the first sample, may be fractional.
         last: Index of the last sample, may be fractional.
-        num: How many, at least 1.
+        num: Number of samples, at least 1.
     Returns:
         (num,) int64.
     """
@@ -49,8 +49,9 @@ def linspace_indices(first: float, last: float, num: int) -> Indices:
 def frame_indices(pts_s: npt.ArrayLike, *, start_s: float, span_s: float, num_frames: int) -> Indices:
     """Pick `num_frames` frames evenly over a span of time.
 
-    The span is half open: frames with start_s <= pts < start_s + span_s. Where no frame lies in it (behind
-    the end, or in a gap of a variable frame rate), it is the frame on screen at `start_s`, repeated.
+    The span is half open: frames with start_s <= pts < start_s + span_s. If no frame lies in it (behind the
+        end,
+    or in a gap of a variable frame rate), the frame on screen at `start_s` is repeated.
 
     Args:
         pts_s: (N,) float64, presentation times in seconds, increasing.
@@ -73,7 +74,7 @@ def frame_indices(pts_s: npt.ArrayLike, *, start_s: float, span_s: float, num_fr
 
 
 def on_screen_indices(pts_s: npt.ArrayLike, times_s: npt.ArrayLike) -> Indices:
-    """The frame on screen at each of some times: the last one whose time has come, else the first.
+    """The frame on screen at each of the given times: the last frame at or before it, else the first frame.
 
     Args:
         pts_s: (N,) presentation times in seconds, increasing.
@@ -91,20 +92,20 @@ def on_screen_indices(pts_s: npt.ArrayLike, times_s: npt.ArrayLike) -> Indices:
 
 
 def clip_span_s(num_frames: int, sampling_rate: float) -> float:
-    """Seconds that a clip of T frames at sampling rate tau covers: T * tau / 30."""
+    """Duration in seconds of a clip of T frames at sampling rate tau: T * tau / 30."""
     return num_frames * sampling_rate / TARGET_FPS
 
 
 def keyframe_times(keyframe_s: float, *, num_frames: int, sampling_rate: float) -> Times:
-    """The times of a clip around a keyframe, which is its frame number T // 2: AVA's rule.
+    """The frame times of a clip around a keyframe, which is frame number T // 2: AVA's rule.
 
     Args:
         keyframe_s: Time of the keyframe in seconds.
         num_frames: T.
         sampling_rate: tau, in frames of a 30 fps video.
     Returns:
-        (T,) seconds, increasing; those before the video's start or behind its end stand for its first or
-        last frame.
+        (T,) seconds, increasing. A time before the video's start or behind its end means its first or last
+        frame.
     Source: PySlowFast, `get_sequence`: `range(c - T * tau // 2, c + T * tau // 2, tau)`, by time.
     """
     offsets = keyframe_offsets(num_frames, sampling_rate)
@@ -112,24 +113,26 @@ def keyframe_times(keyframe_s: float, *, num_frames: int, sampling_rate: float) 
 
 
 def keyframe_offsets(num_frames: int, sampling_rate: float) -> Times:
-    """(T,) frames at 30 fps from a keyframe to each frame of the clip around it; see `keyframe_times`."""
+    """(T,) offsets, in frames at 30 fps, from a keyframe to each frame of its clip; see `keyframe_times`."""
     return np.arange(num_frames, dtype=np.float64) * sampling_rate - num_frames * sampling_rate // 2
 
 
 def keyframe_grid(pts_s: npt.ArrayLike, end_s: float, *, every_s: float) -> Times:
-    """The times of a video's keyframes: 0, `every_s`, 2 * `every_s` …, and no frame twice.
+    """The times of a video's keyframes: 0, `every_s`, 2 * `every_s` …, each showing another frame.
 
-    A frame that comes `every_s` or more after the one before is a keyframe in any case, at its own time.
+    A frame `every_s` or more after the previous frame is always a keyframe, at its own time.
 
     Args:
         pts_s: (N,) presentation times in seconds, increasing.
-        end_s: When the video ends.
-        every_s: From one time to the next.
+        end_s: End of the video in seconds.
+        every_s: Distance of the keyframes in seconds.
     Returns:
         (K,) seconds, increasing, all before `end_s`.
     """
     times_s = np.asarray(pts_s, dtype=np.float64)
-    numbers = np.ceil((times_s - TIME_TOLERANCE_S) / every_s)  # of the first grid time that shows a picture
+    numbers = np.ceil(
+        (times_s - TIME_TOLERANCE_S) / every_s
+    )  # for each frame, the first grid time that shows it
     numbers, first = np.unique(np.maximum(numbers, 0), return_index=True)
     waited_s = np.diff(times_s, prepend=times_s[:1])[first]
     found_s = np.where(waited_s >= every_s - TIME_TOLERANCE_S, times_s[first], numbers * every_s)
@@ -184,14 +187,16 @@ def view_times(
     num_views: int,
     use_offset: bool = False,
 ) -> Times:
-    """The same views as times, for `selection.AtTimes`: PySlowFast's own frames at a constant frame rate.
+    """The views of `temporal_view_indices` as times, for `selection.AtTimes`.
 
-    Each time is the middle of the frame that PySlowFast would take, so that rounding in the file cannot
-    move it. With a variable frame rate it is the frame on screen at that time.
+    At a constant frame rate they select the frames of PySlowFast. Each time is the middle of a frame, so that
+    rounding in the file does not matter. At a variable frame rate they select the frames on screen at these
+    times.
 
     Args:
-        duration_s: Length of the video in seconds.
-        video_fps: Its (average) frame rate; the rest as in `temporal_view_indices`.
+        duration_s: Duration of the video in seconds.
+        video_fps: Its (average) frame rate.
+        num_frames, sampling_rate, num_views, use_offset: See `temporal_view_indices`.
     Returns:
         (num_views, num_frames) float64, seconds since the first frame.
     """
@@ -209,17 +214,17 @@ def view_times(
 def view_spans(
     duration_s: float, *, span_s: float, num_views: int, use_offset: bool = False
 ) -> list[tuple[float, float]]:
-    """N spans of time spread uniformly over a video; needs no frame rate.
+    """N spans of time spread uniformly over a video; independent of the frame rate.
 
     Args:
-        duration_s: Length of the video in seconds.
-        span_s: Length of one view in seconds, `clip_span_s(T, tau)`.
+        duration_s: Duration of the video in seconds.
+        span_s: Duration of one view in seconds, `clip_span_s(T, tau)`.
         num_views: N, at least 1.
-        use_offset: The last view ends with the video; one view is taken from the centre.
+        use_offset: The last view ends with the video; a single view is centred.
     Returns:
-        N pairs (start_s, span_s), for `frame_indices` or `selection.EvenSpan`. Where the video is shorter
-        than a view, all start at 0.
-    Source: PySlowFast's rule in seconds; its rounding to whole frames is left out.
+        N pairs (start_s, span_s), for `frame_indices` or `selection.EvenSpan`. If the video is shorter than a
+        view, all start at 0.
+    Source: PySlowFast's rule in seconds, without its rounding to whole frames.
     """
     if num_views < 1:
         raise ValueError(f"num_views must be at least 1, not {num_views}")

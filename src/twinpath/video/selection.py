@@ -11,7 +11,7 @@ from twinpath.video.sampling import TIME_TOLERANCE_S, Indices, Times, frame_indi
 
 @dataclass(frozen=True)
 class EvenSpan:
-    """T frames evenly over the frames with start_s <= time < start_s + span_s: one clip of a classifier."""
+    """T frames evenly spaced among those with start_s <= time < start_s + span_s: a classifier's clip."""
 
     start_s: float
     span_s: float
@@ -32,7 +32,7 @@ class EvenSpan:
 
 @dataclass(frozen=True)
 class AtTimes:
-    """The frames on screen at some times in seconds, in any order: keyframes, AVA clips, exact views."""
+    """The frames on screen at given times in seconds, in any order: keyframes, AVA clips, exact views."""
 
     times_s: tuple[float, ...]
 

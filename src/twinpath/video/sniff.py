@@ -1,7 +1,7 @@
-"""The container of a file, from its first bytes and never from its name.
+"""Detect the container of a file from its first bytes, never from its name.
 
 FFmpeg guesses among hundreds of formats, and some of them (HLS playlists, ffconcat lists) open other files.
-So the demuxer is chosen here, from a short list, and given to FFmpeg.
+Therefore the demuxer is chosen here, from a short list, and passed to FFmpeg.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import BinaryIO
 
 SNIFF_BYTES = 4096
 
-#: The demuxers that `sniff` can name, in FFmpeg's own spelling.
+#: The demuxers that `sniff` can return, by FFmpeg's names.
 DEMUXERS = ("mov", "matroska", "avi", "mpegts", "gif", "h264", "hevc")
 
-#: Names under which FFmpeg's whitelist knows them ("mov" alone is not enough: it compares any one name).
+#: Their names in FFmpeg's whitelist ("mov" alone is not enough: it compares any one name).
 FORMAT_WHITELIST = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,gif,h264,hevc"
 
 RAW_SUFFIXES = frozenset({".h264", ".264", ".avc", ".h265", ".265", ".hevc"})
@@ -30,7 +30,7 @@ def sniff(head: bytes) -> str | None:
     Args:
         head: The first `SNIFF_BYTES` bytes of the file, or all of them.
     Returns:
-        One of `DEMUXERS`, or None when the bytes are no video that Twinpath opens.
+        One of `DEMUXERS`; None: not a supported video.
     """
     if head[4:8] in _MP4_FIRST_BOXES:
         return "mov"
@@ -46,7 +46,7 @@ def sniff(head: bytes) -> str | None:
 
 
 def _is_mpegts(head: bytes, *, offset: int, stride: int) -> bool:
-    """Sync bytes at every packet start; packets of 192 bytes, with a 4-byte prefix, are Blu-ray's."""
+    """Whether every packet starts with a sync byte; Blu-ray has packets of 192 bytes with a 4-byte prefix."""
     starts = range(offset, min(len(head), offset + 5 * stride), stride)
     return len(starts) >= 2 and all(head[i] == 0x47 for i in starts)
 
@@ -67,12 +67,12 @@ def _sniff_raw(head: bytes) -> str | None:
 
 
 def gif_size(head: bytes) -> tuple[int, int]:
-    """Width and height in pixels that a GIF claims: 35 bytes can ask for a gigabyte of memory."""
+    """Width and height of a GIF in pixels, by its header: a 35-byte file can require a gigabyte of memory."""
     return int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
 
 
 def has_mp4_index(file: BinaryIO) -> bool:
-    """Whether an MP4 has a whole `moov` box at its top level (a cut upload usually has none).
+    """Whether an MP4 has a complete `moov` box at its top level (a truncated upload usually has none).
 
     Args:
         file: The file, open for reading and seekable. Its position changes.

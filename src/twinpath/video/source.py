@@ -1,6 +1,6 @@
-"""One safe way to open a video file, and the budget that reading it may spend.
+"""Open a video file safely, and track the budget of reading it.
 
-Every other module of this package opens files through `open_video`; cameras and addresses are in `live.py`.
+Every other module of this package opens files through `open_video`; cameras and URLs are in `live.py`.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from twinpath.prefetch import check_prefetch
 from twinpath.video.sniff import FORMAT_WHITELIST, RAW_SUFFIXES, SNIFF_BYTES, gif_size, has_mp4_index, sniff
 
 MAX_READ_ERRORS = 64  # in a row; a demuxer that fails this often makes no progress
-DEFAULT_FPS = Fraction(25)  # what FFmpeg assumes for raw streams, too
+DEFAULT_FPS = Fraction(25)  # FFmpeg's default for raw streams, too
 _SANE_FPS = (Fraction(1, 1000), Fraction(100_000))
 _MICROSECOND = Fraction(1, 1_000_000)
 
-#: A title in Latin-1 is no reason to refuse a video. PyAV 19 keeps such bytes and has no such argument.
+#: Accept metadata in Latin-1. PyAV 19 keeps such bytes and has no such argument.
 METADATA_OPTIONS: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 )
@@ -49,12 +49,12 @@ METADATA_OPTIONS: dict[str, Any] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What reading one video may cost. Whatever passes a limit raises `LimitExceeded`."""
+    """Limits on reading one video. Exceeding one raises `LimitExceeded`."""
 
-    max_pixels: int = 8192 * 8192  # width x height of one picture; checked before anything is decoded
-    max_frames: int | None = 1_000_000  # decoded in one call, wanted or not: nine hours at 30 fps
-    max_bytes: int = 4 * 2**30  # RGB frames that are held at once: one call's, or one clip's of a stream
-    max_seconds: float | None = None  # wall-clock time of one call or stream; a server sets it
+    max_pixels: int = 8192 * 8192  # width x height of a frame; checked before anything is decoded
+    max_frames: int | None = 1_000_000  # decoded in one call, selected or not: nine hours at 30 fps
+    max_bytes: int = 4 * 2**30  # RGB frames in memory at a time: of one call, or of one clip of a stream
+    max_seconds: float | None = None  # wall-clock time of one call or stream; for servers
 
 
 DEFAULT_LIMITS = Limits()
@@ -62,7 +62,7 @@ DEFAULT_LIMITS = Limits()
 
 @dataclass
 class Budget:
-    """Counts what reading one file has spent of its `Limits`."""
+    """Counts the use of `Limits` while one file is read."""
 
     path: Path
     limits: Limits
@@ -93,8 +93,8 @@ class Budget:
         """Check RGB frames before memory is allocated for them.
 
         Args:
-            size_bytes: Of all frames that would be held.
-            what: They, for the message: "50 frames of 64x48".
+            size_bytes: Size of all frames that would be in memory.
+            what: The frames, for the message: "50 frames of 64x48".
         Raises:
             LimitExceeded: More than `Limits.max_bytes`.
         """
@@ -106,7 +106,7 @@ class Budget:
 
     @contextmanager
     def memory_errors(self) -> Iterator[None]:
-        """Within the block, running out of memory is a `LimitExceeded` that names the file."""
+        """Within the block, a `MemoryError` becomes a `LimitExceeded` that names the file."""
         try:
             yield
         except MemoryError as error:
@@ -114,32 +114,33 @@ class Budget:
 
 
 def out_of_memory(path: Path) -> LimitExceeded:
-    """The error for a file that needs more memory than there is."""
+    """The error for a file that needs more memory than is available."""
     return LimitExceeded(f"{display_path(path)}: decoding it takes more memory than there is; scale it down")
 
 
 def as_fraction(rational: Any) -> Fraction | None:
-    """A rational of PyAV; None where it is unset: PyAV 18 gives None for that, PyAV 19 a falsy rational."""
+    """A rational of PyAV; None if it is unset: PyAV 18 returns None for that, PyAV 19 a falsy rational."""
     return Fraction(rational.numerator, rational.denominator) if rational else None
 
 
 class VideoSource:
-    """An open video file: its container, its video stream, and the packets in it.
+    """An open video file: its container, its video stream, and its packets.
 
     Attributes:
-        path: As the caller gave it.
+        path: The path as given.
         kind: The demuxer's name, one of `sniff.DEMUXERS`.
-        budget: What reading the file has spent.
+        budget: Counts the use of the limits.
         stream: The video stream that is read.
         time_base: Seconds per tick of the stream's clock.
-        origin: Presentation time of the first picture, in ticks (MPEG-TS starts anywhere).
-        nominal_fps: The frame rate that the file claims, or 25 where it claims nothing believable.
-        claimed_frames: How many frames the header claims, or None. Decoding may give another number.
+        origin: Presentation time of the first frame, in ticks (MPEG-TS starts at any time).
+        nominal_fps: The frame rate in the header, or 25 if it is missing or implausible.
+        claimed_frames: Number of frames by the header, or None. Decoding may give another number.
         codec: FFmpeg's name of the decoder.
-        claimed_duration_s: Length of the stream by the header in seconds, or None. Decoding may give another.
-        read_errors: How often the demuxer failed on what was read so far.
+        claimed_duration_s: Duration of the stream by the header in seconds, or None. Decoding may give
+            another.
+        read_errors: Number of errors of the demuxer so far.
         on_one_thread: Whether `use_one_thread` was called. It is called on a computer with one core, too:
-            pictures behind damage differ a little where decoding starts at another keyframe.
+            frames behind damage differ slightly if decoding starts at another keyframe.
     """
 
     container: InputContainer
@@ -172,7 +173,7 @@ class VideoSource:
         self.container.close()
 
     def _open(self) -> None:
-        # "file:" and an absolute path keep a name such as "concat:a|b" or "-x.mp4" a name.
+        # With "file:" and an absolute path, FFmpeg takes "concat:a|b" or "-x.mp4" for a file name.
         self.container = av.open(
             "file:" + os.path.abspath(self.path),  # noqa: PTH100 - resolve() would follow symbolic links
             format=self.kind,
@@ -180,7 +181,7 @@ class VideoSource:
             options={
                 "protocol_whitelist": "file",
                 "format_whitelist": FORMAT_WHITELIST,
-                "max_pixels": str(self.limits.max_pixels),  # opening decodes a little, to learn the format
+                "max_pixels": str(self.limits.max_pixels),  # opening decodes some frames
             },
         )
         try:
@@ -201,7 +202,7 @@ class VideoSource:
         check_pixels(context.width, context.height, path=self.path, limits=self.limits)
 
     def _read_header(self) -> None:
-        """Keep the header's facts: after `close` the stream must not be touched."""
+        """Copy the header's values: after `close` the stream must not be accessed."""
         self.time_base = as_fraction(self.stream.time_base) or _MICROSECOND
         self.origin = self.stream.start_time or 0
         self.nominal_fps = self._nominal_fps()
@@ -211,22 +212,22 @@ class VideoSource:
 
     @property
     def has_pts(self) -> bool:
-        """Whether packets carry presentation times: raw streams have none, AVI only an order."""
+        """Whether packets have presentation times: raw streams have none, AVI only the decoding order."""
         return self.kind not in ("avi", "h264", "hevc")
 
     @property
     def can_seek(self) -> bool:
-        """Whether the container has an index to trust; elsewhere packets are skipped from the start."""
+        """Whether the container has a reliable index; otherwise packets are skipped from the start."""
         return self.kind in ("mov", "matroska")
 
     @property
     def is_raw(self) -> bool:
-        """H.264 or HEVC without a container: no clock at all."""
+        """Whether it is H.264 or HEVC without a container, which has no timestamps."""
         return self.kind in ("h264", "hevc")
 
     def _nominal_fps(self) -> Fraction:
         rates = [self.stream.average_rate, self.stream.guessed_rate]
-        if self.is_raw:  # "average" is only FFmpeg's default here; the codec's own header may know
+        if self.is_raw:  # the average rate is only FFmpeg's default; the codec's header may have the rate
             rates.reverse()
         for rate in map(as_fraction, rates):
             if rate is not None and _SANE_FPS[0] <= rate <= _SANE_FPS[1]:
@@ -244,7 +245,7 @@ class VideoSource:
             return None
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
-        """Packets of the video stream from here to the end; where reading fails, go on behind the damage."""
+        """Packets of the video stream from the current position to the end; unreadable parts are skipped."""
         self._at_start = False
         failures = 0
         while failures < MAX_READ_ERRORS:
@@ -254,7 +255,7 @@ class VideoSource:
                     if packet.size:
                         yield packet
                     elif packet.pts is None and packet.dts is None:
-                        # PyAV's mark of the end, once per stream; it cannot decode those that appear midway.
+                        # PyAV marks the end with an empty packet per stream; it cannot decode earlier ones.
                         return
             except av.FFmpegError:
                 failures += 1
@@ -263,21 +264,21 @@ class VideoSource:
                 return
 
     def rewind(self) -> None:
-        """Start over. A fresh file is the one way that works for every format and every state of damage."""
+        """Go to the start by opening the file again: only this works for every format and any damage."""
         if not self._at_start:
             self._open_again()
 
     def use_one_thread(self) -> None:
-        """Start over and decode on one thread from now on.
+        """Go to the start and decode on one thread from now on.
 
-        Threads share pictures that are still being decoded. In a damaged file the result then depends on
-        their timing, and behind an error each thread may lose its picture.
+        Threads share frames that are still being decoded. In a damaged file the result then depends on their
+        timing, and behind an error each thread may lose its frame.
         """
         self.on_one_thread = True
         self._open_again()
 
     def _open_again(self) -> None:
-        """Raises: NotAFile: The file is not there any more."""
+        """Open the file again. Raises: NotAFile: It no longer exists."""
         self.close()
         try:
             self._open()
@@ -289,12 +290,12 @@ class VideoSource:
             ) from error
 
     def seek(self, time_s: float) -> bool:
-        """Go to a keyframe at or before a time, as far as the container knows.
+        """Go to a keyframe at or before a time, by the container's index.
 
         Args:
-            time_s: Seconds since the first picture.
+            time_s: Seconds since the first frame.
         Returns:
-            False where this file cannot seek; it is then rewound.
+            False if this file cannot seek; it is then rewound.
         """
         self._at_start = False
         try:
@@ -308,18 +309,18 @@ class VideoSource:
 
 
 def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> VideoSource:
-    """Open a video file, whatever its name, and nothing but a video file.
+    """Open a video file. Its content decides whether it is one, not its name.
 
     Args:
-        path: Always a file's name: never a URL, a pattern or an FFmpeg protocol.
-        limits: `max_pixels` is checked here, before anything is decoded. The others count from now on.
+        path: A file name: never a URL, a pattern or an FFmpeg protocol.
+        limits: `max_pixels` is checked here, before anything is decoded. The other limits count from now on.
     Raises:
-        NotAFile: missing, unreadable, or no regular file.
-        NotAVideo: the bytes are no video, or its index is missing.
-        NoVideoStream: for example audio only.
-        NoFrames: a raw stream without a byte.
-        UnsupportedCodec: there is no decoder for it.
-        LimitExceeded: the pictures are too large.
+        NotAFile: It is missing, unreadable, or no regular file.
+        NotAVideo: The content is no video, or its index is missing.
+        NoVideoStream: For example audio only.
+        NoFrames: A raw stream of 0 bytes.
+        UnsupportedCodec: FFmpeg has no decoder for it.
+        LimitExceeded: The frames are too large.
     """
     path = Path(path)
     head = _read_head(path)
@@ -351,17 +352,16 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
 
 
 def check_pixels(width: int, height: int, *, path: Path, limits: Limits) -> None:
-    """Raises: LimitExceeded: one picture has more pixels than `limits.max_pixels`."""
+    """Check the frame size. Raises: LimitExceeded: More pixels than `limits.max_pixels`."""
     if width * height > limits.max_pixels:
         raise LimitExceeded(
-            f"{display_path(path)} claims pictures of {width}x{height}, more than "
-            f"{limits.max_pixels} pixels; "
+            f"{display_path(path)} claims frames of {width}x{height}, more than {limits.max_pixels} pixels; "
             "scale the video down or raise max_pixels"
         )
 
 
 def _read_head(path: Path) -> bytes:
-    """The first bytes of a regular file. `stat` comes before `open`: opening a FIFO waits for ever."""
+    """The first bytes of a regular file. `stat` comes before `open`, since opening a FIFO blocks."""
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
@@ -385,8 +385,8 @@ def choose_stream(container: InputContainer, name: str) -> VideoStream:
     """The first video stream that can be decoded and is no cover picture.
 
     Args:
-        container: Open.
-        name: Of the file or address, for messages.
+        container: An open container.
+        name: The file or URL, for messages.
     Raises:
         NoVideoStream: There is none, for example audio only.
         UnsupportedCodec: FFmpeg has no decoder for any of them.
@@ -414,7 +414,7 @@ def _other_streams(container: InputContainer) -> str:
 def _codec_name(container: InputContainer) -> str:
     """The codec tag of a video stream without a decoder, for example "xxxx / 0x78787878".
 
-    PyAV gives no codec context for it, but FFmpeg's description, which goes through its log, has the tag.
+    PyAV has no codec context for it, but FFmpeg's description of the file has the tag.
     """
     level = av.logging.get_level()
     av.logging.set_level(av.logging.INFO)

@@ -1,4 +1,4 @@
-"""RGB arrays to an ordinary MP4 that every browser plays: H.264, yuv420p, index at the front."""
+"""Write RGB arrays to an MP4 that every browser plays: H.264, yuv420p, index at the front."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from twinpath.errors import NoFrames, UsageError
 from twinpath.paths import display_path
 from twinpath.video.audio import AudioTrack
 
-_TICKS_PER_SECOND = 90_000  # about this fine; fine enough for any frame's own time
+_TICKS_PER_SECOND = 90_000  # approximate resolution of frame times
 
-_BT601 = 6  # SMPTE 170M in H.264's table of matrices: what swscale takes RGB to
+_BT601 = 6  # SMPTE 170M in H.264's table of matrices: swscale's default for RGB to YUV
 
 
 class VideoWriter:
-    """Writes frames to a video file that appears whole or not at all.
+    """Writes frames to a video file atomically.
 
         with VideoWriter("out.mp4", width=320, height=240, fps=25) as writer:
-            writer.write(frame)                # one frame after the other, at 25 fps
-            writer.write(frame, time_s=1.5)    # or at a time of its own
+            writer.write(frame)                # one frame period after the previous frame
+            writer.write(frame, time_s=1.5)    # or at a given time
 
-    The frames go to a temporary file in the same folder; when the block ends well it takes the place of
-    `path`, and when it ends with an exception (Ctrl-C, too) it is removed. Odd sizes are padded by repeating
-    the last row or column, as yuv420p needs even ones.
+    Frames are written to a temporary file in the same folder. At the end of the block it replaces `path`; if
+    an exception ends the block (Ctrl-C, too), it is removed. Odd sizes are padded by repeating the last row
+    or column, as yuv420p needs even ones.
     """
 
     def __init__(
@@ -53,18 +53,19 @@ class VideoWriter:
     ) -> None:
         """
         Args:
-            path: The file to make or replace.
-            width: Of the frames, in pixels.
-            height: Of the frames, in pixels.
-            fps: Frames per second, also for players that only look at the header.
-            crf: x264's quality, 0 (lossless, large) to 51; 18 is nearly transparent, 28 visibly coarse.
-            preset: x264's, from "ultrafast" to "veryslow": slower makes smaller files.
-            pixel_aspect: Width of a pixel over its height, for players.
-            encoder_options: More options of x264. {"mbtree": "0"}: the same frames give the same bytes in
-                every run, which they do not with x264's macroblock tree; files are larger.
-            audio: Written beside the pictures; stays open.
+            path: The file to create or replace.
+            width: Frame width in pixels.
+            height: Frame height in pixels.
+            fps: Frames per second; also written to the header.
+            crf: x264's constant rate factor, 0 (lossless, large) to 51; 18 is nearly transparent, 28 visibly
+                coarse.
+            preset: x264's preset, from "ultrafast" to "veryslow": slower makes smaller files.
+            pixel_aspect: Sample aspect ratio: width of a pixel over its height, for players.
+            encoder_options: More options of x264. {"mbtree": "0"} makes the output reproducible: the same
+                frames give the same bytes in every run; files are larger.
+            audio: An audio track to copy; the writer does not close it.
         Raises:
-            UsageError: The folder does not exist, or a number is out of its range.
+            UsageError: The folder does not exist, or a number is out of range.
         """
         self.path = Path(path)
         rate = Fraction(fps).limit_denominator(1001)  # 29.97… is 30000/1001
@@ -99,8 +100,8 @@ class VideoWriter:
         self._stream.pix_fmt = "yuv420p"
         self._stream.options = {**encoder_options}
         self._stream.codec_context.time_base = 1 / (self._rate * self._ticks_per_frame)
-        self._stream.codec_context.thread_count = 2  # x264's output depends on it: not the computer's number
-        # Players guess the matrix by the height of the picture where none is given.
+        self._stream.codec_context.thread_count = 2  # fixed, since x264's output depends on it
+        # Without a matrix, players guess it from the frame height.
         self._stream.codec_context.colorspace = _BT601
         self._stream.codec_context.sample_aspect_ratio = pixel_aspect
         if self._audio is not None:
@@ -122,10 +123,10 @@ class VideoWriter:
 
         Args:
             frame: (H, W, 3) uint8 RGB of the writer's size.
-            time_s: When it is shown, in seconds since the start; it must increase. None: one frame period
-                after the frame before.
+            time_s: Its presentation time in seconds since the start; must increase. None: one frame period
+                after the previous frame.
         Raises:
-            ValueError: another shape or type, or a time that does not increase.
+            ValueError: Another shape or type, or a time that does not increase.
         """
         width, height = self._size
         if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
@@ -151,11 +152,11 @@ class VideoWriter:
         self._frames += 1
 
     def close(self) -> None:
-        """Finish the file and put it in its place.
+        """Finish the file and move it to `path`.
 
         Raises:
-            NoFrames: nothing was written; no file is made.
-            OSError: for example a full disk; an older file of that name is kept.
+            NoFrames: No frame was written; no file is created.
+            OSError: For example a full disk; an existing file is kept.
         """
         try:
             if not self._frames:
@@ -171,15 +172,15 @@ class VideoWriter:
         self._place.close()
 
     def discard(self) -> None:
-        """Give up: remove the temporary file and leave `path` as it was."""
+        """Remove the temporary file and leave `path` unchanged."""
         self._give_up(_Discarded())
 
     def _give_up(self, reason: BaseException) -> None:
-        """Raises: OSError: the reason was a full disk; names `path`, not the temporary file."""
+        """Remove the temporary file. Raises: OSError: On a full disk; names `path`, not that file."""
         with contextlib.suppress(av.FFmpegError):  # an unfinished file cannot always be closed in order
             self._container.close()
         self._place.__exit__(type(reason), reason, reason.__traceback__)
 
 
 class _Discarded(Exception):
-    """The file is not wanted; the temporary file is removed."""
+    """Raised inside `atomic_path` to remove the temporary file."""

@@ -48,7 +48,7 @@ def test_a_group_is_one_argument_and_many_options(app: typer.Typer) -> None:
         ("engine 'onnx' is not known", "--engine 'onnx' is not known"),
         ("formats: there is no 'pdf'", "--formats: there is no 'pdf'"),
         ("f.npz …; give another place, or resume=False to", "f.npz …; give another place, or --no-resume to"),
-        ("take views='1x1'", "take --views 1x1"),
+        ("use views='1x1'", "use --views 1x1"),
         ("people.mp4 is damaged: views is a word", "people.mp4 is damaged: views is a word"),
         ("x=1 must be so", "x=1 must be so"),
         ("a.mp4: takes longer; raise max_seconds", "a.mp4: takes longer; raise --max-seconds"),

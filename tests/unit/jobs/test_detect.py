@@ -135,7 +135,7 @@ def test_a_stopped_run_is_resumed_unless_the_detector_remembers(video: Path, peo
         ({"formats": ("json", "mp4"), "isolate": True}, "formats: mp4 read the video again"),
         ({"min_score": 2.0}, "min_score must be"),
         ({"smooth_s": -1.0}, "smooth_s must be"),
-        ({"labels": ("wve",)}, "knows no label 'wve'; did you mean wave"),
+        ({"labels": ("wve",)}, "has no label 'wve'; did you mean wave"),
         ({"people": "hgo"}, "hog"),
         ({"tracker": "sort"}, "ocsort"),
         ({"model": "slowfast_tiny.synthetic"}, "classifies whole clips"),

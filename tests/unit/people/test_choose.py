@@ -24,7 +24,7 @@ def test_detectors_without_download(spec: str) -> None:
         pytest.importorskip("cv2")
     detector = make(spec)
     assert detector.name
-    assert detector.batch_pictures >= 1
+    assert detector.batch_frames >= 1
 
 
 def test_a_file(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from twinpath.engine.torch_engine import TorchEngine
 from twinpath.errors import NotAVideo, UsageError
 from twinpath.formats.keyframes import load_keyframe_scores, save_keyframe_scores
 from twinpath.people.base import Picture
-from twinpath.recognize import checkpoint
+from twinpath.recognize import checkpoint as checkpoint_module
 from twinpath.recognize.detector import detections_of, tracks_of
 from twinpath.render.track_interpolator import TrackInterpolator
 from twinpath.results.keyframes import Keyframe, KeyframeScores, PersonBoxes
@@ -35,7 +35,7 @@ class Given:
     """PersonBoxes as the test says, at every keyframe."""
 
     name = "given"
-    batch_pictures = 2
+    batch_frames = 2
 
     def __init__(self, boxes: Sequence[Sequence[float]]) -> None:
         self.boxes = np.asarray(boxes, dtype=np.float32).reshape(-1, 4)
@@ -90,7 +90,7 @@ def test_people_are_looked_for_in_as_many_pictures_as_memory_allows(
     detect: Detector, brighter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Counting(Given):
-        batch_pictures = 16
+        batch_frames = 16
 
         def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
             counts.append(len(pictures))
@@ -224,7 +224,7 @@ def test_scores_that_make_no_sense_are_said_before_any_work(
         ("brighter.mp4", (128, 96), None),
         ("film/brighter.avi", (256, 192), None),
         ("other.mp4", (128, 96), "are of 'other.mp4', by their name"),
-        ("brighter.mp4", (96, 128), "are of pictures of 96 x 128, stretched to 128 x 96"),
+        ("brighter.mp4", (96, 128), "are of frames of 96 x 128, stretched to 128 x 96"),
     ],
 )
 def test_boxes_that_may_be_of_another_video_are_told(
@@ -297,8 +297,8 @@ def test_a_stopped_run_is_gone_on_with(
 def test_going_on_where_all_was_looked_at(detect: Detector, brighter: Path) -> None:
     kept: list[KeyframeScores] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint, "CHECKPOINT_EVERY_S", 0.0)
-        patch.setattr(checkpoint, "CHECKPOINT_SHARE", math.inf)
+        patch.setattr(checkpoint_module, "CHECKPOINT_EVERY_S", 0.0)
+        patch.setattr(checkpoint_module, "CHECKPOINT_SHARE", math.inf)
         whole = detect.score(brighter, people="whole", on_checkpoint=kept.append)
     assert len(kept[-1]) == len(whole)
     again = detect.score(brighter, people="whole", resume_from=kept[-1])

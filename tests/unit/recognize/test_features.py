@@ -80,7 +80,7 @@ def test_what_cannot_be_made_is_said_at_once(three_class_weights: Path) -> None:
         FeatureExtractor("slowfast_tny")
     with pytest.raises(UsageError, match="no weights are published for fast_r50_8x8"):
         FeatureExtractor("fast_r50_8x8")
-    with pytest.raises(UsageError, match="is a detection model, which takes boxes"):
+    with pytest.raises(UsageError, match="is a detection model, which needs boxes"):
         FeatureExtractor("slow_r50_4x16_det.ptv_ava")
     for every_s in (0.0, -1.0, 1e-9, float("nan"), float("inf")):
         with pytest.raises(UsageError, match="every_s must be at least"):

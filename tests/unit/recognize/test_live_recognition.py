@@ -50,7 +50,7 @@ def next_of(held: FrameRing) -> Window | None:
 
 
 def numbers(window: Window) -> list[int]:
-    return [int(picture.to_ndarray()[0, 0, 0]) for picture in window.pictures]
+    return [int(picture.to_ndarray()[0, 0, 0]) for picture in window.frames]
 
 
 def check_sum(held: FrameRing) -> None:
@@ -79,7 +79,7 @@ def test_the_first_window_is_due_when_it_is_full_and_then_one_every_so_often() -
     for number in range(31):
         held.add(frame(number))
         before = held.counters.frames_used
-        if held._due() > held._answered:
+        if held._due() > held._last_taken:
             assert held.next_window(stop=stop) is not None
             due.append(number)
             assert held.counters.frames_used > before
@@ -96,7 +96,7 @@ def test_a_window_that_is_in_time_is_the_one_of_a_file_at_any_frame_rate() -> No
     starts_s = []
     for number, time_s in enumerate(times_s.tolist()):
         held.add(frame(number, time_s=time_s))
-        if held._due() > held._answered:
+        if held._due() > held._last_taken:
             window = held.next_window(stop=stop)
             assert window is not None
             assert numbers(window) == even(window.start_s).pick(times_s).tolist()
@@ -139,16 +139,16 @@ def test_a_source_that_ends_early_gives_one_window_of_what_there_is() -> None:
     assert held.next_window(stop=stop) is None
 
 
-def test_a_model_that_takes_frames_at_even_times_repeats_the_last_picture_of_a_short_source() -> None:
-    ring = FrameRing(
+def test_strided_sampling_repeats_the_last_frame_of_a_short_source() -> None:
+    strided = FrameRing(
         lambda start_s: AtTimes(tuple(start_s + 0.16 * i for i in range(T))),
         span_s=SPAN_S,
         every_s=1,
         max_bytes=1 << 20,
     )
     for number in range(6):
-        ring.add(frame(number))
-    window = next_of(ring)
+        strided.add(frame(number))
+    window = next_of(strided)
     assert window is not None
     assert numbers(window) == [0, 4, 5, 5]
 
@@ -159,7 +159,7 @@ def test_no_window_has_pictures_from_both_sides_of_an_interruption() -> None:
     for number in range(100):
         after = number >= 40
         held.add(frame(number, segment=2 if after else 1, time_s=number / FPS + after * 0.1))
-        if held._due() > held._answered:
+        if held._due() > held._last_taken:
             window = held.next_window(stop=stop)
             assert window is not None
             sides = {number >= 40 for number in numbers(window)}
@@ -171,11 +171,11 @@ def test_no_window_has_pictures_from_both_sides_of_an_interruption() -> None:
 
 
 def test_what_does_not_fit_is_held_at_a_coarser_rate() -> None:
-    size_bytes = sum(plane.buffer_size for plane in frame(0, size=32).picture.planes)
+    size_bytes = sum(plane.buffer_size for plane in frame(0, size=32).av_frame.planes)
     held = ring(max_bytes=8 * size_bytes)
     for number in range(200):
         held.add(frame(number, size=32))
-        assert len(held._held) <= 8 + 1
+        assert len(held._buffer) <= 8 + 1
     window = next_of(held)
     assert window is not None
     assert window.end_s - window.start_s == pytest.approx(SPAN_S)
@@ -185,7 +185,7 @@ def test_what_does_not_fit_is_held_at_a_coarser_rate() -> None:
 
 
 def test_a_picture_that_fills_the_memory() -> None:
-    with pytest.raises(LimitExceeded, match="pictures of 32x32 take"):
+    with pytest.raises(LimitExceeded, match="frames of 32x32 take"):
         ring(max_bytes=2000).add(frame(0, size=32))
 
 
@@ -193,7 +193,7 @@ def test_any_number_of_tiny_pictures_is_bounded() -> None:
     held = ring()
     for number in range(20_000):
         held.add(frame(0, time_s=number / 100_000))
-    assert len(held._held) < 4100
+    assert len(held._buffer) < 4100
     check_sum(held)
 
 

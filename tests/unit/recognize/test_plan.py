@@ -90,7 +90,7 @@ def test_the_last_clip_ends_with_the_video_where_the_upstream_tests_so(ten_secon
 
 
 def test_several_views_need_a_length() -> None:
-    with pytest.raises(UsageError, match=r"length of the video is unknown.*views='1x1'"):
+    with pytest.raises(UsageError, match=r"duration of the video, which is unknown.*views='1x1'"):
         selections(Views(1, 2), InputSpec(8, 8, 256, 256), start_s=0.0, info=None)
 
 

@@ -99,7 +99,7 @@ def test_every_label_of_ava_can_be_written() -> None:
         ("0.5,0.6", "'0.6' is a second score for all labels"),
         ("0.5,sit=0.1,sit=0.2", "'sit' has two scores"),
         ("high", "'high' is neither a score nor label=score, nor a .csv file"),
-        ("0.5,stnd=0.9", "the model knows no label 'stnd'; did you mean 'stand'"),
+        ("0.5,stnd=0.9", "the model has no label 'stnd'; did you mean 'stand'"),
         ('"talk too (e.g., self, a person, a group)"=0.9', f"did you mean '{TALK}'?"),
         ("qqq=0.5", "no label 'qqq'; it knows "),
     ],
@@ -121,11 +121,11 @@ def test_thresholds_in_a_file(tmp_path: Path, head: str) -> None:
     ("text", "words"),
     [
         ("label,score\nstand,0.9\nsit,2\n", ":3: '2' is no score"),
-        ("stand,0.9\nsitt,0.5\n", ":2: the model knows no label 'sitt'; did you mean 'sit'"),
+        ("stand,0.9\nsitt,0.5\n", ":2: the model has no label 'sitt'; did you mean 'sit'"),
         (f"{TALK},0.7\n", ":1: a line needs a label and a score; a label with commas needs quotes"),
         ("stand;0.9\n", ":1: a line needs a label and a score"),
         ("stand,0.9\n\nstand,0.8\n", ":3: 'stand' has two scores"),
-        ('stand,"0.9\n', ":1: no csv"),
+        ('stand,"0.9\n', ":1: no CSV"),
     ],
 )
 def test_a_file_with_a_mistake(tmp_path: Path, text: str, words: str) -> None:
@@ -141,5 +141,5 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         thresholds(str(tmp_path / "own.csv"))
     (tmp_path / "own.csv").write_bytes(b"\xff\xfe\x00s")
-    with pytest.raises(ConfigError, match="no text in UTF-8"):
+    with pytest.raises(ConfigError, match="not UTF-8"):
         thresholds(str(tmp_path / "own.csv"))

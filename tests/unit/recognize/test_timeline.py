@@ -22,7 +22,7 @@ from tests.support.timelines import ShadeClassifier, grey_film, read_srt, read_v
 from twinpath.errors import InputError, UsageError
 from twinpath.formats.timelines import cues, write_timeline_file
 from twinpath.formats.window_scores import load_window_scores, save_window_scores
-from twinpath.recognize import checkpoint
+from twinpath.recognize import checkpoint as checkpoint_module
 from twinpath.recognize.classifier import Classifier
 from twinpath.recognize.timeline import read_labels, score_windows, timeline_of
 from twinpath.results.provenance import FileFacts, Provenance
@@ -127,8 +127,8 @@ def test_going_on_where_all_windows_are_done(film: Path) -> None:
 
 
 def test_scores_are_kept_while_the_work_goes_on(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "CHECKPOINT_EVERY_S", 0.0)
-    monkeypatch.setattr(checkpoint, "CHECKPOINT_SHARE", math.inf)
+    monkeypatch.setattr(checkpoint_module, "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(checkpoint_module, "CHECKPOINT_SHARE", math.inf)
     kept: list[WindowScores] = []
     whole = score(film, ShadeClassifier(batch_clips=8), on_checkpoint=kept.append)
     assert [len(part) for part in kept] == [8, 16, 24, 32, 37]
@@ -232,9 +232,9 @@ def test_labels_that_a_user_wrote() -> None:
     known = ("walk", "sit down", "lift, then drop", "lift")
     assert read_labels("walk,sit down", known, model="m") == ("walk", "sit down")
     assert read_labels(" lift, then drop , lift,lift", known, model="m") == ("lift, then drop", "lift")
-    with pytest.raises(UsageError, match="knows no label 'walc'; did you mean walk"):
+    with pytest.raises(UsageError, match="has no label 'walc'; did you mean walk"):
         read_labels("walc", known, model="m")
-    with pytest.raises(UsageError, match="knows no label"):
+    with pytest.raises(UsageError, match="has no label"):
         timeline_of(scores_by_hand([[0.5]], ("a",)), SegmentRules(labels=("b",)))
     with pytest.raises(UsageError, match="top_k must be at least 1, not 0"):
         timeline_of(scores_by_hand([[0.5]], ("a",)), top_k=0)

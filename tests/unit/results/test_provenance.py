@@ -57,7 +57,7 @@ def test_a_file_that_is_gone_has_no_facts(made: Provenance, video: Path) -> None
     [
         ({"source": FileFacts(6000, 1.5)}, "the video has 6,000 bytes, before 5"),
         ({"source": FileFacts(5, 2.0)}, "the video was changed since"),
-        ({"source": None}, "the video file could be reached only once"),
+        ({"source": None}, "the video file could be accessed only once"),
         ({"model": "other"}, "the model is other, before net.weights"),
         ({"weights_sha256": "ab"}, "the weight file is another one"),
         ({"settings": {"every_s": 2, "crops": [1, 2]}}, "every_s is 2, before 1.0"),

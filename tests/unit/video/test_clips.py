@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import bad_videos
 from twinpath.errors import CorruptVideo, LimitExceeded, NoFrames
-from twinpath.video import wanted_frames as module
+from twinpath.video import nearest_frames as module
 from twinpath.video.clip_plan import ClipPlan, ClipSampling, Keyframes, Selections, Windows
 from twinpath.video.clips import Clip, open_clips
 from twinpath.video.color import RgbConverter

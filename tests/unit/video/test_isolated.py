@@ -178,7 +178,7 @@ def test_a_process_that_died_between_two_files_is_nobodys_fault(good_video):
             time.sleep(0.1)
 
 
-def test_a_file_that_kills_twice_is_set_aside(good_video, evil, misbehave):
+def test_a_file_that_kills_twice_is_refused(good_video, evil, misbehave):
     misbehave("os.kill(os.getpid(), signal.SIGKILL)")
     with Sandbox() as sandbox:
         with pytest.raises(
@@ -187,7 +187,7 @@ def test_a_file_that_kills_twice_is_set_aside(good_video, evil, misbehave):
             sandbox.read_frames(evil, ONE)
         assert "\n" not in str(first.value)
         assert sandbox.pid is None
-        with pytest.raises(WorkerDied, match="set aside"):
+        with pytest.raises(WorkerDied, match="refused from now on"):
             sandbox.read_frames(evil, ONE)
         assert sandbox.pid is None  # no process was started for it
         assert len(sandbox.read_frames(good_video, ONE).frames) == 1
@@ -236,7 +236,7 @@ def test_the_clock_is_watched_from_outside(evil, misbehave, deed, words):
         for _ in range(3):  # the third time it is refused at once
             with pytest.raises(LimitExceeded, match=words) as caught:
                 sandbox.read_frames(evil, ONE)
-        assert "set aside" in str(caught.value)
+        assert "refused from now on" in str(caught.value)
         assert not is_running(pid)
     assert time.monotonic() - began_s < 30
 

@@ -189,7 +189,7 @@ def test_warnings_survive_a_death(tmp_path):
         assert [f"in the first {clip.end_s:.1f} s: {warning}" for warning in known] == clips.warnings
 
 
-def test_a_file_that_kills_its_stream_twice_is_set_aside(good_video):
+def test_a_file_that_kills_its_stream_twice_is_refused(good_video):
     with Sandbox() as sandbox:
         with sandbox.open_clips(good_video, WINDOWS) as clips:
             stream = iter(clips)
@@ -200,7 +200,7 @@ def test_a_file_that_kills_its_stream_twice_is_set_aside(good_video):
                 WorkerDied, match=r"good\.mp4: the process that read it was killed.*two attempts"
             ):
                 list(stream)
-        with pytest.raises(WorkerDied, match="set aside"):
+        with pytest.raises(WorkerDied, match="refused from now on"):
             sandbox.open_clips(good_video, WINDOWS)
         assert len(sandbox.read_frames(good_video, ONE).frames) == 1
 

@@ -22,7 +22,7 @@ from twinpath.errors import InputError, NoFrames, NotAFile, NotAVideo, SourceLos
 from twinpath.retry import RetryPolicy
 from twinpath.video import live
 from twinpath.video.decode import FrameStream
-from twinpath.video.live import LiveFrame, LiveReader, Network, parse_source, without_secrets
+from twinpath.video.live import ConnectionOptions, LiveFrame, LiveReader, parse_source, without_secrets
 from twinpath.video.writer import VideoWriter
 
 FPS = 30
@@ -263,7 +263,7 @@ def test_a_silent_server_is_given_up(bar_video: Path) -> None:
     data = servers.remuxed(bar_video, "mpegts")
     with http_server({"/live": servers.endless([data], every_s=0, then_s=20)}) as server:
         began_s = time.monotonic()
-        played = read(server.url("/live"), network=Network(timeout_s=0.5))
+        played = read(server.url("/live"), connection=ConnectionOptions(timeout_s=0.5))
         assert time.monotonic() - began_s < AT_ONCE_S
     assert "no data for 0.5 s" in str(played.error)
 
@@ -286,7 +286,7 @@ def test_https_needs_a_certificate_that_holds(
         refused = read(url, realtime=False)
         assert "no secure connection" in str(refused.error)
         assert "verify=False accepts it" in str(refused.error)
-        assert len(read(url, realtime=False, network=Network(verify=False)).frames) == FPS
+        assert len(read(url, realtime=False, connection=ConnectionOptions(verify=False)).frames) == FPS
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert len(read(url, realtime=False).frames) == FPS
 
@@ -331,7 +331,7 @@ def test_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = read("0", at_most=25)
     assert len(seen.frames) == 25
     assert np.diff(seen.times_s) == pytest.approx(0.04, abs=1e-3)
-    assert (seen.frames[0].picture.width, seen.reader.fps) == (64, 25)
+    assert (seen.frames[0].av_frame.width, seen.reader.fps) == (64, 25)
 
 
 def test_a_camera_that_is_not_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -354,7 +354,7 @@ class Recording:
     def __init__(self, times_s: list[float | None], *, ends: bool = True, every_s: float = 0.0) -> None:
         self._times_s, self._ends, self._every_s = times_s, ends, every_s
 
-    def pictures(self) -> Iterator[tuple[float | None, VideoFrame]]:
+    def frames(self) -> Iterator[tuple[float | None, VideoFrame]]:
         for time_s in self._times_s:
             time.sleep(self._every_s)
             yield time_s, VideoFrame(16, 16, "yuv420p")
@@ -422,6 +422,8 @@ def test_an_rtsp_server_asks_for_a_password(bar_video: Path) -> None:
         assert "give user and password" in str(refused.error)
         assert "other" not in str(refused.error)
         for transport in ("tcp", "udp"):
-            played = read(server.url, network=Network(rtsp_transport=transport), at_most=FPS // 2 + 1)
+            played = read(
+                server.url, connection=ConnectionOptions(rtsp_transport=transport), at_most=FPS // 2 + 1
+            )
             assert played.error is None
             assert len(played.frames) > FPS // 2

@@ -1,11 +1,11 @@
-"""Untrusted files, read in processes with limits; see `sandbox.py`.
+"""Read untrusted files in worker processes with limits; see `sandbox.py`.
 
 sandbox.py   the functions: read frames, probe, open clips
-clips.py     the clips of a plan, from another process
-pool.py      the processes, and which files ended one
-worker.py    one process, as its parent sees it
-messages.py  what parent and child send each other
-child.py     the process itself
+clips.py     the clips of a plan, from a worker process
+pool.py      the pool of worker processes, and a count of the files at which one ended
+worker.py    one worker process, on the parent's side
+messages.py  the protocol between parent and worker
+child.py     the worker process itself
 """
 
 from twinpath.video.isolated.sandbox import (

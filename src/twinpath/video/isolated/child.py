@@ -1,4 +1,4 @@
-"""The process that reads the files which its parent names, one after the other, within limits.
+"""The worker process: reads the files that its parent names, within limits.
 
 `worker.py` starts it. It loads PyAV and NumPy, no torch, and ends when the parent does.
 """
@@ -38,7 +38,7 @@ except ImportError:  # not on every platform; the parent watches the clock on al
     resource = None
 
 _OPEN_FILES = 64
-_NEAR = 4  # within this part of the allowed memory, a request for more may well have been refused
+_NEAR = 4  # within 1/4 of the allowed memory, an allocation may have failed
 
 
 def main(descriptor: int) -> None:
@@ -47,7 +47,7 @@ def main(descriptor: int) -> None:
     settings = channel.receive()
     if settings is None:
         return
-    os.dup2(os.open(os.devnull, os.O_RDWR), 2)  # what a library prints goes nowhere
+    os.dup2(os.open(os.devnull, os.O_RDWR), 2)  # discard what a library prints
     memory_bytes = settings["memory_bytes"]
     at_start_bytes = _address_space_bytes("VmSize")
     _limit_process(at_start_bytes + memory_bytes)
@@ -60,7 +60,7 @@ def main(descriptor: int) -> None:
 
 
 def _limit_process(address_space_bytes: int) -> None:
-    """Limit this process, for good: its memory, no files written, no core dumps, few files open."""
+    """Limit this process for its lifetime: its memory, no files written, no core dumps, few open files."""
     if resource is None:
         return
     for name, most in (
@@ -81,7 +81,7 @@ def _limit_process(address_space_bytes: int) -> None:
 
 
 def _address_space_bytes(which: str) -> int:
-    """Of this process, now ("VmSize") or at its peak ("VmPeak"); 0 where the system does not tell."""
+    """The address space of this process, now ("VmSize") or at its peak ("VmPeak"); 0 if unknown."""
     try:
         status = Path("/proc/self/status").read_text()
         return 1024 * int(status.split(f"{which}:")[1].split()[0])
@@ -90,7 +90,7 @@ def _address_space_bytes(which: str) -> int:
 
 
 def _allow_cpu(cpu_s: float) -> None:
-    """Processor time from now on, of all threads together; after that the kernel ends this process."""
+    """Allow this much more processor time, of all threads together; then the kernel ends this process."""
     if resource is None:
         return
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -108,8 +108,8 @@ class _Server:
         Args:
             channel: To the parent.
             cpu_s: Processor time for one reply, in seconds.
-            memory_bytes: What reading a file may use.
-            near_bytes: The address space from which on a reply is doubted.
+            memory_bytes: Memory that reading a file may use.
+            near_bytes: The address space above which an allocation may have failed.
         """
         self._channel = channel
         self._cpu_s = cpu_s
@@ -117,11 +117,11 @@ class _Server:
         self._near_bytes = near_bytes
         self._path = ""
         self._has_failed = False
-        self._allocated: dict[int, int] = {}  # the number of each array's memory, by the array's identity
+        self._allocated: dict[int, int] = {}  # the number of the shared memory of each array, by `id(array)`
         self._num_allocated = 0
 
     def serve(self, request: Message) -> bool:
-        """Answer a request; False: this process must end, since its memory is used up."""
+        """Answer a request. False: this process must end, since its memory is used up."""
         self._path = request["path"]
         self._allocated, self._num_allocated = {}, 0
         if request["do"] == "clips":
@@ -129,7 +129,7 @@ class _Server:
         return self._reply(lambda: self._read(request))
 
     def _reply(self, answer: Callable[[], Message]) -> bool:
-        """Send an answer, or the error that it raises; False: as for `serve`."""
+        """Send an answer, or the error that it raises. Returns as `serve`."""
         _allow_cpu(self._cpu_s)
         reply = _checked(answer, self._path)
         if _address_space_bytes("VmPeak") > self._near_bytes:
@@ -153,7 +153,7 @@ class _Server:
         return {"frames": decoded_to_json(decoded)}
 
     def _serve_clips(self, request: Message) -> bool:
-        """The clips of a plan, one for each request of the parent, which may stop before the last one."""
+        """Send the clips of a plan, one for each "next" of the parent, which may stop before the last one."""
         stream = _RequestedClips(request, self._allocate, self._allocated)
         is_usable = self._reply(stream.open)
         try:
@@ -170,7 +170,7 @@ class _Server:
         return is_usable
 
     def _allocate(self, shape: tuple[int, ...]) -> Rgb:
-        """An array in shared memory that the parent gives."""
+        """An array in shared memory from the parent."""
         size_bytes = math.prod(shape)
         self._channel.send({"allocate": size_bytes})
         try:
@@ -208,7 +208,7 @@ class _RequestedClips:
         return {"opened": {"expected": len(self._reader), "end_s": self._reader.end_s}}
 
     def next(self) -> Message:
-        """The next clip with the warnings so far; behind the last one all warnings."""
+        """The next clip with the warnings so far; after the last one all warnings."""
         assert self._reader is not None
         clip = next(self._clips, None)
         if clip is None:
@@ -224,18 +224,18 @@ class _RequestedClips:
 
 
 def _enter(folder: str | None) -> None:
-    """Relative names begin where the parent is now."""
+    """Change to the parent's working directory, so that relative paths are the same."""
     if folder is not None:
         os.chdir(folder)
 
 
 def _checked(answer: Callable[[], Message], path: str) -> Message:
-    """The answer, or the error in its place."""
+    """The answer, or a message with the error that it raised."""
     try:
         return answer()
     except MemoryError:
         name = display_path(Path(path))
-        reason = f"{name}: reading it takes more memory than allowed; cut the video or allow more"
+        reason = f"{name}: reading it takes more memory than allowed; cut the video or raise memory_bytes"
         return _failed(LimitExceeded(reason), is_last=True)
     except TwinpathError as error:
         return _failed(error, is_last=isinstance(error.__cause__, MemoryError))
@@ -246,11 +246,11 @@ def _checked(answer: Callable[[], Message], path: str) -> Message:
 
 
 def _doubted(reply: Message, path: str, memory_bytes: int) -> Message:
-    """A reply from near the limit: FFmpeg takes a refused allocation for damage, or goes on in silence."""
+    """A reply near the memory limit, where FFmpeg may take a failed allocation for damage, or ignore it."""
     if "error" in reply and reply["error"]["type"] != "LimitExceeded":
         error = LimitExceeded(
             f"{display_path(Path(path))}: reading it takes the {memory_bytes} bytes of memory that it may "
-            "use, and fails; scale the video down or allow more"
+            "use, and fails; scale the video down or raise memory_bytes"
         )
         return _failed(error, is_last=True)
     near = f"reading it took almost all of the {memory_bytes} bytes of memory that it may use"
@@ -259,9 +259,9 @@ def _doubted(reply: Message, path: str, memory_bytes: int) -> Message:
             reply[name]["warnings"].append(near)
     if "clip" in reply or "opened" in reply:  # the last reply ends the process
         return reply
-    return reply | {"is_last": True}  # the peak does not sink again
+    return reply | {"is_last": True}  # the peak never decreases
 
 
 def _failed(error: Exception, *, is_last: bool = False) -> Message:
-    """Last: the memory that is left may be too little for the next file."""
+    """A message with an error. `is_last`: too little memory may be left for the next file."""
     return {"error": error_to_json(error), "is_last": is_last}

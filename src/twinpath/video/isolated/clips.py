@@ -1,4 +1,4 @@
-"""The clips of a plan, from another process, one after the other."""
+"""Iterate over the clips of a plan that another process reads."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from twinpath.video.isolated.worker import ProcessDied, Worker
 from twinpath.video.sampling import TIME_TOLERANCE_S
 from twinpath.video.source import Limits
 
-GRACE_S = 1.0  # for the process to keep `max_seconds` by itself
-_STOP_S = 5.0  # for the process to leave a stream that is not wanted any more
+GRACE_S = 1.0  # added to `max_seconds`, so that the process can report the limit itself
+_STOP_S = 5.0  # time-out for the reply to "stop"
 
 
 class IsolatedClips:
-    """`ClipSource` from a process of a pool, which it holds until it is over or closed.
+    """A `ClipSource` that holds a worker process of a pool until it is exhausted or closed.
 
-    Where the process ends at a clip, another one goes on behind the clips that were yielded.
+    If the worker process ends, another one resumes behind the clips that were yielded.
     """
 
     def __init__(self, pool: WorkerPool, path: Path, plan: ClipPlan, limits: Limits) -> None:
-        """Open the file there; errors as for `clips.open_clips`."""
+        """Open the file in the worker process. Raises as `clips.open_clips`."""
         self._pool = pool
         self._path = path
         self._plan = plan
@@ -46,11 +46,11 @@ class IsolatedClips:
         self._began_s = time.monotonic()
         self._attempts = pool.attempts("clips", path)
         self._worker: Worker | None = None
-        self._memories: dict[int, Rgb] = {}  # by number; given to the process for clips to come
+        self._memories: dict[int, Rgb] = {}  # by number: shared memory that the worker fills with clips
         self._num_memories = 0
-        self._first = 0  # number of the clip to come
-        self._before: list[str] = []  # warnings about the part that an earlier process read
-        self._until: list[tuple[float, list[str]]] = []  # (seconds, warnings up to then), where they change
+        self._next_number = 0  # of the next clip
+        self._earlier_warnings: list[str] = []  # about the part that an earlier process read
+        self._warnings_by_time: list[tuple[float, list[str]]] = []  # (seconds, warnings until then)
         self.warnings: list[str] = []
         self._expected, self.end_s = self._open()
 
@@ -66,48 +66,49 @@ class IsolatedClips:
         return self._expected
 
     def close(self) -> None:
-        """Give the process back."""
+        """Return the worker process to the pool."""
         if self._worker is not None and self._worker.is_usable:
             with suppress(ProcessDied):
-                self._worker.ask({"stop": True}, path=self._path, wall_s=_STOP_S)
+                self._worker.request({"stop": True}, path=self._path, wall_s=_STOP_S)
         self._release()
 
     def __iter__(self) -> Iterator[Clip]:
         while (clip := self._next()) is not None:
             yield clip
-            del clip  # or it would be held while the next one is decoded
+            del clip  # free it before the next one is decoded
 
     def warnings_until(self, time_s: float) -> list[str]:
-        known = [lines for until_s, lines in self._until if until_s <= time_s + TIME_TOLERANCE_S]
-        return known[-1] if known else self._before
+        past = [lines for until_s, lines in self._warnings_by_time if until_s <= time_s + TIME_TOLERANCE_S]
+        return past[-1] if past else self._earlier_warnings
 
     def _next(self) -> Clip | None:
-        """The next clip; None: there is none."""
+        """The next clip; None at the end."""
         while self._worker is not None:
             try:
-                reply = self._ask({"next": True})
+                reply = self._request({"next": True})
                 if "end" in reply:
-                    self.warnings = self._before + lines_from_json(_dict(reply["end"]).get("warnings"))
+                    lines = lines_from_json(_dict(reply["end"]).get("warnings"))
+                    self.warnings = self._earlier_warnings + lines
                     self._attempts.succeeded()
                     self._release()
                     return None
                 return self._clip(_dict(reply.get("clip")))
             except (ProcessDied, ProtocolError) as error:
                 self._died(error)
-                self._go_on()
+                self._resume()
         return None
 
     def _clip(self, values: Message) -> Clip:
-        """Raises: ProtocolError: The reply does not fit the plan."""
-        number, place = values.get("number"), values.get("memory")
-        memory = self._memories.pop(place, None) if isinstance(place, int) else None
-        if type(number) is not int or number < self._first or memory is None:
+        """A clip from a reply. Raises: ProtocolError: It does not match the plan."""
+        number, memory_id = values.get("number"), values.get("memory")
+        memory = self._memories.pop(memory_id, None) if isinstance(memory_id, int) else None
+        if type(number) is not int or number < self._next_number or memory is None:
             raise ProtocolError("sent a clip out of order")
         clip = clip_from_json(values, memory=memory, num_frames=self._num_frames(number))
-        self._first = number + 1
-        lines = self._before + lines_from_json(values.get("warnings"))
-        if lines != (self._until[-1][1] if self._until else self._before):
-            self._until.append((warned_until_s(self._plan, clip), lines))
+        self._next_number = number + 1
+        lines = self._earlier_warnings + lines_from_json(values.get("warnings"))
+        if lines != (self._warnings_by_time[-1][1] if self._warnings_by_time else self._earlier_warnings):
+            self._warnings_by_time.append((warned_until_s(self._plan, clip), lines))
         return clip
 
     def _num_frames(self, number: int) -> int:
@@ -118,21 +119,23 @@ class IsolatedClips:
         return self._plan.selections[number].num_frames
 
     def _open(self) -> tuple[int, float]:
-        """How many clips are to come, and the end of the video in seconds."""
+        """The number of remaining clips, and the end of the video in seconds."""
         while True:
-            limits = self._limits if not self._first else replace(self._limits, max_seconds=self._left_s())
+            limits = self._limits
+            if self._next_number:
+                limits = replace(limits, max_seconds=self._remaining_s())
             request: Message = {
                 "do": "clips",
                 "path": str(self._path),
                 "folder": current_folder(),
                 "plan": plan_to_json(self._plan),
                 "limits": asdict(limits),
-                "first": self._first,
+                "first": self._next_number,
             }
             self._memories, self._num_memories = {}, 0
             self._worker = self._pool.take()
             try:
-                opened = _dict(self._ask(request).get("opened"))
+                opened = _dict(self._request(request).get("opened"))
                 expected, end_s = opened.get("expected"), opened.get("end_s")
                 if type(expected) is not int or expected < 0 or not isinstance(end_s, float):
                     raise ProtocolError("sent no description of the clips")
@@ -140,20 +143,22 @@ class IsolatedClips:
             except (ProcessDied, ProtocolError) as error:
                 self._died(error)
 
-    def _go_on(self) -> None:
-        """Behind the clips that were yielded, in another process."""
-        if self._until:
-            until_s, lines = self._until[-1]
-            place = f"in the first {until_s:.1f} s: "
-            self._before = [line if line.startswith("in the first ") else place + line for line in lines]
+    def _resume(self) -> None:
+        """Continue behind the clips that were yielded, in another worker process."""
+        if self._warnings_by_time:
+            until_s, lines = self._warnings_by_time[-1]
+            prefix = f"in the first {until_s:.1f} s: "
+            self._earlier_warnings = [
+                line if line.startswith("in the first ") else prefix + line for line in lines
+            ]
         self._open()
 
-    def _ask(self, request: Message) -> Message:
-        """Raises: the error that the process reports, and what `Worker.ask` raises."""
+    def _request(self, request: Message) -> Message:
+        """Send a request to the worker. Raises: the error that it reports, and as `Worker.request`."""
         assert self._worker is not None
-        left_s = self._left_s()
-        wall_s = float("inf") if left_s is None else left_s + GRACE_S
-        reply, memories = self._worker.ask(request, path=self._path, wall_s=wall_s)
+        remaining_s = self._remaining_s()
+        wall_s = float("inf") if remaining_s is None else remaining_s + GRACE_S
+        reply, memories = self._worker.request(request, path=self._path, wall_s=wall_s)
         for memory in memories:
             self._memories[self._num_memories] = memory
             self._num_memories += 1
@@ -162,14 +167,14 @@ class IsolatedClips:
             raise error_from_json(reply["error"])
         return reply
 
-    def _left_s(self) -> float | None:
-        """What is left of `max_seconds`."""
+    def _remaining_s(self) -> float | None:
+        """Seconds that remain of `max_seconds`; None: no limit."""
         if self._limits.max_seconds is None:
             return None
         return max(self._limits.max_seconds - (time.monotonic() - self._began_s), 0.0)
 
     def _died(self, error: ProcessDied | ProtocolError) -> None:
-        """Raises: LimitExceeded, WorkerDied: There is no other attempt."""
+        """Count the end of the worker. Raises: LimitExceeded, WorkerDied: No attempt is left."""
         if self._worker is not None:
             self._worker.end()
         self._release()
@@ -183,7 +188,7 @@ class IsolatedClips:
 
 
 def _dict(values: object) -> Message:
-    """Raises: ProtocolError: Not an object."""
+    """A value that must be a JSON object. Raises: ProtocolError."""
     if not isinstance(values, dict):
         raise ProtocolError("sent a reply without its values")
     return values

@@ -1,4 +1,4 @@
-"""The protocol between a process that reads files and its parent: lines of JSON, shared memory for frames.
+"""The protocol between a worker process and its parent: lines of JSON, shared memory for frames.
 
 The parent sends a request and gets one reply, or, for the clips of a plan, one reply to each `next`:
 
@@ -6,13 +6,13 @@ The parent sends a request and gets one reply, or, for the clips of a plan, one 
     {"do": "read", …}    {"frames": …}
     {"do": "clips", …}   {"opened": …}
       {"next": true}     {"clip": …}, and {"end": …} behind the last one
-      {"stop": true}     {"stopped": true}; the clips that are left are not wanted
+      {"stop": true}     {"stopped": true}; the remaining clips are not needed
 
 In place of each reply there may be {"error": …}, which ends the request, and before it
 {"allocate": size_bytes}, which the parent answers with the descriptor of shared memory. A reply with
 "is_last" ends the process.
 
-Nothing is pickled. The parent checks everything that comes from the child, which has read an untrusted file.
+Nothing is pickled. The parent validates every message of the child, which has read an untrusted file.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _CHECK_EVERY_S = 0.2  # while waiting for a message: whether it is still wanted
 
 
 class ProtocolError(Exception):
-    """A message that the protocol does not allow; the text is a predicate of "the process that read it"."""
+    """A message that violates the protocol. The text continues a sentence that starts "the process"."""
 
 
 class Channel:
@@ -66,20 +66,20 @@ class Channel:
 
         Raises:
             TimeoutError: The deadline, of `time.monotonic()`, has passed.
-            OSError: The other side is gone.
+            OSError: The connection is closed.
         """
         self._wait_until(deadline_s)
         self._connection.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self, *, deadline_s: float | None = None) -> Message | None:
-        """The next message; None: the other side is gone.
+        """The next message; None: the connection is closed.
 
         Args:
-            deadline_s: Of `time.monotonic()`.
+            deadline_s: Deadline on `time.monotonic()`.
         Raises:
             TimeoutError: The deadline has passed.
-            ProtocolError: Not a message.
-            PrefetchStopped: The reply is not wanted any more.
+            ProtocolError: The bytes are not a message.
+            PrefetchStopped: The caller no longer waits for the reply.
         """
         is_whole = b"\n" in self._received
         while not is_whole:
@@ -101,11 +101,11 @@ class Channel:
         return message
 
     def send_memory(self, memory: int) -> None:
-        """Hand over shared memory, by its file descriptor."""
+        """Send the file descriptor of shared memory."""
         socket.send_fds(self._connection, [b"m"], [memory])
 
     def receive_memory(self) -> int:
-        """The file descriptor of shared memory that the other side hands over; the caller closes it."""
+        """Receive the file descriptor of shared memory; the caller closes it."""
         data, descriptors, *_ = socket.recv_fds(self._connection, 1, 1)
         if data != b"m" or len(descriptors) != 1:
             raise ProtocolError("sent something other than shared memory")
@@ -137,8 +137,8 @@ class Channel:
 def make_memory(size_bytes: int) -> int:
     """A file descriptor of new shared memory; it is sealed, so that shrinking it cannot crash its reader.
 
-    It has no name that could be left behind, and is not limited by the size of /dev/shm, which is small in
-    containers. Systems without memfd get a temporary file that is already unlinked.
+    It has no name, so it cannot leak, and the size of /dev/shm, which is small in containers, does not limit
+    it. On systems without memfd it is a temporary file that is already unlinked.
     """
     if not hasattr(os, "memfd_create"):
         with tempfile.TemporaryFile(prefix="twinpath-") as file:
@@ -161,7 +161,7 @@ def map_memory(memory: int, size_bytes: int) -> Rgb:
 
 
 def selection_to_json(selection: Selection) -> Message:
-    """Plain numbers, also where the selection holds NumPy's."""
+    """A selection as JSON values; NumPy scalars become Python numbers."""
     if isinstance(selection, AtTimes):
         return {"times_s": [float(time_s) for time_s in selection.times_s]}
     return {
@@ -192,7 +192,7 @@ def plan_from_json(values: Message) -> ClipPlan:
 
 
 def _plain_numbers(values: Message) -> Message:
-    """The same without numbers of NumPy, which JSON cannot hold."""
+    """The values with NumPy scalars as Python numbers."""
     plain_values: Message = {}
     for name, value in values.items():
         if isinstance(value, dict):
@@ -208,7 +208,7 @@ def limits_from_json(values: Message) -> Limits:
 
 
 def clip_to_json(clip: Clip, *, memory: int) -> Message:
-    """Everything but the pixels, which lie in the piece of shared memory of that number."""
+    """A clip without its pixels, which are in the shared memory with the number `memory`."""
     return {
         "memory": memory,
         "number": clip.number,
@@ -220,12 +220,12 @@ def clip_to_json(clip: Clip, *, memory: int) -> Message:
 
 
 def warned_until_s(plan: ClipPlan, clip: Clip) -> float:
-    """The time up to which the warnings that come with a clip count, in seconds."""
+    """The time in seconds up to which the warnings sent with a clip are valid."""
     return clip.start_s if isinstance(plan, Keyframes) else clip.end_s
 
 
 def clip_from_json(values: Any, *, memory: Rgb, num_frames: int) -> Clip:
-    """Raises: ProtocolError: It does not fit the memory, or has another number of frames."""
+    """A clip from JSON values. Raises: ProtocolError: Its size does not match the memory or `num_frames`."""
     try:
         shape = tuple(int(side) for side in values["shape"])
         times_s = np.array(values["times_s"], dtype=np.float64)
@@ -249,7 +249,7 @@ def clip_from_json(values: Any, *, memory: Rgb, num_frames: int) -> Clip:
 
 
 def lines_from_json(values: Any) -> list[str]:
-    """Warnings. Raises: ProtocolError: Not a list of texts."""
+    """Warnings from JSON values. Raises: ProtocolError: Not a list of strings."""
     try:
         return [plain(text) for text in values]
     except (TypeError, AttributeError) as error:
@@ -257,7 +257,7 @@ def lines_from_json(values: Any) -> list[str]:
 
 
 def decoded_to_json(decoded: DecodedFrames) -> Message:
-    """Everything but the pixels."""
+    """Decoded frames without their pixels."""
     return {
         "shape": list(decoded.frames.shape),
         "times_s": decoded.times_s.tolist(),
@@ -268,7 +268,7 @@ def decoded_to_json(decoded: DecodedFrames) -> Message:
 
 
 def decoded_from_json(values: Any, *, memory: Rgb, selections: Sequence[Selection]) -> DecodedFrames:
-    """Raises: ProtocolError: It does not fit the memory or the selections."""
+    """Decoded frames from JSON values. Raises: ProtocolError: They do not match memory or selections."""
     try:
         count, height, width, channels = (int(side) for side in values["shape"])
         frames = memory[: math.prod((count, height, width, channels))].reshape(count, height, width, channels)
@@ -308,7 +308,7 @@ _INFO_TYPES: dict[str, tuple[type, ...]] = {
 
 
 def info_from_json(values: Any, *, path: str) -> VideoInfo:
-    """Raises: ProtocolError: Not a description of a video."""
+    """A `VideoInfo` from JSON values. Raises: ProtocolError: They are no description of a video."""
     try:
         if not all(isinstance(values[name], kinds) for name, kinds in _INFO_TYPES.items()):
             raise TypeError
@@ -329,10 +329,10 @@ def error_to_json(error: Exception) -> Message:
 
 
 def error_from_json(values: Any) -> TwinpathError:
-    """The error of `twinpath.errors` with that name; for any other, a bug of ours, a `TwinpathError`.
+    """The error of `twinpath.errors` with that name; for any other name, which is a bug, a `TwinpathError`.
 
     Raises:
-        ProtocolError: Not an error.
+        ProtocolError: The values are no error.
     """
     try:
         name, message, frames_decoded = values["type"], plain(values["message"]), values["frames_decoded"]

@@ -1,4 +1,4 @@
-"""A small pool of processes that read files, and a record of the files at which one ended."""
+"""A small pool of worker processes, and a count of the files at which one ended."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from twinpath.paths import display_path
 from twinpath.video.isolated.worker import ProcessDied, ProcessLimits, Worker
 
 _MAX_IDLE = 2  # processes that wait for the next file
-_MAX_DEATHS = 2  # after so many a file is set aside
+_MAX_DEATHS = 2  # then the file is rejected
 
-_FileIdentity = tuple[int, int, int, int]  # device, inode, bytes and time of change
-_Case = tuple[str, _FileIdentity | None]  # what is done, and to which file
+_FileIdentity = tuple[int, int, int, int]  # device, inode, size in bytes, modification time in ns
+_Case = tuple[str, _FileIdentity | None]  # the task, and the file
 
 
 class WorkerPool:
-    """Processes that read files, started when they are needed. Threads may share it."""
+    """Worker processes, started on demand. Thread-safe."""
 
     def __init__(self, limits: ProcessLimits) -> None:
         """
         Args:
-            limits: Of each process.
+            limits: The limits of each process.
         """
         self._limits = limits
         self._lock = threading.Lock()
-        self._idle: list[Worker] = []  # the one used last is at the end
+        self._idle: list[Worker] = []  # most recently used last
         self._deaths: dict[_Case, list[ProcessDied]] = {}  # in a row
 
     def take(self) -> Worker:
-        """A process for one request or one stream of clips.
+        """A worker for one request or one stream of clips.
 
         Raises:
-            WorkerDied: None can be started.
+            WorkerDied: No process can be started.
         """
         while True:
             with self._lock:
@@ -47,7 +47,7 @@ class WorkerPool:
         return Worker(self._limits)
 
     def give_back(self, worker: Worker) -> None:
-        """Keep a process for the next request; end it where it is not usable or not needed."""
+        """Keep a worker for the next request, or end it if it is not usable or not needed."""
         if worker.is_usable:
             with self._lock:
                 if len(self._idle) < _MAX_IDLE:
@@ -56,7 +56,7 @@ class WorkerPool:
         worker.end()
 
     def close(self) -> None:
-        """End the processes that wait."""
+        """End the idle processes."""
         with self._lock:
             idle, self._idle = self._idle, []
         for worker in idle:
@@ -64,7 +64,7 @@ class WorkerPool:
 
     @property
     def next_pid(self) -> int | None:
-        """Of the process that will be taken next; None: it is not started yet."""
+        """The process id of the next worker; None: it is not started yet."""
         with self._lock:
             return self._idle[-1].pid if self._idle else None
 
@@ -72,13 +72,13 @@ class WorkerPool:
         """The attempts at one task on one file.
 
         Raises:
-            WorkerDied, LimitExceeded: The file ended two processes in a row at this task before.
+            WorkerDied, LimitExceeded: Two processes in a row ended at this task on this file.
         """
         return Attempts(self._deaths, self._lock, task, path)
 
 
 class Attempts:
-    """Counts how often a process ended at one task on one file, over all calls."""
+    """Counts the processes that ended at one task on one file, over all calls."""
 
     def __init__(
         self, deaths: dict[_Case, list[ProcessDied]], lock: threading.Lock, task: str, path: Path
@@ -93,11 +93,11 @@ class Attempts:
             raise self._error()
 
     def died(self, death: ProcessDied) -> None:
-        """The process ended. Another attempt is allowed where this returns.
+        """Count an ended process. If this returns, another attempt is allowed.
 
         Raises:
-            LimitExceeded: It exceeded a limit.
-            WorkerDied: It is the second time in a row.
+            LimitExceeded: The process exceeded a limit.
+            WorkerDied: It is the second one in a row.
         """
         self._deaths.append(death)
         if self._case[1] is not None:
@@ -107,29 +107,31 @@ class Attempts:
             raise self._error() from death
 
     def succeeded(self) -> None:
-        """The task is done: the file is not to blame for earlier ends."""
+        """The task is done: reset the count."""
         with self._lock:
             self._recorded.pop(self._case, None)
 
     def _error(self) -> TwinpathError:
         name, last = display_path(self._path), self._deaths[-1]
         if last.by_limit:
-            aside = "; it is set aside" if len(self._deaths) >= _MAX_DEATHS else ""
-            return LimitExceeded(f"{name}: reading it {last}{aside}; cut the video or allow more")
-        return WorkerDied(f"{name}: the process that read it {last}, in two attempts; it is set aside")
+            refused = "; it is refused from now on" if len(self._deaths) >= _MAX_DEATHS else ""
+            return LimitExceeded(f"{name}: reading it {last}{refused}; cut the video or raise the limit")
+        return WorkerDied(
+            f"{name}: the process that read it {last}, in two attempts; it is refused from now on"
+        )
 
 
 def _identity(path: Path) -> _FileIdentity | None:
-    """Another upload under the same name is another file."""
+    """Identifies a file by more than its path: another upload under the same name is another file."""
     try:
         status = path.stat()
-    except (OSError, ValueError):  # the process will report what is wrong with it
+    except (OSError, ValueError):  # the worker will report the error
         return None
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 def current_folder() -> str | None:
-    """Where relative names begin; None: in a folder that was removed."""
+    """The working directory; None: it was removed."""
     try:
         return os.getcwd()  # noqa: PTH109
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Reads untrusted files in processes of their own, which may crash, hang or exceed their limits.
+"""Read untrusted files in worker processes, which may crash, hang or exceed their limits.
 
     decoded = read_frames_isolated("upload.mp4", views)     # as decode.read_frames
     info = probe_isolated("upload.mp4")                     # as probe.probe
@@ -8,14 +8,14 @@
     with Sandbox(ProcessLimits(memory_bytes=2**30, wall_s=20)) as sandbox:
         decoded = sandbox.read_frames("upload.mp4", views)
 
-A call, or an open stream of clips, takes a process of a small pool and gives it back, so that several
-threads and streams read at once. A process is started afresh, not forked, and serves one file after the
-other. Its memory and processor time are limited, it writes no file and leaves no core dump; the wall clock is
-watched from here. Frames come through shared memory, everything else as JSON. An error there is raised here
-as if it had happened here; the end of the process is a `WorkerDied` or a `LimitExceeded`.
+Each call, and each open stream of clips, takes a worker process from a small pool and returns it, so several
+threads and streams can read at once. A worker is spawned, not forked, and reads many files in sequence. Its
+memory and processor time are limited, and it can write neither files nor core dumps; the parent enforces the
+wall-clock limit. Frames are passed in shared memory, everything else as JSON. An error in the worker is
+raised in the parent; the end of a worker is a `WorkerDied` or a `LimitExceeded`.
 
-This contains crashes, endless loops and decompression bombs. It does not contain code that a file might bring
-to run: the process belongs to the same user and reads the same files. Against that, use a container.
+This contains crashes, endless loops and decompression bombs. It does not contain code that a malicious file
+executes: the worker runs as the same user and can read the same files. Against that, use a container.
 """
 
 from __future__ import annotations
@@ -60,20 +60,20 @@ Answer = TypeVar("Answer")
 
 
 class Sandbox:
-    """Reads files in a pool of processes with limits. Threads may share it.
+    """Reads files in a pool of worker processes with limits. Thread-safe.
 
-    A file at which a process crashes is tried once more in a new one. A file that ends a process twice in a
-    row, by a crash or by a limit, is set aside: from then on it is refused at once.
+    A file at which a worker crashes is read once more in a new one. A file that ends two workers in a row, by
+    a crash or by a limit, is rejected from then on without another attempt.
     """
 
     def __init__(self, process_limits: ProcessLimits | None = None) -> None:
         """Nothing is started yet.
 
         Raises:
-            UsageError: This platform cannot pass memory between processes (Windows).
+            UsageError: This platform (Windows) cannot pass memory between processes.
         """
         if not hasattr(socket, "send_fds"):
-            raise UsageError("reading in a process of its own needs Linux or macOS; read without isolation")
+            raise UsageError("isolated reading needs Linux or macOS; set isolate=False")
         self._pool = WorkerPool(process_limits or ProcessLimits())
 
     def __enter__(self) -> Self:
@@ -85,12 +85,12 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """End the processes that wait. Another call would start a new one."""
+        """End the idle processes. Another call would start a new one."""
         self._pool.close()
 
     @property
     def pid(self) -> int | None:
-        """Of the process that will serve the next call; None: it is not started yet."""
+        """The id of the process that will serve the next call; None: it is not started yet."""
         return self._pool.next_pid
 
     def read_frames(
@@ -104,9 +104,9 @@ class Sandbox:
         """As `decode.read_frames`, in another process.
 
         Raises:
-            InputError, LimitExceeded: Everything that `decode.read_frames` raises.
+            InputError, LimitExceeded: As `decode.read_frames`.
             LimitExceeded: Also for the limits of the process.
-            WorkerDied: The file ended the process twice, or no process can be started.
+            WorkerDied: The process ended twice, or cannot be started.
         """
         if not selections:
             raise ValueError("read_frames needs at least one selection")
@@ -127,7 +127,7 @@ class Sandbox:
         """As `probe.probe`, in another process.
 
         Raises:
-            InputError, LimitExceeded: Everything that `probe.probe` raises.
+            InputError, LimitExceeded: As `probe.probe`.
             LimitExceeded, WorkerDied: As `read_frames`.
         """
 
@@ -139,12 +139,12 @@ class Sandbox:
     def open_clips(
         self, path: str | os.PathLike[str], plan: ClipPlan, *, limits: Limits = DEFAULT_LIMITS
     ) -> ClipSource:
-        """As `clips.open_clips`, in another process, which the clips hold until they are closed or over.
+        """As `clips.open_clips`, in another process, which the clips hold until they are closed or exhausted.
 
-        Where that process ends at a clip, another one goes on behind the clips that were yielded.
+        If that process ends, another one resumes behind the clips that were yielded.
 
         Raises:
-            InputError, LimitExceeded: Everything that `clips.open_clips` raises.
+            InputError, LimitExceeded: As `clips.open_clips`.
             LimitExceeded, WorkerDied: As `read_frames`, also between clips.
         """
         return IsolatedClips(self._pool, Path(path), plan, limits)
@@ -162,7 +162,7 @@ class Sandbox:
         while True:
             worker = self._pool.take()
             try:
-                reply, memories = worker.ask(request, path=path, wall_s=wall_s)
+                reply, memories = worker.request(request, path=path, wall_s=wall_s)
                 if "error" in reply:
                     raise error_from_json(reply["error"])
                 answer = read(reply, memories)
@@ -178,7 +178,7 @@ class Sandbox:
                 self._pool.give_back(worker)
 
 
-_shared: dict[int, Sandbox] = {}  # by process: a fork starts its own
+_shared: dict[int, Sandbox] = {}  # by process id: a fork starts its own
 
 
 def _sandbox() -> Sandbox:

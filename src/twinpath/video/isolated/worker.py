@@ -1,4 +1,4 @@
-"""One process that reads files, as its parent sees it."""
+"""One worker process, on the parent's side."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ sys.path[:] = json.loads(sys.argv[2])
 from twinpath.video.isolated.child import main
 main(int(sys.argv[1]))
 """
-# Little of the parent's environment, which may hold secrets.
+# Only these variables of the parent's environment, which may hold secrets.
 _INHERITED = re.compile(r"PATH|HOME|TMPDIR|LANG|LC_\w+|(DY)?LD_LIBRARY_PATH|PYTHONHOME|PYTHONUTF8")
 # Threads reserve address space, which is limited.
 _FRUGAL = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
-_START_S = 60.0  # for Python and its libraries to load on a busy machine
-_EXIT_S = 1.0  # between the end of the connection and that of the process
+_START_S = 60.0  # time-out for Python and its libraries to load on a busy machine
+_EXIT_S = 1.0  # time-out from the end of the connection to the end of the process
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessLimits:
-    """What one process may use for one file. Where a platform has no such limit, the clock remains.
+    """Limits of one worker process. On platforms without resource limits, only `wall_s` is enforced.
 
     Attributes:
-        memory_bytes: Address space above what the process starts with, frames included.
+        memory_bytes: Address space above the initial size of the process, frames included.
         cpu_s: Processor time of all its threads, for one request or one clip.
         wall_s: Wall-clock time for one request or one clip; `Limits.max_seconds` may allow less.
     """
@@ -53,10 +53,10 @@ class ProcessLimits:
 
 
 class ProcessDied(Exception):
-    """The process ended, or was ended, within a request; the text is a predicate of "the process".
+    """The process ended or was ended during a request. The text continues a sentence: "the process …".
 
     Attributes:
-        by_limit: It was a limit of `ProcessLimits`.
+        by_limit: Whether it exceeded one of its `ProcessLimits`.
     """
 
     def __init__(self, reason: str, *, by_limit: bool = False) -> None:
@@ -65,13 +65,13 @@ class ProcessDied(Exception):
 
 
 class Worker:
-    """A process that reads one file at a time. One thread may use it at a time."""
+    """A process that reads one file at a time. Not thread-safe."""
 
     def __init__(self, limits: ProcessLimits) -> None:
         """Start the process.
 
         Raises:
-            WorkerDied: It does not start.
+            WorkerDied: The process does not start.
         """
         self._limits = limits
         self._is_used_up = False
@@ -109,26 +109,26 @@ class Worker:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it can take another request."""
+        """Whether it accepts another request."""
         return self._end.alive and not self._is_used_up and self._process.poll() is None
 
     def end(self) -> None:
-        """End the process now; it holds nothing that could be lost."""
+        """Kill the process; it has no state that could be lost."""
         self._end()
 
-    def ask(self, request: Message, *, path: Path, wall_s: float) -> tuple[Message, list[Rgb]]:
+    def request(self, request: Message, *, path: Path, wall_s: float) -> tuple[Message, list[Rgb]]:
         """Send a request and wait for its reply.
 
         Args:
             request: See `messages`.
             path: The file, for messages.
-            wall_s: How long the reply may take; `ProcessLimits.wall_s` may allow less.
+            wall_s: Time-out for the reply in seconds; `ProcessLimits.wall_s` may be less.
         Returns:
-            The reply, and the pieces of shared memory that the process was given for frames, (size_bytes,)
-            uint8 each.
+            The reply, and the blocks of shared memory that were allocated for frames, each (size_bytes,)
+            uint8.
         Raises:
-            ProcessDied: The process ended, or exceeded a limit, or broke the protocol. It is ended.
-            LimitExceeded: The frames need more memory than allowed. It is ended.
+            ProcessDied: The process ended, exceeded a limit, or violated the protocol. It is then killed.
+            LimitExceeded: The frames need more memory than allowed. The process is then killed.
         """
         wall_s = min(wall_s, self._limits.wall_s)
         try:
@@ -139,7 +139,7 @@ class Worker:
         except ProtocolError as error:
             self.end()
             raise ProcessDied(str(error)) from error
-        except BaseException:  # also Ctrl-C: the process is in the midst of a request
+        except BaseException:  # also Ctrl-C: the process is still busy with the request
             self.end()
             raise
         self._is_used_up = bool(reply.get("is_last"))
@@ -160,7 +160,7 @@ class Worker:
         raise self._death()
 
     def _give_memory(self, size_bytes: object, path: Path) -> Rgb:
-        """Share new memory of that size with the process."""
+        """Allocate shared memory and send it to the process."""
         if not isinstance(size_bytes, int) or size_bytes < 1:
             raise ProtocolError("requested memory of no size")
         if size_bytes > self._limits.memory_bytes:
