@@ -2,7 +2,8 @@
 
 with ResultsJournal("results.jsonl", Provenance.of(None, model=…, settings=…), videos) as journal:
     for video in journal.missing:
-        journal.add(video, classify(video).to_dict())
+        source = FileFacts.of(video)
+        journal.add(video, classify(video).to_dict(), source)
 
 Each line is on the disk before the next video begins, so that a crash or a power cut loses at most one. A
 line is {"video": …, what the run gives or "error": …, "provenance": …}.
@@ -21,7 +22,7 @@ from typing import Any, BinaryIO, NamedTuple, Self
 from twinpath.atomic import atomic_path
 from twinpath.errors import InputError, UsageError
 from twinpath.paths import display_path
-from twinpath.results.provenance import Provenance
+from twinpath.results.provenance import FileFacts, Provenance
 
 Line = dict[str, Any]
 _BEGIN = b'{"video": "'  # of every line that `add` writes
@@ -74,16 +75,16 @@ class ResultsJournal:
     ) -> None:
         self._file.close()
 
-    def add(self, video: Path, result: Mapping[str, Any], *, provenance: Provenance | None = None) -> None:
+    def add(self, video: Path, result: Mapping[str, Any], source: FileFacts | None) -> None:
         """Append a result, or {"error": …}; it is on the disk afterwards.
 
         Args:
-            video: The file.
+            video: One of the run.
             result: Values that JSON knows.
-            provenance: Of the file when it was opened; None: as it is now.
+            source: Facts of the file before it was read, so that one that changes meanwhile is done anew.
         """
-        of_file = provenance or self._run.for_file(video)
-        line = {"video": str(video), **result, "provenance": of_file.to_dict()}
+        provenance = replace(self._run, source=source)
+        line = {"video": str(video), **result, "provenance": provenance.to_dict()}
         self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())

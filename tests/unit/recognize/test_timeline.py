@@ -19,7 +19,7 @@ import pytest
 
 from tests.support import bad_videos
 from tests.support.timelines import ShadeClassifier, grey_film, read_srt, read_vtt, scores_by_hand
-from twinpath.errors import InputError, UsageError
+from twinpath.errors import InputError, NotAFile, UsageError
 from twinpath.formats.timelines import cues, write_timeline_file
 from twinpath.formats.window_scores import load_window_scores, save_window_scores
 from twinpath.recognize import checkpoint as checkpoint_module
@@ -165,6 +165,12 @@ def test_only_scores_of_the_same_kind_are_gone_on_from(film: Path) -> None:
             score(film, resume_from=other)
         assert words in str(error.value)
         assert "start over" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["missing.mp4", "with\0nul.mp4"])
+def test_a_file_that_cannot_be_reached(name: str) -> None:
+    with pytest.raises(NotAFile, match=r"does not exist|cannot be read"):
+        score(Path(name))
 
 
 def test_a_damaged_video_gives_what_there_is_and_says_so(tmp_path: Path) -> None:
