@@ -61,10 +61,11 @@ def infer_batches(engine: Engine, clips: Iterable[Clip]) -> Iterator[list[tuple[
 
 
 def batch_is_ready(engine: Engine, prefetched: Prefetcher[Any]) -> Callable[[], bool]:
-    """Whether a batch should be filled further, see `prefetch.batches`.
+    """The `is_ready` function for `prefetch.batches`: whether to wait for more clips to fill a batch.
 
-    A GPU that takes many clips at once does not wait for them: decoding is often slower, so the clips that
-    are read by then are scored, hidden behind the decoding of the next ones.
+    A large batch is not filled: decoding is often slower than a GPU, so the clips decoded so far are scored
+        while
+    the next ones are decoded.
     """
     return (lambda: True) if engine.batch_clips <= FULL_BATCH_CLIPS else prefetched.is_ready
 
@@ -184,7 +185,7 @@ def _read(sources: Iterable[tuple[Any, OpenSource]]) -> Iterator[_ReadItem]:
 
 
 def _batches(items: Prefetcher[_ReadItem], engine: Engine) -> Iterator[list[_ReadItem]]:
-    """Lists with up to `batch_clips` clips, bounded in bytes, and the ends of videos among them."""
+    """Batches of up to `batch_clips` clips, limited in bytes, with the end items among them."""
     is_ready = batch_is_ready(engine, items)
     batch: list[_ReadItem] = []
     clips = batch_bytes = 0

@@ -21,7 +21,7 @@ from twinpath.engine.torch_engine import TorchEngine
 from twinpath.errors import NotAVideo, UsageError
 from twinpath.formats.keyframes import load_keyframe_scores, save_keyframe_scores
 from twinpath.people.base import Picture
-from twinpath.recognize import checkpoint as checkpoint_module
+from twinpath.recognize import checkpoint
 from twinpath.recognize.detector import detections_of, tracks_of
 from twinpath.render.track_interpolator import TrackInterpolator
 from twinpath.results.keyframes import Keyframe, KeyframeScores, PersonBoxes
@@ -297,8 +297,8 @@ def test_a_stopped_run_is_gone_on_with(
 def test_going_on_where_all_was_looked_at(detect: Detector, brighter: Path) -> None:
     kept: list[KeyframeScores] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint_module, "CHECKPOINT_EVERY_S", 0.0)
-        patch.setattr(checkpoint_module, "CHECKPOINT_SHARE", math.inf)
+        patch.setattr(checkpoint, "CHECKPOINT_EVERY_S", 0.0)
+        patch.setattr(checkpoint, "CHECKPOINT_SHARE", math.inf)
         whole = detect.score(brighter, people="whole", on_checkpoint=kept.append)
     assert len(kept[-1]) == len(whole)
     again = detect.score(brighter, people="whole", resume_from=kept[-1])

@@ -139,16 +139,16 @@ def test_a_source_that_ends_early_gives_one_window_of_what_there_is() -> None:
     assert held.next_window(stop=stop) is None
 
 
-def test_strided_sampling_repeats_the_last_frame_of_a_short_source() -> None:
-    strided = FrameRing(
+def test_a_model_that_takes_frames_at_even_times_repeats_the_last_picture_of_a_short_source() -> None:
+    ring = FrameRing(
         lambda start_s: AtTimes(tuple(start_s + 0.16 * i for i in range(T))),
         span_s=SPAN_S,
         every_s=1,
         max_bytes=1 << 20,
     )
     for number in range(6):
-        strided.add(frame(number))
-    window = next_of(strided)
+        ring.add(frame(number))
+    window = next_of(ring)
     assert window is not None
     assert numbers(window) == [0, 4, 5, 5]
 

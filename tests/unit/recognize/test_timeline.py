@@ -19,10 +19,10 @@ import pytest
 
 from tests.support import bad_videos
 from tests.support.timelines import ShadeClassifier, grey_film, read_srt, read_vtt, scores_by_hand
-from twinpath.errors import InputError, NotAFile, UsageError
+from twinpath.errors import InputError, UsageError
 from twinpath.formats.timelines import cues, write_timeline_file
 from twinpath.formats.window_scores import load_window_scores, save_window_scores
-from twinpath.recognize import checkpoint as checkpoint_module
+from twinpath.recognize import checkpoint
 from twinpath.recognize.classifier import Classifier
 from twinpath.recognize.timeline import read_labels, score_windows, timeline_of
 from twinpath.results.provenance import FileFacts, Provenance
@@ -127,8 +127,8 @@ def test_going_on_where_all_windows_are_done(film: Path) -> None:
 
 
 def test_scores_are_kept_while_the_work_goes_on(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint_module, "CHECKPOINT_EVERY_S", 0.0)
-    monkeypatch.setattr(checkpoint_module, "CHECKPOINT_SHARE", math.inf)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_EVERY_S", 0.0)
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SHARE", math.inf)
     kept: list[WindowScores] = []
     whole = score(film, ShadeClassifier(batch_clips=8), on_checkpoint=kept.append)
     assert [len(part) for part in kept] == [8, 16, 24, 32, 37]
@@ -165,12 +165,6 @@ def test_only_scores_of_the_same_kind_are_gone_on_from(film: Path) -> None:
             score(film, resume_from=other)
         assert words in str(error.value)
         assert "start over" in str(error.value)
-
-
-@pytest.mark.parametrize("name", ["missing.mp4", "with\0nul.mp4"])
-def test_a_file_that_cannot_be_reached(name: str) -> None:
-    with pytest.raises(NotAFile, match=r"does not exist|cannot be read"):
-        score(Path(name))
 
 
 def test_a_damaged_video_gives_what_there_is_and_says_so(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ class Channel:
         Raises:
             TimeoutError: The deadline has passed.
             ProtocolError: The bytes are not a message.
-            PrefetchStopped: The caller no longer waits for the reply.
+            PrefetchStopped: The reply is no longer needed.
         """
         is_whole = b"\n" in self._received
         while not is_whole:
