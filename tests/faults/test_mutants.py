@@ -1,6 +1,8 @@
 """Changed files of every container end in a result or in an error of ours; `make fuzz` tries more of them."""
 
 import os
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -62,3 +64,14 @@ child.read_frames = read_frames
     text = mutants.describe(number, outcome, seed=9, keep=tmp_path / "kept")
     assert "--seed 9 --only 5" in text
     assert (tmp_path / "kept" / "mutant-9-5.mp4").read_bytes() == good
+
+
+def test_the_program_counts_and_tries_a_single_file(tmp_path, monkeypatch, capsys):
+    """What `make fuzz` runs."""
+    monkeypatch.setattr(sys, "argv", ["mutants", "--count", "3", "--keep", str(tmp_path)])
+    assert mutants.main() == 0
+    assert re.match(r"3 mutants in \d+ s, 0 findings\nfour readings of each: \w+", capsys.readouterr().out)
+    good = mutants.bad_videos.make_good(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["mutants", "--file", str(good)])
+    assert mutants.main() == 0
+    assert capsys.readouterr().out == "sound, sound, sound, sound\n\n"

@@ -82,7 +82,8 @@ def in_process(*arguments: str | Path, code: int = 0) -> Finished:
     from twinpath.cli import main
 
     streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2)]
-    before = signal.getsignal(signal.SIGTERM), sys.argv
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    arguments_before = sys.argv
     sys.argv = ["twinpath", *map(str, arguments)]
     try:
         with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
@@ -91,8 +92,9 @@ def in_process(*arguments: str | Path, code: int = 0) -> Finished:
     except SystemExit as ended:
         status = ended.code or 0
     finally:
-        signal.signal(signal.SIGTERM, before[0])
-        sys.argv = before[1]
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+        sys.argv = arguments_before
     out, err = (stream.buffer.getvalue().decode() for stream in streams)  # type: ignore[attr-defined]
     assert "Traceback" not in err, err
     assert status == code, f"exit code {status}\n{out}\n{err}"

@@ -334,14 +334,14 @@ def main() -> int:
             outcome = examine(sandbox, wanted.file)
         print(", ".join(outcome.ends), outcome.finding or "", sep="\n")
         return int(outcome.finding is not None)
-    from twinpath.cli.console import with_progress
+    from twinpath.cli.progress import BatchBar
 
     numbers = range(wanted.count) if wanted.only is None else range(wanted.only, wanted.only + 1)
     ends: Counter[str] = Counter()
     findings = 0
     began_s = time.monotonic()
     outcomes = run(numbers, seed=wanted.seed, keep=wanted.keep)
-    for number, outcome in with_progress(outcomes, total=len(numbers), title="mutants"):
+    for number, outcome in BatchBar("mutants", total=len(numbers)).over(outcomes):
         ends.update(outcome.ends)
         if outcome.finding:
             findings += 1

@@ -84,12 +84,14 @@ def test_a_generator_is_closed_whatever_ends_the_block() -> None:
             closed.append(threading.current_thread().name)
 
     source = numbers()
-    with (
-        pytest.raises(ValueError, match="enough"),
-        Prefetcher(source, size_bytes=lambda n: 1, most_bytes=5) as prefetched,
-    ):
-        next(iter(prefetched))
-        raise ValueError("enough")
+
+    def leave() -> None:
+        with Prefetcher(source, size_bytes=lambda n: 1, most_bytes=5) as prefetched:
+            next(iter(prefetched))
+            raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        leave()
     assert closed == ["twinpath-prefetch"]  # where it ran; a file that it had opened is closed now
 
 

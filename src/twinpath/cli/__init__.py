@@ -9,10 +9,15 @@ import sys
 import traceback
 from types import FrameType
 
+_received: list[int] = []  # the signals of this run
+
 
 def main() -> None:
     """Run `twinpath`; the exit code says how it went, as `twinpath.errors` has it."""
-    signal.signal(signal.SIGTERM, _terminate)
+    _received.clear()
+    signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
+        signal.signal(signal.SIGINT, _stop)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file's name may hold what the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
@@ -52,6 +57,8 @@ def _run() -> None:
     except Exception as error:  # noqa: BLE001 - the last resort, and it is reported
         if debug:
             traceback.print_exc()
+        if _received:  # within an import, which made an ImportError of it
+            sys.exit(128 + _received[-1])
         _fail(f"this is a bug in Twinpath: {type(error).__name__}: {error} (--debug shows where)", 1)
 
 
@@ -67,6 +74,9 @@ def _discard_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-def _terminate(signum: int, frame: FrameType | None) -> None:
+def _stop(signum: int, frame: FrameType | None) -> None:
     """SIGTERM ends a command as Ctrl-C does: files stay whole."""
+    _received.append(signum)
+    if signum == signal.SIGINT:
+        raise KeyboardInterrupt
     sys.exit(128 + signum)

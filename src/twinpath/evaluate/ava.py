@@ -24,7 +24,7 @@ from twinpath.formats.journal import ResultsJournal
 from twinpath.models.input_spec import InputSpec
 from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
 from twinpath.recognize.inference import scores_of
-from twinpath.results.provenance import Provenance
+from twinpath.results.provenance import FileFacts, Provenance
 
 Boxes = NDArray[np.float64]
 People = Mapping[str, Mapping[int, Boxes]]  # of each video, at each second in order: (N, 4) shares
@@ -137,15 +137,21 @@ def score_split(
             if video in scored:
                 counter.add(len(seconds))
                 continue
+            facts = _facts(sources.get(video), provenance)
             found, lost = _score_video(engine, spec, video, seconds, sources.get(video), label_map, counter)
             scored[video] = found
             failures += lost
             if journal is not None and not lost:
-                journal.add(sources[video].path, _as_json(found))
+                journal.add(sources[video].path, _as_json(found), facts)
     done = [one for found in scored.values() for one in found]
     return AvaRun(
         _rows(scored, label_map), len(done), sum(len(one.boxes_xyxy) for one in done), tuple(failures)
     )
+
+
+def _facts(source: AvaSource | None, run: Provenance | None) -> FileFacts | None:
+    """Of a video before it is read."""
+    return None if source is None or run is None else run.for_file(source.path).source
 
 
 class _Counter:

@@ -2,7 +2,8 @@
 
 with ResultsJournal("results.jsonl", Provenance.of(None, model=…, settings=…), videos) as journal:
     for video in journal.missing:
-        journal.add(video, classify(video).to_dict())
+        source = FileFacts.of(video)
+        journal.add(video, classify(video).to_dict(), source)
 
 Each line is written and synced before the next video, so that a crash or a power failure loses at most one
 result. A line is {"video": …, the result or "error": …, "provenance": …}.
@@ -21,7 +22,7 @@ from typing import Any, BinaryIO, NamedTuple, Self
 from twinpath.atomic import atomic_path
 from twinpath.errors import InputError, UsageError
 from twinpath.paths import display_path
-from twinpath.results.provenance import Provenance
+from twinpath.results.provenance import FileFacts, Provenance
 
 Line = dict[str, Any]
 _LINE_START = b'{"video": "'  # of every line that `add` writes
@@ -74,16 +75,16 @@ class ResultsJournal:
     ) -> None:
         self._file.close()
 
-    def add(self, video: Path, result: Mapping[str, Any], *, provenance: Provenance | None = None) -> None:
+    def add(self, video: Path, result: Mapping[str, Any], source: FileFacts | None) -> None:
         """Append a result, or {"error": …}, and sync the file.
 
         Args:
-            video: The file.
+            video: A video of this run.
             result: JSON values.
-            provenance: The provenance from when the file was opened; None: of the file now.
+            source: Facts of the file from before it was read: a file that changes meanwhile is processed again.
         """
-        file_provenance = provenance or self._run.for_file(video)
-        line = {"video": str(video), **result, "provenance": file_provenance.to_dict()}
+        provenance = replace(self._run, source=source)
+        line = {"video": str(video), **result, "provenance": provenance.to_dict()}
         self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())

@@ -8,7 +8,7 @@ for outcome in classify_videos(find_inputs(["clips"]), job, lambda: Classifier(j
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from twinpath.paths import display_path
 from twinpath.recognize.classifier import checked_views, classification_settings
 from twinpath.recognize.model import check_model, weights_sha256
 from twinpath.results.classification import Classification, Prediction
-from twinpath.results.provenance import Provenance
+from twinpath.results.provenance import FileFacts, Provenance
 from twinpath.video.find import InputVideo
 
 if TYPE_CHECKING:
@@ -96,16 +96,9 @@ def classify_videos(
             on_resumed(len(known), len(videos))
         missing = [video for video in videos if video.path not in known]
         classifier = check_loaded(load(), model, sha256) if missing else None
-        opened: dict[Path, Provenance] = {}  # the files as they were when reading began
-        results = _results(classifier, _noted(missing, run, opened), job, progress, count=len(missing))
-        return _outcomes(videos, results, opened, journal, file, stack.pop_all())
-
-
-def _noted(videos: Sequence[InputVideo], run: Provenance, opened: dict[Path, Provenance]) -> Iterator[Path]:
-    """The paths; notes the facts of each file just before it is read."""
-    for video in videos:
-        opened[video.path] = run.for_file(video.path)
-        yield video.path
+        sources: dict[Path, FileFacts | None] = {}
+        results = _results(classifier, missing, job, progress, run, sources)
+        return _outcomes(videos, results, sources, journal, file, stack.pop_all())
 
 
 def _settings(job: ClassifyJob) -> dict[str, Any]:
@@ -114,20 +107,27 @@ def _settings(job: ClassifyJob) -> dict[str, Any]:
 
 def _results(
     classifier: Classifier | None,
-    paths: Iterator[Path],
+    videos: Sequence[InputVideo],
     job: ClassifyJob,
     progress: Progress | None,
-    *,
-    count: int,
+    run: Provenance,
+    sources: dict[Path, FileFacts | None],
 ) -> Generator[Classification | Exception]:
-    """Of each video, or why there is none."""
+    """Of each video, or why there is none; `sources` gets the facts of each file before it is read."""
     if classifier is None:
         return
-    if count > 1:
-        yield from classifier.each(paths, **_settings(job))
+
+    def noted() -> Iterator[Path]:
+        for video in videos:
+            sources[video.path] = run.for_file(video.path).source
+            yield video.path
+
+    if len(videos) > 1:
+        yield from classifier.each(noted(), **_settings(job))
         return
+    (path,) = noted()
     try:
-        yield classifier(next(paths), **_settings(job), progress=progress)
+        yield classifier(path, **_settings(job), progress=progress)
     except INPUT_FAILURES as error:
         yield error
 
@@ -135,7 +135,7 @@ def _results(
 def _outcomes(
     videos: Sequence[InputVideo],
     results: Generator[Classification | Exception],
-    opened: dict[Path, Provenance],
+    sources: Mapping[Path, FileFacts | None],
     journal: ResultsJournal | None,
     file: ResultFile | None,
     closed_at_end: contextlib.ExitStack,
@@ -156,7 +156,7 @@ def _outcomes(
                 line, outcome = result.to_dict(), Outcome(video, result)
                 has_result = True
             if journal is not None:
-                journal.add(video.path, line, provenance=opened[video.path])
+                journal.add(video.path, line, sources[video.path])
             yield outcome
     if has_result and file is not None:
         file.complete()

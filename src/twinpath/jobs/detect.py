@@ -20,7 +20,7 @@ from twinpath.formats.detections import DETECTION_KINDS, write_detection_file
 from twinpath.formats.keyframes import load_keyframe_scores, save_keyframe_scores
 from twinpath.jobs.batch import Outcome, Progress
 from twinpath.jobs.outputs import checked_formats
-from twinpath.jobs.score_files import ScoresFormat, source_provenance
+from twinpath.jobs.score_files import ScoresFormat
 from twinpath.jobs.scored_videos import ScoredVideos, ScoringSteps, VideoResult, check_loaded
 from twinpath.people.choose import DETECTORS, check_detector, make_detector, make_tracker
 from twinpath.recognize.detector import (
@@ -32,6 +32,7 @@ from twinpath.recognize.detector import (
 )
 from twinpath.recognize.model import DEFAULT_DETECTION_MODEL, check_model, class_names, weights_sha256
 from twinpath.recognize.plan import check_every_s
+from twinpath.recognize.read import source_provenance
 from twinpath.results.detections import Detections
 from twinpath.results.keyframes import KeyframeScores
 from twinpath.results.provenance import Provenance

@@ -9,7 +9,6 @@ Complete scores stay until those of a later run are complete, and then are repla
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -20,7 +19,6 @@ from twinpath.errors import InputError, UsageError
 from twinpath.jobs.outputs import OutputFiles
 from twinpath.paths import display_path
 from twinpath.results.provenance import Provenance
-from twinpath.video.source import open_video
 
 PARTIAL = "partial.npz"
 
@@ -188,19 +186,6 @@ def other_settings(path: Path, before: Provenance, now: Provenance) -> UsageErro
         f"{display_path(path)} holds results of other settings: {'; '.join(differences)}; "
         "give another place, or resume=False to start over"
     )
-
-
-def source_provenance(video: Path, **facts: Any) -> Provenance:
-    """`Provenance.of` the video; a file that cannot be reached is an error that says what is wrong with it.
-
-    Raises:
-        InputError, OSError: There is no such file, or it is no regular one.
-    """
-    try:
-        return Provenance.of(video, **facts)
-    except (OSError, ValueError):
-        with contextlib.closing(open_video(video)):
-            raise
 
 
 def _check_absent(paths: Iterable[Path]) -> None:

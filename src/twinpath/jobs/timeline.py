@@ -17,10 +17,11 @@ from twinpath.formats.timelines import TIMELINE_KINDS, write_timeline_file
 from twinpath.formats.window_scores import load_window_scores, save_window_scores
 from twinpath.jobs.batch import Outcome, Progress
 from twinpath.jobs.outputs import checked_formats
-from twinpath.jobs.score_files import ScoresFormat, source_provenance
+from twinpath.jobs.score_files import ScoresFormat
 from twinpath.jobs.scored_videos import ScoredVideos, ScoringSteps, VideoResult, check_loaded
 from twinpath.recognize.model import check_model, class_names, weights_sha256
 from twinpath.recognize.plan import check_every_s
+from twinpath.recognize.read import source_provenance
 from twinpath.recognize.timeline import score_windows, timeline_of, window_settings
 from twinpath.render.timeline import VIEW_KINDS, write_timeline_view
 from twinpath.results.provenance import Provenance

@@ -28,14 +28,13 @@ from twinpath.people.choose import make_detector, make_tracker, serves_any_video
 from twinpath.recognize.keyframe_pass import KeyframePass
 from twinpath.recognize.model import DEFAULT_DETECTION_MODEL, load_model
 from twinpath.recognize.plan import check_every_s, plan_keyframes
-from twinpath.recognize.read import VideoReader
+from twinpath.recognize.read import VideoReader, source_provenance
 from twinpath.recognize.smoothing import smooth_scores
 from twinpath.recognize.thresholds import checked_thresholds
 from twinpath.recognize.timeline import check_resumable
 from twinpath.results.classification import SYNTHETIC_WARNING, Prediction
 from twinpath.results.detections import Detections, Track, TrackPoint
 from twinpath.results.keyframes import Keyframe, KeyframeScores
-from twinpath.results.provenance import Provenance
 from twinpath.video.sampling import Times
 from twinpath.video.source import DEFAULT_LIMITS, Limits
 
@@ -164,7 +163,7 @@ class Detector:
         settings = detection_settings(
             people=people, tracker=tracker, every_s=check_every_s(every_s), min_person_score=min_person_score
         )
-        provenance = Provenance.of(
+        provenance = source_provenance(
             path, model=self.model, weights_sha256=self.weights_sha256, settings=settings
         )
         check_resumable(resume_from.provenance.differences(provenance) if resume_from else [], path)

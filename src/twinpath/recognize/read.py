@@ -9,18 +9,22 @@ with reader.open("upload.mp4", plan_windows(spec, every_s=1.0)) as clips:
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from twinpath.errors import UsageError
 from twinpath.models.input_spec import InputSpec
 from twinpath.paths import display_path
 from twinpath.recognize.plan import Views, plan_views, views_need_info
+from twinpath.results.provenance import Provenance
 from twinpath.video.clip_plan import ClipPlan
 from twinpath.video.clips import ClipSource, open_clips
 from twinpath.video.probe import VideoInfo, probe
-from twinpath.video.source import DEFAULT_LIMITS, Limits
+from twinpath.video.source import DEFAULT_LIMITS, Limits, open_video
 
 
 @dataclass(frozen=True)
@@ -69,3 +73,22 @@ class VideoReader:
         except UsageError as error:
             raise UsageError(f"{display_path(Path(path))}: {error}") from error
         return self.open(path, plan)
+
+
+def source_provenance(
+    video: str | os.PathLike[str],
+    *,
+    model: str,
+    weights_sha256: str | None = None,
+    settings: Mapping[str, Any],
+) -> Provenance:
+    """`Provenance.of` a video; where the file cannot be reached, the error says what is wrong with it.
+
+    Raises:
+        InputError, OSError: There is no such file, or it cannot be read.
+    """
+    try:
+        return Provenance.of(video, model=model, weights_sha256=weights_sha256, settings=settings)
+    except (OSError, ValueError):
+        with contextlib.closing(open_video(video)):
+            raise

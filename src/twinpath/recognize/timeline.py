@@ -21,6 +21,7 @@ from twinpath.paths import display_path
 from twinpath.recognize.checkpoint import PeriodicCheckpoint
 from twinpath.recognize.inference import infer_batches
 from twinpath.recognize.plan import check_every_s, plan_windows
+from twinpath.recognize.read import source_provenance
 from twinpath.recognize.segments import find_segments
 from twinpath.results.provenance import Provenance
 from twinpath.results.segments import DEFAULT_RULES, SegmentRules
@@ -68,7 +69,7 @@ def score_windows(
         WorkerDied: With `isolate`: the process that read the file ended twice.
     """
     path = Path(video)
-    provenance = Provenance.of(
+    provenance = source_provenance(
         path,
         model=classifier.model,
         weights_sha256=classifier.weights_sha256,

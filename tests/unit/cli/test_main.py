@@ -20,10 +20,11 @@ from twinpath.zoo.records import record
 
 
 @pytest.fixture(autouse=True)
-def _keep_the_handler() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
+def _keep_the_handlers() -> Iterator[None]:
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, error: BaseException, *arguments: str) -> object:
@@ -73,6 +74,23 @@ def test_a_bug_says_so_and_where_with_debug(
 def test_ctrl_c_says_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, KeyboardInterrupt()) == 130
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_within_an_import_is_no_bug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], signum: signal.Signals, code: int
+) -> None:
+    def app(prog_name: str) -> None:
+        try:
+            signal.raise_signal(signum)
+        except BaseException as stop:  # as extension modules do
+            raise ImportError("initialization failed") from stop
+
+    monkeypatch.setattr(twinpath.cli.app, "app", app)
+    monkeypatch.setattr(sys, "argv", ["twinpath"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert (caught.value.code, capsys.readouterr().err) == (code, "")
 
 
 def test_training_without_its_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

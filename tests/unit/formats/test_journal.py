@@ -11,7 +11,7 @@ import pytest
 
 from twinpath.errors import InputError, UsageError
 from twinpath.formats.journal import ResultsJournal
-from twinpath.results.provenance import Provenance
+from twinpath.results.provenance import FileFacts, Provenance
 
 MODEL = "slowfast_tiny.synthetic"
 SETTINGS = {"views": "1x1", "crops": (1, 2)}
@@ -43,7 +43,7 @@ def run(**settings: object) -> Provenance:
 def fill(out: Path, videos: list[Path], *answers: dict) -> None:
     with ResultsJournal(out, run(), videos) as file:
         for video, answer in zip(videos, answers, strict=False):
-            file.add(video, answer)
+            file.add(video, answer, FileFacts.of(video))
 
 
 def missing(out: Path, videos: list[Path], **settings: object) -> list[Path]:
@@ -184,5 +184,5 @@ def test_two_runs_do_not_write_to_one_file(out: Path, videos: list[Path]) -> Non
     with ResultsJournal(out, run(), videos) as file:  # whose beginning made the file anew
         with pytest.raises(UsageError, match="another run is writing to it"):
             missing(out, videos)
-        file.add(videos[0], ANSWER)
+        file.add(videos[0], ANSWER, FileFacts.of(videos[0]))
     assert missing(out, videos) == videos[1:]

@@ -14,8 +14,9 @@ import pytest
 from twinpath.atomic import atomic_path
 from twinpath.errors import InputError, LimitExceeded, UsageError
 from twinpath.jobs.batch import Outcome, Progress
-from twinpath.jobs.score_files import ScoresFormat, source_provenance
+from twinpath.jobs.score_files import ScoresFormat
 from twinpath.jobs.scored_videos import ScoredVideos, ScoringSteps, VideoResult
+from twinpath.recognize.read import source_provenance
 from twinpath.results.provenance import Provenance
 from twinpath.video.find import InputVideo
 
