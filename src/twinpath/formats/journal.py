@@ -81,7 +81,8 @@ class ResultsJournal:
         Args:
             video: A video of this run.
             result: JSON values.
-            source: Facts of the file from before it was read: a file that changes meanwhile is processed again.
+            source: Facts of the file from before it was read: a file that changes meanwhile is processed
+                again.
         """
         provenance = replace(self._run, source=source)
         line = {"video": str(video), **result, "provenance": provenance.to_dict()}
