@@ -19,8 +19,8 @@ class EngineConfig:
     Attributes:
         engine: The backend. "auto": OpenVINO on a CPU where it is installed, else torch.
         device: "auto": the GPU if there is one, else the CPU; or "cpu", "cuda", "cuda:1" …
-        precision: "auto": bf16 where OpenVINO or the GPU computes in it, else fp32; torch on a CPU: fp32. On a
-            GPU "fp32" lets convolutions round to TF32, which is PyTorch's default.
+        precision: "auto": bf16 where OpenVINO or the GPU computes in it, else fp32; torch on a CPU: fp32. On
+            a GPU "fp32" lets convolutions round to TF32, which is PyTorch's default.
         threads: Of the CPU, at least 1; None: the backend's choice.
         compile: Whether torch compiles the network: minutes once in each process, then faster. Chooses torch.
     Raises:
