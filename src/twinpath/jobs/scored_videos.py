@@ -18,6 +18,7 @@ from twinpath.errors import InputError, UsageError
 from twinpath.jobs.batch import Outcome, Progress, each_input
 from twinpath.jobs.outputs import OutputFiles, check_folders, check_targets, name_outputs
 from twinpath.jobs.score_files import PARTIAL, ScoreFiles, ScoresFormat, ScoresT, WrittenFiles
+from twinpath.locks import exclusive
 from twinpath.paths import display_path
 from twinpath.results.clock import clock
 from twinpath.results.provenance import Provenance
@@ -169,6 +170,11 @@ class ScoredVideos(Generic[ScoresT, ResultT]):
         return scores is None or not scores.complete
 
     def _work(self, video: InputVideo, progress: Progress | None) -> Outcome[VideoResult[ResultT]]:
+        self._steps.provenance(video.path)  # raises before anything is made
+        with exclusive(self._outputs[video].base):
+            return self._work_alone(video, progress)
+
+    def _work_alone(self, video: InputVideo, progress: Progress | None) -> Outcome[VideoResult[ResultT]]:
         began_s = time.perf_counter()
         files, earlier = self._find(video)
         scores, stop = earlier, None

@@ -207,6 +207,23 @@ def test_files_of_other_settings_are_not_taken_for_current_ones(video: InputVide
     assert all(text.endswith("0.9") for text in contents(out).values())
 
 
+def test_two_runs_do_not_write_the_files_of_one_video(video: InputVideo, out: Path) -> None:
+    errors = []
+
+    @dataclass
+    class Meanwhile(Steps):
+        def write(self, *arguments: Any) -> Sequence[str]:
+            errors.append(run(video, out, Steps(threshold=0.7)).error)
+            return super().write(*arguments)
+
+    assert run(video, out, Meanwhile()).error is None
+    (error,) = errors
+    assert isinstance(error, UsageError)
+    assert "another run is writing to it" in str(error)
+    assert run(video, out, Steps()).was_done
+    assert not list(out.rglob(".*"))
+
+
 def test_a_run_that_is_killed_between_two_files_is_not_called_done(
     video: InputVideo, out: Path
 ) -> None:  # S4
