@@ -11,9 +11,10 @@ line is {"video": …, what the run gives or "error": …, "provenance": …}.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -75,7 +76,8 @@ class ResultsJournal:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with _named(self.path):
+            self._file.close()
 
     def add(self, video: Path, result: Mapping[str, Any], source: FileFacts | None) -> None:
         """Append a result, or {"error": …}; it is on the disk afterwards.
@@ -84,12 +86,15 @@ class ResultsJournal:
             video: One of the run.
             result: Values that JSON knows.
             source: Facts of the file before it was read, so that one that changes meanwhile is done anew.
+        Raises:
+            OSError: The disk is full or refuses.
         """
         provenance = replace(self._run, source=source)
         line = {"video": str(video), **result, "provenance": provenance.to_dict()}
-        self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with _named(self.path):
+            self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def _begin(self, videos: list[Path]) -> None:
         """Find the missing videos; remove lines that will be written anew, and one that was cut off."""
@@ -171,6 +176,16 @@ def _entry(path: Path, number: int, text: bytes) -> _Entry:
 
 def _foreign(path: Path, number: int) -> InputError:
     return InputError(f"{display_path(path)}:{number}: not a line of a journal of results; give another file")
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """An error of the disk within the block names the file."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def _is_json(text: bytes) -> bool:

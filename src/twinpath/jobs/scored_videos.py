@@ -181,10 +181,10 @@ class ScoredVideos(Generic[ScoresT, ResultT]):
         if scores is None or not scores.complete:
             scores, stop = self._score(video, files, earlier, progress)
         result = self._steps.result(scores)
-        if stop is not None:
-            written = self._write_part(video, files, scores, result)
-        else:
+        if stop is None:
             written = self._write(video, files, scores, result)
+        else:
+            written = self._write_part(video, files, scores, result, stop)
         scored = len(scores) - (len(earlier) if earlier is not None else 0)
         paths = self._paths(video, self._steps.formats if stop is None or written is not None else ())
         paths[SCORES] = files.complete_path if stop is None else files.partial_path
@@ -226,12 +226,20 @@ class ScoredVideos(Generic[ScoresT, ResultT]):
         return scores, None
 
     def _write_part(
-        self, video: InputVideo, files: ScoreFiles[ScoresT], part: ScoresT, result: ResultT
+        self,
+        video: InputVideo,
+        files: ScoreFiles[ScoresT],
+        part: ScoresT,
+        result: ResultT,
+        stop: BaseException,
     ) -> Sequence[str] | None:
         """Make files of the first part of a video, unless there are complete ones; None: none are made."""
         if not self._steps.writes_part or files.has_complete:
             return None
-        return self._steps.write(video.path, result, part, self._paths(video, self._steps.formats))
+        try:
+            return self._steps.write(video.path, result, part, self._paths(video, self._steps.formats))
+        except OSError as error:
+            raise error from stop
 
     def _write(
         self, video: InputVideo, files: ScoreFiles[ScoresT], scores: ScoresT, result: ResultT

@@ -250,6 +250,18 @@ def test_a_stopped_run_is_resumed(video: InputVideo, out: Path) -> None:
     assert [path.name for path in files(out, ".npz")] == ["match.mp4.fake.scores.npz"]
 
 
+def test_a_stopped_run_stops_though_the_disk_is_full(video: InputVideo, out: Path) -> None:
+    @dataclass
+    class Full(Steps):
+        def write(self, *arguments: Any) -> Sequence[str]:
+            raise OSError(28, "No space left on device", "match.mp4.fake.json")
+
+    outcome = run(video, out, Full(stop_at=2))
+    assert isinstance(outcome.stopped, KeyboardInterrupt)
+    assert isinstance(outcome.error, OSError)
+    assert len(files(out, "partial.npz")) == 1
+
+
 def test_a_complete_result_survives_a_second_run_that_is_stopped(video: InputVideo, out: Path) -> None:  # S8
     run(video, out, Steps())
     before = contents(out)
