@@ -256,6 +256,18 @@ def test_timelines_and_detections_share_a_folder(scene: Path, tmp_path: Path) ->
     assert len(list(tmp_path.iterdir())) == 6
 
 
+def test_results_in_the_folder_of_the_videos_are_no_inputs(scene: Path, tmp_path: Path) -> None:
+    (tmp_path / "scene.mp4").write_bytes((scene / "scene.mp4").read_bytes())
+    wanted = ("detect", tmp_path, *TINY, "--people", "whole", "--formats", "json,mp4", "--out", tmp_path)
+    first = in_process(*wanted, "--json").object
+    drawn = tmp_path / "scene.mp4.detect.mp4"
+    assert first["files"]["mp4"] == str(drawn)
+    pattern = (str(tmp_path / "*.mp4"), *wanted[2:])
+    for again in (wanted, ("detect", *pattern)):
+        assert in_process(*again, "--json").object["video"] == str(tmp_path / "scene.mp4")
+    assert "is an input of this run" in in_process("detect", drawn, *pattern, code=2).error  # by its own name
+
+
 def test_an_isolated_run_writes_what_needs_no_second_reading(scene: Path, tmp_path: Path) -> None:
     wanted = ("detect", scene / "scene.mp4", *TINY, "--people", "whole", "--isolate", "--json")
     isolated = twinpath(*wanted, "--out", tmp_path / "isolated").object

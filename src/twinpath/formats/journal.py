@@ -11,16 +11,18 @@ line is {"video": …, what the run gives or "error": …, "provenance": …}.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from twinpath.atomic import atomic_path
 from twinpath.errors import InputError, UsageError
+from twinpath.locks import lock, open_locked
 from twinpath.paths import display_path
 from twinpath.results.provenance import FileFacts, Provenance
 
@@ -60,7 +62,8 @@ class ResultsJournal:
         self.path, self._run = Path(path), run
         self.missing: list[Path] = []
         self.done: dict[Path, Line] = {}
-        self._file = self._opened()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open_locked(self.path)
         try:
             self._begin(list(videos))
         except BaseException:
@@ -73,7 +76,8 @@ class ResultsJournal:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with _named(self.path):
+            self._file.close()
 
     def add(self, video: Path, result: Mapping[str, Any], source: FileFacts | None) -> None:
         """Append a result, or {"error": …}; it is on the disk afterwards.
@@ -82,30 +86,15 @@ class ResultsJournal:
             video: One of the run.
             result: Values that JSON knows.
             source: Facts of the file before it was read, so that one that changes meanwhile is done anew.
+        Raises:
+            OSError: The disk is full or refuses.
         """
         provenance = replace(self._run, source=source)
         line = {"video": str(video), **result, "provenance": provenance.to_dict()}
-        self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def _opened(self) -> BinaryIO:
-        """The file, opened to append and locked.
-
-        Raises:
-            UsageError: Another run has locked it.
-        """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            file = self.path.open("ab")
-            if not _lock(file):
-                file.close()
-                raise UsageError(
-                    f"{display_path(self.path)}: another run is writing to it; wait, or give another file"
-                )
-            if _is_at(file, self.path):
-                return file
-            file.close()  # replaced or removed between opening and locking
+        with _named(self.path):
+            self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def _begin(self, videos: list[Path]) -> None:
         """Find the missing videos; remove lines that will be written anew, and one that was cut off."""
@@ -129,7 +118,7 @@ class ResultsJournal:
         with atomic_path(self.path) as temporary:
             file = temporary.open("ab")
             try:
-                _lock(file)
+                lock(file)
                 file.writelines(json.dumps(line).encode() + b"\n" for line in lines)
                 file.flush()
             except BaseException:
@@ -189,25 +178,14 @@ def _foreign(path: Path, number: int) -> InputError:
     return InputError(f"{display_path(path)}:{number}: not a line of a journal of results; give another file")
 
 
-def _lock(file: BinaryIO) -> bool:
-    """Whether the file is ours alone now; True where the platform has no locks."""
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """An error of the disk within the block names the file."""
     try:
-        import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_at(file: BinaryIO, path: Path) -> bool:
-    """Whether the open file is the one that the path leads to."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def _is_json(text: bytes) -> bool:
