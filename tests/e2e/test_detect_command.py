@@ -156,7 +156,7 @@ def test_a_later_run_does_what_is_missing(scene: Path, tmp_path: Path) -> None:
     with (out / "one.mp4.detect.keyframes.npz").open("r+") as file:
         file.truncate(100)
     wanted = ("detect", one, *TINY, "--people", "whole", "--formats", "json,csv", "--out", out)
-    assert "is not a whole file of keyframe scores" in twinpath(*wanted, code=3).error
+    assert "is no valid file of keyframe scores" in twinpath(*wanted, code=3).error
     assert run("--smooth", "0", "--no-resume")[:2] == (["one", "two"], True)
 
 

@@ -57,7 +57,7 @@ def test_one_video_into_a_table(clips: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--out", "f.csv"), "something.npz or something.parquet"),
+        (("--out", "f.csv"), "must end with .npz or .parquet"),
         (("--out", "f.npz", "--dtype", "int8"), "--dtype must be float32 or float16"),
         (("--out", "f.npz", "--every", "0"), "--every must be at least 0.01 s, not 0"),
         (("--out", "f.npz", "--model", "slow_r50_4x16_det.ptv_ava"), "is a detection model"),
@@ -83,7 +83,7 @@ def test_a_foreign_file_or_an_input_is_not_written_over(clips: Path, tmp_path: P
     out.write_bytes(b"old")
     for options in ((), ("--no-resume",)):
         error = twinpath("features", clips, *TINY, "--out", out, *options, code=3).error
-        assert f"{out} is no whole file of features" in error
+        assert f"{out} is no valid file of features" in error
     assert out.read_bytes() == b"old"
     weights = tmp_path / "w.npz"
     weights.write_bytes(b"weights")

@@ -208,7 +208,7 @@ def test_damaged_scores_are_an_error_until_the_run_starts_over(film: Path, tmp_p
     twinpath(*arguments)
     scores = tmp_path / "film.mp4.timeline.scores.npz"
     scores.write_bytes(b"damaged")
-    assert "is not a whole file of window scores" in twinpath(*arguments, code=3).error
+    assert "is no valid file of window scores" in twinpath(*arguments, code=3).error
     twinpath(*arguments, "--no-resume")
     assert load_window_scores(scores).complete
 

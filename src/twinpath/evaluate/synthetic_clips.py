@@ -1,4 +1,4 @@
-"""Evaluate a classifier on fresh clips of the synthetic world, as H.264 files."""
+"""Evaluate a classifier on new clips of the synthetic world, as H.264 files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from twinpath.data.synthetic import ACTIONS, TEST_SEED, labelled_scene, write_cl
 
 @dataclass(frozen=True)
 class Confusion:
-    """How often `answer` was predicted where `truth` is right."""
+    """Number of clips of `truth` for which `answer` was predicted."""
 
     truth: str
     answer: str
@@ -30,10 +30,10 @@ class Summary:
     """Accuracy, 0 to 1.
 
     Attributes:
-        top1: Share of right answers.
-        interval: Its confidence interval of 95 % (Wilson).
-        by_action: Share of right answers for each action.
-        confusions: Wrong answers, the most frequent first.
+        top1: Top-1 accuracy.
+        interval: Its 95 % confidence interval (Wilson).
+        by_action: Accuracy of each action.
+        confusions: Wrong predictions, the most frequent first.
     """
 
     top1: float
@@ -48,15 +48,15 @@ class Summary:
 def answers_on_fresh_clips(
     predict: Callable[[Path], str], *, num_clips: int, seed: int = 0, workers: int = 1
 ) -> Iterator[tuple[str, str]]:
-    """Make clips as files and predict each; a file is removed as soon as it is done.
+    """Render clips to files and predict each; a file is removed after its prediction.
 
     Args:
         predict: From a video's path to a label.
-        num_clips: How many.
-        seed: Of the first clip, counted from `TEST_SEED`, which lies behind every seed of training.
-        workers: Processes that make clips while the network runs on others.
+        num_clips: Number of clips.
+        seed: Seed of the first clip, relative to `TEST_SEED`, which is behind all training seeds.
+        workers: Processes that render the next clips during inference.
     Yields:
-        (truth, answer) for each clip, in order of seeds.
+        (truth, prediction) of each clip, in order of seeds.
     """
     spawn = multiprocessing.get_context("spawn")  # the caller may have threads, which a fork would break
     with (
@@ -67,33 +67,33 @@ def answers_on_fresh_clips(
         for i in range(num_clips + 4 * workers):
             if i < num_clips:
                 path = Path(folder) / f"{i}.mp4"
-                waiting.append((pool.submit(_make, path, TEST_SEED + seed + i), path))
+                waiting.append((pool.submit(_render, path, TEST_SEED + seed + i), path))
             if i >= 4 * workers and waiting:
-                made, path = waiting.pop(0)
-                truth = made.result()
+                rendered, path = waiting.pop(0)
+                truth = rendered.result()
                 yield truth, predict(path)
                 path.unlink()
 
 
 def ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; only the parent handles it."""
+    """Ignore Ctrl-C in a worker process: only the parent handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _make(path: Path, seed: int) -> str:
+def _render(path: Path, seed: int) -> str:
     scene = labelled_scene(seed)
     write_clip(path, scene)
     return scene.label
 
 
 def summarise(pairs: list[tuple[str, str]]) -> Summary:
-    """Pairs (truth, answer) to accuracies."""
-    seen, right = Counter(truth for truth, _ in pairs), Counter(t for t, a in pairs if t == a)
+    """Accuracies from (truth, prediction) pairs."""
+    counts, right = Counter(truth for truth, _ in pairs), Counter(t for t, a in pairs if t == a)
     wrong = Counter((t, a) for t, a in pairs if t != a)
     return Summary(
         top1=right.total() / len(pairs),
         interval=_wilson(right.total(), len(pairs)),
-        by_action={a: right[a] / seen[a] for a in ACTIONS if seen[a]},
+        by_action={a: right[a] / counts[a] for a in ACTIONS if counts[a]},
         confusions=tuple(Confusion(t, a, n) for (t, a), n in wrong.most_common()),
     )
 

@@ -1,4 +1,4 @@
-"""Evaluate a detection model on fresh scenes of the synthetic world, as H.264 files."""
+"""Evaluate a detection model on new scenes of the synthetic world, as H.264 files."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ ANNOTATIONS = "annotations.jsonl"
 
 @dataclass(frozen=True, eq=False)
 class SceneBoxes:
-    """Boxes of one scene, true or found.
+    """Boxes of one scene: ground truth or detections.
 
     Attributes:
-        times_s: (N,) of their keyframes.
-        boxes_xyxy_px: (N, 4).
+        times_s: (N,) times of their keyframes in seconds.
+        boxes_xyxy_px: (N, 4) boxes in pixels.
         actions: (N,) indices into ACTIONS.
-        scores: (N,) 0 to 1; of true boxes 1.
+        scores: (N,) 0 to 1; 1 for ground truth.
     """
 
     times_s: NDArray[np.float64]
@@ -47,36 +47,36 @@ class SceneBoxes:
 def scenes_with_truth(
     predict: Callable[[Path, Path], SceneBoxes], *, num_scenes: int, seed: int = 0, workers: int = 1
 ) -> Iterator[tuple[SceneBoxes, SceneBoxes]]:
-    """Make scenes as files and predict each; a file is removed as soon as it is done.
+    """Render scenes to files and predict each; a file is removed after its prediction.
 
     Args:
-        predict: From a video and the file of its true boxes to the boxes found at keyframes.
-        num_scenes: How many.
-        seed: Of the first scene, counted from `TEST_SEED`, which lies behind every seed of training.
-        workers: Processes that make scenes while the network runs on others.
+        predict: From a video and the file of its ground-truth boxes to the boxes detected at keyframes.
+        num_scenes: Number of scenes.
+        seed: Seed of the first scene, relative to `TEST_SEED`, which is behind all training seeds.
+        workers: Processes that render the next scenes during inference.
     Yields:
-        (truth, found) of each scene, in order of seeds.
+        (truth, detections) of each scene, in order of seeds.
     """
     spawn = multiprocessing.get_context("spawn")  # the caller may have threads, which a fork would break
     with (
-        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory() as parent,
         ProcessPoolExecutor(workers, mp_context=spawn, initializer=ignore_interrupts) as pool,
     ):
-        places = [Path(folder) / str(i) for i in range(num_scenes)]
+        folders = [Path(parent) / str(i) for i in range(num_scenes)]
         seeds = range(TEST_SEED + seed, TEST_SEED + seed + num_scenes)
-        for place, truth in zip(places, pool.map(_make, places, seeds), strict=True):
-            yield _true_boxes(truth), predict(place / truth["video"], place / ANNOTATIONS)
-            for file in place.iterdir():
+        for folder, truth in zip(folders, pool.map(_render, folders, seeds), strict=True):
+            yield _true_boxes(truth), predict(folder / truth["video"], folder / ANNOTATIONS)
+            for file in folder.iterdir():
                 file.unlink()
 
 
-def _make(place: Path, seed: int) -> dict[str, Any]:
-    """A folder with a video and its annotations; returns these."""
-    place.mkdir()
+def _render(folder: Path, seed: int) -> dict[str, Any]:
+    """Render a video and its annotations into a folder; returns the annotations."""
+    folder.mkdir()
     scene = people_scene(seed)
-    write_clip(place / "scene.mp4", scene, height_px=HEIGHT_PX)
+    write_clip(folder / "scene.mp4", scene, height_px=HEIGHT_PX)
     truth = {"video": "scene.mp4", **truth_of(scene, height_px=HEIGHT_PX, keyframes_s=KEYFRAMES_S)}
-    (place / ANNOTATIONS).write_text(json.dumps(truth) + "\n", encoding="utf-8")
+    (folder / ANNOTATIONS).write_text(json.dumps(truth) + "\n", encoding="utf-8")
     return truth
 
 
@@ -95,9 +95,11 @@ def _true_boxes(truth: dict[str, Any]) -> SceneBoxes:
 
 
 def detect_in_true_boxes(detector: Detector, video: Path, boxes: Path) -> SceneBoxes:
-    """A `predict` for `scenes_with_truth`: the scores of all actions in the boxes of a file."""
-    found = detector(video, people=boxes, every_s=EVERY_S, min_score=0.0, smooth_s=0.0)
-    rows = [(point, action) for track in found.tracks for point in track.points for action in point.actions]
+    """A `predict` for `scenes_with_truth`: scores all actions in the ground-truth boxes."""
+    detections = detector(video, people=boxes, every_s=EVERY_S, min_score=0.0, smooth_s=0.0)
+    rows = [
+        (point, action) for track in detections.tracks for point in track.points for action in point.actions
+    ]
     return SceneBoxes(
         np.asarray([point.time_s for point, _ in rows], dtype=np.float64),
         np.asarray([point.box_xyxy_px for point, _ in rows], dtype=np.float64).reshape(-1, 4),
@@ -107,13 +109,13 @@ def detect_in_true_boxes(detector: Detector, video: Path, boxes: Path) -> SceneB
 
 
 def frame_map_of(pairs: list[tuple[SceneBoxes, SceneBoxes]]) -> FrameMap:
-    """Pairs (truth, found) of scenes to the frame mAP@0.5 over their keyframes."""
-    truth, found = (_gathered([pair[side] for pair in pairs]) for side in (0, 1))
-    return frame_map(truth, found, classes=range(len(ACTIONS)))
+    """The frame mAP@0.5 over the keyframes of (truth, detections) pairs."""
+    truth, detections = (_concatenate([pair[side] for pair in pairs]) for side in (0, 1))
+    return frame_map(truth, detections, classes=range(len(ACTIONS)))
 
 
-def _gathered(scenes: list[SceneBoxes]) -> ImageBoxes:
-    """Boxes of all scenes, each with the number of its picture."""
+def _concatenate(scenes: list[SceneBoxes]) -> ImageBoxes:
+    """The boxes of all scenes, with image indices."""
     thousandths = [np.round(scene.times_s * 1000).astype(np.int64) for scene in scenes]
     return ImageBoxes(
         image=np.concatenate([i * 1_000_000 + times for i, times in enumerate(thousandths)]),

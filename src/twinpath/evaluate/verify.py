@@ -1,4 +1,4 @@
-"""Do these weights answer as their upstream does? A check of a whole installation with one video."""
+"""Verify a model: do its weights give the upstream's predictions on a known video?"""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _SUM_TOLERANCE = 1e-3  # scores of 400 classes are rounded to six digits
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found.
+    """The result of `verify`.
 
     Attributes:
         model: The record.
-        weights: Its file, which loaded strictly.
-        video: What was classified; None: noise, since nothing is known to compare with.
-        expected: What the upstream's notebook printed; None: unknown.
-        predictions: Our five best; empty for a network that looks into boxes.
+        weights: Its weight file, which loaded strictly.
+        video: The classified video; None: noise, since no predictions of the upstream are known.
+        expected: The predictions in the upstream's notebook; None: unknown.
+        predictions: The five best labels; empty for a detection network.
     """
 
     model: str
@@ -46,7 +46,7 @@ class Verification:
 
     @property
     def agrees(self) -> bool | None:
-        """Whether the labels that count are the upstream's, in its order; None: nothing to compare with."""
+        """Whether the best labels are the upstream's, in the same order; None: `expected` is unknown."""
         if self.expected is None:
             return None
         ours = [prediction.label for prediction in self.predictions]
@@ -73,19 +73,19 @@ def verify(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Verification:
-    """Load a record's weights strictly, run them and compare the answer with the upstream's.
+    """Load a record's weights strictly, run the network and compare its predictions with the upstream's.
 
     Args:
         name: A record, or a network, which means its best record.
-        video: PyTorchVideo's archery.mp4, if it is at hand; else it is downloaded into the cache where
-            there is an answer to compare with.
-        weights: A weight file in place of the record's.
+        video: A copy of PyTorchVideo's archery.mp4; None: download it into the cache if `expected` is known.
+        weights: A weight file that replaces the one of the record.
         device: "auto", "cpu", "cuda", "cuda:1", …
-        progress: Told the bytes done and the bytes expected while downloading.
+        progress: Called with the bytes downloaded and the total.
     Raises:
-        UsageError: No weights are published for it; or `video` is given for a network that sees boxes.
+        UsageError: It has no published weights; or `video` is given for a detection network.
         UnknownModel: No such name.
-        WeightsError: The file cannot be fetched, trusted, does not fit, or gives scores that are none.
+        WeightsError: The weights cannot be downloaded, are not safe to load, do not match the network, or its
+            scores are invalid.
         InputError: The video cannot be used.
     """
     architecture, record = resolve(name)
@@ -94,24 +94,24 @@ def verify(
     path = Path(weights) if weights is not None else weights_path(record, progress=progress)
     if architecture.is_detector:
         if video is not None:
-            raise UsageError(f"{name} sees persons in boxes and names no clip; verify it without a video")
+            raise UsageError(f"{name} is a detection network, which classifies no clips; video must be None")
         _check(_scores_of_a_box(record, path, device), record)
         return Verification(record.name, str(path), None, None, ())
-    known = expected(record.name)
-    if video is None and known is not None:
+    expected_predictions = expected(record.name)
+    if video is None and expected_predictions is not None:
         video = archery(progress)
-    # As the upstreams compute, without an engine that rounds: torch in fp32.
+    # torch in fp32, as the upstreams: no rounding of other engines.
     classify = Classifier(record.name, path, config=EngineConfig("torch", device, "fp32"))
-    answer = classify(video if video is not None else _noise(record), top_k=record.num_classes)
-    _check(np.asarray([prediction.score for prediction in answer.predictions]), record)
-    return Verification(record.name, str(path), answer.video, known, answer.predictions[:5])
+    result = classify(video if video is not None else _noise(record), top_k=record.num_classes)
+    _check(np.asarray([prediction.score for prediction in result.predictions]), record)
+    return Verification(record.name, str(path), result.video, expected_predictions, result.predictions[:5])
 
 
 def archery(progress: Progress | None = None) -> Path:
     """PyTorchVideo's video of two archers, downloaded into the cache on first use.
 
     Raises:
-        DownloadFailed: Says where to fetch it and where to put it.
+        DownloadFailed: The message has the URL and where to put the file.
     """
     from twinpath.paths import cache_dir
     from twinpath.video.source import open_video
@@ -125,14 +125,14 @@ def archery(progress: Progress | None = None) -> Path:
 
 
 def _noise(record: Record) -> NDArray[np.uint8]:
-    """A clip of a size that needs no resizing."""
+    """A clip of noise of the network's input size."""
     spec = record.input_spec
     shape = (spec.num_frames, *(spec.resize_px or (spec.short_side_px, spec.short_side_px)), 3)
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
 def _scores_of_a_box(record: Record, path: Path, device: str) -> NDArray[np.float32]:
-    """What a network that sees boxes gives for a box as large as a clip of noise."""
+    """A detection network's scores of a box that covers a clip of noise."""
     from twinpath.engine.open import open_engine
 
     engine = open_engine(record.name, path, output="boxes", config=EngineConfig("torch", device, "fp32"))
@@ -142,11 +142,11 @@ def _scores_of_a_box(record: Record, path: Path, device: str) -> NDArray[np.floa
 
 
 def _check(scores: NDArray[np.floating], record: Record) -> None:
-    """Raises: WeightsError: these are no scores."""
+    """Check scores. Raises: WeightsError: They are invalid."""
     if not np.isfinite(scores).all() or scores.min() < 0 or scores.max() > 1:
-        raise WeightsError(f"{record.name} gives scores that are not within 0 and 1; its file is no good")
+        raise WeightsError(f"{record.name} gives scores outside 0 to 1; its weight file is damaged")
     total = float(scores.sum())
     if record.activation == "softmax" and not math.isclose(total, 1.0, abs_tol=_SUM_TOLERANCE):
         raise WeightsError(
-            f"{record.name} gives scores that sum to {total:.4f}, not to 1; its file is no good"
+            f"{record.name} gives scores that sum to {total:.4f}, not to 1; its weight file is damaged"
         )

@@ -1,1 +1,1 @@
-"""Results and annotations, to files and back. No torch."""
+"""Read and write results and annotations in files. No torch."""

@@ -1,6 +1,6 @@
-"""The actions that an evaluation averages over, with their names.
+"""AVA's label map: the actions that an evaluation averages over, with their names.
 
-The official map is a text of protocol buffers, which comes in two spellings:
+The official label maps are protocol buffers in text format, in two variants:
 
     item {                      label {
       name: "sit"                 name: "sit"
@@ -8,7 +8,7 @@ The official map is a text of protocol buffers, which comes in two spellings:
     }                             label_type: PERSON_MOVEMENT
                                 }
 
-A table will do as well: rows `id,name`, or with a header that names the columns `id` and `name`.
+A CSV file works, too: rows `id,name`, or a header with the columns `id` and `name`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinpath.formats.text_columns import csv_rows, fault, read_lines, whole_number_or_none
+from twinpath.formats.text_columns import csv_rows, line_error, read_lines, whole_number_or_none
 from twinpath.labels import ava_evaluated_ids, class_ids, labels
 
 _ID_NAMES = ("action_id", "label_id", "id")
-_COUNTS = "in_the_60_evaluated"  # a column of our own table of AVA's actions
+_COUNTS = "in_the_60_evaluated"  # a column of Twinpath's own table of AVA's actions
 _TOKEN = re.compile(
     r"""(?P<field>\w+)\s*:\s*(?P<value>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[-\w.]+)
       | (?P<begin>\w+\s*:?\s*\{) | (?P<end>\}) | (?P<nothing>\s+|[#][^\n]*|[,;])""",
@@ -33,11 +33,11 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class LabelMap:
-    """Actions by their number in the files.
+    """Actions by their id.
 
     Attributes:
-        names: Of the actions that are evaluated, by id.
-        known: Every id that files may hold. The other 20 of AVA's 80 actions are known and not evaluated.
+        names: The names of the evaluated actions, by id.
+        known: All ids that may be in files. 20 of AVA's 80 actions are known and not evaluated.
     """
 
     names: Mapping[int, str]
@@ -45,7 +45,7 @@ class LabelMap:
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """Of the actions that are evaluated, ascending."""
+        """The ids of the evaluated actions, ascending."""
         return tuple(sorted(self.names))
 
 
@@ -57,35 +57,35 @@ def built_in_label_map() -> LabelMap:
 
 
 def read_label_map(path: str | os.PathLike[str]) -> LabelMap:
-    """A label map from a .pbtxt or a .csv file; its content decides which.
+    """Read a label map from a .pbtxt or a .csv file; the format is detected from the content.
 
-    Where most of its names are AVA's, all 80 of AVA's ids are known; else only those that it lists.
+    If most of its names are AVA's, all 80 of AVA's ids are known; else only those that it lists.
 
     Raises:
         NotAFile: No such file.
-        InputError: `file:line: what`: no label map, an id that is none or comes twice, a missing name.
+        InputError: With file and line: not a label map, an invalid or duplicate id, a missing name.
     """
     path, lines = Path(path), read_lines(path)
     text = "\n".join(lines)
     is_table = re.match(r"(\s|#[^\n]*\n)*\w+\s*:?\s*\{", text) is None
     names: dict[int, str] = {}
     for line, number, name in _from_table(path, lines) if is_table else _from_items(path, text):
-        if whole_number_or_none(number, least=1) is None:
-            raise fault(path, line, f"id is {number!r}, not a whole number from 1")
+        if whole_number_or_none(number, minimum=1) is None:
+            raise line_error(path, line, f"id is {number!r}, not a whole number from 1")
         if not name:
-            raise fault(path, line, f"the label with id {number} has no name")
+            raise line_error(path, line, f"the label with id {number} has no name")
         if int(number) in names:
-            raise fault(path, line, f"id {number} comes twice, as {names[int(number)]!r} and {name!r}")
+            raise line_error(path, line, f"id {number} is a duplicate: {names[int(number)]!r} and {name!r}")
         names[int(number)] = name
     if not names:
-        raise fault(path, 1, "there are no labels in this label map")
+        raise line_error(path, 1, "there are no labels in this label map")
     ava = dict(zip(class_ids("ava"), labels("ava"), strict=True))
     is_avas = 2 * sum(ava.get(i) == name for i, name in names.items()) > len(names)
     return LabelMap(names, frozenset(names) | (frozenset(ava) if is_avas else frozenset()))
 
 
 def _from_items(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
-    """(line, id, name) of each message; "" for what it lacks."""
+    """(line, id, name) of each message; "" for a missing field."""
     at, item_line = 0, 0
     fields: dict[str, str] | None = None
     while at < len(text):
@@ -93,7 +93,7 @@ def _from_items(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
         line = text.count("\n", 0, at) + 1
         if token is None or (token["begin"] and fields is not None) or (token["end"] and fields is None):
             here = text[at:].split("\n", 1)[0].strip()
-            raise fault(path, line, f"{here[:40]!r} has no place in a label map")
+            raise line_error(path, line, f"{here[:40]!r} is not allowed in a label map")
         if token["begin"]:
             fields, item_line = {}, line
         elif token["field"] and fields is not None:
@@ -102,16 +102,16 @@ def _from_items(path: Path, text: str) -> Iterator[tuple[int, str, str]]:
         elif token["end"] and fields is not None:
             number = next((fields[name] for name in _ID_NAMES if name in fields), None)
             if number is None:
-                raise fault(path, item_line, f"a label has no id ({' or '.join(_ID_NAMES[1:])})")
+                raise line_error(path, item_line, f"a label has no id ({' or '.join(_ID_NAMES[1:])})")
             yield item_line, number, fields.get("name", "").strip()
             fields = None
         at = token.end()
     if fields is not None:
-        raise fault(path, item_line, "a label that begins here does not end; is the file cut off?")
+        raise line_error(path, item_line, "a label that begins here does not end; is the file truncated?")
 
 
 def _from_table(path: Path, lines: list[str]) -> Iterator[tuple[int, str, str]]:
-    """(line, id, name) of each row that is evaluated."""
+    """(line, id, name) of each evaluated row."""
     header: list[str] | None = None
     for line, row in csv_rows(path, lines):
         if header is None:
@@ -119,7 +119,7 @@ def _from_table(path: Path, lines: list[str]) -> Iterator[tuple[int, str, str]]:
             if header == row:
                 continue
         if len(row) != len(header):
-            raise fault(path, line, f"{len(row)} columns, not the {len(header)} of {','.join(header)}")
+            raise line_error(path, line, f"{len(row)} columns, not the {len(header)} of {','.join(header)}")
         values = dict(zip(header, (field.strip() for field in row), strict=True))
         if values.get(_COUNTS, "1") == "1":
             number = next(values[name] for name in _ID_NAMES if name in values)
@@ -127,9 +127,9 @@ def _from_table(path: Path, lines: list[str]) -> Iterator[tuple[int, str, str]]:
 
 
 def _header(path: Path, row: list[str]) -> list[str]:
-    """The names of the columns, of the first row; of `id,name` where the file has none."""
+    """The column names: the first row if it is a header, else `id,name`."""
     if "name" in row and any(name in row for name in _ID_NAMES):
         return row
     if len(row) == 2 and row[0].strip().isdecimal():
         return ["id", "name"]
-    raise fault(path, 1, "this is no label map: neither items with name and id, nor rows id,name")
+    raise line_error(path, 1, "not a label map: neither items with name and id, nor rows id,name")

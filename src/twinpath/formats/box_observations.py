@@ -1,4 +1,4 @@
-"""Boxes of people as read from files: one form for every format, and the rules of all formats."""
+"""Boxes of people from files: one data class for all formats, and their common rules."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from twinpath.suggest import nearest_name
 
 Box = tuple[float, float, float, float]
 
-TIME_DIGITS = 6  # of a second: times that agree so far are one
-ASPECT_TOLERANCE = 0.02  # between sizes of one picture, scaled to whole pixels, or to even ones for a codec
-_MOST_NAMES = 5  # of videos in one error
-_NO_MATCH = (0, 0)  # the nearness of another video's name
+TIME_DIGITS = 6  # decimals of seconds: times that are equal so far are the same
+ASPECT_TOLERANCE = 0.02  # scaling rounds to whole pixels, or to even ones for a codec
+_MAX_NAMES = 5  # of videos in an error message
+_NO_MATCH = (0, 0)  # the similarity of another video's name
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class BoxObservation:
     """One person at one time.
 
     Attributes:
-        time_s: Since the video's first frame.
-        box: x1, y1, x2, y2 as shares of the picture, 0 to 1.
-        score: 0 to 1; 1 where the file gives none.
-        track: Which person it is, where the file knows.
+        time_s: In seconds since the first frame.
+        box: x1, y1, x2, y2 in relative coordinates, 0 to 1.
+        score: 0 to 1; 1 if the file has none.
+        track: The track id; None if the file has none.
     """
 
     time_s: float
@@ -42,39 +42,39 @@ class BoxFile:
     """The boxes of one video.
 
     Attributes:
-        times_s: All times with boxes or known to be without people, increasing.
+        times_s: All times with boxes, or annotated as without people, increasing.
         observations: In the file's order.
-        video: The name of the video in the file; empty where there is none.
-        other_shape_px: Width and height of the pictures on which the boxes were measured, where the file
-            gives a size whose aspect ratio is not the video's; else None.
+        video: The name of the video in the file; "" if it has none.
+        mismatched_shape_px: Width and height of the annotated frames, if the aspect ratio differs from the
+            video's; else None.
     """
 
     times_s: tuple[float, ...]
     observations: tuple[BoxObservation, ...]
     video: str = ""
-    other_shape_px: tuple[int, int] | None = None
+    mismatched_shape_px: tuple[int, int] | None = None
 
 
-def gathered(
+def make_box_file(
     observations: Sequence[BoxObservation],
     times_s: Iterable[float] = (),
     *,
     video: str = "",
-    other_shape_px: tuple[int, int] | None = None,
+    mismatched_shape_px: tuple[int, int] | None = None,
 ) -> BoxFile:
-    """A `BoxFile`; `times_s` are more times, those of the observations aside."""
+    """A `BoxFile`; `times_s` are further times, in addition to those of the observations."""
     every = {round(t, TIME_DIGITS) for t in times_s} | {s.time_s for s in observations}
-    return BoxFile(tuple(sorted(every)), tuple(observations), video, other_shape_px)
+    return BoxFile(tuple(sorted(every)), tuple(observations), video, mismatched_shape_px)
 
 
-def chosen_video(names: Iterable[str], video: Path, where: str) -> str:
-    """Which of the names in a file is this video's.
+def match_video_name(names: Iterable[str], video: Path, where: str) -> str:
+    """Find the name of a video among the names in a file.
 
-    A single one is taken. Of several, the one that is the video's path; else the one that shares the most of
-    the path's last parts, of which the very last may have another suffix, or none.
+    A single name always matches. Of several, the path of the video matches; else the name that shares the
+    most trailing components with the path, where the file name may have another suffix, or none.
 
     Raises:
-        InputError: None of several fits, or several fit equally.
+        InputError: None of several names matches, or several match equally.
     """
     distinct = list(dict.fromkeys(names))
     if not distinct:
@@ -91,47 +91,47 @@ def chosen_video(names: Iterable[str], video: Path, where: str) -> str:
         )
     alike = [name for name in distinct if nearness[name] == best]
     if len(alike) > 1:
-        listed = ", ".join(map(repr, alike[:_MOST_NAMES])) + (", …" if len(alike) > _MOST_NAMES else "")
+        listed = ", ".join(map(repr, alike[:_MAX_NAMES])) + (", …" if len(alike) > _MAX_NAMES else "")
         raise InputError(
-            f"{where} has boxes of {listed}, and nothing tells which are those of {display_path(video)}"
+            f"{where} has boxes of {listed}, and more than one name matches {display_path(video)}"
         )
     return alike[0]
 
 
-def is_called(video: Path, name: str) -> bool:
-    """Whether a name in a file may mean this video: by the name without suffix, in either case."""
+def is_name_of(video: Path, name: str) -> bool:
+    """Whether a name in a file may be this video: compares the names without suffix, ignoring case."""
     parts = _parts(name)
     return bool(parts) and _likeness(parts[-1].casefold(), video.name.casefold()) > 0
 
 
 def _nearness(name: str, video: Path) -> tuple[int, int]:
-    """How many last parts a name shares with a video's path, and how alike the last is; more is nearer."""
-    parts, given, whole = _parts(name), _parts(str(video)), _parts(str(video.absolute()))
-    if parts in (given, whole):
-        return len(whole) + 1, 0  # nearer than any other name
+    """The number of trailing components that a name shares with a path, and `_likeness` of the last one."""
+    parts, relative, absolute = _parts(name), _parts(str(video)), _parts(str(video.absolute()))
+    if parts in (relative, absolute):
+        return len(absolute) + 1, 0  # more than any other name
     likeness = _likeness(parts[-1], video.name) if parts else 0
     if not likeness:
         return _NO_MATCH
     shared = 1
-    while shared < min(len(parts), len(whole)) and parts[-shared - 1] == whole[-shared - 1]:
+    while shared < min(len(parts), len(absolute)) and parts[-shared - 1] == absolute[-shared - 1]:
         shared += 1
     return shared, likeness
 
 
 def _likeness(name: str, file_name: str) -> int:
-    """3: the same; 2: the file's without its suffix; 1: with another suffix; 0: another name."""
+    """3: the file name; 2: without its suffix; 1: with another suffix; 0: another name."""
     stem = PurePosixPath(file_name).stem
-    fits = (PurePosixPath(name).stem == stem, name == stem, name == file_name)
-    return max((likeness for likeness, fit in enumerate(fits, 1) if fit), default=0)
+    is_match = (PurePosixPath(name).stem == stem, name == stem, name == file_name)
+    return max((likeness for likeness, matches in enumerate(is_match, 1) if matches), default=0)
 
 
 def _parts(path: str) -> tuple[str, ...]:
-    """The parts of a path of any system, without "." and ".."."""
+    """The components of a path of any platform, without "." and ".."."""
     return PurePosixPath(posixpath.normpath(path.replace("\\", "/"))).parts
 
 
-def problem_of(box: Sequence[float], *, may_be_flat: bool = False) -> str:
-    """What is wrong with the order of a box's sides, or nothing."""
+def side_order_error(box: Sequence[float], *, may_be_flat: bool = False) -> str:
+    """Describes a wrong order of a box's sides; "" if it is right."""
     x1, y1, x2, y2 = box
     if x2 < x1 or (x2 == x1 and not may_be_flat):
         return f"x2 = {x2:g} is not right of x1 = {x1:g}"
@@ -140,37 +140,37 @@ def problem_of(box: Sequence[float], *, may_be_flat: bool = False) -> str:
     return ""
 
 
-def shown(box: Sequence[float]) -> str:
+def format_box(box: Sequence[float]) -> str:
     """A box for a message."""
     return "(" + ", ".join(f"{side:g}" for side in box) + ")"
 
 
-def size_of(node: Node, size_px: tuple[float, float]) -> tuple[float, float]:
-    """Width and height that an entry gives for its pictures, else the video's."""
+def image_size(node: Node, size_px: tuple[float, float]) -> tuple[float, float]:
+    """Width and height of an entry's frame in pixels; the video's if the entry has none."""
     sizes = []
-    for names, own in zip((("width_px", "width"), ("height_px", "height")), size_px, strict=True):
-        given = next((side for side in (node.find(name) for name in names) if side), None)
-        sizes.append(given.number(at_least=1) if given else own)
+    for names, default in zip((("width_px", "width"), ("height_px", "height")), size_px, strict=True):
+        side = next((side for side in (node.find(name) for name in names) if side), None)
+        sizes.append(side.number(at_least=1) if side else default)
     return sizes[0], sizes[1]
 
 
-def other_shape(size_px: tuple[float, float], shown_px: tuple[float, float]) -> tuple[int, int] | None:
-    """A size in a file, if its aspect ratio is not that of the picture as displayed; else None."""
+def mismatched_shape(size_px: tuple[float, float], shown_px: tuple[float, float]) -> tuple[int, int] | None:
+    """A size in a file, if its aspect ratio differs from the displayed frame's; else None."""
     width_share, height_share = (side / of for side, of in zip(size_px, shown_px, strict=True))
     apart = max(width_share, height_share) / min(width_share, height_share) - 1
     return None if apart <= ASPECT_TOLERANCE else (round(size_px[0]), round(size_px[1]))
 
 
-def shares_of(node: Node, box_px: Sequence[float], size_px: tuple[float, float]) -> Box:
-    """A box in pixels as shares of the picture, clipped to it.
+def relative_box(node: Node, box_px: Sequence[float], size_px: tuple[float, float]) -> Box:
+    """A box in pixels to relative coordinates, clipped to the frame.
 
     Raises:
-        InputError: It has no area, or none in the picture; `node` is where it stands.
+        InputError: It has no area inside the frame; `node` is its place in the file.
     """
-    problem = problem_of(box_px)
+    problem = side_order_error(box_px)
     if problem:
         raise node.error(problem)
     x1, y1, x2, y2 = (min(max(side / of, 0.0), 1.0) for side, of in zip(box_px, size_px * 2, strict=True))
     if x2 <= x1 or y2 <= y1:
-        raise node.error(f"{shown(box_px)} lies outside the picture of {size_px[0]:g}x{size_px[1]:g} pixels")
+        raise node.error(f"{format_box(box_px)} is outside the frame of {size_px[0]:g}x{size_px[1]:g} pixels")
     return x1, y1, x2, y2

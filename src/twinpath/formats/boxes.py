@@ -1,4 +1,4 @@
-"""Reads the boxes of one video's people from a file; the content decides which format it is.
+"""Read the boxes of one video's people from a file; the format is detected from the content.
 
 AVA CSV            video,second,x1,y1,x2,y2[,action[,person or score]]     see `ava_boxes.py`
 COCO               {"images": [{"id", "file_name" …}], "annotations": [{"image_id", "bbox"}]}
@@ -6,8 +6,8 @@ COCO results       [{"image_id" or "time_s", "bbox", "score"}]             see `
 detections         {"tracks": [{"track_id", "points": [{"time_s", "box_xyxy_px"}]}]}
 synthetic truth    {"people": [{"track", "boxes": [{"time_s", "box_xyxy_px"}]}]}
 
-The last two may hold several videos, as lines or as a list; see `detections_schema.py`. Which boxes are taken
-from a file of several videos, in any format: see `chosen_video`. Errors name the line or the entry.
+The last two may hold several videos, as lines or as a list; see `detections_schema.py`. In a file of several
+videos, in any format, `match_video_name` finds the video. Errors name the line or the entry.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from twinpath.formats.box_observations import (
     TIME_DIGITS,
     BoxFile,
     BoxObservation,
-    chosen_video,
-    gathered,
-    other_shape,
-    shares_of,
+    make_box_file,
+    match_video_name,
+    mismatched_shape,
+    relative_box,
 )
 from twinpath.formats.coco import read_coco, read_coco_results
 from twinpath.formats.json_nodes import Node, parse_json
@@ -37,25 +37,24 @@ def read_boxes(path: Path, *, video: Path, width_px: int, height_px: int) -> Box
     """Read the boxes of one video.
 
     Args:
-        path: AVA CSV, COCO JSON, or what Twinpath writes; UTF-8, with any line ends, with or without BOM.
-        video: Whose boxes, by its path, see `chosen_video`. A file of a single video is taken whatever its
-            name: see `BoxFile.video`.
-        width_px, height_px: Of the pictures as displayed, for boxes in pixels where the file gives no size.
-            Boxes of pictures of another size are scaled; if the shape is another one they are stretched, see
-            `BoxFile.other_shape_px`.
+        path: AVA CSV, COCO JSON, or Twinpath's formats; UTF-8, any line ends, with or without BOM.
+        video: The path of the video, see `match_video_name`. In a file of a single video the name does not
+            matter, see `BoxFile.video`.
+        width_px, height_px: Size of the displayed frames, for boxes in pixels if the file has no size. Boxes
+            for another frame size are scaled; if the aspect ratio differs, see `BoxFile.mismatched_shape_px`.
     Raises:
-        NotAFile: Missing, or a folder, a pipe, a device.
-        InputError: Names the file, the line or entry, and what is wrong there.
-        LimitExceeded: More than `MAX_FILE_BYTES`.
+        NotAFile: Missing, or not a regular file.
+        InputError: Invalid content; names the file and the line or entry.
+        LimitExceeded: The file is larger than `MAX_FILE_BYTES`.
     """
-    text, where = _text_of(path), display_path(path)
+    text, where = _read_text(path), display_path(path)
     if text.lstrip()[:1] in ("{", "["):
         size_px = (float(width_px), float(height_px))
         return _read_json(text, where, video=video, size_px=size_px)
     return read_ava(text, path, video=video)
 
 
-def _text_of(path: Path) -> str:
+def _read_text(path: Path) -> str:
     where = display_path(path)
     if not path.exists():
         raise NotAFile(f"there is no file {where}")
@@ -66,11 +65,11 @@ def _text_of(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{where} is no text in UTF-8: boxes come as AVA CSV or as JSON") from error
+        raise InputError(f"{where} is not UTF-8; give boxes as AVA CSV or as JSON") from error
     except OSError as error:
         raise NotAFile(f"{where} cannot be read: {error.strerror}") from error
     if not text.strip():
-        raise InputError(f"{where} is empty: boxes come as AVA CSV or as JSON")
+        raise InputError(f"{where} is empty; give boxes as AVA CSV or as JSON")
     return text
 
 
@@ -93,57 +92,57 @@ def _read_json(text: str, where: str, *, video: Path, size_px: tuple[float, floa
 
 
 def _is_failure(entry: Node) -> bool:
-    """A line of a batch for a video that failed."""
+    """Whether an entry is a failed video of a batch."""
     return isinstance(entry.value, dict) and entry.has("video") and entry.has("error")
 
 
 def _read_tracks(
     entries: Sequence[Node], where: str, *, video: Path, size_px: tuple[float, float]
 ) -> BoxFile:
-    """Twinpath's detections, and the truth of the synthetic world."""
+    """Read Twinpath's detections, or the ground truth of the synthetic world."""
     from twinpath.formats.detections_schema import TracksSchema, validated
 
     by_name = _by_video(entries)
-    name = chosen_video(by_name, video, where)
+    name = match_video_name(by_name, video, where)
     entry = by_name[name]
-    found = validated(TracksSchema, entry.value, file=entry.file, place=entry.place)
-    measured_px = (found.width_px or size_px[0], found.height_px or size_px[1])
+    parsed = validated(TracksSchema, entry.value, file=entry.file, place=entry.place)
+    measured_px = (parsed.width_px or size_px[0], parsed.height_px or size_px[1])
     observations = []
     track_ids: set[int | str] = set()
-    for track, track_node in zip(found.tracks, _listed(entry, "tracks", "people"), strict=True):
+    for track, track_node in zip(parsed.tracks, _listed(entry, "tracks", "people"), strict=True):
         if track.track_id in track_ids:
-            raise track_node.error(f"track {track.track_id} is there twice")
+            raise track_node.error(f"track {track.track_id} is a duplicate")
         track_ids.add(track.track_id)
         times_s: set[float] = set()
         for point, node in zip(track.points, _listed(track_node, "points", "boxes"), strict=True):
             time_s = round(point.time_s, TIME_DIGITS)
             if time_s in times_s:
-                raise node.error(f"track {track.track_id} is seen twice at {time_s:g} s")
+                raise node.error(f"track {track.track_id} has two points at {time_s:g} s")
             times_s.add(time_s)
-            box = shares_of(node["box_xyxy_px"], point.box_xyxy_px, measured_px)
+            box = relative_box(node["box_xyxy_px"], point.box_xyxy_px, measured_px)
             score = 1.0 if point.detection_score is None else point.detection_score
             observations.append(BoxObservation(time_s, box, score, track.track_id))
-    return gathered(
+    return make_box_file(
         observations,
-        found.keyframes_s or (),
+        parsed.keyframes_s or (),
         video=name,
-        other_shape_px=other_shape(measured_px, size_px) if observations else None,
+        mismatched_shape_px=mismatched_shape(measured_px, size_px) if observations else None,
     )
 
 
 def _listed(node: Node, *keys: str) -> list[Node]:
-    """The entries of a list that has one of several names."""
+    """The entries of the list under the first of these keys that exists."""
     return next(node[key] for key in keys if node.has(key)).each()
 
 
 def _by_video(entries: Sequence[Node]) -> dict[str, Node]:
-    """Entries by the name of their video; a single one need not have a name."""
+    """Entries by the name of their video; a single entry needs no name."""
     if len(entries) == 1 and not entries[0].find("video"):
         return {"": entries[0]}
     by_name: dict[str, Node] = {}
     for entry in entries:
         name = entry["video"].text()
         if name in by_name:
-            raise entry.error(f"video {name!r} is there twice")
+            raise entry.error(f"video {name!r} is a duplicate")
         by_name[name] = entry
     return by_name

@@ -1,9 +1,9 @@
 """Boxes in COCO's JSON: a dataset with images and annotations, or a list of results.
 
-The time of a picture is its `time_s`, else that of its `frame_index` or `frame_id`, which count from 0, else
-that of the last digits of its `file_name`, which count from 1 as FFmpeg writes them, unless there is a frame
-0. People are the category called "person"; where no categories are listed and there are several, number 1.
-Source: https://cocodataset.org/#format-data and #format-results
+The time of an image is its `time_s`; else by its `frame_index` or `frame_id`, which count from 0; else by the
+last digits of its `file_name`, which count from 1 as FFmpeg writes them, unless there is a frame 0. People
+are the category called "person"; without a list of categories, category 1 if there are several. Source:
+https://cocodataset.org/#format-data and #format-results
 """
 
 from __future__ import annotations
@@ -16,73 +16,81 @@ from twinpath.formats.box_observations import (
     TIME_DIGITS,
     BoxFile,
     BoxObservation,
-    chosen_video,
-    gathered,
-    other_shape,
-    shares_of,
-    size_of,
+    image_size,
+    make_box_file,
+    match_video_name,
+    mismatched_shape,
+    relative_box,
 )
 from twinpath.formats.frame_clock import FrameClock, folder_of, frame_number
 from twinpath.formats.json_nodes import Node
 
 _PERSON = "person"
-_COCO_PERSON = 1  # COCO's own number, for files without a list of categories
+_COCO_PERSON = 1  # COCO's id of "person", for files without a list of categories
 
 
 def read_coco(root: Node, where: str, *, video: Path, size_px: tuple[float, float]) -> BoxFile:
-    """The boxes of one video from a dataset; arguments and errors as for `read_boxes`."""
+    """Read the boxes of one video from a dataset. Arguments and errors as for `read_boxes`."""
     annotations = root["annotations"].each()
-    people = _people_among(annotations, root.find("categories"), where)
+    people = _person_flags(annotations, root.find("categories"), where)
     name, images = _images_of_video(root, where, video)
     clock = FrameClock(video)
     times_s = dict(zip(images, _times_of(list(images.values()), clock), strict=True))
-    known = {image["id"].name_or_number() for image in root["images"].each()}
-    found = []
+    image_ids = {image["id"].name_or_number() for image in root["images"].each()}
+    observations = []
     shape = None
     for entry, is_person in zip(annotations, people, strict=True):
         image_id = entry["image_id"].name_or_number()
-        if image_id not in known:
+        if image_id not in image_ids:
             raise entry["image_id"].error(f"there is no image {image_id!r}")
         crowd = entry.find("iscrowd")
         if image_id in images and is_person and not (crowd and crowd.value):
-            measured_px = size_of(images[image_id], size_px)
-            shape = shape or other_shape(measured_px, size_px)
-            found.append((entry, _observation(entry, times_s[image_id], measured_px)))
-    return gathered(_once_each(found), times_s.values(), video=name, other_shape_px=shape)
+            measured_px = image_size(images[image_id], size_px)
+            shape = shape or mismatched_shape(measured_px, size_px)
+            observations.append((entry, _observation(entry, times_s[image_id], measured_px)))
+    return make_box_file(
+        _without_duplicates(observations), times_s.values(), video=name, mismatched_shape_px=shape
+    )
 
 
 def read_coco_results(
     entries: Sequence[Node], where: str, *, video: Path, size_px: tuple[float, float]
 ) -> BoxFile:
-    """The boxes of one video from a list of detections, without a list of images."""
-    people = _people_among(entries, None, where)
+    """Read the boxes of one video from a list of results without a list of images."""
+    people = _person_flags(entries, None, where)
     by_folder: dict[str, list[Node]] = {}
     for entry, is_person in zip(entries, people, strict=True):
         if is_person:
             by_folder.setdefault(folder_of(entry), []).append(entry)
-    folder = chosen_video(by_folder, video, where) if by_folder else ""
+    folder = match_video_name(by_folder, video, where) if by_folder else ""
     entries = by_folder.get(folder, [])
     times_s = _times_of(entries, FrameClock(video))
-    found = [(entry, _observation(entry, t, size_px)) for entry, t in zip(entries, times_s, strict=True)]
-    return gathered(_once_each(found), video=folder)
+    observations = [
+        (entry, _observation(entry, t, size_px)) for entry, t in zip(entries, times_s, strict=True)
+    ]
+    return make_box_file(_without_duplicates(observations), video=folder)
 
 
-def _once_each(found: Sequence[tuple[Node, BoxObservation]]) -> list[BoxObservation]:
-    """Raises: InputError: a track, or a box that belongs to none, is there twice at one time."""
-    known: set[tuple[object, ...]] = set()
-    for entry, s in found:
-        key = (s.time_s, s.box) if s.track is None else (s.time_s, s.track)
-        if key in known:
-            what = "the same box is there" if s.track is None else f"track {s.track} is"
-            raise entry.error(f"{what} twice at {s.time_s:g} s")
-        known.add(key)
-    return [s for _, s in found]
+def _without_duplicates(observations: Sequence[tuple[Node, BoxObservation]]) -> list[BoxObservation]:
+    """The observations. Raises: InputError: A track, or a box without a track, is a duplicate at one time."""
+    seen_keys: set[tuple[object, ...]] = set()
+    for entry, observation in observations:
+        key = (
+            (observation.time_s, observation.box)
+            if observation.track is None
+            else (observation.time_s, observation.track)
+        )
+        if key in seen_keys:
+            name = "the same box" if observation.track is None else f"track {observation.track}"
+            raise entry.error(f"{name} is there twice at {observation.time_s:g} s")
+        seen_keys.add(key)
+    return [observation for _, observation in observations]
 
 
-def _people_among(entries: Sequence[Node], categories: Node | None, where: str) -> list[bool]:
-    """Whether each entry is a person. One without a category is, where categories are listed."""
+def _person_flags(entries: Sequence[Node], categories: Node | None, where: str) -> list[bool]:
+    """Whether each entry is a person. With a list of categories, an entry without a category is one."""
     if categories is None or not categories.each():
-        return _people_by_number(entries, where)
+        return _person_flags_by_id(entries, where)
     name_of = {c["id"].name_or_number(): c["name"].text().casefold() for c in categories.each()}
     if _PERSON not in name_of.values():
         only = ", ".join(list(name_of.values())[:5])
@@ -96,8 +104,8 @@ def _people_among(entries: Sequence[Node], categories: Node | None, where: str) 
     return people
 
 
-def _people_by_number(entries: Sequence[Node], where: str) -> list[bool]:
-    """Without a list of categories: all are people; of several categories, those with COCO's number."""
+def _person_flags_by_id(entries: Sequence[Node], where: str) -> list[bool]:
+    """Without a list of categories: all entries are people; of several categories, those with COCO's id."""
     numbers = {c.name_or_number() for c in (entry.find("category_id") for entry in entries) if c}
     if len(numbers) <= 1:
         return [True] * len(entries)
@@ -107,32 +115,32 @@ def _people_by_number(entries: Sequence[Node], where: str) -> list[bool]:
 
 
 def _images_of_video(root: Node, where: str, video: Path) -> tuple[str, dict[int | str, Node]]:
-    """A video's name, and its images by their id, by their `video_id` or the folder in their `file_name`."""
+    """A video's name and its images by id; `video_id` or the folder in `file_name` names the video."""
     images = root["images"].each()
     names = _names_of_videos(root.find("videos"))
     groups: dict[str, dict[int | str, Node]] = {}
-    known: set[int | str] = set()
+    image_ids: set[int | str] = set()
     for image in images:
         number = image["id"].name_or_number()
-        if number in known:
-            raise image["id"].error(f"image {number!r} is there twice")
-        known.add(number)
+        if number in image_ids:
+            raise image["id"].error(f"image {number!r} is a duplicate")
+        image_ids.add(number)
         groups.setdefault(_video_of(image, names), {})[number] = image
     if not groups:
         return "", {}
-    name = chosen_video(groups, video, where)
+    name = match_video_name(groups, video, where)
     return name, groups[name]
 
 
 def _names_of_videos(videos: Node | None) -> dict[int | str, str]:
-    """Names of the videos in a list, by their id; empty where there is no list."""
+    """Names of the videos by id; empty if there is no list of videos."""
     names: dict[int | str, str] = {}
     for listed in videos.each() if videos else ():
         number, name = listed["id"].name_or_number(), listed["name"].text()
         if number in names:
-            raise listed["id"].error(f"video {number!r} is there twice")
+            raise listed["id"].error(f"video {number!r} is a duplicate")
         if name in names.values():
-            raise listed["name"].error(f"video {name!r} is there twice")
+            raise listed["name"].error(f"video {name!r} is a duplicate")
         names[number] = name
     return names
 
@@ -147,17 +155,17 @@ def _video_of(image: Node, names: dict[int | str, str]) -> str:
 
 
 def _times_of(images: Sequence[Node], clock: FrameClock) -> list[float]:
-    """The times of images, or of entries that name one, in seconds: `time_s`, else by the frame's number."""
+    """The times in seconds of images, or of results: `time_s`, else by the frame number."""
     numbers = [None if image.find("time_s") else frame_number(image) for image in images]
-    # Frames in names count from 1 as FFmpeg writes them, unless there is a frame 0.
+    # Frame numbers in names start at 1, as FFmpeg writes them, unless there is a frame 0.
     first = 0 if any(n is not None and n.number == 0 for n in numbers) else 1
     times_s = []
-    for image, found in zip(images, numbers, strict=True):
-        if found is None:
+    for image, number in zip(images, numbers, strict=True):
+        if number is None:
             times_s.append(image["time_s"].number(at_least=0))
         else:
-            index = found.number if found.from_zero else found.number - first
-            times_s.append(clock.time_s(index, found.node))
+            index = number.number if number.from_zero else number.number - first
+            times_s.append(clock.time_s(index, number.node))
     return [round(time_s, TIME_DIGITS) for time_s in times_s]
 
 
@@ -167,7 +175,7 @@ def _observation(entry: Node, time_s: float, size_px: tuple[float, float]) -> Bo
     track = entry.find("track_id") or entry.find("instance_id")
     return BoxObservation(
         time_s,
-        shares_of(entry["bbox"], (x, y, x + width, y + height), size_px),
+        relative_box(entry["bbox"], (x, y, x + width, y + height), size_px),
         score.number(at_least=0, at_most=1) if score else 1.0,
         track.name_or_number() if track else None,
     )

@@ -1,4 +1,4 @@
-"""Detections as annotations for CVAT, to correct by hand."""
+"""Detections as annotations for CVAT, for manual correction."""
 
 from __future__ import annotations
 
@@ -18,26 +18,29 @@ _PERSON = "person"
 _CHECKBOX = {"input_type": "checkbox", "default_value": "false"}
 
 
-def write_cvat(found: Detections, file: IO[str], frame_times_s: Times) -> None:
-    """Tracks of people for CVAT, each action a checkbox that may change from frame to frame.
+def write_cvat(detections: Detections, file: IO[str], frame_times_s: Times) -> None:
+    """Write tracks of people for CVAT; each action is a checkbox that may change from frame to frame.
 
-    CVAT reads no labels from a file of annotations and drops attributes that its task does not have; so a
-    comment at the beginning holds them as its "Raw" editor of labels takes them.
+    CVAT reads no labels from a file of annotations and drops attributes that its task does not have.
+    Therefore a comment at the beginning of the file holds the labels in the format of its "Raw" editor.
 
     Source: CVAT's format "CVAT for video 1.1" and what its importer (`load_anno`) reads.
     """
     actions = {
-        action.index: action.label for t in found.tracks for point in t.points for action in point.actions
+        action.index: action.label
+        for t in detections.tracks
+        for point in t.points
+        for action in point.actions
     }
     names = {index: xml_text(actions[index]) for index in sorted(actions)}
     file.write('<?xml version="1.0" encoding="utf-8"?>\n')
     file.write(f"<!-- Labels for the task, to paste into CVAT's Raw editor:\n{_raw_labels(names)}\n-->\n")
     file.write("<annotations>\n  <version>1.1</version>\n")
-    file.write(_lines(_meta(found, tuple(names.values()), len(frame_times_s)), level=1))
-    for track in found.tracks:
+    file.write(_lines(_meta(detections, tuple(names.values()), len(frame_times_s)), level=1))
+    for track in detections.tracks:
         if track.points:  # CVAT fails at a track without boxes
             file.write(f'  <track id="{track.track_id}" label="{_PERSON}" source="auto">\n')
-            for frame, point, is_gone in _boxes(track, found.keyframes_s, frame_times_s):
+            for frame, point, is_gone in _boxes(track, detections.keyframes_s, frame_times_s):
                 file.write(_lines(_box(frame, point, names, is_gone=is_gone), level=2))
             file.write("  </track>\n")
     file.write("</annotations>\n")
@@ -47,13 +50,13 @@ def _raw_labels(names: dict[int, str]) -> str:
     checkbox = {"mutable": True, **_CHECKBOX, "values": ["false"]}
     attributes = [{"name": name, **checkbox} for name in names.values()]
     text = json.dumps([{"name": _PERSON, "type": "rectangle", "attributes": attributes}])
-    return text.replace("--", "-\\u002d")  # which a comment may not hold; only names can
+    return text.replace("--", "-\\u002d")  # "--" is not allowed in a comment; only names contain it
 
 
-def _meta(found: Detections, names: Sequence[str], num_frames: int) -> ET.Element:
+def _meta(detections: Detections, names: Sequence[str], num_frames: int) -> ET.Element:
     meta = ET.Element("meta")
     task = ET.SubElement(meta, "task")
-    video = Path(found.video)
+    video = Path(detections.video)
     facts = {
         "name": video.stem,
         "size": num_frames,
@@ -69,16 +72,18 @@ def _meta(found: Detections, names: Sequence[str], num_frames: int) -> ET.Elemen
     for name in names:
         texts = {"name": name, "mutable": "True", **_CHECKBOX, "values": "false"}
         _add_texts(ET.SubElement(attributes, "attribute"), texts)
-    _add_texts(ET.SubElement(task, "original_size"), {"width": found.width_px, "height": found.height_px})
+    _add_texts(
+        ET.SubElement(task, "original_size"), {"width": detections.width_px, "height": detections.height_px}
+    )
     return meta
 
 
 def _boxes(
     track: Track, keyframes_s: Sequence[float], frame_times_s: Times
 ) -> Iterator[tuple[int, TrackPoint, bool]]:
-    """Frame, point, and whether the person is gone: on the frame after the last point before a gap.
+    """(frame, point, whether the person has left): True on the frame after the last point before a gap.
 
-    Where keyframes are nearer to each other than frames, the last one of a frame stays.
+    If several keyframes fall on one frame, the last one counts.
     """
     times_s = np.array([point.time_s for point in track.points])
     frames = [int(frame) for frame in on_screen_indices(frame_times_s, times_s)]

@@ -1,9 +1,9 @@
-"""Detections in files: JSON, which is read back, AVA's results, and CVAT's annotations.
+"""Detections in files: JSON, which can be read back, AVA's results, and CVAT's annotations.
 
-write_detection_file(found, Path("match.json"), "json")
-write_detection_file(found, Path("match.ava.csv"), "csv")
-write_detection_file(found, Path("match.cvat.xml"), "xml", frame_times_s=frame_times_s)
-read_detections(Path("match.json")) == found
+write_detection_file(detections, Path("match.json"), "json")
+write_detection_file(detections, Path("match.ava.csv"), "csv")
+write_detection_file(detections, Path("match.cvat.xml"), "xml", frame_times_s=frame_times_s)
+read_detections(Path("match.json")) == detections
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _PROVENANCE = "provenance"
 
 
 def write_detection_file(
-    found: Detections,
+    detections: Detections,
     path: Path,
     kind: str,
     *,
@@ -42,12 +42,12 @@ def write_detection_file(
     """Write one file atomically.
 
     Args:
-        found: The detections.
-        path: Where to.
+        detections: The detections.
+        path: The file to write.
         kind: One of `DETECTION_KINDS`.
-        frame_times_s: (N,) of all the video's frames, in seconds since the first, increasing. Needed for
+        frame_times_s: (N,) times of all frames in seconds since the first one, increasing. Required for
             "xml", since CVAT counts frames.
-        provenance: For "json": what the detections were made from.
+        provenance: For "json": the provenance of the detections.
     Raises:
         OSError: The file cannot be written, for example on a full disk; an existing file is kept.
     """
@@ -58,18 +58,18 @@ def write_detection_file(
         temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
     ):
         if kind == "json":
-            write_json(found, file, provenance)
+            write_json(detections, file, provenance)
         elif kind == "csv":
-            write_detections(found, file)
+            write_detections(detections, file)
         elif frame_times_s is None:
             raise ValueError("a file for CVAT needs frame_times_s")
         else:
-            write_cvat(found, file, frame_times_s)
+            write_cvat(detections, file, frame_times_s)
 
 
-def write_json(found: Detections, file: IO[str], provenance: Provenance | None = None) -> None:
-    """All fields; a person at a keyframe is a line of its own."""
-    values = {**found.to_dict(), "versions": versions()}
+def write_json(detections: Detections, file: IO[str], provenance: Provenance | None = None) -> None:
+    """Write all fields as JSON, with one line for each point of a track."""
+    values = {**detections.to_dict(), "versions": versions()}
     if provenance is not None:
         values[_PROVENANCE] = provenance.to_dict()
     keyframes_s, tracks = values.pop("keyframes_s"), values.pop("tracks")
@@ -94,31 +94,31 @@ def read_detections(path: Path) -> Detections:
     try:
         values = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{display_path(path)}: damaged, or no JSON ({error}); detect again") from error
+        raise InputError(f"{display_path(path)}: damaged, or not JSON ({error}); detect again") from error
     if not isinstance(values, dict) or not {"video", "keyframes_s", "tracks"} <= values.keys():
         raise InputError(f"{display_path(path)}: holds no detections; give a JSON file of detections")
     from twinpath.formats.detections_schema import DetectionsSchema, validated
 
-    found = validated(DetectionsSchema, values, file=display_path(path))
-    _check_order(found, display_path(path))
+    detections = validated(DetectionsSchema, values, file=display_path(path))
+    _check_order(detections, display_path(path))
     return Detections(
-        video=found.video,
-        model=found.model,
-        dataset=found.dataset,
-        engine=found.engine,
-        person_detector=found.person_detector,
-        tracker=found.tracker,
-        width_px=found.width_px,
-        height_px=found.height_px,
-        duration_s=found.duration_s,
-        every_s=found.every_s,
-        keyframes_s=tuple(found.keyframes_s),
+        video=detections.video,
+        model=detections.model,
+        dataset=detections.dataset,
+        engine=detections.engine,
+        person_detector=detections.person_detector,
+        tracker=detections.tracker,
+        width_px=detections.width_px,
+        height_px=detections.height_px,
+        duration_s=detections.duration_s,
+        every_s=detections.every_s,
+        keyframes_s=tuple(detections.keyframes_s),
         tracks=tuple(
             Track(track.track_id, tuple(_track_point(point) for point in track.points))
-            for track in found.tracks
+            for track in detections.tracks
         ),
-        warnings=tuple(found.warnings),
-        timing_s=found.timing_s,
+        warnings=tuple(detections.warnings),
+        timing_s=detections.timing_s,
     )
 
 
@@ -128,14 +128,14 @@ def _track_point(point: DetectionsPointSchema) -> TrackPoint:
     return TrackPoint(point.time_s, (x1, y1, x2, y2), point.detection_score, actions)
 
 
-def _check_order(found: DetectionsSchema, where: str) -> None:
-    """Keyframes that are nearer to each other than frames may share the time of the video's last frame.
+def _check_order(detections: DetectionsSchema, where: str) -> None:
+    """Check the order of tracks and points. Dense keyframes may share the time of the last frame.
 
     Raises:
-        InputError: Tracks or their points are in another order than of ids and of time, or a box is none.
+        InputError: Tracks are not in order of ids, points not in order of time, or a box is invalid.
     """
     last_id = 0
-    for t, track in enumerate(found.tracks):
+    for t, track in enumerate(detections.tracks):
         if track.track_id <= last_id:
             raise InputError(f"{where}: tracks[{t}].track_id: {track.track_id} comes after {last_id}")
         last_id, last_s = track.track_id, 0.0

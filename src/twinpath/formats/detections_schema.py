@@ -1,6 +1,6 @@
-"""The schema of detections in JSON. Errors name the file, the place in it, what stands there and what may.
+"""The schema of detections in JSON. Errors name the file, the place, the value and what is allowed.
 
-Import it inside functions: pydantic loads slowly, and most commands read no detections.
+Import it inside functions: importing pydantic is slow, and most commands read no detections.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field,
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from twinpath.errors import InputError
-from twinpath.formats.json_nodes import shown_value
+from twinpath.formats.json_nodes import format_value
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -26,7 +26,7 @@ def _name_or_number(value: Any) -> int | str:
 
 
 class _Schema(BaseModel):
-    """Nothing is converted: "1" is no number, and true is none. Other keys are left out."""
+    """Strict: neither "1" nor true is a number. Other keys are ignored."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -40,7 +40,7 @@ class PointSchema(_Schema):
 
 
 class TrackSchema(_Schema):
-    """One person through the video, in Twinpath's detections or in the truth of the synthetic world."""
+    """One person through the video, in detections or in the ground truth of the synthetic world."""
 
     track_id: Annotated[
         Any, AfterValidator(_name_or_number), Field(validation_alias=AliasChoices("track_id", "track"))
@@ -49,7 +49,7 @@ class TrackSchema(_Schema):
 
 
 class TracksSchema(_Schema):
-    """The boxes of one video's people: what a file of boxes must have, not all that detections have."""
+    """The boxes of one video's people: the required fields of a file of boxes."""
 
     video: str | None = None
     width_px: Annotated[
@@ -107,7 +107,7 @@ class DetectionsSchema(_Schema):
 
 SchemaT = TypeVar("SchemaT", bound=_Schema)
 
-_KINDS = {  # of pydantic's errors: what the value must be
+_KINDS = {  # pydantic's error types: what the value must be
     "float_type": "a number",
     "int_type": "a whole number",
     "string_type": "text",
@@ -119,32 +119,32 @@ _KINDS = {  # of pydantic's errors: what the value must be
 
 
 def validated(schema: type[SchemaT], values: Any, *, file: str, place: str = "") -> SchemaT:
-    """Values from a JSON file as a schema has them.
+    """Validate values of a JSON file.
 
     Args:
-        schema: What must be there.
-        values: As `json` parsed them.
+        schema: The expected schema.
+        values: The parsed values.
         file: Name of the file, for the message.
-        place: Where in it the values are, as "[3]"; empty for the whole file.
+        place: Place of the values in the file, for example "[3]"; empty for the whole file.
     Raises:
-        InputError: The first value that is not what it must be.
+        InputError: The first invalid value.
     """
     try:
         return schema.model_validate(values)
     except ValidationError as error:
-        where, what = _in_words(error.errors(include_url=False, include_context=True)[0])
+        where, what = _describe(error.errors(include_url=False, include_context=True)[0])
         place = (place + where).removeprefix(".")
         raise InputError(f"{file}: {place}: {what}" if place else f"{file}: {what}") from error
 
 
-def _in_words(error: ErrorDetails) -> tuple[str, str]:
-    """Where, as ".tracks[3].points", and what is wrong there."""
+def _describe(error: ErrorDetails) -> tuple[str, str]:
+    """The place, for example ".tracks[3].points", and the description of an error."""
     *above, last = error["loc"] or ("",)
     kind, value, limits = error["type"], error["input"], error.get("ctx", {})
     if kind == "missing":
         return _place(above), f"{last!r} is missing"
     if value is None and isinstance(last, str):
-        return _place(above), f"{last!r} is null; it must be {_KINDS.get(kind, 'there')}"
+        return _place(above), f"{last!r} is null; it must be {_KINDS.get(kind, 'present')}"
     where = _place([*above, last] if error["loc"] else [])
     if kind in ("too_short", "too_long"):
         return where, f"{limits['actual_length']} numbers, not 4"
@@ -155,7 +155,7 @@ def _in_words(error: ErrorDetails) -> tuple[str, str]:
     wanted = _KINDS.get(kind, error["msg"])
     if kind == "float_type" and isinstance(value, int) and not isinstance(value, bool):
         wanted = _KINDS["finite_number"]  # an integer too large for a float
-    return where, f"{shown_value(value)} is not {wanted}"
+    return where, f"{format_value(value)} is not {wanted}"
 
 
 def _place(steps: list[int | str]) -> str:

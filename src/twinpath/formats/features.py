@@ -3,7 +3,7 @@
 features = np.load("features.npz")
 features["embedding"], features["video"], features["start_s"], features["end_s"], features["model"]
 
-A file also holds what its rows were made from, so that a later run adds only the rest:
+A file also holds the provenance of its rows, so that a later run adds only the missing videos:
 
 table = FeatureTable.load(Path("features.npz"))
 """
@@ -34,16 +34,14 @@ _COLUMNS = ("video", "start_s", "end_s", "embedding")
 
 
 def check_target(path: Path) -> None:
-    """Find out before the work whether the file can be written.
+    """Check, before any work is done, that the file can be written.
 
     Raises:
-        UsageError: Its name ends in neither of `SUFFIXES`.
+        UsageError: Its suffix is none of `SUFFIXES`.
         MissingExtra: Parquet, and pyarrow is not installed.
     """
     if path.suffix not in SUFFIXES:
-        raise UsageError(
-            f"features go to a file called something.npz or something.parquet, not {display_path(path)}"
-        )
+        raise UsageError(f"the file of features must end with .npz or .parquet, not {display_path(path)}")
     if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise MissingExtra("Parquet needs pyarrow; install it with: pip install 'twinpath[features]'")
 
@@ -53,9 +51,9 @@ class FeatureRows:
     """The features of one video.
 
     Attributes:
-        starts_s, ends_s: (N,) of its clips, in seconds.
-        embeddings: (N, D).
-        source: Facts of the file that they are of.
+        starts_s, ends_s: (N,) starts and ends of its clips in seconds.
+        embeddings: (N, D) embeddings.
+        source: Facts of the video file.
     """
 
     starts_s: NDArray[np.float64]
@@ -68,11 +66,11 @@ class FeatureRows:
 
 
 class FeatureTable:
-    """Rows of (video, start, end, embedding), held until they are written: 9 kB a clip of SlowFast.
+    """Rows of (video, start, end, embedding) in memory: 9 kB per clip of SlowFast.
 
     Args:
-        run: What all rows were made from, beside the videos; its `source` is None.
-        dtype: How embeddings are held and written; float16 takes half the room.
+        run: The provenance of all rows without the videos; its `source` is None.
+        dtype: The type of the embeddings in memory and in the file; float16 needs half the space.
     """
 
     def __init__(self, run: Provenance, dtype: Dtype = "float32") -> None:
@@ -85,16 +83,16 @@ class FeatureTable:
 
     @property
     def videos(self) -> tuple[str, ...]:
-        """Those that have rows, in the order in which they came."""
+        """The videos that have rows, in the order in which they were added."""
         return tuple(self._videos)
 
     @property
     def dim(self) -> int:
-        """D, the length of an embedding; 0 without rows."""
+        """D, the length of an embedding; 0 if there are no rows."""
         return next((rows.embeddings.shape[1] for rows in self._videos.values()), 0)
 
     def rows_of(self, video: str) -> FeatureRows | None:
-        """The rows of a video; None: it has none."""
+        """The rows of a video; None if it has none."""
         return self._videos.get(_printable(video))
 
     def put(
@@ -104,19 +102,19 @@ class FeatureTable:
         embeddings: NDArray[np.floating],
         source: FileFacts | None,
     ) -> None:
-        """Set all rows of a video, in place of earlier ones.
+        """Set all rows of a video; earlier ones are replaced.
 
         Args:
-            video: Its path as given.
-            spans_s: Start and end of N clips, N > 0.
-            embeddings: (N, D).
-            source: Facts of the file.
+            video: The path as given.
+            spans_s: Start and end of N clips in seconds, N > 0.
+            embeddings: (N, D) embeddings.
+            source: Facts of the video file.
         """
         starts_s, ends_s = np.asarray(spans_s, dtype=np.float64).T
         self._videos[_printable(video)] = FeatureRows(starts_s, ends_s, embeddings.astype(self.dtype), source)
 
     def write(self, path: Path) -> None:
-        """Write all rows, in the format that the suffix names, whole or not at all.
+        """Write all rows atomically, in the format of the suffix.
 
         Raises:
             OSError: The file cannot be written, for example on a full disk; an existing file is kept.
@@ -152,7 +150,7 @@ class FeatureTable:
             sources = {video: FileFacts.from_dict(facts) for video, facts in values["sources"].items()}
             names, embeddings = columns["video"], columns["embedding"]
             if embeddings.ndim != 2 or any(len(columns[name]) != len(names) for name in _COLUMNS):
-                raise ValueError("its columns do not fit each other")
+                raise ValueError("its columns have different lengths")
             table = cls(Provenance.from_dict(values), "float16" if embeddings.itemsize == 2 else "float32")
             borders = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist(), len(names)]
             for first, last in itertools.pairwise(borders):
@@ -162,7 +160,7 @@ class FeatureTable:
                     columns["start_s"][part], columns["end_s"][part], embeddings[part], sources[video]
                 )
         except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{display_path(path)} is no whole file of features: {error}") from error
+            raise InputError(f"{display_path(path)} is no valid file of features: {error}") from error
         return table
 
 
@@ -200,5 +198,5 @@ def _write_parquet(path: Path, columns: dict[str, NDArray[Any]], facts: dict[str
 
 
 def _printable(video: str) -> str:
-    """A name that any program can read: bytes that are no text are written as escapes."""
+    """A name in valid UTF-8: bytes that are not UTF-8 become escapes."""
     return video.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""From the number of a frame, as COCO's files have it, to its time in seconds."""
+"""From a frame number in a COCO file to its time in seconds."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class FrameNumber:
     """The number of a frame in an entry.
 
     Attributes:
-        number: As it stands there.
-        from_zero: Whether it counts from 0 for certain; else from 0 or from 1.
-        node: Where it stands.
+        number: The number in the file.
+        from_zero: Whether numbers start at 0; False: at 0 or at 1.
+        node: Its place in the file.
     """
 
     number: int
@@ -30,7 +30,7 @@ class FrameNumber:
 
 
 def frame_number(image: Node) -> FrameNumber:
-    """The frame that an image of COCO, or a detection without a list of images, is of.
+    """The frame number of a COCO image, or of a result without a list of images.
 
     Raises:
         InputError: It has neither `frame_index` nor a name with digits.
@@ -54,7 +54,7 @@ def frame_number(image: Node) -> FrameNumber:
 
 
 def folder_of(image: Node) -> str:
-    """The path of a picture's folder, which has the name of its video; empty: there is none."""
+    """The path of an image's folder, which is named after its video; "" if there is none."""
     named = image.find("file_name") or image.find("image_id")
     if named is None or not isinstance(named.value, str):
         return ""
@@ -63,7 +63,7 @@ def folder_of(image: Node) -> str:
 
 
 class FrameClock:
-    """Times of a video's frames; the file is read when the first one is needed.
+    """Times of a video's frames; the file is read on first use.
 
     Args:
         video: A video file.
@@ -74,11 +74,11 @@ class FrameClock:
         self._times_s: Times | None = None
 
     def time_s(self, index: int, node: Node) -> float:
-        """When a frame is shown, in seconds since the first one.
+        """The presentation time of a frame in seconds since the first one.
 
         Args:
-            index: From 0, in the order in which frames are shown.
-            node: Where that number stands, for errors.
+            index: From 0, in presentation order.
+            node: The place of the number in the file, for errors.
         Raises:
             InputError: The video has fewer frames, or cannot be read.
         """

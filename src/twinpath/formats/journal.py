@@ -1,12 +1,12 @@
-"""The results of a batch in a file, one JSON object a line, from which a later run resumes.
+"""The results of a batch in a file, one JSON object per line, from which a later run resumes.
 
 with ResultsJournal("results.jsonl", Provenance.of(None, model=…, settings=…), videos) as journal:
     for video in journal.missing:
         source = FileFacts.of(video)
         journal.add(video, classify(video).to_dict(), source)
 
-Each line is on the disk before the next video begins, so that a crash or a power cut loses at most one. A
-line is {"video": …, what the run gives or "error": …, "provenance": …}.
+Each line is written and synced before the next video, so that a crash or a power failure loses at most one
+result. A line is {"video": …, the result or "error": …, "provenance": …}.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from twinpath.paths import display_path
 from twinpath.results.provenance import FileFacts, Provenance
 
 Line = dict[str, Any]
-_BEGIN = b'{"video": "'  # of every line that `add` writes
+_LINE_START = b'{"video": "'  # of every line that `add` writes
 
 
 class _Entry(NamedTuple):
-    """A line of the file, and what it says of its provenance."""
+    """A line of the file and its provenance."""
 
     line: Line
     provenance: Provenance
@@ -43,18 +43,18 @@ class _Entry(NamedTuple):
 
 
 class ResultsJournal:
-    """Use it in a `with` block, which locks the file where the platform can.
+    """A file of results that this run appends to. Use it in a `with` block; the file is locked if possible.
 
     Args:
-        path: The file; made if it is not there.
-        run: What decides the results beside the video; its `source` is None.
+        path: The file; created if it does not exist.
+        run: The provenance of the results without the videos; its `source` is None.
         videos: The videos of this run.
     Attributes:
-        missing: Those without a result: new, failed before, or changed since.
-        done: The lines of the other ones, by video.
+        missing: The videos without a valid result: new, failed, or changed since.
+        done: The lines of the other videos.
     Raises:
         UsageError: The file has results of another model or other settings, or another run is writing to it.
-        InputError: The file is no journal of results; it was not changed.
+        InputError: The file is no journal of results; it is left unchanged.
         OSError: It cannot be written.
     """
 
@@ -65,7 +65,7 @@ class ResultsJournal:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open_locked(self.path)
         try:
-            self._begin(list(videos))
+            self._load(list(videos))
         except BaseException:
             self._file.close()
             raise
@@ -80,7 +80,7 @@ class ResultsJournal:
             self._file.close()
 
     def add(self, video: Path, result: Mapping[str, Any], source: FileFacts | None) -> None:
-        """Append a result, or {"error": …}; it is on the disk afterwards.
+        """Append a result, or {"error": …}, and sync the file.
 
         Args:
             video: One of the run.
@@ -96,25 +96,25 @@ class ResultsJournal:
             self._file.flush()
             os.fsync(self._file.fileno())
 
-    def _begin(self, videos: list[Path]) -> None:
-        """Find the missing videos; remove lines that will be written anew, and one that was cut off."""
-        entries, is_whole = _read(self.path)
+    def _load(self, videos: list[Path]) -> None:
+        """Find the missing videos; remove lines that will be rewritten, and a truncated last line."""
+        entries, is_complete = _read(self.path)
         finished = {entry.video: entry for entry in entries if "error" not in entry.line}
         for entry in finished.values():
             self._check(entry.provenance)
         for video in videos:
-            known = finished.get(str(video))
-            if known is not None and known.provenance.is_of(video):
-                self.done[video] = known.line
+            previous = finished.get(str(video))
+            if previous is not None and previous.provenance.is_of(video):
+                self.done[video] = previous.line
             else:
                 self.missing.append(video)
-        anew = {str(video) for video in self.missing}
-        kept = [entry.line for entry in entries if entry.video not in anew]
-        if not is_whole or len(kept) < len(entries):
-            self._rewrite(kept)
+        rewritten = {str(video) for video in self.missing}
+        kept_lines = [entry.line for entry in entries if entry.video not in rewritten]
+        if not is_complete or len(kept_lines) < len(entries):
+            self._rewrite(kept_lines)
 
     def _rewrite(self, lines: list[Line]) -> None:
-        """Replace the file by one with these lines, which is locked before it takes the old one's place."""
+        """Replace the file by one with these lines; the new file is locked before it replaces the old one."""
         with atomic_path(self.path) as temporary:
             file = temporary.open("ab")
             try:
@@ -127,9 +127,9 @@ class ResultsJournal:
         self._file.close()
         self._file = file
 
-    def _check(self, before: Provenance) -> None:
-        """Raises: UsageError: a result is of another model or other settings."""
-        differences = replace(before, source=None).differences(self._run)
+    def _check(self, earlier: Provenance) -> None:
+        """Compare a result with this run. Raises: UsageError: Another model or other settings."""
+        differences = replace(earlier, source=None).differences(self._run)
         if differences:
             raise UsageError(
                 f"{display_path(self.path)} has results of another run: {'; '.join(differences)}; "
@@ -138,7 +138,7 @@ class ResultsJournal:
 
 
 def read_journal(path: str | os.PathLike[str]) -> list[Provenance]:
-    """Of what the results in a journal are; changes nothing.
+    """The provenances of the results in a journal; the file is left unchanged.
 
     Raises:
         InputError: The file is no journal of results.
@@ -149,17 +149,17 @@ def read_journal(path: str | os.PathLike[str]) -> list[Provenance]:
 
 
 def _read(path: Path) -> tuple[list[_Entry], bool]:
-    """All whole lines, and whether nothing follows the last of them.
+    """All complete lines, and whether the file ends after the last of them.
 
     Raises:
-        InputError: A line was not written by `add`, or what follows the last newline is no begun line.
+        InputError: A line was not written by `add`, or the rest of the file is no truncated line.
     """
-    *whole, rest = path.read_bytes().split(b"\n")
-    entries = [_entry(path, number, text) for number, text in enumerate(whole, 1)]
+    *complete, rest = path.read_bytes().split(b"\n")
+    entries = [_entry(path, number, text) for number, text in enumerate(complete, 1)]
     if _is_json(rest):  # only its newline is missing
         return [*entries, _entry(path, len(entries) + 1, rest)], False
-    if not (rest.startswith(_BEGIN) or _BEGIN.startswith(rest)):
-        raise _foreign(path, len(entries) + 1)
+    if not (rest.startswith(_LINE_START) or _LINE_START.startswith(rest)):
+        raise _not_a_journal(path, len(entries) + 1)
     return entries, not rest
 
 
@@ -168,13 +168,13 @@ def _entry(path: Path, number: int, text: bytes) -> _Entry:
         line = json.loads(text)
         provenance = Provenance.from_dict(line["provenance"])
         if not isinstance(line["video"], str):
-            raise ValueError("video is no text")
+            raise ValueError("video is no string")
     except (ValueError, RecursionError, LookupError, TypeError) as error:
-        raise _foreign(path, number) from error
+        raise _not_a_journal(path, number) from error
     return _Entry(line, provenance)
 
 
-def _foreign(path: Path, number: int) -> InputError:
+def _not_a_journal(path: Path, number: int) -> InputError:
     return InputError(f"{display_path(path)}:{number}: not a line of a journal of results; give another file")
 
 

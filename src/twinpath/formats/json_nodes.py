@@ -1,4 +1,4 @@
-"""JSON of other programs: every value knows its place in the file, so that an error can name it."""
+"""JSON of other programs: values with their place in the file, for error messages."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Node:
     """A value in a JSON file.
 
     Attributes:
-        value: As `json` parsed it.
-        file: Name of the file, perhaps with a line: "boxes.json", "boxes.jsonl:3".
-        place: Where in it: "annotations[17].bbox"; empty for the whole.
-        items: The entries of a list that were read one by one.
+        value: The parsed value.
+        file: Name of the file, optionally with a line: "boxes.json", "boxes.jsonl:3".
+        place: The place in the file: "annotations[17].bbox"; "" for the whole file.
+        items: The entries of a list that was read line by line.
     """
 
     value: Any
@@ -27,53 +27,53 @@ class Node:
     items: tuple[Node, ...] | None = None
 
     def error(self, what: str) -> InputError:
-        """To be raised: names file and place."""
+        """An error to raise, with file and place."""
         return InputError(f"{self.file}: {self.place}: {what}" if self.place else f"{self.file}: {what}")
 
     def has(self, key: str) -> bool:
-        """Whether a key is there, be it null."""
+        """Whether the object has a key; its value may be null."""
         if not isinstance(self.value, dict):
-            raise self.error(f"{shown_value(self.value)} is not an object")
+            raise self.error(f"{format_value(self.value)} is not an object")
         return key in self.value
 
     def find(self, key: str) -> Node | None:
-        """The value of a key; None: it is not there, or null."""
+        """The value of a key; None if it is missing or null."""
         value = self.value[key] if self.has(key) else None
         place = f"{self.place}.{key}" if self.place else key
         return None if value is None else Node(value, self.file, place)
 
     def __getitem__(self, key: str) -> Node:
-        """The value of a key that must be there."""
-        found = self.find(key)
-        if found is None:
+        """The value of a required key."""
+        value = self.find(key)
+        if value is None:
             raise self.error(f"{key!r} is missing")
-        return found
+        return value
 
     def each(self) -> list[Node]:
         """The entries of a list."""
         if self.items is not None:
             return list(self.items)
         if not isinstance(self.value, list):
-            raise self.error(f"{shown_value(self.value)} is not a list")
+            raise self.error(f"{format_value(self.value)} is not a list")
         return [Node(entry, self.file, f"{self.place}[{i}]") for i, entry in enumerate(self.value)]
 
     def number(self, *, at_least: float = -math.inf, at_most: float = math.inf) -> float:
         """A finite number."""
         if isinstance(self.value, bool) or not isinstance(self.value, int | float):
-            raise self.error(f"{shown_value(self.value)} is not a number")
+            raise self.error(f"{format_value(self.value)} is not a number")
         try:
             number = float(self.value)
         except OverflowError:
             number = math.inf
         if not math.isfinite(number):
-            raise self.error(f"{shown_value(self.value)} is not a finite number")
+            raise self.error(f"{format_value(self.value)} is not a finite number")
         if not at_least <= number <= at_most:
             limits = f"from {at_least:g}" + (f" to {at_most:g}" if at_most < math.inf else "")
             raise self.error(f"{number:g} is not {limits}")
         return number
 
     def numbers(self, count: int) -> tuple[float, ...]:
-        """So many finite numbers."""
+        """A list of `count` finite numbers."""
         entries = self.each()
         if len(entries) != count:
             raise self.error(f"{len(entries)} numbers, not {count}")
@@ -82,24 +82,24 @@ class Node:
     def text(self) -> str:
         """A string."""
         if not isinstance(self.value, str):
-            raise self.error(f"{shown_value(self.value)} is not text")
+            raise self.error(f"{format_value(self.value)} is not text")
         return self.value
 
     def name_or_number(self) -> int | str:
-        """What names an image, a category or a track."""
+        """An id: a whole number or a string."""
         if isinstance(self.value, bool) or not isinstance(self.value, int | str):
-            raise self.error(f"{shown_value(self.value)} is not a whole number or text")
+            raise self.error(f"{format_value(self.value)} is not a whole number or text")
         return self.value
 
 
 def parse_json(text: str, where: str) -> Node:
-    """The content of a text in JSON, or of one with a value on each line as a list.
+    """Parse JSON, or JSON lines as a list.
 
     Args:
-        text: UTF-8, without a byte order mark.
+        text: The text, without a byte order mark.
         where: Name of the file, for messages.
     Raises:
-        InputError: It is no JSON; names the line.
+        InputError: Not JSON; names the line.
     """
     try:
         return Node(json.loads(text), where)
@@ -120,12 +120,12 @@ def parse_json(text: str, where: str) -> Node:
 
 def _no_json(where: str, error: ValueError | RecursionError) -> InputError:
     if isinstance(error, RecursionError):
-        return InputError(f"{where}: no JSON: nested too deeply")
+        return InputError(f"{where}: not JSON: nested too deeply")
     reason = error.msg if isinstance(error, json.JSONDecodeError) else "a number has too many digits"
-    return InputError(f"{where}: no JSON: {reason}")
+    return InputError(f"{where}: not JSON: {reason}")
 
 
-def shown_value(value: object) -> str:
+def format_value(value: object) -> str:
     """A value for a message, at most 40 characters."""
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:37]}…"

@@ -80,13 +80,13 @@ def load_keyframe_scores(path: Path) -> KeyframeScores:
             )
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
-            f"{display_path(path)} is not a whole file of keyframe scores ({error}); "
+            f"{display_path(path)} is no valid file of keyframe scores ({error}); "
             "remove it, or start over without it"
         ) from error
 
 
 def _keyframes(file: Any, *, num_labels: int) -> tuple[Keyframe, ...]:
-    """Raises: ValueError: the arrays do not fit each other."""
+    """The keyframes. Raises: ValueError: The lengths of the arrays do not match."""
     times_s, num_people, has_own_ids = (file[name] for name in ("time_s", "num_people", "has_own_ids"))
     arrays = [file[name] for name in _OF_PEOPLE]
     total = int(num_people.sum())
@@ -94,7 +94,7 @@ def _keyframes(file: Any, *, num_labels: int) -> tuple[Keyframe, ...]:
     if [array.shape for array in arrays] != shapes or not (
         times_s.shape == num_people.shape == has_own_ids.shape and (num_people >= 0).all()
     ):
-        raise ValueError("its arrays do not fit each other")
+        raise ValueError("the lengths of its arrays do not match")
     ends = np.cumsum(num_people)[:-1]
     parts = [np.split(array, ends) for array in arrays] if len(times_s) else [[]] * len(arrays)
     return tuple(

@@ -20,45 +20,45 @@ from twinpath.paths import display_path
 Number = TypeVar("Number", np.float64, np.int64)
 
 _BLOCK_ROWS = 1 << 16
-_END = 1 << 31  # of whole numbers
-# A spreadsheet runs what begins so. A hyphen before a plain name is none: AVA has videos such as -5KQ66BBWC4.
+_END = 1 << 31  # exclusive maximum of whole numbers
+# A formula of a spreadsheet. A hyphen before a plain name is none: AVA has videos such as -5KQ66BBWC4.
 _FORMULA = re.compile(r"'*([=+@\t\r]|-(?![\w-]*$))")
 
 
-def fault(path: Path, line: int, what: str) -> InputError:
-    """The error of one line: `file:line: what`."""
+def line_error(path: Path, line: int, what: str) -> InputError:
+    """An error with file and line."""
     return InputError(f"{display_path(path)}:{line}: {what}")
 
 
 def read_lines(path: str | os.PathLike[str]) -> list[str]:
-    """All lines of a file, line n at n - 1; a byte order mark and Windows' line ends are taken off.
+    """All lines of a file, without a byte order mark and line ends.
 
     Raises:
         NotAFile: Missing, or a folder.
-        InputError: No UTF-8.
+        InputError: Not UTF-8.
     """
     path = Path(path)
     if not path.is_file():
-        raise NotAFile(f"{display_path(path)}: there is no such file; check the name")
+        raise NotAFile(f"{display_path(path)}: no such file; check the name")
     content = path.read_bytes()
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise fault(path, line, "not UTF-8; save the file as plain text") from error
+        raise line_error(path, line, "not UTF-8; save the file as plain text") from error
     return lines_of(text)
 
 
 def lines_of(text: str) -> list[str]:
-    """Lines without their ends, which may be those of any system."""
+    """Lines without their ends, which may be those of any platform."""
     return text.replace("\r\n", "\n").split("\n")
 
 
 def csv_rows(path: Path, lines: Iterable[str], *, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
-    """The rows that hold anything, with the line at which each ends: a quoted field may have several lines.
+    """The non-empty rows, each with its last line number: a quoted field may span several lines.
 
     Raises:
-        InputError: Quotes or a field that no reader of CSV takes.
+        InputError: Invalid quotes, or a field that is too long.
     """
     reader = csv.reader((line + "\n" for line in lines), delimiter=delimiter)
     try:
@@ -66,17 +66,17 @@ def csv_rows(path: Path, lines: Iterable[str], *, delimiter: str = ",") -> Itera
             if any(field.strip() for field in fields):
                 yield reader.line_num, fields
     except csv.Error as error:
-        raise fault(path, reader.line_num, str(error)) from error
+        raise line_error(path, reader.line_num, str(error)) from error
 
 
 @dataclass(frozen=True)
 class CsvBlock:
-    """Some rows of a file, their fields one after the other: a list for each of a million rows takes long.
+    """A block of rows with a flat list of their fields: one list per row is slow for a million rows.
 
     Attributes:
-        lines: (N,) the line of each row.
-        widths: (N,) how many fields each row has.
-        fields: Of all rows.
+        lines: (N,) the line number of each row.
+        widths: (N,) the number of fields of each row.
+        fields: The fields of all rows.
     """
 
     lines: list[int]
@@ -85,12 +85,12 @@ class CsvBlock:
 
     @classmethod
     def of(cls, rows: Sequence[tuple[int, list[str]]]) -> CsvBlock:
-        """Of rows with their lines."""
+        """A block of rows with their line numbers."""
         fields = list(itertools.chain.from_iterable(row for _, row in rows))
         return cls([line for line, _ in rows], [len(row) for _, row in rows], fields)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Each row with its line."""
+        """Each row with its line number."""
         end = 0
         for line, width in zip(self.lines, self.widths, strict=True):
             end += width
@@ -101,29 +101,29 @@ def csv_blocks(path: Path, lines: list[str]) -> Iterator[CsvBlock]:
     """As `csv_rows`, in blocks. A table may have millions of rows."""
     if any('"' in line for line in lines):
         rows = csv_rows(path, lines)
-        while some := list(itertools.islice(rows, _BLOCK_ROWS)):
-            yield CsvBlock.of(some)
+        while chunk := list(itertools.islice(rows, _BLOCK_ROWS)):
+            yield CsvBlock.of(chunk)
         return
     for first in range(0, len(lines), _BLOCK_ROWS):
         block = lines[first : first + _BLOCK_ROWS]
         numbers = [n for n, line in enumerate(block, first + 1) if line.strip(", \t")]
-        kept = [lines[n - 1] for n in numbers]
-        if kept:
-            yield CsvBlock(numbers, [line.count(",") + 1 for line in kept], ",".join(kept).split(","))
+        filled = [lines[n - 1] for n in numbers]
+        if filled:
+            yield CsvBlock(numbers, [line.count(",") + 1 for line in filled], ",".join(filled).split(","))
 
 
-def cell_of(text: str) -> str:
-    """A text for a cell of a table: an apostrophe is put before one that a spreadsheet would run."""
+def escape_cell(text: str) -> str:
+    """A text for a cell of a CSV file: an apostrophe precedes what a spreadsheet takes for a formula."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def text_of(cell: str) -> str:
-    """The text of a cell that `cell_of` wrote."""
+def unescape_cell(cell: str) -> str:
+    """The text of a cell that `escape_cell` escaped."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def number_or_none(text: str) -> float | None:
-    """A finite number, or None; an underscore, which Python allows, is none."""
+    """A finite number, or None; unlike in Python, underscores are not allowed."""
     try:
         number = float(text)
     except ValueError:
@@ -131,25 +131,25 @@ def number_or_none(text: str) -> float | None:
     return number if abs(number) < float("inf") and "_" not in text else None  # NaN compares as False
 
 
-def whole_number_or_none(text: str, *, least: int) -> int | None:
-    """A whole number from `least` up to 2**31, or None."""
+def whole_number_or_none(text: str, *, minimum: int) -> int | None:
+    """A whole number from `minimum` up to 2**31, or None."""
     try:
         number = int(text)
     except ValueError:
         return None
-    return number if least <= number < _END and "_" not in text else None
+    return number if minimum <= number < _END and "_" not in text else None
 
 
 class Columns:
-    """Some rows of a file, column by column.
+    """A block of rows, as columns.
 
     Attributes:
         path: The file, for messages.
-        lines: (N,) the line of each row.
+        lines: (N,) the line number of each row.
     """
 
     def __init__(self, path: Path, lines: Sequence[int], columns: Mapping[str, Sequence[str]]) -> None:
-        """`columns` are N texts each, by name."""
+        """`columns` maps a name to N strings."""
         self.path, self.lines, self._columns = path, lines, columns
 
     def __len__(self) -> int:
@@ -159,26 +159,26 @@ class Columns:
         return name in self._columns
 
     def text(self, name: str) -> Sequence[str]:
-        """A column as it stands in the file."""
+        """The strings of a column."""
         return self._columns[name]
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """(N,) finite numbers.
 
         Raises:
-            InputError: Something else, with its line.
+            InputError: Not a number; with the line.
         """
         values = self._parsed(name, float, np.float64)
         if values is None or not np.isfinite(values).all():
-            self._refuse_first(name, lambda text: number_or_none(text) is None, "a number")
+            self._reject_first(name, lambda text: number_or_none(text) is None, "a number")
         assert values is not None
         return values
 
-    def whole_numbers(self, name: str, *, least: int, empty: int | None = None) -> NDArray[np.int64]:
-        """(N,) whole numbers from `least` up to 2**31; `empty` stands for an empty field, if that may be.
+    def whole_numbers(self, name: str, *, minimum: int, empty: int | None = None) -> NDArray[np.int64]:
+        """(N,) whole numbers from `minimum` up to 2**31; `empty` is the value of an empty field, if allowed.
 
         Raises:
-            InputError: Something else, with its line.
+            InputError: Not such a number; with the line.
         """
 
         def read(text: str) -> int:
@@ -186,22 +186,22 @@ class Columns:
 
         def is_bad(text: str) -> bool:
             is_empty = empty is not None and text.strip() in ("", str(empty))
-            return not is_empty and whole_number_or_none(text, least=least) is None
+            return not is_empty and whole_number_or_none(text, minimum=minimum) is None
 
         values = self._parsed(name, int if empty is None else read, np.int64)
-        if values is None or ((values < least) | (values >= _END)).any():
-            self._refuse_first(name, is_bad, f"a whole number from {least}")
+        if values is None or ((values < minimum) | (values >= _END)).any():
+            self._reject_first(name, is_bad, f"a whole number from {minimum}")
         assert values is not None
         return values
 
-    def refuse(self, is_bad: NDArray[np.bool_], what: Callable[[int], str]) -> None:
-        """Raises: InputError: of the first bad row, if there is one."""
+    def reject_rows(self, is_bad: NDArray[np.bool_], what: Callable[[int], str]) -> None:
+        """Raises: InputError: For the first bad row, with its line."""
         if is_bad.any():
             row = int(is_bad.argmax())
-            raise fault(self.path, self.lines[row], what(row))
+            raise line_error(self.path, self.lines[row], what(row))
 
     def _parsed(self, name: str, read: Callable[[str], float], kind: type[Number]) -> NDArray[Number] | None:
-        """None: something is no number."""
+        """(N,) parsed numbers; None if one is invalid."""
         texts = self.text(name)
         if "_" in "".join(texts):
             return None
@@ -210,7 +210,7 @@ class Columns:
         except (ValueError, OverflowError):
             return None
 
-    def _refuse_first(self, name: str, is_bad: Callable[[str], bool], what: str) -> None:
+    def _reject_first(self, name: str, is_bad: Callable[[str], bool], what: str) -> None:
         for line, text in zip(self.lines, self.text(name), strict=True):
             if is_bad(text):
-                raise fault(self.path, line, f"{name} is {text.strip()!r}, not {what}")
+                raise line_error(self.path, line, f"{name} is {text.strip()!r}, not {what}")

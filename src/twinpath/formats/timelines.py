@@ -1,4 +1,4 @@
-"""A timeline in files: JSON, a table, subtitles, and ELAN's annotations.
+"""Timelines in files: JSON, CSV, subtitles, and ELAN's annotations.
 
 write_timeline_file(timeline, Path("match.srt"), "srt")
 """
@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from twinpath import __version__
 from twinpath.atomic import atomic_path
-from twinpath.formats.text_columns import cell_of
+from twinpath.formats.text_columns import escape_cell
 from twinpath.formats.xml_text import xml_text
 from twinpath.results.segments import Segment
 
@@ -37,8 +37,8 @@ def write_timeline_file(timeline: Timeline, path: Path, kind: str) -> None:
     """Write one file atomically.
 
     Args:
-        timeline: A finished one or a part.
-        path: Where to.
+        timeline: Complete, or the first part of a video.
+        path: The file to write.
         kind: One of `TIMELINE_KINDS`.
     """
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
@@ -46,7 +46,7 @@ def write_timeline_file(timeline: Timeline, path: Path, kind: str) -> None:
 
 
 def write_json(timeline: Timeline, file: IO[str], folder: Path) -> None:
-    """Settings, segments, and every window with its best labels, a window a line."""
+    """Write settings, segments, and every window with its best labels; one line per window."""
     head = json.dumps(timeline.to_dict(with_windows=False), indent=2, allow_nan=False)
     file.write(head.removesuffix("\n}") + ',\n  "windows": [')
     for i, window in enumerate(timeline.window_dicts()):
@@ -55,18 +55,18 @@ def write_json(timeline: Timeline, file: IO[str], folder: Path) -> None:
 
 
 def write_csv(timeline: Timeline, file: IO[str], folder: Path) -> None:
-    """The segments as a table, for spreadsheets and pandas."""
+    """Write the segments as CSV, for spreadsheets and pandas."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["start_s", "end_s", "length_s", "label", "mean_score", "peak_score", "peak_s"])
     for s in timeline.segments:
         length_s = round(s.length_s, 3)
         writer.writerow(
-            [s.start_s, s.end_s, length_s, cell_of(s.label), s.mean_score, s.peak_score, s.peak_s]
+            [s.start_s, s.end_s, length_s, escape_cell(s.label), s.mean_score, s.peak_score, s.peak_s]
         )
 
 
 def write_srt(timeline: Timeline, file: IO[str], folder: Path) -> None:
-    """Subtitles in SubRip's format, for any player."""
+    """Write subtitles in SubRip's format, for video players."""
     for number, cue in enumerate(cues(timeline.segments), start=1):
         times = f"{_timestamp(cue.start_ms, ',')} --> {_timestamp(cue.end_ms, ',')}"
         text = "\n".join(_cue_line(segment) for segment in cue.segments)
@@ -74,7 +74,7 @@ def write_srt(timeline: Timeline, file: IO[str], folder: Path) -> None:
 
 
 def write_vtt(timeline: Timeline, file: IO[str], folder: Path) -> None:
-    """Subtitles in WebVTT, for a `<track>` of a web page."""
+    """Write subtitles in WebVTT, for a `<track>` of a web page."""
     file.write("WEBVTT\n")
     for cue in cues(timeline.segments):
         times = f"{_timestamp(cue.start_ms, '.')} --> {_timestamp(cue.end_ms, '.')}"
@@ -84,7 +84,7 @@ def write_vtt(timeline: Timeline, file: IO[str], folder: Path) -> None:
 
 
 class Cue(NamedTuple):
-    """One subtitle: the segments at the same time, the one with the highest mean score first."""
+    """One subtitle: simultaneous segments, the highest mean score first."""
 
     start_ms: int
     end_ms: int
@@ -92,16 +92,16 @@ class Cue(NamedTuple):
 
 
 def cues(segments: Sequence[Segment]) -> Iterator[Cue]:
-    """Subtitles that do not overlap: a new one wherever a segment begins or ends."""
+    """Subtitles that do not overlap: a new one whenever a segment begins or ends."""
     borders_ms = sorted({_ms(s.start_s) for s in segments} | {_ms(s.end_s) for s in segments})
     waiting = sorted(segments, key=lambda s: s.start_s, reverse=True)
-    shown: list[Segment] = []
+    active: list[Segment] = []
     for start_ms, end_ms in itertools.pairwise(borders_ms):
         while waiting and _ms(waiting[-1].start_s) <= start_ms:
-            shown.append(waiting.pop())
-        shown = [s for s in shown if _ms(s.end_s) > start_ms]
-        if shown:
-            best_first = sorted(shown, key=lambda s: (-s.mean_score, s.index))
+            active.append(waiting.pop())
+        active = [s for s in active if _ms(s.end_s) > start_ms]
+        if active:
+            best_first = sorted(active, key=lambda s: (-s.mean_score, s.index))
             yield Cue(start_ms, end_ms, tuple(best_first))
 
 
@@ -119,10 +119,10 @@ def _ms(time_s: float) -> int:
 
 
 def write_eaf(timeline: Timeline, file: IO[str], folder: Path) -> None:
-    """Annotations for ELAN: a tier for each label, since those of one tier may not overlap.
+    """Write annotations for ELAN: one tier per label, since annotations of a tier must not overlap.
 
-    Source: ELAN's schema EAFv3.0.xsd and, for how it writes a file's name, its `FileUtility`: "file:///" and
-    the path as it is, without percent signs.
+    Source: ELAN's schema EAFv3.0.xsd and, for file names, its `FileUtility`: "file:///" and the path without
+    percent encoding.
     """
     document = ET.Element(
         "ANNOTATION_DOCUMENT",
@@ -157,7 +157,7 @@ def _add_header(document: ET.Element, timeline: Timeline, folder: Path) -> None:
     try:
         relative = Path(os.path.relpath(path, folder.absolute())).as_posix()
         media["RELATIVE_MEDIA_URL"] = relative if relative.startswith("../") else f"./{relative}"
-    except ValueError:  # on another drive of Windows there is none
+    except ValueError:  # no relative path to another drive of Windows
         pass
     ET.SubElement(header, "MEDIA_DESCRIPTOR", {key: xml_text(value) for key, value in media.items()})
     facts = {
@@ -174,7 +174,7 @@ def _add_tiers(document: ET.Element, timeline: Timeline) -> None:
     order = ET.SubElement(document, "TIME_ORDER")
     ends = [(_ms(s.start_s), 0, n) for n, s in enumerate(timeline.segments)]
     ends += [(_ms(s.end_s), 1, n) for n, s in enumerate(timeline.segments)]
-    slots: dict[tuple[int, int], str] = {}  # of the start (0) and the end (1) of each segment
+    slots: dict[tuple[int, int], str] = {}  # (segment, 0: its start, 1: its end) to its id
     for number, (time_ms, which, n) in enumerate(sorted(ends), start=1):
         slots[n, which] = f"ts{number}"
         ET.SubElement(order, "TIME_SLOT", {"TIME_SLOT_ID": f"ts{number}", "TIME_VALUE": str(time_ms)})

@@ -59,7 +59,7 @@ def load_window_scores(path: Path) -> WindowScores:
             facts = json.loads(str(file["facts"]))
             if facts["format"] != _FORMAT:
                 raise ValueError(f"its format is {facts['format']!r}, not {_FORMAT!r}")
-            found = WindowScores(
+            windows = WindowScores(
                 **{name: facts[name] for name in _FACTS},
                 provenance=Provenance.from_dict(facts["provenance"]),
                 warnings=tuple(facts["warnings"]),
@@ -69,13 +69,13 @@ def load_window_scores(path: Path) -> WindowScores:
                 ends_s=file["end_s"],
                 scores=file["scores"],
             )
-        if found.scores.shape != (len(found.starts_s), len(found.labels)) or (
-            len(found.ends_s) != len(found.starts_s)
+        if windows.scores.shape != (len(windows.starts_s), len(windows.labels)) or (
+            len(windows.ends_s) != len(windows.starts_s)
         ):
-            raise ValueError("its arrays do not fit each other")
+            raise ValueError("the lengths of its arrays do not match")
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
-            f"{display_path(path)} is not a whole file of window scores ({error}); "
+            f"{display_path(path)} is no valid file of window scores ({error}); "
             "remove it, or start over without it"
         ) from error
-    return found
+    return windows

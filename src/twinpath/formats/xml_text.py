@@ -1,4 +1,4 @@
-"""Text for XML: names of files and labels may hold characters that XML cannot."""
+"""Text for XML: names of files and labels may contain characters that XML does not allow."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 def xml_text(text: str) -> str:
-    """The text without what XML cannot hold: control characters become "?", bytes that are no text escapes.
+    """Replace what XML does not allow: control characters by "?", bytes that are not UTF-8 by escapes.
 
-    Markup stays as it is: `xml.etree` escapes it when it writes.
+    Markup is unchanged: `xml.etree` escapes it.
 
     Source: XML 1.0, production 2, Char.
     """

@@ -1,1 +1,1 @@
-"""Who is there: person detectors and trackers."""
+"""Person detectors and trackers."""

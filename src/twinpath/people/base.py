@@ -1,4 +1,4 @@
-"""Person detectors and trackers: a small protocol each, and what all of them share. No torch."""
+"""The protocols of person detectors and trackers, and their common functions. No torch."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from numpy.typing import ArrayLike, NDArray
 
 from twinpath.results.keyframes import PersonBoxes
 
-Picture = NDArray[np.uint8]  # (H, W, 3) RGB, as displayed
+Frame = NDArray[np.uint8]  # (H, W, 3) RGB, as displayed
 
 
 class PersonDetector(Protocol):
-    """Finds people in the pictures of one video, given in order of time. Make one for each video."""
+    """Detects people in the frames of one video, in order of time. Create one for each video."""
 
-    name: str  # for people, with version or model
-    batch_frames: int  # how many pictures a call takes best
+    name: str  # human-readable, with version or model
+    batch_frames: int  # preferred number of frames per call
 
-    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
-        """The people of each picture; `times_s` are seconds since the video's first frame."""
+    def __call__(self, frames: Sequence[Frame], times_s: Sequence[float]) -> list[PersonBoxes]:
+        """The people in each frame; `times_s` are seconds since the video's first frame."""
         ...
 
 
 class Tracker(Protocol):
-    """Decides which boxes of successive pictures are one person. Make one for each video."""
+    """Assigns track ids to the boxes of successive frames. Create one for each video."""
 
     name: str
 
     def update(self, people: PersonBoxes, time_s: float) -> NDArray[np.int64]:
-        """(N,) the track id of each person, from 1; an id is never used for another person."""
+        """(N,) the track id of each person, from 1; ids are never reused."""
         ...
 
 
-MAX_PEOPLE = 300  # in one picture; a network that scores each box would take minutes for more
-# Nobody can be recognised in less. And our files round boxes, to 0.01 px or 0.00001 of the picture (0.08 px
-# of 8K): each must keep a width and a height, since such a file is also read as a file of boxes.
+MAX_PEOPLE = 300  # in one frame; scoring more boxes would take minutes
+# No person can be recognised in a smaller box. Files round boxes to 0.01 px, or to 0.00001 in relative
+# coordinates (0.08 px of 8K), and a box must keep an area, since it can be read back from a file.
 MIN_SIDE_PX = 0.5
-LOST_S = 3.0  # how long a track waits for a person who is not seen …
-LOST_KEYFRAMES = 2.5  # … and for how many keyframes at least: at two, of which one may come late
+LOST_S = 3.0  # a track without a detection ends after this time …
+LOST_KEYFRAMES = 2.5  # … but not before two keyframes, of which one may be late
 
 
 def lost_after_s(every_s: float) -> float:
-    """How long a track waits for a person who is not seen, where keyframes are `every_s` seconds apart."""
+    """Seconds after which a track without a detection ends, for keyframes `every_s` seconds apart."""
     return max(LOST_S, LOST_KEYFRAMES * every_s)
 
 
@@ -56,17 +56,16 @@ def people_in(
     min_score: float = 0.0,
     track_ids: ArrayLike | None = None,
 ) -> PersonBoxes:
-    """The boxes of a detector, checked: inside the picture, best first, at most `MAX_PEOPLE`.
+    """Filter a detector's boxes: clipped to the frame, best first, at most `MAX_PEOPLE`.
 
     Args:
-        boxes_xyxy_px: (N, 4) in pixels; may reach over the picture's edge, or lie outside.
-        scores: (N,) 0 to 1.
-        width_px, height_px: Of the picture.
-        min_score: Boxes that score less are left out.
-        track_ids: (N,) where the detector knows who is who.
+        boxes_xyxy_px: (N, 4) in pixels; may be partly or completely outside the frame.
+        scores: (N,) scores, 0 to 1.
+        width_px, height_px: Size of the frame in pixels.
+        min_score: Drop the boxes with a lower score.
+        track_ids: (N,) if the detector also tracks.
     Returns:
-        Boxes at least `MIN_SIDE_PX` wide and high; those of which less lies inside the picture, and those
-        that are NaN, are left out.
+        Boxes whose part inside the frame is at least `MIN_SIDE_PX` wide and high; boxes with NaN are dropped.
     """
     boxes = np.asarray(boxes_xyxy_px, dtype=np.float32).reshape(-1, 4)
     sure = np.asarray(scores, dtype=np.float32).reshape(-1)

@@ -1,4 +1,4 @@
-"""From names to person detectors and trackers. Imports neither torch nor OpenCV by itself."""
+"""Create person detectors and trackers by name. Imports torch and OpenCV only if they are needed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DETECTORS = ("auto", "fasterrcnn", "retinanet", "dfine", "hog", "motion", "whole
 TRACKERS = ("iou", "bytetrack", "ocsort")
 
 _MODEL_PREFIX = "dfine="
-_NEEDS = {  # a package, and how to install it
+_NEEDS = {  # (package, command that installs it)
     "fasterrcnn": ("torchvision", "pip install 'twinpath[detect]'"),
     "retinanet": ("torchvision", "pip install 'twinpath[detect]'"),
     "dfine": ("transformers", "pip install 'twinpath[dfine]'"),
@@ -28,18 +28,18 @@ _WITHOUT_DOWNLOAD = "the person detectors hog, motion, whole and a file of boxes
 
 
 def check_detector(spec: str, *, live: bool = False) -> None:
-    """Check a name before the work; imports and downloads nothing.
+    """Check the name of a detector without importing or downloading anything.
 
     Args:
-        spec: As for `make_detector`.
-        live: For a camera or an address, to which no file of boxes belongs.
+        spec: See `make_detector`.
+        live: For a live source, which does not accept a file of boxes.
     Raises:
         UsageError: No such detector and no such file, or a file of boxes for a live source.
-        MissingExtra: A package that it needs is not installed; names the command that installs it.
+        MissingExtra: A required package is not installed; the message has the command that installs it.
     """
     name = "dfine" if spec.startswith(_MODEL_PREFIX) else spec
     if spec == _MODEL_PREFIX:
-        raise UsageError(f"people={spec!r}: a name on the Hugging Face Hub or a folder must follow")
+        raise UsageError(f"people={spec!r}: add a name on the Hugging Face Hub, or a folder")
     if name == "auto" and not _is_installed("torchvision"):
         raise MissingExtra(
             "finding people needs torchvision (pip install 'twinpath[detect]') and its weights, a download; "
@@ -57,7 +57,9 @@ def check_detector(spec: str, *, live: bool = False) -> None:
                 f"choose one of {', '.join(DETECTORS)}, dfine=MODEL or a file of boxes"
             )
         if live:
-            raise UsageError(f"people={spec!r}: boxes in a file belong to a video, not to a live source")
+            raise UsageError(
+                f"people={spec!r}: a file of boxes works for a video only, not for a live source"
+            )
 
 
 def make_detector(
@@ -70,19 +72,19 @@ def make_detector(
     min_score: float | None = None,
     progress: Progress | None = None,
 ) -> PersonDetector:
-    """The person detector of a name, for one video.
+    """Create a person detector for one video.
 
     Args:
-        spec: One of `DETECTORS`, "dfine=NAME_OR_FOLDER" (any detector of transformers that knows people), or
-            a file of boxes. "auto" is torchvision's Faster R-CNN.
-        video: The video, whose boxes are chosen from a file by its name. None: a live source.
-        width_px, height_px: Of its pictures as displayed.
-        device: For the networks: "auto", "cpu", "cuda" …
-        min_score: People who score less are left out, 0 to 1; None: a value that fits the detector.
+        spec: One of `DETECTORS`, "dfine=NAME_OR_FOLDER" (any detector of transformers with a class "person"),
+            or a file of boxes. "auto" is torchvision's Faster R-CNN.
+        video: The video; its name selects the boxes in a file. None: a live source.
+        width_px, height_px: Size of the displayed frames in pixels.
+        device: The device of the network: "auto", "cpu", "cuda" …
+        min_score: Minimum score of a person, 0 to 1; None: the default of the detector.
         progress: Called with the bytes downloaded and the total while weights are downloaded.
     Raises:
         UsageError: No such detector and no such file, or a score out of range.
-        MissingExtra: What it needs is not installed; names the command that installs it.
+        MissingExtra: A required package is not installed; the message has the command that installs it.
         WeightsError: Its weights cannot be downloaded or used.
         InputError: The file of boxes cannot be used.
     """
@@ -115,21 +117,21 @@ def make_detector(
 
 
 def serves_any_video(spec: str) -> bool:
-    """Whether a detector made for one video may be used for another, since it keeps no state."""
+    """Whether a detector is stateless, so that one can be used for several videos."""
     return spec in ("auto", "fasterrcnn", "retinanet", "dfine", "hog", "whole") or spec.startswith(
         _MODEL_PREFIX
     )
 
 
 def make_tracker(name: str, *, every_s: float) -> Tracker:
-    """The tracker of a name, for one video.
+    """Create a tracker for one video.
 
     Args:
         name: One of `TRACKERS`.
-        every_s: From one keyframe to the next, above 0.
+        every_s: Distance of the keyframes in seconds, > 0.
     Raises:
         UsageError: No such tracker.
-        MissingExtra: What it needs is not installed; names the command that installs it.
+        MissingExtra: A required package is not installed; the message has the command that installs it.
     """
     if not 0 < every_s < float("inf"):
         raise UsageError(f"every_s must be above 0 s, not {every_s:g}")
@@ -146,7 +148,7 @@ def make_tracker(name: str, *, every_s: float) -> Tracker:
 
 
 def _automatic(device: str, min_score: float | None, progress: Progress | None) -> PersonDetector:
-    """Faster R-CNN; where that fails the error also names the detectors that need no download."""
+    """Faster R-CNN; if it fails, the error also names the detectors that need no download."""
     try:
         return _torchvision("fasterrcnn", device, min_score, progress)
     except MissingExtra as error:
@@ -178,7 +180,7 @@ def _is_installed(package: str) -> bool:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # a name too long, or with a NUL in it
+    except (OSError, ValueError):  # a name that is too long, or contains NUL
         return False
 
 

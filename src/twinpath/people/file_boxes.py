@@ -1,4 +1,4 @@
-"""People whose boxes are known already: from annotations, another detector, or an earlier result."""
+"""People from a file of boxes: annotations, another detector, or an earlier result."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.formats.box_observations import Box, BoxObservation, is_called
+from twinpath.formats.box_observations import Box, BoxObservation, is_name_of
 from twinpath.formats.boxes import read_boxes
-from twinpath.people.base import Picture, people_in
+from twinpath.people.base import Frame, people_in
 from twinpath.results.keyframes import PersonBoxes
 
-NEAREST_S = 0.5  # how far a box may be from the time for which it is taken
-_LONGEST_GAP_S = 2.0  # over which a track is interpolated, or two steps of the file where that is more
+NEAREST_S = 0.5  # maximum distance in time of a box that is used without interpolation
+_LONGEST_GAP_S = 2.0  # maximum gap for interpolation of a track, or two steps of the file if that is longer
 _ROUNDING_S = 1e-6
 
 Found = tuple[Box | NDArray[np.float64], float]
@@ -23,7 +23,7 @@ Found = tuple[Box | NDArray[np.float64], float]
 
 @dataclass(frozen=True, eq=False)
 class _Trajectory:
-    """One track: times (N,), boxes (N, 4) as shares of the picture, scores (N,)."""
+    """One track: times (N,), boxes (N, 4) in relative coordinates, scores (N,)."""
 
     times_s: NDArray[np.float64]
     boxes: NDArray[np.float64]
@@ -40,26 +40,25 @@ class _Trajectory:
 
 
 class FileBoxes:
-    """A PersonDetector that reads a file, of any format of `formats.boxes`.
+    """A PersonDetector that reads a file in any format of `formats.boxes`.
 
-    At each time a track is interpolated between its two nearest boxes. Boxes that belong to no track, and the
-    ends of tracks, are those of the nearest time in the file, if within half a second. Where every box of the
-    file belongs to a track, the people have track ids.
+    A track is interpolated between its two nearest boxes. For boxes without a track, and at the ends of
+    tracks, the boxes of the nearest time in the file are used, if within half a second. If every box of the
+    file has a track, the people have track ids.
 
     Args:
         path: The file.
-        video: Whose boxes to take from it.
-        width_px, height_px: Of the video as displayed.
-        min_score: Boxes that score less are left out.
+        video: The video whose boxes are read.
+        width_px, height_px: Size of the displayed frames in pixels.
+        min_score: Drop the boxes with a lower score.
     Attributes:
-        span_s: The first and the last time in the file; None where it has no boxes of the video.
-        of_other_video: The name in the file, which has boxes of a single video, where that is not the name of
-            this one (upper and lower case, suffix and folder aside): the boxes may be another video's. None:
-            the names agree, or the file has none. In COCO's form it is the folder of the pictures if no
-            videos are listed.
-        other_shape_px: Width and height of the pictures on which the boxes were measured, where the file
-            gives a size whose aspect ratio is not the video's as displayed: the boxes are stretched, and
-            wrong if the video was turned or cut since. None: the same shape, no size given, or no boxes.
+        span_s: The first and the last time in the file in seconds; None if it has no boxes of the video.
+        of_other_video: The name in a file with boxes of a single video, if it differs from the video's name
+            (ignoring case, suffix and folder): the boxes may be of another video. None: the names match, or
+            the file has no name. In COCO files without a list of videos it is the folder of the images.
+        mismatched_shape_px: Width and height of the annotated frames, if the aspect ratio differs from the
+            displayed video's: the boxes are stretched, and wrong if the video was rotated or cropped since.
+            None: the same aspect ratio, no size in the file, or no boxes.
     Raises:
         InputError: The file cannot be used; names the line or entry.
     """
@@ -75,9 +74,9 @@ class FileBoxes:
         self._times_s = np.array(content.times_s)
         at_s = [observation.time_s for observation in content.observations]
         self.span_s = (min(at_s), max(at_s)) if at_s else None
-        is_own = not content.video or is_called(video, content.video)
+        is_own = not content.video or is_name_of(video, content.video)
         self.of_other_video = None if is_own else content.video
-        self.other_shape_px = content.other_shape_px
+        self.mismatched_shape_px = content.mismatched_shape_px
         self._loose: dict[float, list[BoxObservation]] = {}
         tracks: dict[int | str, list[BoxObservation]] = {}
         for observation in content.observations:
@@ -89,9 +88,9 @@ class FileBoxes:
         steps_s = np.diff(self._times_s)
         self._longest_gap_s = max(_LONGEST_GAP_S, 2 * float(np.median(steps_s)) if len(steps_s) else 0.0)
 
-    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
-        """See `PersonDetector`; only the sizes of the pictures are used."""
-        return [self._at(t, *picture.shape[:2]) for picture, t in zip(pictures, times_s, strict=True)]
+    def __call__(self, frames: Sequence[Frame], times_s: Sequence[float]) -> list[PersonBoxes]:
+        """See `PersonDetector`. Only the sizes of the frames are used."""
+        return [self._at(t, *frame.shape[:2]) for frame, t in zip(frames, times_s, strict=True)]
 
     def _at(self, time_s: float, height_px: int, width_px: int) -> PersonBoxes:
         nearest_s = self._nearest(time_s)
@@ -116,14 +115,14 @@ class FileBoxes:
         )
 
     def _nearest(self, time_s: float) -> float:
-        """The nearest time of the file that is near enough; NaN: none is."""
+        """The nearest time in the file within `NEAREST_S`; NaN if there is none."""
         if not len(self._times_s):
             return np.nan
         nearest = float(self._times_s[np.abs(self._times_s - time_s).argmin()])
         return nearest if abs(nearest - time_s) <= NEAREST_S + _ROUNDING_S else np.nan
 
     def _interpolated(self, track: _Trajectory, time_s: float, nearest_s: float) -> Found | None:
-        """Box and score of a track at a time; None: the track is not there."""
+        """Box and score of a track at a time; None if the track has no box there."""
         after = int(np.searchsorted(track.times_s, time_s))
         if 0 < after < len(track.times_s):
             before_s, after_s = track.times_s[after - 1], track.times_s[after]

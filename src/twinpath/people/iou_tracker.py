@@ -1,9 +1,9 @@
-"""Tracks people by the places of their boxes: overlap first, then distance. NumPy only.
+"""Tracks people by the positions of their boxes: overlap first, then distance. NumPy only.
 
-Made for keyframes about a second apart: in that time a person who walks leaves the last box, which is half
-as wide as high. So a box that overlaps no track's last box is matched with one nearby, of about the same
-size. Only with tracks that were seen at the keyframe before: a person who was out of sight longer may be
-anywhere, and a stranger, or a false box of a detector, would continue the track.
+Designed for keyframes about a second apart: in that time a walking person leaves the last box, which is half
+as wide as high. A box that overlaps with no track is therefore matched with a nearby box of similar size, but
+only of a track with a detection at the previous keyframe: after a longer gap a person may be anywhere, and
+another person or a false positive would continue the track.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from twinpath.results.keyframes import PersonBoxes
 
 @dataclass(frozen=True)
 class TrackRules:
-    """When two boxes are one person.
+    """The rules that match two boxes.
 
     Attributes:
-        min_overlap: Intersection over union from which boxes are matched at once, the greatest first.
-        reach_per_s: How far a centre may get in a second between two keyframes, in longer sides of the box.
-            Walking is 0.8 body lengths a second, running 2 or more; the larger, the more people of a crowd
-            are taken for one another.
-        max_reach: Limit to that where keyframes are far apart.
-        max_growth: By which factor an area may change between two boxes that do not overlap.
-        lost_s: How long a track waits, at its last place, for a person who is not seen.
+        min_overlap: Minimum intersection over union of a match by overlap, the largest first.
+        reach_per_s: Maximum speed of a box centre between two keyframes, in longer sides of the box per
+            second. Walking is 0.8 body lengths per second, running 2 or more. Larger values confuse more
+            people in a crowd.
+        max_reach: Maximum distance, if keyframes are far apart.
+        max_growth: Maximum factor between the areas of two boxes that do not overlap.
+        lost_s: Seconds after which a track without a detection ends.
     """
 
     min_overlap: float = 0.2
@@ -41,7 +41,7 @@ class TrackRules:
 
 @dataclass
 class _LastBox:
-    """Where a track was seen last."""
+    """The last box of a track."""
 
     track_id: int
     box: NDArray[np.float32]
@@ -49,10 +49,10 @@ class _LastBox:
 
 
 class IouTracker:
-    """A Tracker without an appearance model: greedy, the best pair first, each box and track once.
+    """A Tracker without an appearance model: greedy matching, the best pair first.
 
     Args:
-        rules: When two boxes are one person.
+        rules: The rules that match two boxes.
     """
 
     name = "iou"
@@ -69,9 +69,9 @@ class IouTracker:
         boxes = people.boxes_xyxy_px
         track_ids = np.zeros(len(people), dtype=np.int64)
         if self._last_boxes and len(people):
-            before = np.stack([last.box for last in self._last_boxes])
-            was_seen = np.array([last.time_s == self._last_time_s for last in self._last_boxes])
-            for track, person in self._pairs(before, boxes, was_seen, time_s - self._last_time_s):
+            last_boxes = np.stack([last.box for last in self._last_boxes])
+            is_recent = np.array([last.time_s == self._last_time_s for last in self._last_boxes])
+            for track, person in self._pairs(last_boxes, boxes, is_recent, time_s - self._last_time_s):
                 track_ids[person] = self._last_boxes[track].track_id
                 self._last_boxes[track] = _LastBox(int(track_ids[person]), boxes[person], time_s)
         for person in np.flatnonzero(track_ids == 0).tolist():
@@ -83,33 +83,33 @@ class IouTracker:
 
     def _pairs(
         self,
-        before: NDArray[np.float32],
+        last_boxes: NDArray[np.float32],
         boxes: NDArray[np.float32],
-        was_seen: NDArray[np.bool_],
+        is_recent: NDArray[np.bool_],
         step_s: float,
     ) -> list[tuple[int, int]]:
-        """(track, box) of each track that continues.
+        """(track, box) indices of each match.
 
         Args:
-            before: (T, 4) the last box of each track.
-            boxes: (N, 4) of now.
-            was_seen: (T,) whether the track was seen at the keyframe before.
-            step_s: Time since the keyframe before.
+            last_boxes: (T, 4) the last box of each track.
+            boxes: (N, 4) the current boxes.
+            is_recent: (T,) whether the track had a detection at the previous keyframe.
+            step_s: Seconds since the previous keyframe.
         """
         rules = self.rules
-        overlap = iou_matrix(before, boxes)
+        overlap = iou_matrix(last_boxes, boxes)
         pairs = _best_first(overlap, overlap >= rules.min_overlap)
-        distance = _distances(before, boxes)
-        growth = areas(boxes)[None, :] / areas(before)[:, None]
+        distance = _distances(last_boxes, boxes)
+        growth = areas(boxes)[None, :] / areas(last_boxes)[:, None]
         reach = min(rules.reach_per_s * max(step_s, 0.0), rules.max_reach)
-        near = was_seen[:, None] & (distance <= reach) & (np.maximum(growth, 1 / growth) <= rules.max_growth)
+        near = is_recent[:, None] & (distance <= reach) & (np.maximum(growth, 1 / growth) <= rules.max_growth)
         near[[track for track, _ in pairs], :] = False
         near[:, [person for _, person in pairs]] = False
         return pairs + _best_first(-distance, near)
 
 
 def _best_first(value: NDArray[np.float64], allowed: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Pairs (row, column) of the greatest values, each row and each column at most once."""
+    """Pairs (row, column) of the largest values, each row and each column at most once."""
     rows, columns = np.nonzero(allowed)
     pairs: dict[int, int] = {}
     taken: set[int] = set()
@@ -122,7 +122,7 @@ def _best_first(value: NDArray[np.float64], allowed: NDArray[np.bool_]) -> list[
 
 
 def _distances(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(N, M) from centre to centre, in longer sides: the mean of both boxes'."""
+    """(N, M) distances of the centres, relative to the mean of the longer sides of both boxes."""
     apart = (first[:, None, :2] + first[:, None, 2:] - second[None, :, :2] - second[None, :, 2:]) / 2
     sides_1, sides_2 = (np.max(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (first, second))
     side = (sides_1[:, None] + sides_2[None, :]) / 2

@@ -1,4 +1,4 @@
-"""OpenCV, for the person detectors that need it: imported where it is used."""
+"""Import OpenCV on demand, for the person detectors that need it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _INSTALL = "pip install 'twinpath[hog]'"
 
 
 def load_opencv(*, attribute: str, needed_by: str) -> Any:
-    """The module `cv2`.
+    """Import the module `cv2`.
 
     Args:
-        attribute: That must be in it.
-        needed_by: What needs it, for errors: "people='hog'".
+        attribute: A required attribute.
+        needed_by: The caller, for errors: "people='hog'".
     Raises:
-        MissingExtra: Not installed, does not load, or of a version without that attribute.
+        MissingExtra: Not installed, does not load, or a version without that attribute.
     """
     try:
         cv2: Any = importlib.import_module("cv2")
@@ -26,7 +26,7 @@ def load_opencv(*, attribute: str, needed_by: str) -> Any:
     except ImportError as error:
         reason = str(error).partition("\n")[0]
         raise MissingExtra(
-            f"{needed_by}: OpenCV does not load ({reason}); install it anew: {_INSTALL}"
+            f"{needed_by}: OpenCV does not load ({reason}); reinstall it: {_INSTALL}"
         ) from error
     if not hasattr(cv2, attribute):
         version = getattr(cv2, "__version__", "of unknown version")

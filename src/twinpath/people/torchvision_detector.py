@@ -1,4 +1,4 @@
-"""torchvision's detectors trained on COCO: Faster R-CNN, as the AVA papers use one, and RetinaNet.
+"""torchvision's detectors trained on COCO: Faster R-CNN, as in the AVA papers, and RetinaNet.
 
 Source: Ren et al., "Faster R-CNN", NIPS 2015; Lin et al., "Focal loss for dense object detection", ICCV 2017;
 their improved recipes ("v2") and weights are torchvision's (BSD-3-Clause).
@@ -18,7 +18,7 @@ import torch
 
 from twinpath.device import choose_device
 from twinpath.errors import DamagedWeights, MissingExtra, WeightsMismatch
-from twinpath.people.base import MAX_PEOPLE, Picture, people_in
+from twinpath.people.base import MAX_PEOPLE, Frame, people_in
 from twinpath.results.keyframes import PersonBoxes
 from twinpath.weights.fetch import DOWNLOAD_RETRY, cached_path, fetch_file
 from twinpath.weights.formats import read_weights
@@ -30,22 +30,22 @@ if TYPE_CHECKING:
     from twinpath.retry import RetryPolicy
     from twinpath.weights.callbacks import Progress
 
-_PERSON = 1  # of the 91 classes of COCO that torchvision uses; 0 is background
-_HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.pth$")  # how torch.hub names files: the SHA-256 begins so
-_MAX_SIDES_RATIO = 50  # of a picture; scaled, a narrower one has no row of pixels left
+_PERSON = 1  # in torchvision's 91 classes of COCO; 0 is background
+_HASH_IN_NAME = re.compile(r"-([0-9a-f]{8,64})\.pth$")  # torch.hub's file names have the start of the SHA-256
+_MAX_SIDES_RATIO = 50  # of a frame; a narrower one has no row of pixels after scaling
 
 
 @dataclass(frozen=True)
 class Published:
-    """A network of torchvision and its published weights; `twinpath.weights.fetch` takes it as a record.
+    """A network of torchvision and its published weights, in the form that `twinpath.weights.fetch` needs.
 
     Attributes:
-        name: For people and errors.
+        name: Human-readable name.
         builder: The function in `torchvision.models.detection`.
-        score_option: That function's name for the lowest score.
-        count_option: That function's name for how many boxes a picture may have.
-        url: Of the weights; the name of the file ends with the start of its SHA-256.
-        min_score: From which a box most likely is a person; networks differ in their scores.
+        score_option: The builder's argument for the minimum score.
+        count_option: The builder's argument for the maximum number of boxes per frame.
+        url: URL of the weights; the file name ends with the start of its SHA-256.
+        min_score: Default minimum score of a person; the scores of networks differ.
     """
 
     name: str
@@ -57,21 +57,21 @@ class Published:
 
     @property
     def file_name(self) -> str:
-        """In the cache: as published, so that one fetched by hand is found."""
+        """The file name in the cache: as published, so that a manually downloaded file is outputs."""
         return self.url.rsplit("/", 1)[-1]
 
     def check(self, path: Path, *, where: str | None = None) -> None:
-        """Refuse a file that is not the published one; raises DamagedWeights or UnknownWeightFormat."""
+        """Check the hash of a file. Raises: DamagedWeights, UnknownWeightFormat: It is another file."""
         check_whole(path, where=where)
-        promised = _HASH_IN_NAME.search(self.file_name)
-        if promised is None:
+        expected = _HASH_IN_NAME.search(self.file_name)
+        if expected is None:
             return
         with path.open("rb") as file:
             actual = hashlib.file_digest(file, "sha256").hexdigest()
-        if not actual.startswith(promised[1]):
+        if not actual.startswith(expected[1]):
             raise DamagedWeights(
                 f"{where or path} is not the file that torchvision published: its SHA-256 begins with "
-                f"{actual[: len(promised[1])]}, not with {promised[1]}"
+                f"{actual[: len(expected[1])]}, not with {expected[1]}"
             )
 
 
@@ -94,19 +94,19 @@ RETINANET = Published(
 
 
 class TorchvisionDetector:
-    """A PersonDetector.
+    """A PersonDetector with a network of torchvision.
 
     Args:
         published: Network and weights, which are downloaded on first use: 167 MB or 146 MB.
-        device: As for `choose_device`: "auto", "cpu", "cuda" …
-        min_score: Boxes that score less are left out; None: the network's own `min_score`.
+        device: See `choose_device`: "auto", "cpu", "cuda" …
+        min_score: Drop the boxes with a lower score; None: the default of the network.
         progress: Called with the bytes downloaded and the total while weights are downloaded.
-        retry: When a download gives up.
+        retry: When to retry a download and when to give up.
     Raises:
-        MissingExtra: torchvision is not installed, or does not fit the torch that is.
+        MissingExtra: torchvision is not installed, or does not match the installed torch.
         UsageError: There is no such device.
-        DownloadFailed: Says which URL to fetch and where to put the file.
-        DamagedWeights, UnknownWeightFormat, UnsafeWeights, WeightsMismatch: The file there is not usable.
+        DownloadFailed: The message has the URL and where to put the file.
+        DamagedWeights, UnknownWeightFormat, UnsafeWeights, WeightsMismatch: The weight file is not usable.
     """
 
     def __init__(
@@ -138,38 +138,36 @@ class TorchvisionDetector:
         self.name = f"{published.name} (COCO, torchvision {_version()})"
         self.batch_frames = 8 if self._device.type == "cuda" else 1
 
-    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
-        """See `PersonDetector`; pictures of any size, also of several."""
-        answers = [PersonBoxes.none() for _ in pictures]
-        places = [i for i, picture in enumerate(pictures) if _can_be_scaled(picture)]
-        if not places:
-            return answers
+    def __call__(self, frames: Sequence[Frame], times_s: Sequence[float]) -> list[PersonBoxes]:
+        """See `PersonDetector`. Frames may have any size, also different sizes in one call."""
+        people = [PersonBoxes.none() for _ in frames]
+        indices = [i for i, frame in enumerate(frames) if _can_be_scaled(frame)]
+        if not indices:
+            return people
         with torch.inference_mode():
-            found = self._network([self._prepared(pictures[i]) for i in places])
-        for i, answer in zip(places, found, strict=True):
+            outputs = self._network([self._prepared(frames[i]) for i in indices])
+        for i, answer in zip(indices, outputs, strict=True):
             person = answer["labels"] == _PERSON
-            answers[i] = people_in(
+            people[i] = people_in(
                 answer["boxes"][person].float().cpu().numpy(),
                 answer["scores"][person].float().cpu().numpy(),
-                width_px=pictures[i].shape[1],
-                height_px=pictures[i].shape[0],
+                width_px=frames[i].shape[1],
+                height_px=frames[i].shape[0],
                 min_score=self.min_score,
             )
-        return answers
+        return people
 
-    def _prepared(self, picture: Picture) -> Tensor:
-        """(3, H, W) in 0 to 1; the network scales and normalises by itself."""
-        on_device = torch.from_numpy(picture.copy()).to(
-            self._device
-        )  # torch refuses arrays that are read-only
+    def _prepared(self, frame: Frame) -> Tensor:
+        """(3, H, W) float, 0 to 1; the network resizes and normalises."""
+        on_device = torch.from_numpy(frame.copy()).to(self._device)  # torch warns about read-only arrays
         return on_device.permute(2, 0, 1).float() / 255
 
 
 def load_torchvision_detection() -> Any:
-    """The module `torchvision.models.detection`.
+    """Import the module `torchvision.models.detection`.
 
     Raises:
-        MissingExtra: Not installed, or built for another torch; says so in one line.
+        MissingExtra: Not installed, or built for another torch.
     """
     try:
         return importlib.import_module("torchvision.models.detection")
@@ -182,21 +180,21 @@ def load_torchvision_detection() -> Any:
     except (ImportError, RuntimeError, OSError, AttributeError) as error:  # "operator torchvision::nms …"
         reason = str(error).strip().partition("\n")[0]
         raise MissingExtra(
-            f"torchvision does not load with torch {torch.__version__} ({reason}); install the torchvision "
-            "that belongs to this torch, from the same index: pip install --force-reinstall torch torchvision"
+            f"torchvision does not load with torch {torch.__version__} ({reason}); install the matching "
+            "torchvision, from the same index as torch: pip install --force-reinstall torch torchvision"
         ) from error
 
 
 def _load(network: nn.Module, path: Path, *, name: str) -> None:
-    """Set every parameter and buffer. Raises: WeightsMismatch: the file is of another network."""
+    """Load all parameters and buffers. Raises: WeightsMismatch: The file is of another network."""
     tensors = read_weights(path).tensors
-    wanted = network.state_dict()
-    missing = sorted(wanted.keys() - tensors.keys())
-    unexpected = sorted(tensors.keys() - wanted.keys())
+    expected = network.state_dict()
+    missing = sorted(expected.keys() - tensors.keys())
+    unexpected = sorted(tensors.keys() - expected.keys())
     shape_mismatch = [
-        (key, tuple(tensors[key].shape), tuple(wanted[key].shape))
-        for key in sorted(wanted.keys() & tensors.keys())
-        if tensors[key].shape != wanted[key].shape
+        (key, tuple(tensors[key].shape), tuple(expected[key].shape))
+        for key in sorted(expected.keys() & tensors.keys())
+        if tensors[key].shape != expected[key].shape
     ]
     if missing or unexpected or shape_mismatch:
         example = (missing or unexpected or [key for key, _, _ in shape_mismatch])[0]
@@ -210,8 +208,8 @@ def _load(network: nn.Module, path: Path, *, name: str) -> None:
     network.load_state_dict(tensors)
 
 
-def _can_be_scaled(picture: Picture) -> bool:
-    height, width = int(picture.shape[0]), int(picture.shape[1])
+def _can_be_scaled(frame: Frame) -> bool:
+    height, width = int(frame.shape[0]), int(frame.shape[1])
     return max(height, width) <= _MAX_SIDES_RATIO * min(height, width)
 
 

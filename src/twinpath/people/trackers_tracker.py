@@ -1,8 +1,7 @@
 """ByteTrack and OC-SORT from Roboflow's `trackers` (Apache-2.0). Needs the extra `trackers`.
 
-Both predict where a person goes by a Kalman filter, and were made for every frame of a video; here a "frame"
-is a keyframe. Source: Zhang et al., "ByteTrack", ECCV 2022; Cao et al., "Observation-Centric SORT",
-CVPR 2023.
+Both predict motion with a Kalman filter and are designed for every frame of a video; here a "frame" is a
+keyframe. Source: Zhang et al., "ByteTrack", ECCV 2022; Cao et al., "Observation-Centric SORT", CVPR 2023.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ from twinpath.results.keyframes import PersonBoxes
 
 Algorithm = Literal["bytetrack", "ocsort"]
 
-SURE_SCORE = 0.5  # a box that scores less only continues a track of ByteTrack; OC-SORT leaves it out
+SURE_SCORE = 0.5  # ByteTrack uses boxes with a lower score only to continue tracks; OC-SORT drops them
 _CLASSES = {"bytetrack": "ByteTrackTracker", "ocsort": "OCSORTTracker"}
-_BUFFER_PER_S = 30  # the package counts how long a track waits in frames of 30 a second, whatever the rate is
-_SAME_BOX = 0.9  # overlap of a box with the track that began from it; a filter may round
+_BUFFER_PER_S = 30  # the package's buffer is in frames at 30 fps, independent of the actual rate
+_SAME_BOX = 0.9  # overlap of a box with the track that started from it; the filter may round
 
 
 class TrackersTracker:
-    """A Tracker by the package `trackers`.
+    """A Tracker of the package `trackers`.
 
-    The package numbers a track when it has been seen twice. Here a box gets an id at once, and its track
-    keeps that when it is confirmed; a box that belongs to no track gets an id of its own.
+    The package assigns an id to a track after two detections. Here a box gets an id immediately, and its
+    track keeps that id when it is confirmed; a box without a track gets a new id.
 
     Args:
         algorithm: "bytetrack" or "ocsort".
-        every_s: From one keyframe to the next.
+        every_s: Distance of the keyframes in seconds.
     Raises:
         MissingExtra: `trackers` is not installed, or does not load.
     """
@@ -46,15 +45,15 @@ class TrackersTracker:
         settings: dict[str, Any] = {
             "frame_rate": 1 / every_s,
             "lost_track_buffer": round(lost_after_s(every_s) * _BUFFER_PER_S),
-            "minimum_consecutive_frames": 1,  # a person seen at two keyframes is a person
-            "minimum_iou_threshold": 0.1,  # a second of walking leaves little overlap
+            "minimum_consecutive_frames": 1,  # confirm a track after two keyframes
+            "minimum_iou_threshold": 0.1,  # boxes of a walking person overlap little after a second
             "high_conf_det_threshold": SURE_SCORE,
         }
         if algorithm == "bytetrack":
             settings["track_activation_threshold"] = SURE_SCORE
         self._tracker: Any = getattr(package, _CLASSES[algorithm])(**settings)
         self._last_id = 0
-        self._ids: dict[int, int] = {}  # by the package's number, from 0
+        self._ids: dict[int, int] = {}  # the package's track id, from 0, to ours
         self._unconfirmed: list[tuple[Any, int]] = []  # the package's track, and our id
 
     def update(self, people: PersonBoxes, time_s: float) -> NDArray[np.int64]:
@@ -63,7 +62,7 @@ class TrackersTracker:
             xyxy=people.boxes_xyxy_px.astype(np.float32),
             confidence=people.scores.astype(np.float32),
             class_id=np.zeros(len(people), dtype=int),
-            data={"place": np.arange(len(people))},  # it answers in another order
+            data={"place": np.arange(len(people))},  # the package changes the order
         )
         answer = self._tracker.update(detections, timestamp=time_s)
         theirs = np.full(len(people), -1, dtype=np.int64)
@@ -75,7 +74,7 @@ class TrackersTracker:
         return track_ids
 
     def _confirm(self) -> None:
-        """Let tracks that the package has numbered by now keep the ids they have here."""
+        """Store our ids of the tracks that the package has confirmed."""
         for track, track_id in self._unconfirmed:
             if track.tracker_id != -1:
                 self._ids[track.tracker_id] = track_id
@@ -91,7 +90,7 @@ class TrackersTracker:
     def _remember_unconfirmed(
         self, people: PersonBoxes, theirs: NDArray[np.int64], track_ids: NDArray[np.int64]
     ) -> None:
-        """Note the id here of each of the package's tracks that has no number there yet."""
+        """Store our ids of the package's tracks that have no id yet."""
         known = {id(track): (track, track_id) for track, track_id in self._unconfirmed}
         waiting = [track for track in self._tracker.tracks if track.tracker_id == -1]
         self._unconfirmed = [known[id(track)] for track in waiting if id(track) in known]
@@ -107,7 +106,7 @@ class TrackersTracker:
 
 
 def _load() -> Any:
-    """The package. Raises: MissingExtra: it is not here, or not whole."""
+    """Import the package. Raises: MissingExtra: It is not installed, or does not load."""
     install = "pip install 'twinpath[trackers]'"
     try:
         return importlib.import_module("trackers")

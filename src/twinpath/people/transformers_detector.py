@@ -1,7 +1,7 @@
-"""D-FINE, RT-DETR and other detectors of Hugging Face's `transformers` that know a class "person".
+"""D-FINE, RT-DETR and other detectors of Hugging Face's `transformers` with a class "person".
 
 Source: Peng et al., "D-FINE", ICLR 2025; Zhao et al., "DETRs beat YOLOs on real-time object detection"
-(RT-DETR), CVPR 2024. Code in a model's repository is never run, and no pickled weights are read.
+(RT-DETR), CVPR 2024. Code in a model's repository is never executed, and no pickled weights are loaded.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ import torch
 
 from twinpath.device import choose_device
 from twinpath.errors import DownloadFailed, MissingExtra, UnknownWeightFormat, UsageError
-from twinpath.people.base import Picture, people_in
+from twinpath.people.base import Frame, people_in
 from twinpath.results.keyframes import PersonBoxes
 
 DEFAULT_MODEL = "ustc-community/dfine-small-coco"
 DEFAULT_MIN_SCORE = 0.5
 
-_FAILURES = (OSError, ValueError, KeyError, RuntimeError)  # of transformers, where it cannot load
+_FAILURES = (OSError, ValueError, KeyError, RuntimeError)  # of transformers if it cannot load a model
 _PERSON_LABELS = ("person", "people", "human", "pedestrian")
 
 
 class TransformersDetector:
-    """A PersonDetector.
+    """A PersonDetector with a network of transformers.
 
     Args:
         name_or_path: A model on the Hugging Face Hub, or a folder that `save_pretrained` wrote.
-        device: As for `choose_device`: "auto", "cpu", "cuda" …
-        min_score: Boxes that score less are left out.
+        device: See `choose_device`: "auto", "cpu", "cuda" …
+        min_score: Drop the boxes with a lower score.
     Raises:
         MissingExtra: transformers is not installed, or does not load.
-        UsageError: There is no such device, or the model has no class for people.
-        DownloadFailed: Not on this machine, and cannot be downloaded.
-        UnknownWeightFormat: A folder that holds no such model.
+        UsageError: There is no such device, or the model has no class "person".
+        DownloadFailed: The model is not cached and cannot be downloaded.
+        UnknownWeightFormat: The folder holds no such model.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class TransformersDetector:
         self.name = f"{name_or_path} (transformers {transformers.__version__})"
         self.batch_frames = 8 if self._device.type == "cuda" else 1
 
-    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
-        """See `PersonDetector`; pictures of any size, also of several."""
-        if not pictures:
+    def __call__(self, frames: Sequence[Frame], times_s: Sequence[float]) -> list[PersonBoxes]:
+        """See `PersonDetector`. Frames may have any size, also different sizes in one call."""
+        if not frames:
             return []
-        sizes = [picture.shape[:2] for picture in pictures]
+        sizes = [frame.shape[:2] for frame in frames]
         inputs = self._processor(
-            images=[picture.copy() for picture in pictures],  # torch refuses arrays that are read-only
-            input_data_format="channels_last",  # else a picture three pixels high is read as planes
+            images=[frame.copy() for frame in frames],  # torch warns about read-only arrays
+            input_data_format="channels_last",  # else a frame three pixels high is read as planes
             return_tensors="pt",
         ).to(self._device)
         with torch.inference_mode():
@@ -86,7 +86,7 @@ class TransformersDetector:
 
 
 def _load_transformers() -> Any:
-    """The package. Raises: MissingExtra: not installed, or it does not load."""
+    """Import the package. Raises: MissingExtra: It is not installed, or does not load."""
     install = "pip install 'twinpath[dfine]'"
     try:
         return importlib.import_module("transformers")
@@ -98,14 +98,14 @@ def _load_transformers() -> Any:
 
 
 def _load_model(transformers: Any, name_or_path: str) -> tuple[Any, Any]:
-    """Network and picture processor, from a folder, the Hub's cache, or the Hub.
+    """Network and image processor, from a folder, the Hub's cache, or the Hub.
 
     Raises:
         DownloadFailed: A name that is not in the Hub's cache and cannot be downloaded.
         UnknownWeightFormat: A folder without such a model.
     """
     if Path(name_or_path).is_dir():
-        with _without_bars(transformers):  # nothing is downloaded; a bar for each step of loading is noise
+        with _without_bars(transformers):  # nothing is downloaded yet
             try:
                 return _parts_of(transformers, name_or_path, local_files_only=True)
             except _FAILURES as error:
@@ -122,7 +122,7 @@ def _load_model(transformers: Any, name_or_path: str) -> tuple[Any, Any]:
 
 
 def _parts_of(transformers: Any, name_or_path: str, *, local_files_only: bool) -> tuple[Any, Any]:
-    """Network and picture processor. Raises: MissingExtra, and _FAILURES where they cannot be loaded."""
+    """Network and image processor. Raises: MissingExtra; and _FAILURES if they cannot be loaded."""
     options = {"trust_remote_code": False, "local_files_only": local_files_only}
     try:
         processor = transformers.AutoImageProcessor.from_pretrained(name_or_path, **options)
@@ -138,9 +138,9 @@ def _parts_of(transformers: Any, name_or_path: str, *, local_files_only: bool) -
 
 
 def _check_is_there(name: str) -> None:
-    """One request: the Hub's own library tries for minutes where there is no network.
+    """Send a single request: without a network the Hub's library retries for minutes.
 
-    Raises: DownloadFailed: the Hub cannot be reached, or has no such model.
+    Raises: DownloadFailed: The Hub cannot be reached, or has no such model.
     """
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
     try:
@@ -171,7 +171,7 @@ def _without_bars(transformers: Any) -> Iterator[None]:
 
 
 def _person_of(labels: Mapping[int, str], name: str) -> int:
-    """The index of the class that is people. Raises: UsageError: there is none."""
+    """The index of the class "person". Raises: UsageError: There is none."""
     by_label = {label.casefold(): int(index) for index, label in labels.items()}
     for label in _PERSON_LABELS:
         if label in by_label:

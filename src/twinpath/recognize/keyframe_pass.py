@@ -174,8 +174,8 @@ class KeyframePass:
             return []
         if boxes.of_other_video:
             warnings.append(f"the {boxes.name} are of {boxes.of_other_video!r}, by their name")
-        if boxes.other_shape_px:
-            shapes = [f"{width} x {height}" for width, height in (boxes.other_shape_px, self._size_px)]
+        if boxes.mismatched_shape_px:
+            shapes = [f"{width} x {height}" for width, height in (boxes.mismatched_shape_px, self._size_px)]
             warnings.append(f"the {boxes.name} are of frames of {shapes[0]}, stretched to {shapes[1]}")
         if boxes.span_s and not self._is_near(*boxes.span_s):
             warnings.append(

@@ -1,8 +1,8 @@
-"""A video with the people of its detections drawn on every frame.
+"""Draw the people of detections on every frame of a video.
 
     warnings = annotate_video(Path("match.mp4"), detections, Path("out.mp4"))
 
-Boxes are interpolated between keyframes. Frames are decoded in a thread; x264 encodes in threads of its own.
+Boxes are interpolated between keyframes. Another thread decodes; x264 encodes in its own threads.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from twinpath.video.writer import VideoWriter
 
 Progress = Callable[[int, int], None]  # frames done, frames expected
 
-_PREFETCH_BYTES = 1 << 26  # of decoded frames that wait to be drawn on
-_MIN_STEP_S = 1e-4  # damaged files repeat a time; the container needs increasing ones
+_PREFETCH_BYTES = 1 << 26  # of decoded frames in the queue
+_MIN_STEP_S = 1e-4  # damaged files repeat timestamps; the container needs increasing ones
 _CRF, _PRESET = 20, "veryfast"
 
 
@@ -41,24 +41,24 @@ def annotate_video(
     limits: Limits = DEFAULT_LIMITS,
     progress: Progress | None = None,
 ) -> tuple[str, ...]:
-    """Write the video again with its people drawn on it: every frame at its time, upright, with its sound.
+    """Write a copy of the video with its people drawn on it; timestamps and audio are kept.
 
-    H.264 in an MP4; an odd size is padded by repeating the last row or column. The first sound track is
-    copied where MP4 takes its codec, else it becomes AAC. The file appears whole or not at all.
+    H.264 in an MP4; an odd size is padded by repeating the last row or column. The first audio track is
+    copied if its codec is common in MP4, else encoded as AAC. The file is written atomically.
 
     Args:
-        video: The video that `detections` were made from.
-        detections: Tracks with their actions. Boxes are scaled where the video has another size.
-        out: An MP4 to make or replace; or a PNG or JPEG, for a `contact_sheet`.
-        top_k: How many actions of a person are shown at most.
+        video: The video of `detections`.
+        detections: Tracks with their actions. Boxes are scaled if the video has another size.
+        out: The MP4 to create or replace; or a PNG or JPEG, for a `contact_sheet`.
+        top_k: Maximum number of actions per person.
         hud: Also show time, number of people and speeds in a corner.
-        limits: What reading the video may cost. `max_seconds` includes drawing and encoding.
-        progress: Called with the frames done and expected after each frame.
+        limits: Limits of reading the video. `max_seconds` includes drawing and encoding.
+        progress: Called after each frame with the number of frames done and the expected total.
     Returns:
         Warnings about the video file, for example that it is damaged.
     Raises:
         UsageError: `out` is no MP4, PNG or JPEG, is the video itself, or its folder does not exist.
-        InputError, LimitExceeded: From reading the video; nothing is left at `out`.
+        InputError, LimitExceeded: The video cannot be read; `out` is not written.
         OSError: `out` cannot be written.
     """
     if out.suffix.lower() in SHEET_SUFFIXES:

@@ -1,4 +1,4 @@
-"""The keyframes with the most people on one picture.
+"""A contact sheet: the keyframes with the most people in one image.
 
 contact_sheet(Path("match.mp4"), detections, Path("out.png"))
 """
@@ -37,20 +37,20 @@ def contact_sheet(
     limits: Limits = DEFAULT_LIMITS,
     isolate: bool = False,
 ) -> tuple[str, ...]:
-    """Write up to nine keyframes, those with the most people, side by side in order of time.
+    """Write a grid of up to nine keyframes with the most people, in order of time.
 
     Args:
-        video: The video that `detections` were made from.
+        video: The video of `detections`.
         detections: Tracks with their actions.
-        out: A PNG or JPEG to make or replace.
-        top_k: How many actions of a person are shown at most.
-        limits: What reading the video may cost.
-        isolate: Read the video in a process with limits.
+        out: The PNG or JPEG to create or replace.
+        top_k: Maximum number of actions per person.
+        limits: Limits of reading the video.
+        isolate: Read the video in a sandboxed process.
     Returns:
         Warnings about the video file.
     Raises:
         UsageError: `out` is no PNG or JPEG, is the video itself, or its folder does not exist.
-        InputError, LimitExceeded, WorkerDied: From reading the video; nothing is left at `out`.
+        InputError, LimitExceeded, WorkerDied: The video cannot be read; `out` is not written.
         OSError: `out` cannot be written.
     """
     check_output(out, video=video, suffixes=SHEET_SUFFIXES)
@@ -75,7 +75,7 @@ def contact_sheet(
 
 
 def _keyframes_with_most_people(detections: Detections) -> tuple[float, ...]:
-    """The times of up to nine keyframes, in order; of equal ones some, spread evenly over the video."""
+    """The times of up to nine keyframes, in order; ties are spread evenly over the video."""
     counts = dict.fromkeys(detections.keyframes_s or (0.0,), 0)
     for track in detections.tracks:
         for point in track.points:

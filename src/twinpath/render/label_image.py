@@ -13,9 +13,9 @@ Frame = NDArray[np.uint8]  # (H, W, 3) RGB
 Colour = tuple[int, int, int]  # RGB
 Rows = Sequence[tuple[str, str]]  # (name, value)
 
-_BACKGROUND = (12, 16, 24, 190)  # as in the panel of a classification
+_BACKGROUND = (12, 16, 24, 190)  # as in `prediction_panel.py`
 _NAME_COLOUR = (255, 255, 255, 255)
-_VALUE_COLOUR = (200, 210, 222, 255)  # paler: the name is read first
+_VALUE_COLOUR = (200, 210, 222, 255)  # less prominent than the name
 _MIN_FONT_PX = 12
 _IN_BRACKETS = re.compile(r"\s*\([^)]*\)")
 
@@ -30,7 +30,7 @@ class LabelImage:
     def __init__(self, rgba: Image.Image) -> None:
         self.size_px = rgba.size
         values = np.asarray(rgba, dtype=np.uint16)
-        alpha = values[..., 3:] + (values[..., 3:] >> 7)  # 0 to 256, so that a shift divides
+        alpha = values[..., 3:] + (values[..., 3:] >> 7)  # 0 to 256, so that a shift can replace the division
         self._transparency = np.broadcast_to(256 - alpha, (*alpha.shape[:2], 3)).copy()
         self._premultiplied = values[..., :3] * alpha
 
@@ -39,8 +39,8 @@ class LabelImage:
 
         Args:
             frame: (H, W, 3) uint8.
-            x_px, y_px: The label's upper left corner, inside the frame. What reaches beyond the right or
-                lower border is cut off.
+            x_px, y_px: The label's upper left corner, inside the frame. The label is clipped at the right and
+                lower border.
         """
         region = frame[y_px : y_px + self.size_px[1], x_px : x_px + self.size_px[0]]
         height, width = region.shape[:2]
@@ -51,7 +51,7 @@ class LabelImage:
 
 
 class LabelRenderer:
-    """Renders labels with a font size that suits frames of one size.
+    """Renders labels with a font size for frames of one size.
 
     Args:
         size_px: (height, width) of the frames.
@@ -66,7 +66,7 @@ class LabelRenderer:
         self._max_name_px = min(13 * font_px, 0.55 * width)
 
     def person(self, track_id: int, rows: Rows, colour: Colour) -> LabelImage:
-        """A coloured edge with the track's id, and a row for each (label, score)."""
+        """A label with the track id on a coloured edge, and a row for each (label, score)."""
         edge_px = round(
             max(self._font.getlength(str(track_id)) + 1.2 * self._padding_px, 0.75 * self._row_px)
         )
@@ -80,14 +80,14 @@ class LabelRenderer:
         return LabelImage(image)
 
     def table(self, rows: Rows, *, min_width_px: int = 0) -> LabelImage:
-        """A row for each (name, value)."""
+        """A label with a row for each (name, value)."""
         image, _ = self._background(rows, left_px=0, num_rows=len(rows), min_width_px=min_width_px)
         return LabelImage(image)
 
     def _background(
         self, rows: Rows, *, left_px: int, num_rows: int, min_width_px: int = 0
     ) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-        """The dark background with the rows on it, to the right of `left_px`."""
+        """The dark background with the rows, to the right of `left_px`."""
         names_px = max((self._font.getlength(name) for name, _ in rows), default=0)
         values_px = max((self._font.getlength(value) for _, value in rows), default=0)
         width_px = left_px + (round(names_px + values_px + 3.5 * self._padding_px) if rows else 0)
@@ -102,7 +102,7 @@ class LabelRenderer:
         return image, canvas
 
     def _shortened(self, name: str) -> str:
-        """The name; where it is too wide, without its brackets; then cut off with an ellipsis."""
+        """The name; if it is too wide, without its brackets; then truncated with an ellipsis."""
         if self._font.getlength(name) > self._max_name_px:
             name = _IN_BRACKETS.sub("", name)
         if self._font.getlength(name) <= self._max_name_px:

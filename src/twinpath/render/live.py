@@ -1,4 +1,4 @@
-"""Live frames with the newest results drawn on them, and the file that they are written to."""
+"""Draw the newest results on live frames, and write the frames to a file."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from twinpath.video.color import Rgb, RgbConverter
 from twinpath.video.live import LiveFrame, LiveReader
 from twinpath.video.writer import VideoWriter
 
-_QUEUE_FRAMES = 128  # that may wait for the encoder: an RTSP server begins with a burst
-_QUEUE_BYTES = 1 << 28  # of them, as decoded
-_MIN_STEP_S = 0.001  # frames closer than this count as of the same time
+_QUEUE_FRAMES = 128  # in the encoder's queue: an RTSP server starts with a burst
+_QUEUE_BYTES = 1 << 28  # of decoded frames in the queue
+_MIN_STEP_S = 0.001  # frames closer than this have the same time
 
 
 class LiveOverlay:
-    """Draws the newest results on frames, all in the size of the first one.
+    """Draws the newest results on frames, all with the size of the first one.
 
     Both attributes may be set at any time, from any thread.
 
@@ -43,7 +43,7 @@ class LiveOverlay:
         self._panel: PredictionPanel | None = None
 
     def draw(self, frame: LiveFrame) -> Rgb:
-        """The frame with the results on it: (H, W, 3) uint8 RGB."""
+        """The frame with the results drawn on it: (H, W, 3) uint8 RGB."""
         rgb, predictions, people = self._convert(frame.av_frame), self.predictions, self.people
         if predictions is not self._panel_predictions:
             self._panel_predictions = predictions
@@ -51,13 +51,13 @@ class LiveOverlay:
         if people:
             if self._painter is None:
                 self._painter = PeoplePainter(rgb.shape[:2])
-            rgb = np.array(rgb)  # the decoder's buffer is not to be changed
+            rgb = np.array(rgb)  # the decoder's buffer must not be modified
             self._painter.draw(rgb, shown_people(people))
         return self._panel.draw(rgb) if self._panel is not None else rgb
 
 
 def shown_people(people: Sequence[Track]) -> list[ShownPerson]:
-    """The people of tracks with one point each, to draw."""
+    """The people to draw, from tracks with one point each."""
     return [
         ShownPerson(track.track_id, point.box_xyxy_px, tuple((a.label, a.score) for a in point.actions))
         for track in people
@@ -66,17 +66,17 @@ def shown_people(people: Sequence[Track]) -> list[ShownPerson]:
 
 
 class AnnotatedFile:
-    """Writes every frame with the results of its moment, in a thread of its own, at the source's times.
+    """Writes every frame with the current results, in another thread, with the source's timestamps.
 
-    Where the encoder is slower than the source, frames are left out and counted. The file appears when it is
-    closed, complete, also after an interruption.
+    If the encoder is slower than the source, frames are dropped and counted. The file appears when it is
+    closed; it is complete, also after an interruption.
 
     Args:
-        path: An MP4 to make or replace.
-        reader: Gives the frame rate.
+        path: The MP4 to create or replace.
+        reader: The source of the frame rate.
     Attributes:
-        overlay: Set the results here.
-        frames_written, frames_left_out: Counters.
+        overlay: Holds the current results; set them here.
+        frames_written, frames_left_out: Number of frames written and dropped.
     Raises:
         UsageError: The folder does not exist.
     """
@@ -99,7 +99,7 @@ class AnnotatedFile:
     def add(self, frame: LiveFrame) -> None:
         """Queue a frame; never blocks.
 
-        Raises: what writing raised, for example that the disk is full.
+        Raises: The error of the writing thread, for example on a full disk.
         """
         if self._error is not None:
             raise self._error
@@ -112,9 +112,9 @@ class AnnotatedFile:
             self.frames_left_out += 1
 
     def close(self) -> None:
-        """Write the queued frames, finish the file and put it in its place; no file where no frame came.
+        """Write the queued frames and finish the file; without a frame there is no file.
 
-        Raises: what writing raised.
+        Raises: The error of the writing thread.
         """
         try:
             while self._thread.is_alive():

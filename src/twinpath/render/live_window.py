@@ -1,4 +1,4 @@
-"""Live frames with the newest results, shown in a window."""
+"""Show live frames with the newest results in a window."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _CLOSE_TIMEOUT_S = 2.0  # then the window's process is killed
 
 
 class LiveWindow:
-    """Shows the newest frame with the newest results; frames between may be left out.
+    """Shows the newest frame with the newest results; may skip frames.
 
     Args:
-        title: Of the window.
+        title: The title of the window.
     Attributes:
-        overlay: Set the results here.
+        overlay: Holds the current results; set them here.
     Raises:
-        MissingExtra: OpenCV is not installed, or is a build without windows.
-        UsageError: There is no screen, or no window can be opened on it.
+        MissingExtra: OpenCV is not installed, or is a build without GUI.
+        UsageError: There is no screen, or no window can be opened.
     """
 
     def __init__(self, title: str) -> None:
@@ -43,7 +43,7 @@ class LiveWindow:
 
     @property
     def is_open(self) -> bool:
-        """Whether the user has not closed the window."""
+        """Whether the window is open; the user can close it."""
         return self._process.poll() is None
 
     def add(self, frame: LiveFrame) -> None:

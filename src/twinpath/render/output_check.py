@@ -1,4 +1,4 @@
-"""Whether a file may be written where the caller wants it."""
+"""Check an output path before any work is done."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from twinpath.paths import display_path
 
 
 def check_output(out: Path, *, video: Path, suffixes: tuple[str, ...]) -> None:
-    """Check the path of a file made from a video, before any work is done.
+    """Check the path of an output file.
 
     Args:
-        out: The file to make or replace.
-        video: The video that it is made from.
-        suffixes: Allowed endings of `out`, in lower case.
+        out: The file to create or replace.
+        video: The input video.
+        suffixes: Allowed suffixes of `out`, in lower case.
     Raises:
-        UsageError: Another ending, the folder does not exist, or `out` is the video itself.
+        UsageError: Another suffix, the folder does not exist, or `out` is the video itself.
     """
     if out.suffix.lower() not in suffixes:
         raise UsageError(

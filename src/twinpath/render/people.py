@@ -1,9 +1,9 @@
-"""People drawn on frames: a box in the colour of the track, and beside it a label with the actions.
+"""Draw people on frames: a box in the colour of the track, and a label with the actions.
 
-    painter = PeoplePainter((720, 1280))      # one for a video: labels keep their positions
+    painter = PeoplePainter((720, 1280))      # one per video: labels keep their positions
     painter.draw(frame, people)               # in place
 
-Only the pixels of lines and labels are touched, so that drawing costs little beside decoding and encoding.
+Only the pixels of lines and labels are modified, so that drawing is cheap compared to decoding and encoding.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from twinpath.render.label_layout import LabelLayout, LabelRequest
 from twinpath.results.clock import clock
 from twinpath.results.detections import BoxPx
 
-_HUES = (205, 25, 130, 300, 50, 345, 175, 265, 90, 5, 225, 320)  # consecutive tracks look different
-_MAX_CACHED_LABELS = 512  # a running time makes a new label for every frame
+_HUES = (205, 25, 130, 300, 50, 345, 175, 265, 90, 5, 225, 320)  # consecutive hues differ clearly
+_MAX_CACHED_LABELS = 512  # the time in the display makes a new label for every frame
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ShownPerson:
     """One person to draw.
 
     Attributes:
-        track_id: Is shown, and chooses the colour.
+        track_id: Shown in the label; determines the colour.
         box_xyxy_px: In pixels of the frame; may reach beyond it.
         labels: (name, score), best first; may be empty.
     """
@@ -42,8 +42,8 @@ class Hud:
     """The head-up display in the upper left corner: a line for each value that is not None.
 
     Attributes:
-        time_s: Of this frame.
-        people: How many are in it.
+        time_s: Time of the frame in seconds.
+        people: Number of people in the frame.
         keyframes_per_s: Throughput of the network alone.
         video_s_per_s: Throughput of all stages together, in seconds of video per second.
     """
@@ -68,7 +68,7 @@ class Hud:
 
 
 def colour_of(track_id: int) -> Colour:
-    """RGB of a track. The hues repeat after twelve tracks, with another saturation."""
+    """RGB colour of a track. Hues repeat after twelve tracks, with another saturation."""
     cycle, index = divmod(track_id - 1, len(_HUES))
     red, green, blue = colorsys.hsv_to_rgb(_HUES[index] / 360, (0.78, 0.5, 0.95)[cycle % 3], 0.98)
     return round(255 * red), round(255 * green), round(255 * blue)
@@ -79,7 +79,7 @@ class PeoplePainter:
 
     Args:
         size_px: (height, width) of the frames.
-        top_k: How many actions of a person are shown at most; 0: only boxes and track ids.
+        top_k: Maximum number of actions per person; 0: only boxes and track ids.
     """
 
     def __init__(self, size_px: tuple[int, int], *, top_k: int = 3) -> None:
@@ -96,14 +96,14 @@ class PeoplePainter:
 
         Args:
             frame: (H, W, 3) uint8 RGB of the painter's size.
-            people: To draw, in any order.
-            hud: To draw in the corner; no label overlaps it.
+            people: The people to draw, in any order.
+            hud: The display in the corner; no label overlaps it.
         Raises:
             ValueError: The frame has another size.
         """
         if frame.shape != (*self._size_px, 3):
             raise ValueError(f"expected a frame of {(*self._size_px, 3)}, got {frame.shape}")
-        for person in sorted(people, key=_area_px):  # the largest last: it is in front
+        for person in sorted(people, key=_area_px):  # the largest last: in front of the others
             _draw_box(frame, person.box_xyxy_px, colour_of(person.track_id), self._line_px)
         occupied = self._draw_hud(frame, hud) if hud is not None else []
         versions = [self._versions(person) for person in people]
@@ -117,7 +117,7 @@ class PeoplePainter:
                 labels[placement.version].draw(frame, placement.x_px, placement.y_px)
 
     def _versions(self, person: ShownPerson) -> list[LabelImage]:
-        """The label with all actions, with the best one, with the track id alone."""
+        """The label with all actions, with the best action, and with the track id only."""
         actions = person.labels[: self._top_k]
         counts = sorted({len(actions), min(len(actions), 1), 0}, reverse=True)
         return [self._person_label(person.track_id, actions[:count]) for count in counts]
@@ -129,11 +129,11 @@ class PeoplePainter:
         )
 
     def _draw_hud(self, frame: Frame, hud: Hud) -> list[BoxPx]:
-        """Draw the display. Returns: The rectangle that it covers, if any."""
+        """Draw the display. Returns: The rectangle that it covers; empty: there is none."""
         lines = hud.lines()
         if not lines:
             return []
-        min_width_px = self._hud_width_px  # it never becomes narrower: that would flicker
+        min_width_px = self._hud_width_px  # never narrower than before, to avoid flicker
         table = self._cached(
             ("hud", min_width_px, *lines), lambda: self._renderer.table(lines, min_width_px=min_width_px)
         )

@@ -1,4 +1,4 @@
-"""A classification drawn on frames: labels with bars in a translucent panel."""
+"""Draw a classification on frames: labels with bars in a translucent panel."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PredictionPanel:
     Args:
         predictions: Best first; three are shown.
         size_px: (height, width) of the frames.
-        title: A line above, for example the true label.
+        title: A line above the labels, for example the true label.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A timeline to look at: a picture, or a page in one file that needs no network.
+"""Views of a timeline: a PNG, or a self-contained HTML page.
 
 write_timeline_view(timeline, Path("match.html"), "html")
 
@@ -18,7 +18,7 @@ from twinpath.render.timeline_png import write_png
 if TYPE_CHECKING:
     from twinpath.results.timeline import Timeline
 
-#: What writes each kind of view.
+#: The function that writes each kind of view.
 VIEW_KINDS: dict[str, Callable[[Timeline, Path], None]] = {"html": write_html, "png": write_png}
 
 
@@ -27,7 +27,7 @@ def write_timeline_view(timeline: Timeline, path: Path, kind: str) -> None:
 
     Args:
         timeline: Complete or unfinished.
-        path: The file to make or replace.
+        path: The file to create or replace.
         kind: One of `VIEW_KINDS`.
     Raises:
         OSError: The file cannot be written.

@@ -1,4 +1,4 @@
-"""A timeline as a page in one file, which loads nothing and can be zoomed. The page: timeline_page.html."""
+"""A timeline as a self-contained HTML page that can be zoomed. Its template is timeline_page.html."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from twinpath.results.timeline import Timeline
 
 _MAX_LANES, _MAX_POINTS = 40, 4000
-_MAX_TICKS = 10  # without scripts; with them the ticks depend on the width of the page
+_MAX_TICKS = 10  # without JavaScript; with it, the width of the page determines the ticks
 _MAX_TIMES_WITH_LABELS = 20_000  # windows whose best labels are in the page
 _TOP_K = 3
 _UNITS_WIDE, _UNITS_HIGH = 10_000, 100  # of a lane's SVG
@@ -60,10 +60,10 @@ def _lane(lane: TimelineLane, timeline: Timeline, duration_s: float, indices: di
     """Bars in the upper third of the lane, the curve in the rest.
 
     Args:
-        lane: To draw.
-        timeline: That it is of.
-        duration_s: Of the time axis.
-        indices: Of the segments in the timeline, by their identity.
+        lane: The lane to draw.
+        timeline: The timeline of the lane.
+        duration_s: Length of the time axis in seconds.
+        indices: The index of each segment in the timeline, by `id(segment)`.
     """
     scale = _UNITS_WIDE / duration_s
     bars = "".join(_bar(segment, indices[id(segment)], scale) for segment in lane.segments)
@@ -109,7 +109,7 @@ def _curve(lane: TimelineLane, scale: float) -> str:
 
 
 def _ticks(duration_s: float) -> str:
-    """For a page without scripts; with them ticks are drawn again for the width of the page."""
+    """The ticks without JavaScript; with it, they are drawn again for the width of the page."""
     step_s = tick_step_s(duration_s, max_ticks=_MAX_TICKS)
     times_s = [i * step_s for i in range(math.ceil(duration_s / step_s))]
     digits = 1 if step_s < 1 else 0
@@ -135,7 +135,7 @@ def _table_row(segment: Segment, index: int, lanes: Sequence[TimelineLane]) -> s
 
 
 def _script_data(timeline: Timeline, duration_s: float) -> str:
-    """JSON for the page's script: the three best labels of each window, with scores in thousandths."""
+    """JSON for the page's JavaScript: the three best labels of each window, with scores in thousandths."""
     windows = timeline.windows
     stride = max(1, math.ceil(len(windows) / _MAX_TIMES_WITH_LABELS))
     labels: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""What a picture or page of a timeline shows: a lane for each label, ticks, and lines of text."""
+"""The content of the views of a timeline: a lane for each label, ticks, and lines of text."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ TICK_STEPS_S = (
     *(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600),
     *(900, 1800, 3600, 7200, 14400, 36000, 86400),
 )
-_MAX_LANES_WITHOUT_SEGMENTS = 3  # of the labels with the highest scores, to show how far off they were
+_MAX_LANES_WITHOUT_SEGMENTS = (
+    3  # of the labels with the highest scores, to show their distance to the threshold
+)
 _HUES = (205, 25, 145, 280, 50, 340, 175, 95, 255, 0, 120, 305)
 
 
 @dataclass(frozen=True, eq=False)
 class TimelineLane:
-    """What is shown of one label.
+    """The lane of one label.
 
     Attributes:
-        label: Its name.
-        hue: Of its colour, in degrees.
-        segments: In order of time; empty where the label never reaches the threshold.
+        label: The name of the label.
+        hue: Hue of its colour in degrees.
+        segments: In order of time; empty if the label never reaches the threshold.
         times_s, scores: (P,) the curve of its score over time.
     """
 
@@ -47,10 +49,10 @@ def lanes_of(timeline: Timeline, *, max_lanes: int, max_points: int) -> tuple[li
 
     Args:
         timeline: Complete or unfinished.
-        max_lanes: Of more labels than that, those with the largest sum of length times mean score are kept.
-        max_points: Of a lane's curve, about. A point is the highest score of several windows.
+        max_lanes: Maximum number of lanes; labels with the largest sum of length times mean score are kept.
+        max_points: Approximate number of points of a curve; a point is the highest score of several windows.
     Returns:
-        The lanes, and the number of labels with segments that have none.
+        The lanes, and the number of labels with segments that have no lane.
     """
     segments_of: dict[int, list[Segment]] = {}
     for segment in timeline.segments:
@@ -73,7 +75,7 @@ def lanes_of(timeline: Timeline, *, max_lanes: int, max_points: int) -> tuple[li
 
 
 def _labels_with_highest_scores(timeline: Timeline) -> list[int]:
-    """Indices of the few labels with the highest scores in any window, best first."""
+    """Indices of the labels with the highest scores in any window, best first."""
     if not len(timeline.windows):
         return []
     shown = np.asarray(timeline.shown)
@@ -82,7 +84,7 @@ def _labels_with_highest_scores(timeline: Timeline) -> list[int]:
 
 
 def _curve_points(timeline: Timeline, max_points: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The points of a curve, each of which stands for several consecutive windows.
+    """The points of a curve; each represents several consecutive windows.
 
     Returns:
         (P + 2,) times in seconds, the two ends of the timeline included, and (P,) the first window of each
@@ -98,12 +100,12 @@ def _curve_points(timeline: Timeline, max_points: int) -> tuple[NDArray[np.float
 
 
 def shown_duration_s(timeline: Timeline) -> float:
-    """The length of the time axis in seconds, > 0."""
+    """Length of the time axis in seconds, > 0."""
     return max(timeline.windows.duration_s, 1e-3)
 
 
 def tick_step_s(duration_s: float, *, max_ticks: int) -> float:
-    """The smallest round distance in seconds that gives at most `max_ticks` ticks."""
+    """The smallest round tick distance in seconds with at most `max_ticks` ticks."""
     return next((step for step in TICK_STEPS_S if duration_s / step <= max_ticks), duration_s)
 
 
@@ -118,7 +120,7 @@ def facts_line(timeline: Timeline) -> str:
 
 
 def note_lines(timeline: Timeline) -> list[str]:
-    """A line for each warning; whether the timeline is unfinished; the highest score without segments."""
+    """Notes: each warning; that the timeline is unfinished; the highest score if there are no segments."""
     windows = timeline.windows
     notes = list(timeline.warnings)
     if not windows.complete:
@@ -135,6 +137,6 @@ def note_lines(timeline: Timeline) -> list[str]:
 
 
 def title_of(timeline: Timeline) -> str:
-    """The name of the video file, without characters that cannot be encoded or printed."""
+    """The name of the video file, without unprintable characters."""
     name = Path(timeline.windows.video).name.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else " " for c in name)

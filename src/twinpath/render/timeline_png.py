@@ -1,4 +1,4 @@
-"""A timeline as a picture."""
+"""A timeline as a PNG."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ _INK, _SOFT, _LINE, _BAND, _WARN = (
 
 
 def write_png(timeline: Timeline, path: Path) -> None:
-    """Write the picture."""
+    """Write the PNG."""
     lanes, hidden = lanes_of(timeline, max_lanes=_MAX_LANES, max_points=_MAX_POINTS)
     _TimelineDrawing(timeline, lanes, hidden).image.save(path, format="PNG", optimize=True)
 
 
 class _TimelineDrawing:
-    """Draws the lanes from top to bottom. All sizes are in pixels of the finished picture.
+    """Draws the lanes from top to bottom. All sizes are in pixels of the final image.
 
     Args:
-        timeline: To draw.
-        lanes: Of its labels.
-        hidden: How many more labels have segments.
+        timeline: The timeline to draw.
+        lanes: The lanes of its labels.
+        hidden: Number of labels with segments but without a lane.
     Attributes:
-        image: The finished picture.
+        image: The final image.
     """
 
     def __init__(self, timeline: Timeline, lanes: Sequence[TimelineLane], hidden: int) -> None:
@@ -81,7 +81,7 @@ class _TimelineDrawing:
     def _text(
         self, x: float, y: float, text: str, size: int, colour: Colour, *, max_width: float = 1e9
     ) -> None:
-        """Text with its upper left corner at (x, y), cut off with an ellipsis where it is too wide."""
+        """Draw text with its upper left corner at (x, y), truncated with an ellipsis if it is too wide."""
         if self._text_width(text, size) > max_width:
             while text and self._text_width(text + "…", size) > max_width:
                 text = text[:-1]
@@ -125,7 +125,7 @@ class _TimelineDrawing:
         self._text(_MARGIN, top + 13, lane.label, 18, _INK, max_width=self._left - _MARGIN - 12)
 
     def _draw_threshold(self, y: float) -> None:
-        """A dashed line at the threshold of segments."""
+        """Draw a dashed line at the threshold of segments."""
         for x in range(self._left, self._right, 8):
             self._fill(x, y, x + 3, y + 1, (190, 200, 210))
 

@@ -9,20 +9,20 @@ import numpy as np
 from twinpath.render.people import ShownPerson
 from twinpath.results.detections import BoxPx, Detections, TrackPoint
 
-_MAX_GAP = 2  # in keyframe distances, over which a box is interpolated
-_HOLD = 0.5  # in keyframe distances: how long a box stays before its first and after its last keyframe
+_MAX_GAP = 2  # maximum gap for interpolation, in keyframe distances
+_HOLD = 0.5  # how long a box is held before its first and after its last keyframe, in keyframe distances
 
 
 class TrackInterpolator:
     """Interpolates the boxes of tracks linearly between keyframes.
 
-    In a gap of more than two keyframe distances a box is held for half a distance at either end, and is
-    absent between. The actions are those of the nearest keyframe.
+    In a gap of more than two keyframe distances a box is held for half a distance at either end, and absent
+    in between. The actions are those of the nearest keyframe.
 
     Args:
-        detections: Tracks with a point for each keyframe on which the person was detected.
-        size_px: (height, width) of the frames to draw on. Boxes are scaled where the size in `detections`
-            is another one.
+        detections: Tracks with a point for each keyframe with a detection of the person.
+        size_px: (height, width) of the frames to draw on. Boxes are scaled if the size in `detections`
+            differs.
     """
 
     def __init__(self, detections: Detections, *, size_px: tuple[int, int]) -> None:
@@ -32,7 +32,7 @@ class TrackInterpolator:
         self._keyframes = [np.searchsorted(keyframes_s, times_s) for times_s in self._times_s]
         midpoints_s = (keyframes_s[1:] + keyframes_s[:-1]) / 2
         hold_s = _HOLD * detections.every_s
-        # A keyframe's box may be held from the midpoint before the keyframe until the midpoint after it.
+        # A box is held from the midpoint before its keyframe to the midpoint after it.
         self._hold_from_s = np.concatenate([keyframes_s[:1] - hold_s, midpoints_s])
         self._hold_until_s = np.concatenate([midpoints_s, keyframes_s[-1:] + hold_s])
         self._begins_s = np.array([self._hold_from_s[indices[0]] for indices in self._keyframes])
@@ -46,7 +46,7 @@ class TrackInterpolator:
         return [person for person in people if person is not None]
 
     def _person(self, index: int, time_s: float) -> ShownPerson | None:
-        """The person of a track; None within a gap that is too long to interpolate."""
+        """The person of a track; None in a gap that is too long to interpolate."""
         track, times_s, keyframes = self._tracks[index], self._times_s[index], self._keyframes[index]
         following = bisect.bisect_right(times_s, time_s)
         before, after = max(following - 1, 0), min(following, len(times_s) - 1)
@@ -64,7 +64,7 @@ class TrackInterpolator:
 
 
 def _interpolated(before: TrackPoint, after: TrackPoint, time_s: float) -> BoxPx:
-    """The box at a time; that of `before` or `after` outside the time between them."""
+    """The box at a time; outside the interval, the box of `before` or `after`."""
     length_s = after.time_s - before.time_s
     weight = min(max((time_s - before.time_s) / length_s, 0.0), 1.0) if length_s > 0 else 0.0
     sides = zip(before.box_xyxy_px, after.box_xyxy_px, strict=True)

@@ -1,10 +1,10 @@
-"""A window that shows frames, in a process of its own.
+"""A separate process that shows frames in a window.
 
-OpenCV and PyAV bring libraries of the same names, and a process that has loaded PyAV hangs when OpenCV opens
-a window on Linux (PyAV's issues 978 and 1050). So this process does not load PyAV. `LiveWindow` of
-`render/live_window.py` starts it as `python -m twinpath.render.window_process TITLE` and writes frames to its
-stdin, each as height and width (two uint32, little endian) and RGB bytes. The process prints READY, or why no
-window can be opened, on stdout.
+OpenCV and PyAV contain libraries of the same names, and a process that has loaded PyAV hangs when OpenCV
+opens a window on Linux (PyAV's issues 978 and 1050). Therefore this process does not load PyAV. `LiveWindow`
+of `render/live_window.py` starts it as `python -m twinpath.render.window_process TITLE` and writes frames to
+its stdin, each as height and width (two uint32, little endian) and RGB bytes. The process prints READY, or
+why no window can be opened, to stdout.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _POLL_MS = 15
 
 def main(title: str) -> None:
     """Show frames until stdin ends, or the user closes the window or presses q or Esc."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that sends frames
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
     try:
         cv2: Any = importlib.import_module("cv2")
     except ImportError:
@@ -54,7 +54,7 @@ def main(title: str) -> None:
 
 
 class _NewestFrame:
-    """Reads frames from stdin and keeps the newest one."""
+    """Reads frames from stdin and stores the newest one."""
 
     def __init__(self) -> None:
         self.newest: np.ndarray[Any, np.dtype[np.uint8]] | None = None

@@ -120,7 +120,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_done(truth: BoxRows, frame
     assert "holds no frames" in str(found.failures[0])
     sources = {name: source for name, source in frame_folders(frames).items() if name != "b"}
     found = score_split(FakeEngine(), SPEC, people_to_score(truth), sources, LABELS)
-    assert "there is no video or folder of frames of this name" in found.failures[0].reason
+    assert "no video or folder of frames with this name" in found.failures[0].reason
 
 
 def test_a_run_goes_on_where_it_was_broken_off(truth: BoxRows, frames: Path, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_network_that_sees_boxes(tmp_path: Path) -> None:
     save_weights(create_model(name), tmp_path / "w.safetensors")
     found = verify(name, weights=tmp_path / "w.safetensors", device="cpu")
     assert (found.agrees, found.predictions) == (None, ())
-    with pytest.raises(UsageError, match="without a video"):
+    with pytest.raises(UsageError, match="video must be None"):
         verify(name, weights=tmp_path / "w.safetensors", video=tmp_path / "any.mp4")
 
 

@@ -114,7 +114,7 @@ def test_a_header_is_told_of(file: Path) -> None:
 
 def test_results_need_a_score_that_is_a_number(file: Path) -> None:
     file.write_text(SCORED.rsplit(",", 1)[0])
-    with pytest.raises(InputError, match=r":1: 7 columns, and it must be video,second,x1,.*,action_id,score"):
+    with pytest.raises(InputError, match=r":1: 7 columns, not video,second,x1,.*,action_id,score"):
         read_results(file, LABELS)
     file.write_text(SCORED.replace("0.5", "nan"))
     with pytest.raises(InputError, match=r":1: score is 'nan', not a number"):
@@ -143,7 +143,7 @@ def test_boxes_without_an_area_are_told_of(file: Path) -> None:
 
 
 def test_no_file_no_text_and_no_rows(file: Path, tmp_path: Path) -> None:
-    with pytest.raises(NotAFile, match="there is no such file"):
+    with pytest.raises(NotAFile, match="no such file"):
         read_truth(file, LABELS)
     with pytest.raises(NotAFile):
         read_truth(tmp_path, LABELS)
@@ -286,15 +286,15 @@ def test_a_label_map_of_other_actions_knows_only_them(file: Path) -> None:
     [
         ('item {\n  name: "sit"\n}\n', r":1: a label has no id"),
         ("item {\n  id: 1\n}\n", r":1: the label with id 1 has no name"),
-        ('item {\n  name: "a"\n  id: 1\n}\nitem {\n  name: "b"\n  id: 1\n}\n', r":5: id 1 comes twice"),
+        ('item {\n  name: "a"\n  id: 1\n}\nitem {\n  name: "b"\n  id: 1\n}\n', r":5: id 1 is a duplicate"),
         ('item {\n  name: "a"\n  id: one\n}\n', r":1: id is 'one', not a whole number from 1"),
         ('item {\n  name: "a"\n  id: 0\n}\n', r":1: id is '0', not a whole number from 1"),
-        ('item {\n  name: "a\n  id: 1\n}\n', r":2: 'name: \"a' has no place"),
+        ('item {\n  name: "a\n  id: 1\n}\n', r":2: 'name: \"a' is not allowed"),
         ('item {\n  name: "a"\n  id: 1\n', r":1: a label that begins here does not end"),
-        ('item {\n  name: "a"\n  id: 1\n}\n}\n', r":5: '}' has no place"),
+        ('item {\n  name: "a"\n  id: 1\n}\n}\n', r":5: '}' is not allowed"),
         ("id,name\n1,sit\n2\n", r":3: 1 columns, not the 2 of id,name"),
-        ("1,sit\n1,stand\n", r":2: id 1 comes twice, as 'sit' and 'stand'"),
-        ("my notes\n", r":1: this is no label map"),
+        ("1,sit\n1,stand\n", r":2: id 1 is a duplicate: 'sit' and 'stand'"),
+        ("my notes\n", r":1: not a label map"),
         ("", r":1: there are no labels"),
     ],
 )

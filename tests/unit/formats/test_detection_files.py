@@ -180,7 +180,7 @@ def test_a_null_is_named(tmp_path: Path) -> None:
 def test_a_number_of_thousands_of_digits(tmp_path: Path) -> None:
     text = written(TWO_PEOPLE, tmp_path, "json").replace('"width_px": 640', f'"width_px": {"9" * 5000}')
     (tmp_path / "x.json").write_text(text)
-    with pytest.raises(InputError, match=r"x\.json: damaged, or no JSON"):
+    with pytest.raises(InputError, match=r"x\.json: damaged, or not JSON"):
         read_detections(tmp_path / "x.json")
 
 
@@ -190,7 +190,7 @@ def test_a_number_of_thousands_of_digits(tmp_path: Path) -> None:
 def test_a_file_that_holds_something_else(tmp_path: Path, content: bytes) -> None:
     place = tmp_path / "x.json"
     place.write_bytes(content)
-    with pytest.raises(InputError, match=r"x\.json: (damaged, or no JSON|holds no detections)") as error:
+    with pytest.raises(InputError, match=r"x\.json: (damaged, or not JSON|holds no detections)") as error:
         read_detections(place)
     assert str(error.value).isprintable()
 

@@ -72,16 +72,16 @@ def test_a_damaged_or_foreign_file_is_an_error(suffix: str, size: int, tmp_path:
     path = tmp_path / f"f{suffix}"
     table().write(path)
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(InputError, match="is no whole file of features"):
+    with pytest.raises(InputError, match="is no valid file of features"):
         FeatureTable.load(path)
     np.savez(tmp_path / "other.npz", embedding=np.zeros((2, 3)), video=np.zeros(2), start_s=0, end_s=0)
-    with pytest.raises(InputError, match="is no whole file of features"):
+    with pytest.raises(InputError, match="is no valid file of features"):
         FeatureTable.load(tmp_path / "other.npz")
 
 
 def test_a_target_is_looked_at_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     check_target(Path("f.npz"))
-    with pytest.raises(UsageError, match=r"something\.npz or something\.parquet"):
+    with pytest.raises(UsageError, match=r"must end with \.npz or \.parquet"):
         check_target(Path("f.csv"))
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"pip install 'twinpath\[features\]'"):

@@ -98,7 +98,7 @@ def test_a_file_that_holds_no_scores(tmp_path: Path, damage: str) -> None:
         )
     else:
         place.write_bytes({"empty": b"", "text": b"hello" * 9, "cut": data[: len(data) // 2]}[damage])
-    with pytest.raises(InputError, match=r"x\.scores\.npz is not a whole file of keyframe scores"):
+    with pytest.raises(InputError, match=r"x\.scores\.npz is no valid file of keyframe scores"):
         load_keyframe_scores(place)
 
 

@@ -178,7 +178,7 @@ def test_other_settings_and_foreign_files_are_refused(clips: Path, extract: Fake
     assert out.read_bytes() == before
     out.write_bytes(b"by hand")
     for resume in (True, False):
-        with pytest.raises(InputError, match="is no whole file of features"):
+        with pytest.raises(InputError, match="is no valid file of features"):
             run(clips, extract, out, resume=resume)
     assert out.read_bytes() == b"by hand"
 

@@ -63,9 +63,9 @@ def test_boxes_in_a_file_belong_to_no_camera(tmp_path: Path) -> None:
     path = tmp_path / "boxes.csv"
     path.write_text("clip,1,0.1,0.1,0.5,0.9\n")
     check_detector(str(path))
-    with pytest.raises(UsageError, match="not to a live source"):
+    with pytest.raises(UsageError, match="not for a live source"):
         check_detector(str(path), live=True)
-    with pytest.raises(UsageError, match="not to a live source"):
+    with pytest.raises(UsageError, match="not for a live source"):
         make_detector(str(path), video=None, width_px=64, height_px=48)
 
 
@@ -76,7 +76,7 @@ def test_scores_that_make_no_sense(min_score: float) -> None:
 
 
 def test_dfine_without_a_name() -> None:
-    with pytest.raises(UsageError, match="must follow"):
+    with pytest.raises(UsageError, match="add a name on the Hugging Face Hub"):
         make("dfine=")
 
 
@@ -101,7 +101,7 @@ def test_torchvision_for_another_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib, "import_module", fail)
     with pytest.raises(MissingExtra, match="nms does not exist") as caught:
         make("auto")
-    assert "belongs to this torch" in str(caught.value)
+    assert "matching torchvision, from the same index as torch" in str(caught.value)
     assert "hog, motion, whole" in str(caught.value)
 
 

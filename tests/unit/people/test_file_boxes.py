@@ -121,9 +121,9 @@ def test_a_file_of_one_video_is_taken_as_it_is(tmp_path: Path) -> None:
         ("clip,1,,,,", ":2: x1 is '', not a number"),
         ("clip,-1,0.1,0.2,0.5,0.8", ":2: second is -1, before the video"),
         ("clip,0,0.1,0.2,0.5,0.8,3,7", ":2: the same as line 1"),
-        ("clip,0,0.2,0.2,0.5,0.8,3,7", ":2: this person is somewhere else at that time in line 1"),
-        ("clip,1,0.1,0.2,0.5,0.8,3,1.5", ":2: '1.5' is no person's number"),
-        ("clip,1,0.1,0.2,0.5,0.8,3,me", ":2: 'me' is no person's number"),
+        ("clip,0,0.2,0.2,0.5,0.8,3,7", ":2: this person has another box at the same time in line 1"),
+        ("clip,1,0.1,0.2,0.5,0.8,3,1.5", ":2: '1.5' is no person id"),
+        ("clip,1,0.1,0.2,0.5,0.8,3,me", ":2: 'me' is no person id"),
         ("clip,1,0.1,0.2,0.5,0.8,foo,7", ":2: action is 'foo', not a whole number from 1"),
         ("clip,1,0.1,0.2,0.5,0.8,-3,7", ":2: action is '-3', not a whole number from 1"),
         ("clip,1,0.1,0.2,0.5,0.8,0,7", ":2: action is '0', not a whole number from 1"),
@@ -131,8 +131,8 @@ def test_a_file_of_one_video_is_taken_as_it_is(tmp_path: Path) -> None:
         ("clip,1,0.1,0.2,0.5,0.8,1_2,7", ":2: action is '1_2', not a whole number from 1"),
         ("clip,0_1,0.1,0.2,0.5,0.8", ":2: second is '0_1', not a number"),
         ("clip,1,0_0.1,0.2,0.5,0.8", ":2: x1 is '0_0.1', not a number"),
-        ("clip,1,0.1,0.2,0.5,0.8,3,1_0", ":2: '1_0' is no person's number"),
-        pytest.param("clip,1,0.1,0.2,0.5,0.8,3," + "9" * 5000, ":2: '99*' is no person's number", id="huge"),
+        ("clip,1,0.1,0.2,0.5,0.8,3,1_0", ":2: '1_0' is no person id"),
+        pytest.param("clip,1,0.1,0.2,0.5,0.8,3," + "9" * 5000, ":2: '99*' is no person id", id="huge"),
         ("video,second,x1,y1,x2,y2,action,person", ":2: second is 'second', not a number; AVA files have no"),
         ("clip,second,x1,y1,x2,y2", ":2: second is 'second', not a number; AVA files have no header"),
     ],
@@ -149,7 +149,7 @@ def test_any_action_from_1_or_none(action: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("score", ["1.5", "-0.1", "nan", "sure", "0_1"])
 def test_scores_that_are_none(score: str, tmp_path: Path) -> None:
     path = written(tmp_path, f"clip,1,0.1,0.2,0.5,0.8,,0.9\nclip,2,0.1,0.2,0.5,0.8,,{score}\n")
-    fails(path, f":2: '{score}' is neither a person's number nor a score")
+    fails(path, f":2: '{score}' is neither a person id nor a score")
 
 
 def test_a_header_is_said_to_be_one(tmp_path: Path) -> None:
@@ -353,7 +353,7 @@ def annotation(**changes: Any) -> dict[str, Any]:
         (annotation(bbox=[0, True, 10, 10]), r"annotations\[1\].bbox\[1\]: True is not a number"),
         (annotation(bbox=[0, 10**400, 10, 10]), r"bbox\[1\]: 1000.*… is not a finite number"),
         (annotation(bbox="0 0 10 10"), r"annotations\[1\].bbox: '0 0 10 10' is not a list"),
-        (annotation(bbox=[900, 0, 10, 10]), r"annotations\[1\].bbox: .* outside the picture of 400x200"),
+        (annotation(bbox=[900, 0, 10, 10]), r"annotations\[1\].bbox: .* outside the frame of 400x200"),
         (annotation(bbox=None), r"annotations\[1\]: 'bbox' is missing"),
         (annotation(image_id=77), r"annotations\[1\].image_id: there is no image 77"),
         (annotation(category_id=77), r"annotations\[1\].category_id: there is no category 77"),
@@ -374,7 +374,7 @@ def annotation(**changes: Any) -> dict[str, Any]:
         (coco(images=[{"id": 1, "time_s": -1}]), r"images\[0\].time_s: -1 is not from 0"),
         (
             coco(images=[{"id": 1, "time_s": 0}, {"id": 1, "time_s": 1}]),
-            r"images\[1\].id: image 1 is there twice",
+            r"images\[1\].id: image 1 is a duplicate",
         ),
         (
             coco(videos=[{"id": 5, "name": "clip"}], images=[{"id": 1, "video_id": 7, "time_s": 0}]),
@@ -386,11 +386,11 @@ def annotation(**changes: Any) -> dict[str, Any]:
         ),
         (
             coco(videos=[{"id": 5, "name": "clip"}, {"id": 5, "name": "other"}]),
-            r"videos\[1\].id: video 5 is there twice",
+            r"videos\[1\].id: video 5 is a duplicate",
         ),
         (
             coco(videos=[{"id": 5, "name": "clip"}, {"id": 6, "name": "clip"}]),
-            r"videos\[1\].name: video 'clip' is there twice",
+            r"videos\[1\].name: video 'clip' is a duplicate",
         ),
         ([{"time_s": 0, "category_id": 3, "bbox": [0, 0, 1, 1]}, {"category_id": 4}], "none is 1"),
         ({"frames": []}, "an object with frames, but neither 'annotations'"),
@@ -403,16 +403,16 @@ def test_mistakes_in_coco_files(content: object, words: str, tmp_path: Path) -> 
 
 
 def test_json_that_is_none(tmp_path: Path) -> None:
-    fails(written(tmp_path, '{"images": [\n{"id": 1},\n'), ":3: no JSON")
-    fails(written(tmp_path, '{"people": []}\n{"people": [}\n'), ":2: no JSON")
+    fails(written(tmp_path, '{"images": [\n{"id": 1},\n'), ":3: not JSON")
+    fails(written(tmp_path, '{"people": []}\n{"people": [}\n'), ":2: not JSON")
     fails(written(tmp_path, "[" * 100_000), "nested too deeply")
 
 
 def test_numbers_of_thousands_of_digits(tmp_path: Path) -> None:
     bbox = '{"time_s": 0, "bbox": [0, 0, 1, ' + "9" * 5000 + "]}"
-    fails(written(tmp_path, f"[{bbox}]"), "no JSON: a number has too many digits")
+    fails(written(tmp_path, f"[{bbox}]"), "not JSON: a number has too many digits")
     point = '{"people": [{"track": 1, "boxes": [{"time_s": ' + "9" * 5000 + "}]}]}"
-    fails(written(tmp_path, f'{{"people": []}}\n{point}\n'), ":2: no JSON: a number has too many digits")
+    fails(written(tmp_path, f'{{"people": []}}\n{point}\n'), ":2: not JSON: a number has too many digits")
 
 
 # --- our own ---
@@ -450,7 +450,7 @@ def test_several_answers_line_by_line(tmp_path: Path) -> None:
 def test_mistakes_in_our_own(tmp_path: Path) -> None:
     content = json.loads(json.dumps(detections().to_dict()))
     content["tracks"][0]["points"][1]["time_s"] = 0
-    fails(written(tmp_path, content), r"tracks\[0\].points\[1\]: track 1 is seen twice at 0 s")
+    fails(written(tmp_path, content), r"tracks\[0\].points\[1\]: track 1 has two points at 0 s")
     content["tracks"][0]["points"][1] = {"time_s": 2}
     fails(written(tmp_path, content), r"tracks\[0\].points\[1\]: 'box_xyxy_px' is missing")
 
@@ -458,13 +458,13 @@ def test_mistakes_in_our_own(tmp_path: Path) -> None:
 def test_a_track_that_is_there_twice(tmp_path: Path) -> None:
     content = json.loads(json.dumps(detections().to_dict()))
     content["tracks"][1]["track_id"] = 1
-    fails(written(tmp_path, content), r": tracks\[1\]: track 1 is there twice")
+    fails(written(tmp_path, content), r": tracks\[1\]: track 1 is a duplicate")
     truth = truth_of(make_scene(3, kind="people"), height_px=HEIGHT)
     for person in truth["people"]:
         person["track"] = 0
     lines = [{"video": "other.mp4", "people": []}, {"video": "clip.mp4", **truth}]
     path = written(tmp_path, "\n".join(map(json.dumps, lines)))
-    fails(path, r"boxes.txt:2: people\[1\]: track 0 is there twice")
+    fails(path, r"boxes.txt:2: people\[1\]: track 0 is a duplicate")
 
 
 @pytest.mark.parametrize(
@@ -512,7 +512,7 @@ def test_coco_results_of_several_videos(tmp_path: Path) -> None:
     path = written(tmp_path, entries)
     assert boxes_at(path, 0.0, video=Path("a/clip.mp4")) == [[10, 10, 30, 40]]
     assert boxes_at(path, 0.0, video=Path("b/clip.mp4")) == [[20, 10, 40, 40]]
-    fails(path, "nothing tells which are those of c/clip.mp4", video=Path("c/clip.mp4"))
+    fails(path, "more than one name matches c/clip.mp4", video=Path("c/clip.mp4"))
 
 
 def test_lines_of_videos_that_could_not_be_used(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_a_relative_path_is_found_by_its_folder(tmp_path: Path, monkeypatch: pyt
     ],
 )
 def test_several_that_fit_equally_are_named(names: list[str], video: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nothing tells which are those of") as caught:
+    with pytest.raises(InputError, match="more than one name matches") as caught:
         opened(tmp_path / "boxes.jsonl", [truth(name) for name in [*names, "other.mp4"]], video)
     assert f"boxes.jsonl has boxes of {names[0]!r}, {names[1]!r}, and" in str(caught.value)
     assert str(caught.value).endswith(video)
@@ -99,29 +99,29 @@ def test_several_that_fit_equally_are_named(names: list[str], video: str, tmp_pa
 
 
 def test_no_more_than_some_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'4/x.mp4', …, and nothing tells"):
+    with pytest.raises(InputError, match=r"'4/x.mp4', …, and more than one name matches"):
         opened(tmp_path / "boxes.jsonl", [truth(f"{i}/x.mp4") for i in range(999)], "c/x.mp4")
 
 
 def test_ava_and_coco_choose_alike(tmp_path: Path) -> None:
     ava = "a/x,0,0,0,0.25,1\nb/x,0,0,0,0.5,1\n"
     assert right_edge(opened(tmp_path / "boxes", ava, "b/x.mp4")) == 120
-    with pytest.raises(InputError, match="boxes of 'a/x', 'b/x', and nothing tells"):
+    with pytest.raises(InputError, match="boxes of 'a/x', 'b/x', and more than one name matches"):
         opened(tmp_path / "boxes", ava, "c/x.mp4")
     listed = [{"id": 5, "name": "a/x.mp4"}, {"id": 6, "name": "b/x.mp4"}]
     images = [{"id": 1, "video_id": 5, "time_s": 0}, {"id": 2, "video_id": 6, "time_s": 0}]
     annotations = [{"image_id": i, "bbox": [0, 0, 10 * i, 10]} for i in (1, 2)]
     content = {"videos": listed, "images": images, "annotations": annotations}
     assert right_edge(opened(tmp_path / "boxes", content, "b/x.mp4")) == 20
-    with pytest.raises(InputError, match=r"boxes of 'a/x.mp4', 'b/x.mp4', and nothing tells"):
+    with pytest.raises(InputError, match=r"boxes of 'a/x.mp4', 'b/x.mp4', and more than one name matches"):
         opened(tmp_path / "boxes", content, "c/x.mp4")
 
 
 def test_two_entries_of_one_name(tmp_path: Path) -> None:
     path = tmp_path / "ab.jsonl"
-    with pytest.raises(InputError, match=r"ab.jsonl:2: video 'x' is there twice"):
+    with pytest.raises(InputError, match=r"ab.jsonl:2: video 'x' is a duplicate"):
         opened(path, [truth("x"), truth("x")], "x.mp4")
-    with pytest.raises(InputError, match=r"ab.jsonl: \[1\]: video 'x' is there twice"):
+    with pytest.raises(InputError, match=r"ab.jsonl: \[1\]: video 'x' is a duplicate"):
         opened(path, json.dumps([truth("x"), truth("x"), truth("clip")]))
     with pytest.raises(InputError, match=r"ab.jsonl:2: 'video' is missing"):
         opened(path, [truth("clip"), truth(None)])
@@ -166,7 +166,7 @@ def test_a_file_that_tells_no_name(tmp_path: Path) -> None:
         '[{"time_s": 0, "bbox": [0, 0, 100, 100]}]',
     ):
         boxes = opened(tmp_path / "boxes", content)
-        assert boxes.of_other_video is boxes.other_shape_px is None
+        assert boxes.of_other_video is boxes.mismatched_shape_px is None
 
 
 # --- another shape ---
@@ -192,14 +192,14 @@ def test_boxes_measured_on_another_shape(
     wanted = measured_px if is_other else None
     path = tmp_path / "boxes"
     ours = truth("clip", 1, width_px=width, height_px=height)
-    assert opened(path, ours, size_px=shown_px).other_shape_px == wanted
+    assert opened(path, ours, size_px=shown_px).mismatched_shape_px == wanted
     images = coco({"width": width, "height": height})
-    assert opened(path, images, size_px=shown_px).other_shape_px == wanted
+    assert opened(path, images, size_px=shown_px).mismatched_shape_px == wanted
 
 
 def test_a_shape_that_no_picture_has(tmp_path: Path) -> None:
     boxes = opened(tmp_path / "boxes", truth("clip", width_px=1e308, height_px=1e308))
-    assert boxes.other_shape_px == (round(1e308), round(1e308))
+    assert boxes.mismatched_shape_px == (round(1e308), round(1e308))
 
 
 def test_boxes_of_another_shape_are_stretched(tmp_path: Path) -> None:
@@ -209,8 +209,8 @@ def test_boxes_of_another_shape_are_stretched(tmp_path: Path) -> None:
 
 def test_the_shape_of_nothing_matters_to_nobody(tmp_path: Path) -> None:
     shape = {"width_px": 426, "height_px": 240}
-    assert opened(tmp_path / "boxes", truth("clip", people=[], **shape)).other_shape_px is None
+    assert opened(tmp_path / "boxes", truth("clip", people=[], **shape)).mismatched_shape_px is None
     unseen = coco({"width": 426, "height": 240}, annotations=[])
-    assert opened(tmp_path / "boxes", unseen).other_shape_px is None
+    assert opened(tmp_path / "boxes", unseen).mismatched_shape_px is None
     other_video = [truth("clip"), truth("other", **shape)]
-    assert opened(tmp_path / "boxes", other_video).other_shape_px is None
+    assert opened(tmp_path / "boxes", other_video).mismatched_shape_px is None

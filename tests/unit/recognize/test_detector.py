@@ -20,7 +20,7 @@ from twinpath.engine.config import EngineConfig
 from twinpath.engine.torch_engine import TorchEngine
 from twinpath.errors import NotAVideo, UsageError
 from twinpath.formats.keyframes import load_keyframe_scores, save_keyframe_scores
-from twinpath.people.base import Picture
+from twinpath.people.base import Frame
 from twinpath.recognize import checkpoint
 from twinpath.recognize.detector import detections_of, tracks_of
 from twinpath.render.track_interpolator import TrackInterpolator
@@ -42,10 +42,10 @@ class Given:
         self.times_s: list[float] = []
         self.levels: list[float] = []
 
-    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
+    def __call__(self, frames: Sequence[Frame], times_s: Sequence[float]) -> list[PersonBoxes]:
         self.times_s += times_s
-        self.levels += [float(picture.mean()) for picture in pictures]
-        return [PersonBoxes(self.boxes, np.full(len(self.boxes), 0.9, dtype=np.float32)) for _ in pictures]
+        self.levels += [float(picture.mean()) for picture in frames]
+        return [PersonBoxes(self.boxes, np.full(len(self.boxes), 0.9, dtype=np.float32)) for _ in frames]
 
 
 @pytest.fixture(scope="module")
@@ -92,9 +92,9 @@ def test_people_are_looked_for_in_as_many_pictures_as_memory_allows(
     class Counting(Given):
         batch_frames = 16
 
-        def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
-            counts.append(len(pictures))
-            return super().__call__(pictures, times_s)
+        def __call__(self, frames: Sequence[Frame], times_s: Sequence[float]) -> list[PersonBoxes]:
+            counts.append(len(frames))
+            return super().__call__(frames, times_s)
 
     clip_bytes = detect.spec.num_frames * 96 * 128 * 3
     for most_bytes, expected in ((16 * clip_bytes, [3]), (2 * clip_bytes, [2, 1]), (1, [1, 1, 1])):
@@ -251,11 +251,11 @@ class Stopping(Given):
         super().__init__(boxes)
         self.calls_left = at_call
 
-    def __call__(self, pictures: Sequence[Picture], times_s: Sequence[float]) -> list[PersonBoxes]:
+    def __call__(self, frames: Sequence[Frame], times_s: Sequence[float]) -> list[PersonBoxes]:
         self.calls_left -= 1
         if not self.calls_left:
             raise KeyboardInterrupt
-        return super().__call__(pictures, times_s)
+        return super().__call__(frames, times_s)
 
 
 @pytest.mark.parametrize("tracker", ["iou", "bytetrack"])

@@ -224,7 +224,7 @@ def test_a_file_that_holds_no_scores(tmp_path: Path, damage: str) -> None:
         np.savez(place, facts=np.array([{}], dtype=object))
     else:
         place.write_bytes({"empty": b"", "text": b"hello" * 9, "cut": data[: len(data) // 2]}[damage])
-    with pytest.raises(InputError, match=r"x\.scores\.npz is not a whole file of window scores"):
+    with pytest.raises(InputError, match=r"x\.scores\.npz is no valid file of window scores"):
         load_window_scores(place)
 
 

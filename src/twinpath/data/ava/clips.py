@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from twinpath.errors import InputError, LimitExceeded, NotAFile
-from twinpath.formats.text_columns import csv_rows, fault, read_lines, whole_number_or_none
+from twinpath.formats.text_columns import csv_rows, line_error, read_lines, whole_number_or_none
 from twinpath.paths import display_path
 from twinpath.video.decode import AtTimes, read_frames
 from twinpath.video.find import find_videos
@@ -265,16 +265,16 @@ def read_frame_list(
         if line == 1 and row[2:3] == ["frame_id"]:
             continue
         if len(row) != 5:
-            raise fault(path, line, f"{len(row)} columns, not the 5 of {_FRAME_LIST_COLUMNS}")
+            raise line_error(path, line, f"{len(row)} columns, not the 5 of {_FRAME_LIST_COLUMNS}")
         video, _, frame, name, _ = row
         before = pictures.setdefault(video, [])
-        if whole_number_or_none(frame, least=0) is None:
-            raise fault(path, line, f"frame_id is {frame!r}, not a whole number from 0")
+        if whole_number_or_none(frame, minimum=0) is None:
+            raise line_error(path, line, f"frame_id is {frame!r}, not a whole number from 0")
         if int(frame) != len(before):
-            raise fault(path, line, f"frame {frame} of {video} where {len(before)} should come")
+            raise line_error(path, line, f"frame {frame} of {video} where {len(before)} should come")
         before.append(folder / name)
     if not pictures:
-        raise fault(path, 1, "there are no frames in this list")
+        raise line_error(path, 1, "there are no frames in this list")
     return {
         video: FrameFolder(files[0].parent, files, begins_at_s=begins_at_s)
         for video, files in pictures.items()
