@@ -256,6 +256,18 @@ def test_timelines_and_detections_share_a_folder(scene: Path, tmp_path: Path) ->
     assert len(list(tmp_path.iterdir())) == 6
 
 
+def test_results_in_the_folder_of_the_videos_are_no_inputs(scene: Path, tmp_path: Path) -> None:
+    (tmp_path / "scene.mp4").write_bytes((scene / "scene.mp4").read_bytes())
+    wanted = ("detect", tmp_path, *TINY, "--people", "whole", "--formats", "json,mp4", "--out", tmp_path)
+    first = in_process(*wanted, "--json").object
+    drawn = tmp_path / "scene.mp4.detect.mp4"
+    assert first["files"]["mp4"] == str(drawn)
+    pattern = (str(tmp_path / "*.mp4"), *wanted[2:])
+    for again in (wanted, ("detect", *pattern)):
+        assert in_process(*again, "--json").object["video"] == str(tmp_path / "scene.mp4")
+    assert "is an input of this run" in in_process("detect", drawn, *pattern, code=2).error  # by its own name
+
+
 def test_an_isolated_run_writes_what_needs_no_second_reading(scene: Path, tmp_path: Path) -> None:
     wanted = ("detect", scene / "scene.mp4", *TINY, "--people", "whole", "--isolate", "--json")
     isolated = twinpath(*wanted, "--out", tmp_path / "isolated").object
@@ -317,17 +329,28 @@ def test_ctrl_c_leaves_no_half_file(scene: Path, tmp_path: Path) -> None:
     assert all(name.endswith((*KINDS, "partial.npz")) and not name.startswith(".") for name in left)
 
 
+def test_without_a_name_the_best_detection_network_is_meant(
+    scene: Path, tmp_path: Path, empty_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWINPATH_MIRROR", "http://127.0.0.1:9")
+    options = ("--people", "whole", "--out", tmp_path / "out")
+    error = in_process("detect", scene / "scene.mp4", *options, code=5).error
+    assert "cannot download slowfast_r50_8x8_det.ptv_ava" in error
+    assert str(empty_home) in error
+
+
 def test_a_real_video_with_golden_weights(tmp_path: Path) -> None:
     """On a CPU, with OpenCV's people detector: nothing is downloaded."""
     video = real_video("basketball.mp4")
-    weights = write_golden_checkpoint("ptv_slowfast_r50_detection", tmp_path / "weights.pyth")
+    model = "slow_r50_4x16_det.ptv_ava"
+    weights = write_golden_checkpoint("ptv_slow_r50_detection", tmp_path / "weights.pyth")
     out = tmp_path / "out"
     done = twinpath(
-        *("detect", video, "--weights", weights, "--people", "hog", "--every", "5", "--min-score", "0.3"),
-        *("--out", out, "--json"),
+        *("detect", video, "--model", model, "--weights", weights, "--people", "hog", "--every", "5"),
+        *("--min-score", "0.3", "--out", out, "--json"),
         timeout_s=300,
     )
-    assert done.object["model"] == "slowfast_r50_8x8_det.ptv_ava"
+    assert done.object["model"] == model
     assert done.object["tracks"], "HOG finds the player"
     assert frame_times(out / "basketball.mp4.detect.mp4") == pytest.approx(frame_times(video), abs=0.002)
     assert probe(out / "basketball.mp4.detect.mp4").has_audio == probe(video).has_audio

@@ -24,9 +24,10 @@ def find_checked(videos: Sequence[str], reading: Reading) -> list[InputVideo]:
         InputError, LimitExceeded, WorkerDied: There are none, or the only one cannot be opened.
     """
     from twinpath.jobs.batch import check_single_input
+    from twinpath.jobs.outputs import is_drawn_result
     from twinpath.video.find import find_inputs
 
-    found = find_inputs(videos)
+    found = find_inputs(videos, is_result=is_drawn_result)
     check_single_input(found, reading.limits(), isolate=reading.isolate)
     return found
 

@@ -11,16 +11,18 @@ result. A line is {"video": …, the result or "error": …, "provenance": …}.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from twinpath.atomic import atomic_path
 from twinpath.errors import InputError, UsageError
+from twinpath.locks import lock, open_locked
 from twinpath.paths import display_path
 from twinpath.results.provenance import FileFacts, Provenance
 
@@ -60,7 +62,8 @@ class ResultsJournal:
         self.path, self._run = Path(path), run
         self.missing: list[Path] = []
         self.done: dict[Path, Line] = {}
-        self._file = self._open_locked()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open_locked(self.path)
         try:
             self._load(list(videos))
         except BaseException:
@@ -73,40 +76,25 @@ class ResultsJournal:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with _named(self.path):
+            self._file.close()
 
     def add(self, video: Path, result: Mapping[str, Any], source: FileFacts | None) -> None:
         """Append a result, or {"error": …}, and sync the file.
 
         Args:
-            video: A video of this run.
-            result: JSON values.
-            source: Facts of the file from before it was read: a file that changes meanwhile is processed
-                again.
+            video: One of the run.
+            result: Values that JSON knows.
+            source: Facts of the file before it was read, so that one that changes meanwhile is done anew.
+        Raises:
+            OSError: The disk is full or refuses.
         """
         provenance = replace(self._run, source=source)
         line = {"video": str(video), **result, "provenance": provenance.to_dict()}
-        self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def _open_locked(self) -> BinaryIO:
-        """Open the file for appending, and lock it.
-
-        Raises:
-            UsageError: Another run holds the lock.
-        """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            file = self.path.open("ab")
-            if not _lock(file):
-                file.close()
-                raise UsageError(
-                    f"{display_path(self.path)}: another run is writing to it; wait, or give another file"
-                )
-            if _is_at(file, self.path):
-                return file
-            file.close()  # replaced or removed between opening and locking
+        with _named(self.path):
+            self._file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def _load(self, videos: list[Path]) -> None:
         """Find the missing videos; remove lines that will be rewritten, and a truncated last line."""
@@ -130,7 +118,7 @@ class ResultsJournal:
         with atomic_path(self.path) as temporary:
             file = temporary.open("ab")
             try:
-                _lock(file)
+                lock(file)
                 file.writelines(json.dumps(line).encode() + b"\n" for line in lines)
                 file.flush()
             except BaseException:
@@ -190,25 +178,14 @@ def _not_a_journal(path: Path, number: int) -> InputError:
     return InputError(f"{display_path(path)}:{number}: not a line of a journal of results; give another file")
 
 
-def _lock(file: BinaryIO) -> bool:
-    """Lock the file. False: another process holds the lock. True without locks on this platform."""
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """An error of the disk within the block names the file."""
     try:
-        import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_at(file: BinaryIO, path: Path) -> bool:
-    """Whether the open file is still the one at this path."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def _is_json(text: bytes) -> bool:

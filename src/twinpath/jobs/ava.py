@@ -20,6 +20,7 @@ from twinpath.formats.journal import read_journal
 from twinpath.jobs.batch import Progress, stopped_error
 from twinpath.jobs.outputs import check_folder, check_targets
 from twinpath.jobs.score_files import other_settings
+from twinpath.locks import exclusive
 from twinpath.paths import display_path
 from twinpath.recognize.model import check_model, weights_sha256
 from twinpath.results.provenance import Provenance
@@ -60,7 +61,7 @@ def evaluate_ava(job: AvaJob, load: Callable[[], Engine], *, progress: Progress 
         progress: Called with the seconds that are done, and of all.
     Raises:
         UsageError: The model is no detection network or does not score all actions; or `out` is an input, is
-            there already, or its journal is of other settings.
+            there already, its journal is of other settings, or another run is writing to it.
         InputError: No video could be used, or there is no person to score.
         Interrupted, Terminated: Stopped; with `out`, a later run does the rest.
     """
@@ -69,31 +70,41 @@ def evaluate_ava(job: AvaJob, load: Callable[[], Engine], *, progress: Progress 
     run = Provenance.of(
         None, model=model, weights_sha256=sha256, settings={"actions": list(job.label_map.ids)}
     )
-    journal = None if job.out is None else _prepare(job, job.out, run)
-    engine = load()
-    try:
-        found = score_split(
-            engine,
-            input_spec(job.model),
-            job.people,
-            job.sources,
-            job.label_map,
-            progress=progress,
-            resume=journal,
-            provenance=run,
-        )
-    except (KeyboardInterrupt, SystemExit) as stop:
-        if journal is None:
-            raise
-        raise stopped_error(stop, finished=len(read_journal(journal)), total=len(job.people)) from stop
+    if job.out is None:
+        return _score(job, run, load(), progress)
+    check_folder(job.out.parent)
+    with exclusive(job.out):
+        journal = _prepare(job, job.out, run)
+        engine = load()
+        try:
+            found = _score(job, run, engine, progress, journal)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            finished = len(read_journal(journal)) if journal.exists() else 0
+            raise stopped_error(stop, finished=finished, total=len(job.people)) from stop
+        write_results(job.out, found.rows)
+        if not found.failures:
+            journal.unlink(missing_ok=True)
+    return found
+
+
+def _score(
+    job: AvaJob, run: Provenance, engine: Engine, progress: Progress | None, journal: Path | None = None
+) -> AvaRun:
+    """Raises: InputError: nothing could be scored."""
+    found = score_split(
+        engine,
+        input_spec(job.model),
+        job.people,
+        job.sources,
+        job.label_map,
+        progress=progress,
+        resume=journal,
+        provenance=run,
+    )
     if not found.keyframes and found.failures:
         raise InputError(f"no video could be used; {found.failures[0]}")
     if not found.keyframes:
         raise InputError("there is no person to score: no box reaches min_person_score, or all are excluded")
-    if job.out is not None and journal is not None:
-        write_results(job.out, found.rows)
-        if not found.failures:
-            journal.unlink(missing_ok=True)
     return found
 
 
@@ -106,7 +117,6 @@ def _prepare(job: AvaJob, out: Path, run: Provenance) -> Path:
     journal = out.with_name(out.name + ".done.jsonl")
     sources = [source.path for source in job.sources.values()]
     weights = [] if job.weights is None else [job.weights]
-    check_folder(out.parent)
     check_targets([out, journal], [*job.inputs, *sources, *weights])
     if journal.exists():
         other = next((made for made in read_journal(journal) if not made.same_run(run)), None)

@@ -41,7 +41,8 @@ class Outcome(Generic[Result]):
         error: One of `errors.INPUT_FAILURES`, with a message that names the input; None: it did not fail.
         was_done: An earlier run had finished it.
         stopped: The `KeyboardInterrupt` or `SystemExit` that ended the batch in the middle of this input;
-            `result` is then of its first part. No outcome follows.
+            `result` is then of its first part, or `error` says why that could not be saved. No outcome
+            follows.
         stopped_at: Where in the input that was, for people.
     """
 
@@ -61,10 +62,17 @@ def each_input(
         try:
             outcome = work(video)
         except INPUT_FAILURES as error:
-            outcome = Outcome(video, error=input_failure(error, video.path))
+            outcome = Outcome(video, error=input_failure(error, video.path), stopped=_stop_before(error))
         yield outcome
         if outcome.stopped is not None:
             return
+
+
+def _stop_before(error: BaseException | None) -> BaseException | None:
+    """What stopped the work, if the error is one of saving what there was."""
+    while error is not None and not isinstance(error, KeyboardInterrupt | SystemExit):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def run_batch(
@@ -94,7 +102,7 @@ def run_batch(
     stopped_at = ""
     try:
         for outcome in outcomes:
-            if outcome.error is not None and total == 1:
+            if outcome.error is not None and outcome.stopped is None and total == 1:
                 raise outcome.error
             if outcome.error is not None:
                 failed += 1

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from twinpath.errors import INPUT_FAILURES, InputError
 from twinpath.formats.journal import ResultsJournal, read_journal
 from twinpath.jobs.batch import Outcome, Progress, error_to_dict, input_failure
-from twinpath.jobs.result_file import ResultFile, find_result_file
+from twinpath.jobs.result_file import ResultFile, open_result_file
 from twinpath.jobs.scored_videos import check_loaded
 from twinpath.paths import display_path
 from twinpath.recognize.classifier import checked_views, classification_settings
@@ -76,20 +76,20 @@ def classify_videos(
     Returns:
         The outcome of each video, in order, made while it is taken.
     Raises:
-        UsageError: The model is unknown or for another task; or `out` is an input or has results of other
-            settings.
+        UsageError: The model is unknown or for another task; or `out` is an input, has results of other
+            settings, or another run is writing to it.
         InputError: `out` is no journal of results; or the weight file does not exist.
     """
     model, _, _ = check_model(job.model, task="classification")
     sha256 = weights_sha256(job.weights)
     run = Provenance.of(None, model=model, weights_sha256=sha256, settings=_settings(job))
-    file = None
-    if job.out is not None:
-        inputs = [*(video.path for video in videos), *([job.weights] if job.weights else [])]
-        file = find_result_file(job.out, run, resume=job.resume, read=read_journal, inputs=inputs)
     with contextlib.ExitStack() as stack:
-        journal = None
-        if file is not None:
+        file = journal = None
+        if job.out is not None:
+            inputs = [*(video.path for video in videos), *([job.weights] if job.weights else [])]
+            file = stack.enter_context(
+                open_result_file(job.out, run, resume=job.resume, read=read_journal, inputs=inputs)
+            )
             journal = stack.enter_context(ResultsJournal(file.path, run, [video.path for video in videos]))
         known = {} if journal is None else journal.done
         if known and on_resumed is not None:

@@ -7,7 +7,8 @@ for outcome in write_features(find_inputs(["clips"]), job, lambda: FeatureExtrac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -17,7 +18,7 @@ import numpy as np
 from twinpath.errors import INPUT_FAILURES, UsageError
 from twinpath.formats.features import Dtype, FeatureTable, check_target
 from twinpath.jobs.batch import Outcome, Progress, input_failure
-from twinpath.jobs.result_file import ResultFile, find_result_file
+from twinpath.jobs.result_file import ResultFile, open_result_file
 from twinpath.jobs.scored_videos import check_loaded
 from twinpath.recognize.checkpoint import PeriodicCheckpoint
 from twinpath.recognize.features import feature_settings
@@ -100,8 +101,8 @@ def write_features(
     Returns:
         The outcome of each video, in order, made while it is taken.
     Raises:
-        UsageError: The model is unknown or for another task; or `out` is an input or has features of other
-            settings.
+        UsageError: The model is unknown or for another task; or `out` is an input, has features of other
+            settings, or another run is writing to it.
         InputError: `out` has no features; or the weight file does not exist.
     """
     model, _, _ = check_model(job.model, task="embedding")
@@ -109,13 +110,19 @@ def write_features(
     settings = {**feature_settings(every_s=job.every_s), "dtype": job.dtype}
     run = Provenance.of(None, model=model, weights_sha256=sha256, settings=settings)
     inputs = [*(video.path for video in videos), *([job.weights] if job.weights else [])]
-    file = find_result_file(job.out, run, resume=job.resume, read=_read_runs, inputs=inputs)
-    table = FeatureTable.load(file.path) if file.is_resumed else FeatureTable(run, cast("Dtype", job.dtype))
-    missing = [video for video in videos if not _is_done(table, run, video)]
-    if len(missing) < len(videos) and on_resumed is not None:
-        on_resumed(len(videos) - len(missing), len(videos))
-    extract = check_loaded(load(), model, sha256) if missing else None
-    return _FeatureRun(table, run, file, on_written).outcomes(videos, missing, extract, progress)
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(
+            open_result_file(job.out, run, resume=job.resume, read=_read_runs, inputs=inputs)
+        )
+        table = (
+            FeatureTable.load(file.path) if file.is_resumed else FeatureTable(run, cast("Dtype", job.dtype))
+        )
+        missing = [video for video in videos if not _is_done(table, run, video)]
+        if len(missing) < len(videos) and on_resumed is not None:
+            on_resumed(len(videos) - len(missing), len(videos))
+        extract = check_loaded(load(), model, sha256) if missing else None
+        features = _FeatureRun(table, run, file, on_written)
+        return features.outcomes(videos, missing, extract, progress, stack.pop_all())
 
 
 def _read_runs(path: Path) -> list[Provenance]:
@@ -147,27 +154,30 @@ class _FeatureRun:
         missing: Sequence[InputVideo],
         extract: FeatureExtractor | None,
         progress: Progress | None,
+        closed_at_end: contextlib.ExitStack,
     ) -> Iterator[Outcome[VideoFeatures]]:
         is_missing = set(missing)
         results = self._results(extract, missing, progress)
         checkpoint = PeriodicCheckpoint(lambda: self._table.write(self._file.path), lambda: self._finished)
-        try:
-            for video in videos:
-                if video in is_missing:
-                    yield self._outcome(video, next(results))
-                else:
-                    yield self._outcome_of_earlier_run(video)
-                checkpoint.save_if_due()
-        finally:  # also of KeyboardInterrupt, SystemExit, or when nobody takes the rest
-            checkpoint.save()
-        if len(self._table):
-            self._file.complete()
+        with closed_at_end:
+            try:
+                for video in videos:
+                    if video in is_missing:
+                        yield self._outcome(video, next(results))
+                    else:
+                        yield self._outcome_of_earlier_run(video)
+                    checkpoint.save_if_due()
+            finally:  # also of KeyboardInterrupt, SystemExit, or when nobody takes the rest
+                results.close()
+                checkpoint.save()
+            if len(self._table):
+                self._file.complete()
         if self._finished and self._on_written is not None:
             self._on_written(self._table)
 
     def _results(
         self, extract: FeatureExtractor | None, videos: Sequence[InputVideo], progress: Progress | None
-    ) -> Iterator[VideoScores]:
+    ) -> Generator[VideoScores]:
         if extract is None:
             return
         if len(videos) > 1:

@@ -23,6 +23,7 @@ MOST_NAME_BYTES = (
     120  # of a video's name in that of a file; endings and the temporary file's name come on top
 )
 _HASH_DIGITS = 8
+_DRAWN, _SCORES_OF_DRAWN = ".detect.mp4", ".detect.keyframes.npz"  # as `detect` names them
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,15 @@ def shortened(name: str) -> str:
             break
         kept += character
     return kept + ending
+
+
+def is_drawn_result(video: Path) -> bool:
+    """Whether an earlier run of detection has drawn this video: the scores that it shows are beside it.
+
+    It is no input for a run on a folder that holds results, too; see `find_inputs`.
+    """
+    base = video.name.removesuffix(_DRAWN)
+    return base != video.name and os.path.lexists(video.with_name(base + _SCORES_OF_DRAWN))
 
 
 def checked_formats(formats: Iterable[str], known: Sequence[str]) -> tuple[str, ...]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from twinpath.jobs.outputs import check_folder, check_targets
 from twinpath.jobs.score_files import other_settings
+from twinpath.locks import exclusive
 from twinpath.results.provenance import Provenance
 
 
@@ -32,15 +34,17 @@ class ResultFile:
             self.path.replace(self.final)
 
 
-def find_result_file(
+@contextlib.contextmanager
+def open_result_file(
     out: Path,
     run: Provenance,
     *,
     resume: bool,
     read: Callable[[Path], Sequence[Provenance]],
     inputs: Sequence[Path],
-) -> ResultFile:
-    """Where the results of a run go, and whether there are some already.
+) -> Iterator[ResultFile]:
+    """Where the results of a run go, and whether there are some already. Within the block no other run may
+    write there.
 
     Args:
         out: The file that was named for them.
@@ -49,12 +53,20 @@ def find_result_file(
         read: Of what the results in a file are; raises InputError where it holds none.
         inputs: Files that the run reads.
     Raises:
-        UsageError: The file is an input, no regular file, or has results of other settings.
+        UsageError: The file is an input, no regular file, or has results of other settings; or another run
+            is writing to it.
         InputError: The file is there and has no results; it is not changed.
     """
-    partial = partial_path(out)
     check_folder(out.parent)
-    check_targets([out, partial], inputs)
+    check_targets([out, partial_path(out)], inputs)
+    with exclusive(out):
+        yield _find(out, run, resume=resume, read=read)
+
+
+def _find(
+    out: Path, run: Provenance, *, resume: bool, read: Callable[[Path], Sequence[Provenance]]
+) -> ResultFile:
+    partial = partial_path(out)
     if not out.exists():
         return ResultFile(out, out, is_resumed=False)
     earlier = read(out)

@@ -18,6 +18,7 @@ from twinpath.errors import InputError, UsageError
 from twinpath.jobs.batch import Outcome, Progress, each_input
 from twinpath.jobs.outputs import OutputFiles, check_folders, check_targets, name_outputs
 from twinpath.jobs.score_files import PARTIAL, ScoreFiles, ScoresFormat, ScoresT, WrittenFiles
+from twinpath.locks import exclusive
 from twinpath.paths import display_path
 from twinpath.results.clock import clock
 from twinpath.results.provenance import Provenance
@@ -169,16 +170,21 @@ class ScoredVideos(Generic[ScoresT, ResultT]):
         return scores is None or not scores.complete
 
     def _work(self, video: InputVideo, progress: Progress | None) -> Outcome[VideoResult[ResultT]]:
+        self._steps.provenance(video.path)  # raises before anything is made
+        with exclusive(self._outputs[video].base):
+            return self._work_alone(video, progress)
+
+    def _work_alone(self, video: InputVideo, progress: Progress | None) -> Outcome[VideoResult[ResultT]]:
         began_s = time.perf_counter()
         files, earlier = self._find(video)
         scores, stop = earlier, None
         if scores is None or not scores.complete:
             scores, stop = self._score(video, files, earlier, progress)
         result = self._steps.result(scores)
-        if stop is not None:
-            written = self._write_part(video, files, scores, result)
-        else:
+        if stop is None:
             written = self._write(video, files, scores, result)
+        else:
+            written = self._write_part(video, files, scores, result, stop)
         scored = len(scores) - (len(earlier) if earlier is not None else 0)
         paths = self._paths(video, self._steps.formats if stop is None or written is not None else ())
         paths[SCORES] = files.complete_path if stop is None else files.partial_path
@@ -220,12 +226,20 @@ class ScoredVideos(Generic[ScoresT, ResultT]):
         return scores, None
 
     def _write_part(
-        self, video: InputVideo, files: ScoreFiles[ScoresT], part: ScoresT, result: ResultT
+        self,
+        video: InputVideo,
+        files: ScoreFiles[ScoresT],
+        part: ScoresT,
+        result: ResultT,
+        stop: BaseException,
     ) -> Sequence[str] | None:
         """Make files of the first part of a video, unless there are complete ones; None: none are made."""
         if not self._steps.writes_part or files.has_complete:
             return None
-        return self._steps.write(video.path, result, part, self._paths(video, self._steps.formats))
+        try:
+            return self._steps.write(video.path, result, part, self._paths(video, self._steps.formats))
+        except OSError as error:
+            raise error from stop
 
     def _write(
         self, video: InputVideo, files: ScoreFiles[ScoresT], scores: ScoresT, result: ResultT

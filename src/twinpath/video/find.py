@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -46,7 +46,9 @@ def find_videos(arguments: Iterable[str | os.PathLike[str]]) -> list[Path]:
     return [video.path for video in find_inputs(arguments)]
 
 
-def find_inputs(arguments: Iterable[str | os.PathLike[str]]) -> list[InputVideo]:
+def find_inputs(
+    arguments: Iterable[str | os.PathLike[str]], *, is_result: Callable[[Path], bool] = lambda path: False
+) -> list[InputVideo]:
     """Expand files, folders and glob patterns.
 
     A folder expands to the videos in it and in its subfolders, sorted, without hidden ones. A pattern expands
@@ -55,6 +57,8 @@ def find_inputs(arguments: Iterable[str | os.PathLike[str]]) -> list[InputVideo]
 
     Args:
         arguments: Paths or patterns. The path of an existing file is never taken for a pattern.
+        is_result: Of a video in a folder, or that matches a pattern: whether an earlier run has made it, so
+            that it is left out; see `twinpath.jobs.outputs.is_drawn_result`.
     Returns:
         In the order of the arguments, each file once, with the name of its first occurrence.
     Raises:
@@ -62,14 +66,14 @@ def find_inputs(arguments: Iterable[str | os.PathLike[str]]) -> list[InputVideo]
     """
     found: dict[str, InputVideo] = {}
     for argument in arguments:
-        for video in _expand(Path(argument)):
+        for video in _expand(Path(argument), is_result):
             found.setdefault(os.path.realpath(video.path), video)
     return list(found.values())
 
 
-def _expand(path: Path) -> list[InputVideo]:
+def _expand(path: Path, is_result: Callable[[Path], bool]) -> list[InputVideo]:
     if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir it takes a name with a NUL
-        videos = sorted(_walk(path))
+        videos = sorted(video for video in _walk(path) if not is_result(video))
         if not videos:
             raise NotAFile(
                 f"the folder {display_path(path)} holds no videos ({' '.join(sorted(VIDEO_SUFFIXES))})"
@@ -78,7 +82,7 @@ def _expand(path: Path) -> list[InputVideo]:
     if os.path.lexists(path) or not glob.has_magic(str(path)):
         return [InputVideo.of(path)]
     matches = sorted(Path(name) for name in glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute ones
-    videos = [match for match in matches if not match.is_dir()]
+    videos = [match for match in matches if not match.is_dir() and not is_result(match)]
     if not videos:
         raise NotAFile(f"the pattern {display_path(path)} matches no file; check the folder and the quotes")
     root = _fixed_part(path)

@@ -186,3 +186,16 @@ def test_two_runs_do_not_write_to_one_file(out: Path, videos: list[Path]) -> Non
             missing(out, videos)
         file.add(videos[0], ANSWER, FileFacts.of(videos[0]))
     assert missing(out, videos) == videos[1:]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full")
+def test_a_full_disk_is_named(out: Path, videos: list[Path]) -> None:
+    def write() -> None:
+        with ResultsJournal(out, run(), videos) as file:
+            file._file.close()
+            file._file = Path("/dev/full").open("ab")  # noqa: SIM115
+            file.add(videos[0], ANSWER, None)
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        write()
+    assert caught.value.filename == str(out)

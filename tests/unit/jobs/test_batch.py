@@ -105,6 +105,25 @@ def test_a_signal_in_the_middle_of_an_input_reports_its_part() -> None:
     assert [outcome.result for outcome in seen] == ["a", "part"]
 
 
+def test_a_signal_ends_the_batch_though_what_there_was_cannot_be_saved() -> None:
+    seen: list[Outcome[str]] = []
+
+    def work(video: InputVideo) -> Outcome[str]:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:  # as a checkpoint does
+            try:
+                raise OSError(28, "No space left on device")
+            except OSError as error:
+                raise OSError(28, "free some space", "a.npz") from error
+
+    for count in (1, 3):
+        seen.clear()
+        with pytest.raises(Interrupted, match=f"^stopped with 0 of {count} videos finished; go on$"):
+            run_batch(each_input(VIDEOS[:count], work), total=count, on_outcome=seen.append, rest="go on")
+        assert [str(outcome.error) for outcome in seen] == ["[Errno 28] free some space: 'a.npz'"]
+
+
 def test_a_signal_passes_where_nothing_is_kept() -> None:
     with pytest.raises(KeyboardInterrupt):
         run({"b": KeyboardInterrupt()}, rest=None)

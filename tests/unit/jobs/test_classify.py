@@ -117,6 +117,20 @@ def test_a_file_that_changes_meanwhile_is_done_anew(
     assert classifier.read == []
 
 
+def test_two_runs_do_not_write_to_one_file(clips: Path, classifier: FakeClassifier, tmp_path: Path) -> None:
+    out = tmp_path / "answers.jsonl"
+    run(clips, classifier, out=out)
+
+    def start_over(path: Path) -> None:
+        with pytest.raises(UsageError, match="another run is writing to it"):
+            run(clips, FakeClassifier(), out=out, resume=False)
+
+    classifier.meanwhile = start_over
+    run(clips, classifier, out=out, resume=False)  # beside the old file, which the other run leaves alone
+    assert [Path(line["video"]).name for line in lines(out)] == ["a.mp4", "b.mp4", "c.mp4"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [out.name, "clips"]
+
+
 def test_nothing_is_loaded_where_all_is_done(clips: Path, classifier: FakeClassifier, tmp_path: Path) -> None:
     out = tmp_path / "a.jsonl"
     (clips / "b.mp4").write_text("b")

@@ -129,6 +129,23 @@ def test_a_file_that_changes_meanwhile_is_done_anew(clips: Path, extract: FakeEx
     assert "a.mp4" in extract.read
 
 
+def test_two_runs_do_not_write_to_one_file(clips: Path, extract: FakeExtractor, out: Path) -> None:
+    other = clips.parent / "other.mp4"
+    other.write_text("oo")
+
+    def run_another(path: Path) -> None:
+        with pytest.raises(UsageError, match="another run is writing to it"):
+            run(other, FakeExtractor(), out)
+
+    extract.meanwhile = run_another
+    run(clips, extract, out)
+    assert rows(out) == {"a.mp4": 3, "c.mp4": 1}
+    extract.meanwhile = lambda path: None
+    run(other, extract, out, resume=False)
+    assert rows(out) == {"other.mp4": 2}
+    assert sorted(path.name for path in out.parent.iterdir()) == ["clips", out.name, "other.mp4"]
+
+
 @pytest.mark.parametrize("is_first_run", [True, False])
 def test_a_stopped_run_keeps_what_is_done(
     clips: Path, extract: FakeExtractor, out: Path, is_first_run: bool

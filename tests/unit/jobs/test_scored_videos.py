@@ -207,6 +207,23 @@ def test_files_of_other_settings_are_not_taken_for_current_ones(video: InputVide
     assert all(text.endswith("0.9") for text in contents(out).values())
 
 
+def test_two_runs_do_not_write_the_files_of_one_video(video: InputVideo, out: Path) -> None:
+    errors = []
+
+    @dataclass
+    class Meanwhile(Steps):
+        def write(self, *arguments: Any) -> Sequence[str]:
+            errors.append(run(video, out, Steps(threshold=0.7)).error)
+            return super().write(*arguments)
+
+    assert run(video, out, Meanwhile()).error is None
+    (error,) = errors
+    assert isinstance(error, UsageError)
+    assert "another run is writing to it" in str(error)
+    assert run(video, out, Steps()).was_done
+    assert not list(out.rglob(".*"))
+
+
 def test_a_run_that_is_killed_between_two_files_is_not_called_done(
     video: InputVideo, out: Path
 ) -> None:  # S4
@@ -231,6 +248,18 @@ def test_a_stopped_run_is_resumed(video: InputVideo, out: Path) -> None:
     assert rest.scored == [3, 4]
     assert set(contents(out).values()) == {"[0, 1, 2, 3, 4] from 0.5"}
     assert [path.name for path in files(out, ".npz")] == ["match.mp4.fake.scores.npz"]
+
+
+def test_a_stopped_run_stops_though_the_disk_is_full(video: InputVideo, out: Path) -> None:
+    @dataclass
+    class Full(Steps):
+        def write(self, *arguments: Any) -> Sequence[str]:
+            raise OSError(28, "No space left on device", "match.mp4.fake.json")
+
+    outcome = run(video, out, Full(stop_at=2))
+    assert isinstance(outcome.stopped, KeyboardInterrupt)
+    assert isinstance(outcome.error, OSError)
+    assert len(files(out, "partial.npz")) == 1
 
 
 def test_a_complete_result_survives_a_second_run_that_is_stopped(video: InputVideo, out: Path) -> None:  # S8
