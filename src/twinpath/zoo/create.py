@@ -53,7 +53,7 @@ def create_model(
     """
     architecture, rec = resolve(name)
     if num_classes is not None and num_classes < 1:
-        raise UsageError(f"a network needs at least one class, not num_classes={num_classes}")
+        raise UsageError(f"num_classes must be at least 1, not {num_classes}")
     if pretrained is True and rec is None:
         raise UnknownModel(f"no weights are published for {name}; create it with pretrained=False")
     is_plain = rec is None or (name == architecture.name and pretrained is not True)
