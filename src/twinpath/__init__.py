@@ -1,6 +1,6 @@
-"""Twinpath: recognise which activity a video shows, with the SlowFast family of networks.
+"""Twinpath: video action recognition and detection with the SlowFast family of networks.
 
-The public names load on first use, so that `import twinpath` costs nothing.
+The public names are imported on first use, so that `import twinpath` is fast.
 """
 
 from __future__ import annotations

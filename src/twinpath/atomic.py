@@ -18,15 +18,15 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @contextlib.contextmanager
 def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside `final`; the file written there replaces `final` in one step.
+    """A temporary path in the same folder; at the end of the block its file replaces `final` atomically.
 
-    If the body raises, or the process dies, the old file stays as it was. Temporary files that dead processes
-    of this machine left for the same file are removed first. Missing folders are made.
+    If the block raises, or the process dies, the old file is unchanged. Temporary files of dead processes on
+    this computer for the same file are removed first. Missing folders are created.
 
     Args:
         final: Path of the file.
     Yields:
-        A path that does not exist yet, in the same folder and with the same suffix.
+        A path that does not exist yet, with the same suffix.
     Raises:
         OSError: The disk is full or refuses; names `final`; the old file is kept.
     """
@@ -38,7 +38,7 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
     try:
         mode = _mode_for(final, temporary)
         yield temporary
-        temporary.chmod(mode)  # some libraries make files that only their owner may read
+        temporary.chmod(mode)  # some libraries create files that only their owner can read
         _sync(temporary)
         temporary.replace(final)
     except OSError as error:
@@ -54,7 +54,7 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _mode_for(final: Path, temporary: Path) -> int:
-    """The mode of the old file, else of any new one. Fails early where nothing can be written."""
+    """The mode of the old file, or the default mode. Fails early if the folder is not writable."""
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     mode = stat.S_IMODE((final if final.exists() else temporary).stat().st_mode)
     temporary.unlink()
@@ -62,9 +62,9 @@ def _mode_for(final: Path, temporary: Path) -> int:
 
 
 def sweep(final: Path) -> None:
-    """Remove temporary files for `final` whose process no longer runs on this machine."""
+    """Remove temporary files for `final` whose process no longer runs on this computer."""
     prefix = f".{final.name}."
-    with contextlib.suppress(OSError):  # a folder that cannot be listed can still be written to
+    with contextlib.suppress(OSError):  # a folder that cannot be listed may still be writable
         for entry in final.parent.iterdir():
             owner = _OWNER.search(entry.name)
             if owner and entry.name[: owner.start() + 1] == prefix and _is_dead(owner):
@@ -93,7 +93,7 @@ def _sync(path: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name durable, too; not possible, nor needed, on Windows and some network disks."""
+    """Sync the folder entry; neither possible nor necessary on Windows and some network file systems."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

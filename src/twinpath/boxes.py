@@ -1,6 +1,6 @@
 """Boxes as arrays: areas, overlap, non-maximum suppression, flips and crops. Pure NumPy.
 
-A box is x1, y1, x2, y2. Pixels are areas, not points: the box of a whole picture ends at its width.
+A box is x1, y1, x2, y2. Pixels are areas, not points: the box of a whole frame ends at its width.
 """
 
 from __future__ import annotations
@@ -14,33 +14,35 @@ Boxes = NDArray[np.floating[Any]]  # (N, 4)
 
 
 def areas(boxes: Boxes) -> NDArray[np.float64]:
-    """(…) width times height of (…, 4) boxes."""
+    """(…) areas of (…, 4) boxes."""
     sides = (boxes[..., 2:] - boxes[..., :2]).astype(np.float64)
     area: NDArray[np.float64] = sides[..., 0] * sides[..., 1]
     return area
 
 
 def iou_matrix(first_N4: Boxes, second_M4: Boxes) -> NDArray[np.float64]:
-    """(N, M) intersection over union of each box with each; 0 for boxes without area."""
+    """(N, M) intersection over union of all pairs; 0 for boxes without area."""
     return iou(first_N4[:, None], second_M4[None, :])
 
 
 def iou(first: Boxes, second: Boxes) -> NDArray[np.float64]:
-    """(…) intersection over union of pairs of boxes, (…, 4) both; 0 for two without area."""
+    """(…) intersection over union of (…, 4) and (…, 4) boxes; 0 for boxes without area."""
     shared = _shared_areas(first, second)
     union = areas(first) + areas(second) - shared
     return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
 
 
-def best_apart(boxes: Boxes, scores: ArrayLike, *, max_overlap: float, max_inside: float = 1.0) -> list[int]:
-    """Non-maximum suppression: of boxes that overlap, the one with the highest score.
+def non_max_suppression(
+    boxes: Boxes, scores: ArrayLike, *, max_overlap: float, max_inside: float = 1.0
+) -> list[int]:
+    """Non-maximum suppression: of overlapping boxes, keep the one with the highest score.
 
     Args:
-        boxes: (N, 4).
-        scores: (N,).
-        max_overlap: Intersection over union that two kept boxes may have.
-        max_inside: Share of the smaller one's area that may lie in the other: a head and shoulders found once
-            more inside a whole person have a small intersection over union.
+        boxes: (N, 4) boxes.
+        scores: (N,) scores.
+        max_overlap: Maximum intersection over union of two kept boxes.
+        max_inside: Maximum share of the smaller box's area inside the other one: a box of head and shoulders
+            inside a box of the whole person has a small intersection over union.
     Returns:
         Indices of the kept boxes, best first.
     """
@@ -57,10 +59,10 @@ def best_apart(boxes: Boxes, scores: ArrayLike, *, max_overlap: float, max_insid
 
 
 def flipped_boxes(boxes_xyxy_px: ArrayLike, *, width: int) -> NDArray[np.float64]:
-    """(N, 4) boxes in a picture that is mirrored left to right.
+    """(N, 4) boxes in a horizontally flipped frame.
 
-    A box that ends with the picture begins at 0 afterwards. (PySlowFast's `horizontal_flip` counts from the
-    middles of pixels: its boxes lie one pixel further left.)
+    A box at the right border is at 0 afterwards. (PySlowFast's `horizontal_flip` uses pixel centres: its
+    boxes are one pixel further left.)
     """
     x1, y1, x2, y2 = np.asarray(boxes_xyxy_px, dtype=np.float64).reshape(-1, 4).T
     return np.stack([width - x2, y1, width - x1, y2], axis=1)
@@ -69,13 +71,13 @@ def flipped_boxes(boxes_xyxy_px: ArrayLike, *, width: int) -> NDArray[np.float64
 def cropped_boxes(
     boxes_xyxy_px: ArrayLike, *, left: int, top: int, width: int, height: int
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """(N, 4) boxes in a part of a picture.
+    """(N, 4) boxes in a crop of a frame.
 
     Args:
-        boxes_xyxy_px: In pixels of the whole picture.
-        left, top, width, height: The part, in pixels.
+        boxes_xyxy_px: In pixels of the whole frame.
+        left, top, width, height: The crop, in pixels.
     Returns:
-        All boxes in pixels of the part, clipped to it, and (N,) which of them have an area there.
+        All boxes in pixels of the crop, clipped to it, and (N,) whether each has an area there.
     """
     moved = np.asarray(boxes_xyxy_px, dtype=np.float64).reshape(-1, 4) - [left, top, left, top]
     clipped = np.clip(moved, 0, [width, height, width, height])

@@ -28,10 +28,10 @@ def has_cuda_gpu() -> bool:
 
 
 def choose_device(name: str) -> torch.device:
-    """The torch device of a name; "auto" is the GPU if there is one, else the CPU.
+    """The torch device with a name; "auto" is the GPU if there is one, else the CPU.
 
     Raises:
-        UsageError: There is no such device in torch, or on this machine.
+        UsageError: torch or this computer has no such device.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Every error that Twinpath raises on purpose, as one tree. Its message is one line: what, where, what to do.
+"""The exception tree. Every message is one line: what failed, where, and what to do.
 
     TwinpathError                   1   base of all others
     ├── UsageError                  2   an argument or a setting that is not allowed
@@ -8,27 +8,27 @@
     │   └── MissingExtra            2   an optional dependency is not installed
     ├── InputError                  3   a file that cannot be used
     │   ├── NotAFile                3   missing, a folder, a pipe, a device
-    │   ├── SourceLost              3   a camera or an address that does not open, or does not come back
+    │   ├── SourceLost              3   a live source cannot be opened, or not again after an interruption
     │   └── VideoError              3
-    │       ├── NotAVideo           3   the bytes are no video, or the index is missing
+    │       ├── NotAVideo           3   the content is no video, or the index is missing
     │       ├── NoVideoStream       3   for example audio only
     │       ├── NoFrames            3   a video stream from which no frame decodes
     │       ├── CorruptVideo        3   damaged; has the number of frames that were decoded
     │       └── UnsupportedCodec    3   this FFmpeg has no decoder for it
     ├── PartialFailure              4   a batch finished, some of its files failed
-    ├── WeightsError                5   a weight file that cannot be trusted or used
+    ├── WeightsError                5   a weight file that is not safe to load, or cannot be used
     │   ├── UnknownWeightFormat     5
     │   ├── WeightsMismatch         5   keys are missing, unexpected or of another shape; all are named
     │   ├── UnsafeWeights           5   code in a pickle, a decompression bomb
     │   ├── DamagedWeights          5   truncated, wrong hash, values that are not finite
-    │   └── DownloadFailed          5   names the URL, and where to put the file by hand
-    ├── LimitExceeded               6   a budget on pixels, frames, bytes or seconds
-    ├── WorkerDied                  6   a child process was killed, most often for want of memory
-    └── Stopped                         by the user; what was written is whole
+    │   └── DownloadFailed          5   the message has the URL, and where to put the file
+    ├── LimitExceeded               6   a limit on pixels, frames, bytes or seconds
+    ├── WorkerDied                  6   a child process was killed, usually because memory ran out
+    └── Stopped                         by the user; written files are complete
         ├── Interrupted           130   Ctrl-C
         └── Terminated            143   SIGTERM
 
-The number is the exit code of the command line. Anything else that a command meets is a bug, and ends with 1.
+The number is the exit code of the command line. Any other exception is a bug, with exit code 1.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from typing import ClassVar
 
 
 class TwinpathError(Exception):
-    """Base of every error that Twinpath raises on purpose."""
+    """Base class of all errors of Twinpath."""
 
     exit_code: ClassVar[int] = 1
 
@@ -94,7 +94,7 @@ class CorruptVideo(VideoError):
     """A damaged video.
 
     Attributes:
-        frames_decoded: How many frames were decoded before, or in spite of, the damage.
+        frames_decoded: Number of frames that were decoded.
     """
 
     def __init__(self, message: str, *, frames_decoded: int) -> None:
@@ -122,8 +122,8 @@ class WeightsMismatch(WeightsError):
     """Names or shapes in a file differ from the network's.
 
     Attributes:
-        missing: Parameters of the network that the file lacks.
-        unexpected: Entries of the file that the network does not have.
+        missing: Parameters of the network that are not in the file.
+        unexpected: Entries of the file that are not in the network.
         shape_mismatch: Name, shape in the file and shape in the network.
     """
 
@@ -173,6 +173,6 @@ class Terminated(Stopped):
     exit_code = 143
 
 
-#: What keeps one input from its result and ends no batch of others. The library turns a `MemoryError` into a
-#: `LimitExceeded` wherever it knows the file.
+#: Errors of a single input: a batch reports them and continues. The library converts a `MemoryError` to a
+#: `LimitExceeded` if the file is known.
 INPUT_FAILURES = (InputError, LimitExceeded, WorkerDied, UsageError, OSError, MemoryError)

@@ -1,6 +1,6 @@
-"""Items for a network: prefetched in a background thread, and in batches.
+"""Prefetch items in a background thread, and group them into batches.
 
-with Prefetcher(clips, size_bytes=lambda clip: clip.frames.nbytes, most_bytes=1 << 29) as prefetched:
+with Prefetcher(clips, size_bytes=lambda clip: clip.frames.nbytes, max_bytes=1 << 29) as prefetched:
     for batch in batches(prefetched, 8):
         ...
 """
@@ -13,8 +13,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-# Bounds on frames, where there is no better figure; a single clip may need more.
-PREFETCH_BYTES = 1 << 28  # that wait for a network
+# Default limits of frames in memory; a single clip may need more.
+PREFETCH_BYTES = 1 << 28  # in the buffer
 BATCH_BYTES = 1 << 30  # in one batch
 
 Item = TypeVar("Item")
@@ -23,11 +23,11 @@ _thread_state = threading.local()
 
 
 class PrefetchStopped(Exception):
-    """The items that this thread makes are not wanted any more. It ends the thread and is seen by nobody."""
+    """Ends the thread of a `Prefetcher` whose block was left; never raised in another thread."""
 
 
 def check_prefetch() -> None:
-    """Call it in loops that take long or wait: it ends the thread of a `Prefetcher` whose block was left.
+    """Call this in loops that are slow or block: it ends the thread of a `Prefetcher` whose block was left.
 
     Raises:
         PrefetchStopped: This is such a thread.
@@ -40,19 +40,18 @@ def check_prefetch() -> None:
 class Prefetcher(Generic[Item]):
     """Iterates in a background thread and buffers items, up to a number of bytes.
 
-        with Prefetcher(clips, size_bytes=lambda clip: clip.frames.nbytes, most_bytes=1 << 29) as prefetched:
+        with Prefetcher(clips, size_bytes=lambda clip: clip.frames.nbytes, max_bytes=1 << 29) as prefetched:
             for clip in prefetched:
                 ...
 
-    The thread has ended when the block is left, and where the items come from a generator, it is closed; so
-    the source of the items may be closed, too. Iterate once. An error in the thread is raised in place of
-    the item.
+    When the block is left, the thread has ended and a generator of items is closed, so that the source of the
+    items can be closed, too. Iterate once. An error in the thread is raised in place of the item.
 
     Args:
         items: The iterable; nothing else may use it, or its source, within the block.
-        size_bytes: Memory of an item in bytes.
-        most_bytes: Of the items in the buffer. One item is always buffered, however large.
-        most_items: In the buffer.
+        size_bytes: Returns the memory of an item in bytes.
+        max_bytes: Limit of the buffer in bytes. One item is always buffered, whatever its size.
+        max_items: Limit of the buffer in items.
     Attributes:
         is_stopped: Whether the block was left.
     """
@@ -62,12 +61,12 @@ class Prefetcher(Generic[Item]):
         items: Iterable[Item],
         *,
         size_bytes: Callable[[Item], int],
-        most_bytes: int,
-        most_items: int = 64,
+        max_bytes: int,
+        max_items: int = 64,
     ) -> None:
         self._items = items
         self._size_bytes = size_bytes
-        self._most_bytes, self._most_items = most_bytes, most_items
+        self._max_bytes, self._max_items = max_bytes, max_items
         self._waiting: deque[tuple[Item, int]] = deque()
         self._bytes = 0
         self._is_over = False
@@ -99,12 +98,12 @@ class Prefetcher(Generic[Item]):
                 self._bytes -= size_bytes
                 self._changed.notify_all()
             yield item
-            del item  # or it would be held while waiting for the next one
+            del item  # free it before waiting for the next one
         if self._error is not None:
             raise self._error
 
     def is_ready(self) -> bool:
-        """Whether the next item, or the end, comes without waiting."""
+        """Whether the next item, or the end, is available without waiting."""
         with self._changed:
             return bool(self._waiting) or self._is_over
 
@@ -129,7 +128,7 @@ class Prefetcher(Generic[Item]):
                 items.close()
 
     def _put(self, item: Item) -> bool:
-        """Wait for room in the buffer and add an item; False: the block was left."""
+        """Wait for space in the buffer and add an item. False: the block was left."""
         size_bytes = self._size_bytes(item)
         with self._changed:
             self._changed.wait_for(lambda: self.is_stopped or self._has_room(size_bytes))
@@ -143,7 +142,7 @@ class Prefetcher(Generic[Item]):
     def _has_room(self, size_bytes: int) -> bool:
         if not self._waiting:
             return True
-        return self._bytes + size_bytes <= self._most_bytes and len(self._waiting) < self._most_items
+        return self._bytes + size_bytes <= self._max_bytes and len(self._waiting) < self._max_items
 
 
 def batches(
@@ -151,20 +150,20 @@ def batches(
     size: int,
     *,
     size_bytes: Callable[[Item], int] = lambda item: 0,
-    most_bytes: int = 0,
+    max_bytes: int = 0,
     is_ready: Callable[[], bool] = lambda: True,
 ) -> Iterator[list[Item]]:
-    """Group items into lists, each yielded as soon as it is full.
+    """Group items into lists; each is yielded as soon as it is full.
 
     Args:
-        items: Any number of items; no more are taken than the current list needs.
-        size: Items of a list, at least 1. The last list holds the rest.
-        size_bytes: Memory of an item in bytes.
-        most_bytes: A list is full, too, where one more item as large as its last would exceed this; 0:
-            no bound.
-        is_ready: Whether the next item comes without waiting; if not, the list is yielded as it is.
+        items: The items; consumed only as needed.
+        size: Number of items in a list, at least 1. The last list has the remaining ones.
+        size_bytes: Returns the memory of an item in bytes.
+        max_bytes: A list is also full if another item as large as its last one would exceed this; 0: no
+            limit.
+        is_ready: Whether the next item is available without waiting; if not, the list is yielded.
     Raises:
-        ValueError: `size` is less than 1. Raised when the first list is taken.
+        ValueError: `size` is less than 1. Raised at the first list.
     """
     if size < 1:
         raise ValueError(f"a batch holds at least one item, not {size}")
@@ -173,7 +172,7 @@ def batches(
     for item in items:
         batch.append(item)
         held_bytes += size_bytes(item)
-        is_full = held_bytes + size_bytes(item) > most_bytes > 0
+        is_full = held_bytes + size_bytes(item) > max_bytes > 0
         del item  # or it would be held while waiting for the next one
         if len(batch) == size or is_full or not is_ready():
             yield batch

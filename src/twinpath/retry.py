@@ -1,4 +1,4 @@
-"""When to try again and when to give up: one policy for downloads and for live sources."""
+"""The retry policy of downloads and live sources."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
-    """How often and how long to try again. All counts begin anew with every progress.
+    """Exponential backoff with jitter. Progress resets all counts.
 
-    Waits double from `first_wait_s` to `longest_wait_s`. Each is shortened at random, so that many clients of
-    one server do not come back at the same time.
+    Waits double from `first_wait_s` to `longest_wait_s`. Each is shortened randomly, so that many clients of
+    a server do not retry at the same time.
 
     Attributes:
-        max_retries: Retries in a row without progress; None: any number.
-        max_s: Seconds without progress, the next wait included.
-        first_wait_s: Before the first retry.
-        longest_wait_s: Before any retry.
-        jitter: By what share, 0 to 1, a wait may be shortened.
+        max_retries: Maximum number of retries without progress; None: no maximum.
+        max_s: Maximum time without progress in seconds, the next wait included.
+        first_wait_s: Wait before the first retry in seconds.
+        longest_wait_s: Maximum wait in seconds.
+        jitter: Maximum share, 0 to 1, by which a wait is shortened.
     """
 
-    max_retries: int | None = 8  # with these waits about a minute and a half
+    max_retries: int | None = 8  # about 90 s with these waits
     max_s: float = float("inf")
     first_wait_s: float = 0.5
     longest_wait_s: float = 30.0
     jitter: float = 0.5
 
     def wait_s(self, retry: int) -> float:
-        """Seconds to wait before a retry, the first of which is number 1."""
+        """Seconds to wait before a retry; the first retry is number 1."""
         longest_s = min(self.first_wait_s * 2.0 ** min(retry - 1, 32), self.longest_wait_s)
         return longest_s * random.uniform(1 - self.jitter, 1.0)
 
@@ -36,8 +36,8 @@ class RetryPolicy:
         """Whether to give up.
 
         Args:
-            failures: Tries in a row that failed.
-            elapsed_s: Seconds since the last progress, and the wait before the next try.
+            failures: Failed attempts without progress.
+            elapsed_s: Seconds since the last progress, including the wait before the next attempt.
         """
         is_out_of_retries = self.max_retries is not None and failures > self.max_retries
         return is_out_of_retries or elapsed_s > self.max_s

@@ -38,19 +38,17 @@ def is_over() -> bool:
 
 
 def test_all_items_in_order() -> None:
-    with Prefetcher(Source(1000), size_bytes=lambda n: 1, most_bytes=10) as prefetched:
+    with Prefetcher(Source(1000), size_bytes=lambda n: 1, max_bytes=10) as prefetched:
         assert list(prefetched) == list(range(1000))
     assert is_over()
 
 
 @pytest.mark.parametrize(
-    ("size_bytes", "most_items", "waiting"), [(1, 99, 10), (4, 99, 2), (100, 99, 1), (1, 3, 3)]
+    ("size_bytes", "max_items", "waiting"), [(1, 99, 10), (4, 99, 2), (100, 99, 1), (1, 3, 3)]
 )
-def test_so_many_wait_as_there_is_room(size_bytes: int, most_items: int, waiting: int) -> None:
+def test_so_many_wait_as_there_is_room(size_bytes: int, max_items: int, waiting: int) -> None:
     source = Source(50)
-    with Prefetcher(
-        source, size_bytes=lambda n: size_bytes, most_bytes=10, most_items=most_items
-    ) as prefetched:
+    with Prefetcher(source, size_bytes=lambda n: size_bytes, max_bytes=10, max_items=max_items) as prefetched:
         wait_until(lambda: source.made == waiting + 1)  # one more is made and finds no room
         time.sleep(0.02)
         assert source.made == waiting + 1
@@ -58,7 +56,7 @@ def test_so_many_wait_as_there_is_room(size_bytes: int, most_items: int, waiting
 
 
 def test_an_error_comes_where_its_item_would_have() -> None:
-    with Prefetcher(Source(9, fail_at=3), size_bytes=lambda n: 1, most_bytes=99) as prefetched:
+    with Prefetcher(Source(9, fail_at=3), size_bytes=lambda n: 1, max_bytes=99) as prefetched:
         items = iter(prefetched)
         assert [next(items) for _ in range(3)] == [0, 1, 2]
         with pytest.raises(ValueError, match="no more"):
@@ -68,7 +66,7 @@ def test_an_error_comes_where_its_item_would_have() -> None:
 
 def test_leaving_early_ends_the_thread() -> None:
     source = Source(10_000)
-    with Prefetcher(source, size_bytes=lambda n: 1, most_bytes=5) as prefetched:
+    with Prefetcher(source, size_bytes=lambda n: 1, max_bytes=5) as prefetched:
         assert next(iter(prefetched)) == 0
     assert is_over()
     assert source.made < 20
@@ -86,7 +84,7 @@ def test_a_generator_is_closed_whatever_ends_the_block() -> None:
     source = numbers()
 
     def leave() -> None:
-        with Prefetcher(source, size_bytes=lambda n: 1, most_bytes=5) as prefetched:
+        with Prefetcher(source, size_bytes=lambda n: 1, max_bytes=5) as prefetched:
             next(iter(prefetched))
             raise ValueError("enough")
 
@@ -103,7 +101,7 @@ def test_a_source_that_waits_is_not_waited_for() -> None:
             time.sleep(0.01)
 
     began_s = time.monotonic()
-    with Prefetcher(numbers(), size_bytes=lambda n: 1, most_bytes=5) as prefetched:
+    with Prefetcher(numbers(), size_bytes=lambda n: 1, max_bytes=5) as prefetched:
         assert next(iter(prefetched)) == 0
     assert is_over()
     assert time.monotonic() - began_s < 5
@@ -119,7 +117,7 @@ def test_batches_are_full_but_for_the_last(size: int, expected: list[list[int]])
 
 
 def test_a_batch_is_full_of_bytes_too() -> None:
-    found = batches([30, 30, 30, 80, 10, 200, 10], 3, size_bytes=lambda item: item, most_bytes=100)
+    found = batches([30, 30, 30, 80, 10, 200, 10], 3, size_bytes=lambda item: item, max_bytes=100)
     assert list(found) == [[30, 30, 30], [80], [10, 200], [10]]
 
 
@@ -154,6 +152,6 @@ def test_a_list_does_not_wait_for_items_that_are_not_there() -> None:
 
 
 def test_the_end_is_ready() -> None:
-    with Prefetcher(iter([1]), size_bytes=lambda item: 1, most_bytes=9) as prefetched:
+    with Prefetcher(iter([1]), size_bytes=lambda item: 1, max_bytes=9) as prefetched:
         assert list(prefetched) == [1]
         assert prefetched.is_ready()

@@ -42,7 +42,7 @@ def evaluate_on_ava(
         model = model or DEFAULT_MODEL
         run, facts = _run(options, model, weights, runtime, truth, excluded, label_map)
         found = run.rows
-    score = ava_frame_map(truth, found, label_map, excluded=excluded, most_at_a_second=options.at_most)
+    score = ava_frame_map(truth, found, label_map, excluded=excluded, max_per_second=options.at_most)
     notes = list(dict.fromkeys((*truth.notes, *found.notes)))
     for note in notes:
         print_note(f"warning: {note}")

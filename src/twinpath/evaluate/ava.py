@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.data.ava.clips import FAILURES, AvaClip, AvaSource, Lost
+from twinpath.data.ava.clips import FAILURES, AvaClip, AvaSource, MissingClip
 from twinpath.engine.base import Engine
 from twinpath.errors import UsageError
 from twinpath.formats.ava import BoxRows
@@ -180,9 +180,9 @@ def _score_video(
     scored: list[_Scored] = []
     lost: dict[str, list[int]] = {}
     with Prefetcher(
-        _clips(source, list(seconds), spec), size_bytes=_size_bytes, most_bytes=PREFETCH_BYTES
+        _clips(source, list(seconds), spec), size_bytes=_size_bytes, max_bytes=PREFETCH_BYTES
     ) as prefetched:
-        for batch in batches(prefetched, engine.batch_clips, size_bytes=_size_bytes, most_bytes=BATCH_BYTES):
+        for batch in batches(prefetched, engine.batch_clips, size_bytes=_size_bytes, max_bytes=BATCH_BYTES):
             clips = [clip for clip in batch if isinstance(clip, AvaClip)]
             boxes_px = [seconds[clip.second] * (clip.frames.shape[2:0:-1] * 2) for clip in clips]
             for clip, scores in zip(
@@ -190,14 +190,14 @@ def _score_video(
             ):
                 scored.append(_Scored(clip.second, seconds[clip.second], scores[:, columns]))
             for item in batch:
-                if isinstance(item, Lost):
+                if isinstance(item, MissingClip):
                     lost.setdefault(item.reason, []).append(item.second)
             counter.add(len(batch))
             del batch, clips  # free the frames before the next batch is gathered
     return scored, [Failure(video, tuple(times), reason) for reason, times in lost.items()]
 
 
-def _clips(source: AvaSource | None, seconds: list[int], spec: InputSpec) -> Iterator[AvaClip | Lost]:
+def _clips(source: AvaSource | None, seconds: list[int], spec: InputSpec) -> Iterator[AvaClip | MissingClip]:
     """The clip of each second, or why it is missing."""
     remaining = list(seconds)
     reason = "no video or folder of frames with this name"
@@ -208,10 +208,10 @@ def _clips(source: AvaSource | None, seconds: list[int], spec: InputSpec) -> Ite
                 yield clip
         except FAILURES as error:
             reason = str(error)
-    yield from (Lost(second, reason) for second in remaining)
+    yield from (MissingClip(second, reason) for second in remaining)
 
 
-def _size_bytes(clip: AvaClip | Lost) -> int:
+def _size_bytes(clip: AvaClip | MissingClip) -> int:
     return clip.frames.nbytes if isinstance(clip, AvaClip) else 0
 
 

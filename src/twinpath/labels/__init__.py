@@ -1,4 +1,4 @@
-"""Class names of each data set, as data: one CSV file for each, in order of class index."""
+"""Class names of each data set: one CSV file per data set, in order of class index."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _DATASETS = (
     "something_something_v2",
     "synthetic",
 )
-# AVA's releases differ in their boxes, not in their actions.
+# The releases of AVA have the same actions.
 _OTHER_NAMES = {"ava2.1": "ava", "ava2.2": "ava"}
 
 
 def datasets() -> tuple[str, ...]:
-    """Names that `labels` accepts, sorted."""
+    """The names that `labels` accepts, sorted."""
     return _DATASETS
 
 
 def canonical(dataset: str) -> str:
-    """The name in `datasets()` for a data set: "ava" for "ava2.2".
+    """The name of a data set in `datasets()`: "ava" for "ava2.2".
 
     Raises:
         UsageError: No such data set; names the nearest one.
@@ -46,7 +46,7 @@ def labels(dataset: str) -> tuple[str, ...]:
     Args:
         dataset: One of `datasets()`, for example "kinetics400"; "ava2.1" and "ava2.2" mean "ava".
     Returns:
-        One name for each class; `labels(d)[i]` is that of logit i.
+        The name of each class; `labels(d)[i]` is the class of logit i.
     Raises:
         UsageError: No such data set; names the nearest one.
     Source: the class lists that the datasets publish; "synthetic" is Twinpath's own action world.
@@ -55,9 +55,9 @@ def labels(dataset: str) -> tuple[str, ...]:
 
 
 def class_ids(dataset: str) -> tuple[int, ...]:
-    """The number of each class in the data set's own files, in order of the network's logits.
+    """The id of each class in the data set's files, in order of the network's logits.
 
-    AVA counts its actions from 1, every other dataset counts its classes from 0.
+    AVA's ids start at 1, those of all other data sets at 0.
 
     Raises:
         UsageError: No such data set; names the nearest one.
@@ -67,7 +67,7 @@ def class_ids(dataset: str) -> tuple[int, ...]:
 
 
 def ava_evaluated_ids() -> frozenset[int]:
-    """The 60 of AVA's 80 action ids over which its official mAP is averaged."""
+    """The 60 of AVA's 80 action ids that its official mAP averages over."""
     return frozenset(int(row["action_id"]) for row in _rows("ava") if row["in_the_60_evaluated"] == "1")
 
 

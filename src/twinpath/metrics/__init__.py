@@ -1,1 +1,1 @@
-"""Measures of accuracy. Pure NumPy."""
+"""Accuracy metrics. Pure NumPy."""

@@ -1,4 +1,4 @@
-"""The official evaluation of AVA: frame mAP at 0.5 over the actions of a label map."""
+"""The official metric of AVA: frame mAP@0.5 over the actions of a label map."""
 
 from __future__ import annotations
 
@@ -13,57 +13,57 @@ from twinpath.formats.ava_label_map import LabelMap
 from twinpath.metrics.frame_map import FrameMap, ImageBoxes, frame_map
 
 IOU = 0.5
-_SECONDS = 1 << 31  # above any second of a video
+_SECONDS = 1 << 31  # more than the seconds of any video
 
 
 def ava_frame_map(
     truth: BoxRows,
-    found: BoxRows,
+    detections: BoxRows,
     label_map: LabelMap,
     *,
     excluded: Set[tuple[str, int]] = frozenset(),
-    most_at_a_second: int | None = None,
+    max_per_second: int | None = None,
 ) -> FrameMap:
-    """Compare results with the ground truth.
+    """The frame mAP of detections.
 
-    A box at a second without annotations is a false positive.
+    A detection at a second without annotations is a false positive.
 
     Args:
-        truth, found: Of one or more videos.
-        label_map: The actions that count.
-        excluded: (video, second) that do not count.
-        most_at_a_second: Keep so many found rows at each second, those of highest score. The script for
-            AVA's own competition keeps 50; PySlowFast, by which published models are measured, keeps all.
+        truth, detections: The boxes of one or more videos.
+        label_map: The actions to evaluate.
+        excluded: (video, second) pairs that are not evaluated.
+        max_per_second: Keep only so many detections per second, those with the highest scores. The script of
+            the AVA challenge keeps 50; PySlowFast, which published figures are from, keeps all.
     Raises:
-        InputError: No true box is left.
+        InputError: No ground-truth box is evaluated.
     """
-    numbers = {name: i for i, name in enumerate(dict.fromkeys((*truth.videos, *found.videos)))}
-    left_out = np.asarray(
+    numbers = {name: i for i, name in enumerate(dict.fromkeys((*truth.videos, *detections.videos)))}
+    excluded_rows = np.asarray(
         [numbers[video] * _SECONDS + second for video, second in excluded if video in numbers], np.int64
     )
-    true_boxes = _boxes(truth, numbers, left_out, label_map)
+    true_boxes = _boxes(truth, numbers, excluded_rows, label_map)
     if not len(true_boxes.image):
-        raise InputError("no true box is left: all are of seconds or actions that do not count")
-    found_boxes = _boxes(found, numbers, left_out, label_map)
-    if most_at_a_second is not None:
-        found_boxes = found_boxes.where(_highest(found_boxes, most_at_a_second))
-    return frame_map(true_boxes, found_boxes, label_map.ids, iou=IOU)
+        raise InputError("no ground-truth box is left: all seconds or actions are excluded")
+    detection_boxes = _boxes(detections, numbers, excluded_rows, label_map)
+    if max_per_second is not None:
+        detection_boxes = detection_boxes.where(_highest(detection_boxes, max_per_second))
+    return frame_map(true_boxes, detection_boxes, label_map.ids, iou=IOU)
 
 
 def _boxes(
-    rows: BoxRows, numbers: dict[str, int], left_out: NDArray[np.int64], label_map: LabelMap
+    rows: BoxRows, numbers: dict[str, int], excluded_rows: NDArray[np.int64], label_map: LabelMap
 ) -> ImageBoxes:
     video = np.asarray([numbers[name] for name in rows.videos], dtype=np.int64)[rows.video]
     boxes = ImageBoxes(video * _SECONDS + rows.second, rows.boxes_xyxy, rows.action_id, rows.score)
-    return boxes.where(~np.isin(boxes.image, left_out) & np.isin(boxes.label, label_map.ids))
+    return boxes.where(~np.isin(boxes.image, excluded_rows) & np.isin(boxes.label, label_map.ids))
 
 
-def _highest(found: ImageBoxes, most: int) -> NDArray[np.int64]:
-    """Indices of the rows of highest score of each picture."""
-    assert found.score is not None
-    # By class and box, too: of equal scores the order of rows must not decide which one stays.
-    order = np.lexsort((*found.xyxy.T, found.label, -found.score, found.image))
-    _, begins, counts = np.unique(found.image[order], return_index=True, return_counts=True)
-    rank = np.arange(len(order)) - np.repeat(begins, counts)
-    best: NDArray[np.int64] = order[rank < most]
+def _highest(detections: ImageBoxes, max_per_image: int) -> NDArray[np.int64]:
+    """Indices of the rows with the highest scores of each image."""
+    assert detections.score is not None
+    # Also by class and box: with equal scores the order of the rows must not matter.
+    order = np.lexsort((*detections.xyxy.T, detections.label, -detections.score, detections.image))
+    _, starts, counts = np.unique(detections.image[order], return_index=True, return_counts=True)
+    rank = np.arange(len(order)) - np.repeat(starts, counts)
+    best: NDArray[np.int64] = order[rank < max_per_image]
     return best

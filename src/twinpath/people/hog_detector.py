@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.boxes import best_apart, iou_matrix
+from twinpath.boxes import iou_matrix, non_max_suppression
 from twinpath.people.base import Frame, people_in
 from twinpath.people.opencv import load_opencv
 from twinpath.results.keyframes import PersonBoxes
@@ -70,7 +70,7 @@ class HogDetector:
         if len(windows) == 0:
             return PersonBoxes.none()
         boxes, support = _supported(_people_of(windows) - _RIM_PX, np.asarray(margins).reshape(-1))
-        kept = best_apart(boxes, support, max_overlap=0.3, max_inside=0.6)
+        kept = non_max_suppression(boxes, support, max_overlap=0.3, max_inside=0.6)
         scores = support / (support + _HALF_SUPPORT)
         return people_in(
             boxes[kept] / scale, scores[kept], width_px=width, height_px=height, min_score=self.min_score

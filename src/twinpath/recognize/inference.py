@@ -48,12 +48,12 @@ def infer(engine: Engine, clips: Iterable[Clip]) -> Iterator[tuple[Clip, Scores]
 
 def infer_batches(engine: Engine, clips: Iterable[Clip]) -> Iterator[list[tuple[Clip, Scores]]]:
     """As `infer`, in batches."""
-    with Prefetcher(clips, size_bytes=size_bytes, most_bytes=PREFETCH_BYTES) as prefetched:
+    with Prefetcher(clips, size_bytes=size_bytes, max_bytes=PREFETCH_BYTES) as prefetched:
         for batch in batches(
             prefetched,
             engine.batch_clips,
             size_bytes=size_bytes,
-            most_bytes=BATCH_BYTES,
+            max_bytes=BATCH_BYTES,
             is_ready=batch_is_ready(engine, prefetched),
         ):
             yield list(zip(batch, scores_of(engine, [clip.frames for clip in batch]), strict=True))
@@ -151,7 +151,7 @@ def infer_videos(
     Yields:
         The scores of each video, in order. `error` is one of `INPUT_FAILURES`; other errors are raised.
     """
-    with Prefetcher(_read(sources), size_bytes=_item_bytes, most_bytes=PREFETCH_BYTES) as prefetched:
+    with Prefetcher(_read(sources), size_bytes=_item_bytes, max_bytes=PREFETCH_BYTES) as prefetched:
         video: VideoScores | None = None
         for batch in _batches(prefetched, engine):
             results = iter(_results(engine, [item.clip for item in batch if item.clip is not None]))

@@ -69,7 +69,7 @@ class KeyframePass:
         report(len(self._keyframes), self._expected)
         save = None if on_checkpoint is None else lambda: on_checkpoint(self._result(complete=False))
         checkpoint = PeriodicCheckpoint(save, lambda: len(self._keyframes))
-        with Prefetcher(self._clips, size_bytes=size_bytes, most_bytes=PREFETCH_BYTES) as prefetched:
+        with Prefetcher(self._clips, size_bytes=size_bytes, max_bytes=PREFETCH_BYTES) as prefetched:
             try:
                 for batch in self._batches(self._timed(prefetched), prefetched):
                     for _ in self._score(batch):
@@ -97,7 +97,7 @@ class KeyframePass:
             all_clips,
             max(person_detector.batch_frames, self._detector.engine.batch_clips),
             size_bytes=size_bytes,
-            most_bytes=BATCH_BYTES,
+            max_bytes=BATCH_BYTES,
             is_ready=batch_is_ready(self._detector.engine, prefetched),
         )
 

@@ -71,7 +71,7 @@ def annotate_video(
         stream = stack.enter_context(FrameStream(video, limits=limits))
         audio = stack.enter_context(AudioTrack(video, limits=limits))
         frames = stack.enter_context(
-            Prefetcher(stream, size_bytes=lambda item: item[1].nbytes, most_bytes=_PREFETCH_BYTES)
+            Prefetcher(stream, size_bytes=lambda item: item[1].nbytes, max_bytes=_PREFETCH_BYTES)
         )
         writer = stack.enter_context(_writer(out, info, fps=stream.fps, audio=audio))
         expected = round(detections.duration_s * stream.fps)

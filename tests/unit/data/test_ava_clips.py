@@ -13,7 +13,7 @@ from tests.support.golden_weights import GOLDEN
 from twinpath.data.ava import (
     AvaClip,
     FrameFolder,
-    Lost,
+    MissingClip,
     VideoFile,
     clip_indices,
     frame_folders,
@@ -33,7 +33,7 @@ def grey(i: int) -> int:
     return 20 + 2 * i
 
 
-def shown(clip: AvaClip | Lost) -> list[int]:
+def shown(clip: AvaClip | MissingClip) -> list[int]:
     """The numbers of the frames of a clip."""
     assert isinstance(clip, AvaClip)
     return np.ceil((clip.frames.mean(axis=(1, 2, 3)) - 20) / 2 - 0.3).astype(int).tolist()  # H.264 loses 1
@@ -101,7 +101,7 @@ def test_where_a_video_begins_is_told_by_its_length(tmp_path: Path) -> None:
 def test_a_second_behind_the_end_is_lost_and_the_others_are_not(tmp_path: Path) -> None:
     video = VideoFile(write_video(tmp_path / "a_902.mp4"))
     folder = FrameFolder(tmp_path, sorted(write_frames(tmp_path / "a").iterdir()))
-    for source, reason in ((video, "has no picture at 60.0 s"), (folder, "has 100 frames and no frame 1800")):
+    for source, reason in ((video, "has no frame at 60.0 s"), (folder, "has 100 frames and no frame 1800")):
         there, lost = source.clips([902, 960], **CLIP)
         assert shown(there)[4] == 60
         assert lost.second == 960
@@ -113,7 +113,7 @@ def test_a_frame_that_does_not_decode_loses_its_seconds(tmp_path: Path) -> None:
     (folder / "a_000061.png").write_text("no picture")
     clips = list(frame_folders(tmp_path / "frames")["a"].clips([900, 902], **CLIP))
     assert shown(clips[0])[-1] == 12
-    assert clips[1] == Lost(902, f"{folder / 'a_000061.png'} is no picture that can be read")
+    assert clips[1] == MissingClip(902, f"{folder / 'a_000061.png'} is not a readable picture")
     (folder / "a_000061.png").unlink()
     with pytest.raises(InputError, match="frame 62 follows frame 60"):
         list(frame_folders(tmp_path / "frames")["a"].clips([900], **CLIP))
@@ -124,14 +124,14 @@ def test_only_pictures_of_the_listed_formats_are_opened(tmp_path: Path) -> None:
     folder = write_frames(tmp_path / "a")
     Image.new("RGB", (64, 48)).save(folder / "a_000061.png", format="PPM")
     clips = list(FrameFolder(folder, sorted(folder.iterdir()), by_name=True).clips([902], **CLIP))
-    assert clips == [Lost(902, f"{folder / 'a_000061.png'} is no picture that can be read")]
+    assert clips == [MissingClip(902, f"{folder / 'a_000061.png'} is not a readable picture")]
 
 
 def test_frames_of_several_sizes_are_no_clip(tmp_path: Path) -> None:
     folder = write_frames(tmp_path / "frames" / "a")
     Image.new("RGB", (32, 32)).save(folder / "a_000061.png")
     (lost,) = frame_folders(tmp_path / "frames")["a"].clips([902], **CLIP)
-    assert lost == Lost(902, f"{folder}: its frames are of several sizes")
+    assert lost == MissingClip(902, f"{folder}: its frames have different sizes")
 
 
 def test_a_video_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_videos_are_found_by_name(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert set(video_files(tmp_path)) == {"-5KQ66BBWC4", "1j20qq1JyX4"}
     (tmp_path / "1j20qq1JyX4.mp4").touch()
-    with pytest.raises(InputError, match="are videos of one name"):
+    with pytest.raises(InputError, match="are videos with the same name"):
         video_files(tmp_path)
     with pytest.raises(NotAFile, match="no such folder of videos"):
         video_files(tmp_path / "missing")

@@ -323,8 +323,8 @@ def test_a_frame_list(file: Path, tmp_path: Path) -> None:
     [
         ("a 0 0 a.jpg\n", r":2: 4 columns, not the 5 of original_vido_id"),
         ('a 0 first a.jpg ""\n', r":2: frame_id is 'first', not a whole number from 0"),
-        ('a 0 0 a.jpg ""\na 0 2 c.jpg ""\n', r":3: frame 2 of a where 1 should come"),
-        ('a 0 0 a.jpg ""\na 0 0 a.jpg ""\n', r":3: frame 0 of a where 1 should come"),
+        ('a 0 0 a.jpg ""\na 0 2 c.jpg ""\n', r":3: frame 2 of a, but the next one is 1"),
+        ('a 0 0 a.jpg ""\na 0 0 a.jpg ""\n', r":3: frame 0 of a, but the next one is 1"),
         ("", r":1: there are no frames"),
     ],
 )

@@ -61,7 +61,7 @@ def test_excluded_seconds_count_on_neither_side(tmp_path: Path) -> None:
     found = ["a,0902,0.1,0.1,0.5,0.5,11,0.5", "a,0904,0.6,0.6,0.9,0.9,11,0.9"]
     assert measured(tmp_path, truth, found).mean == 0.25
     assert measured(tmp_path, truth, found, ["a,904", "never seen,0904"]).mean == 1.0
-    with pytest.raises(InputError, match="no true box is left"):
+    with pytest.raises(InputError, match="no ground-truth box is left"):
         measured(tmp_path, truth, found, ["a,0902", "a,0904"])
 
 
@@ -80,5 +80,5 @@ def test_of_each_second_only_the_best_may_count(tmp_path: Path) -> None:
         "a,0903,0.1,0.1,0.5,0.5,12,0.1",
     ]
     assert measured(tmp_path, truth, found).by_class == {11: 1.0, 12: 0.5}
-    assert measured(tmp_path, truth, found, most_at_a_second=1).by_class == {11: 0.0, 12: 0.5}
-    assert measured(tmp_path, truth, found, most_at_a_second=2).by_class == {11: 1.0, 12: 0.5}
+    assert measured(tmp_path, truth, found, max_per_second=1).by_class == {11: 0.0, 12: 0.5}
+    assert measured(tmp_path, truth, found, max_per_second=2).by_class == {11: 1.0, 12: 0.5}

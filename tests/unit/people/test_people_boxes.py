@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from twinpath.boxes import best_apart, iou_matrix
+from twinpath.boxes import iou_matrix, non_max_suppression
 from twinpath.people.base import MAX_PEOPLE, MIN_SIDE_PX, people_in
 from twinpath.people.whole_frame import WholeFrame
 
@@ -66,7 +66,7 @@ def test_overlaps() -> None:
     np.testing.assert_allclose(iou, [[1, 1 / 3, 0]])
 
 
-def test_best_apart_keeps_one_of_each_person() -> None:
+def test_non_max_suppression_keeps_one_of_each_person() -> None:
     whole, shifted, head, other = (
         [0.0, 0, 40, 100],
         [4.0, 2, 44, 102],
@@ -74,8 +74,8 @@ def test_best_apart_keeps_one_of_each_person() -> None:
         [200.0, 0, 240, 100],
     )
     boxes = np.array([shifted, whole, head, other])
-    assert best_apart(boxes, [0.8, 0.9, 0.7, 0.6], max_overlap=0.5, max_inside=0.6) == [1, 3]
-    assert best_apart(boxes, [0.8, 0.9, 0.7, 0.6], max_overlap=0.5) == [1, 2, 3]
+    assert non_max_suppression(boxes, [0.8, 0.9, 0.7, 0.6], max_overlap=0.5, max_inside=0.6) == [1, 3]
+    assert non_max_suppression(boxes, [0.8, 0.9, 0.7, 0.6], max_overlap=0.5) == [1, 2, 3]
 
 
 def test_whole_frame() -> None:

@@ -97,9 +97,9 @@ def test_people_are_looked_for_in_as_many_pictures_as_memory_allows(
             return super().__call__(frames, times_s)
 
     clip_bytes = detect.spec.num_frames * 96 * 128 * 3
-    for most_bytes, expected in ((16 * clip_bytes, [3]), (2 * clip_bytes, [2, 1]), (1, [1, 1, 1])):
+    for max_bytes, expected in ((16 * clip_bytes, [3]), (2 * clip_bytes, [2, 1]), (1, [1, 1, 1])):
         counts: list[int] = []
-        monkeypatch.setattr("twinpath.recognize.keyframe_pass.BATCH_BYTES", most_bytes)
+        monkeypatch.setattr("twinpath.recognize.keyframe_pass.BATCH_BYTES", max_bytes)
         assert len(detect(brighter, people=Counting([[10, 10, 60, 90]])).keyframes_s) == 3
         assert counts == expected
 

@@ -275,7 +275,7 @@ def test_a_thread_that_waits_for_a_clip_ends_with_the_process(evil, misbehave_at
     with Sandbox() as sandbox, sandbox.open_clips(evil, WINDOWS) as clips:
         pid = clips._worker.pid
         began_s = time.monotonic()
-        with Prefetcher(clips, size_bytes=lambda clip: 1, most_bytes=99) as prefetched:
+        with Prefetcher(clips, size_bytes=lambda clip: 1, max_bytes=99) as prefetched:
             next(iter(prefetched))
         assert time.monotonic() - began_s < 10  # Ctrl-C leaves the block, too
         assert not is_running(pid)

@@ -3,7 +3,7 @@
 from twinpath.data.ava.clips import (
     AvaClip,
     FrameFolder,
-    Lost,
+    MissingClip,
     VideoFile,
     clip_indices,
     frame_folders,
@@ -25,7 +25,7 @@ __all__ = [
     "BoxRows",
     "FrameFolder",
     "LabelMap",
-    "Lost",
+    "MissingClip",
     "VideoFile",
     "built_in_label_map",
     "clip_indices",

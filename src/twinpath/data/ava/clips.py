@@ -1,7 +1,7 @@
-"""From a second of a video to the clip around it: of original videos, of their cuts, of folders of frames.
+"""The clip around a second of an AVA video: from original videos, trimmed videos, or folders of frames.
 
-AVA annotates seconds 902 to 1798 of films. For training, seconds 900 to 1801 are cut out of each, and most
-often kept as frames, 30 for each second: second s is then frame (s - 900) * 30.
+AVA annotates seconds 902 to 1798 of movies. Data sets are usually trimmed to seconds 900 to 1801, and often
+stored as frames, 30 per second: second s is then frame (s - 900) * 30.
 """
 
 from __future__ import annotations
@@ -29,14 +29,19 @@ Frames = NDArray[np.uint8]
 CUT_BEGINS_AT_S = 900
 FRAME_RATE = 30
 _LONGEST_CUT_S = 905.0
-_CUT_NAME = "_902"  # at the end of a name: a cut whose first annotated second is 902
-_AWAY_S = 0.5  # a keyframe so long after the last frame, or before the first, is not in the video
-_AT_ONCE_BYTES = 1 << 28  # of frames decoded in one pass
-_MOST_AT_ONCE = 32
+_CUT_NAME = "_902"  # suffix of a trimmed video's name: its first annotated second is 902
+_AWAY_S = 0.5  # a keyframe further than this from the nearest frame is not in the video
+_BATCH_BYTES = 1 << 28  # of frames decoded in one pass
+_MAX_BATCH = 32
 _FRAME_LIST_COLUMNS = "original_vido_id video_id frame_id path labels"
 _PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
-_PICTURE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP")  # Pillow opens no other, whatever a file is called
-FAILURES = (InputError, LimitExceeded, OSError)  # of one video or second; the rest is still evaluated
+_PICTURE_FORMATS = (
+    "JPEG",
+    "PNG",
+    "BMP",
+    "WEBP",
+)  # the only formats that Pillow may open, whatever the file name
+FAILURES = (InputError, LimitExceeded, OSError)  # of one video or second; the others are evaluated
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +53,7 @@ class AvaClip:
 
 
 @dataclass(frozen=True)
-class Lost:
+class MissingClip:
     """A second whose clip cannot be read, and the reason in one line."""
 
     second: int
@@ -56,29 +61,29 @@ class Lost:
 
 
 def clip_indices(centre: int, *, num_frames: int, sampling_rate: int, num_available: int) -> Indices:
-    """Frames of the clip around a keyframe; at either end of the video they are repeated.
+    """Indices of the frames of the clip around a keyframe; repeated at both ends of the video.
 
     Args:
         centre: Index of the keyframe.
-        num_frames: T.
+        num_frames: T, frames per clip.
         sampling_rate: tau.
-        num_available: Frames that the video has.
+        num_available: Number of frames in the video.
     Returns:
-        (T,) int64.
+        (T,) int64 indices.
     """
     offsets = keyframe_offsets(num_frames, sampling_rate)
     return np.clip(centre + offsets, 0, num_available - 1).astype(np.int64)
 
 
 class VideoFile:
-    """A film, or a cut of it.
+    """An original video, or a trimmed one.
 
-    A video whose name ends with _902, or of less than 905 s that ends before the last annotated second, is a
-    cut that begins at second 900. Any other video begins at second 0.
+    A video whose name ends with _902, or with a duration below 905 s that ends before the last annotated
+    second, is trimmed and begins at second 900. Any other video begins at second 0.
 
     Args:
         path: The file.
-        begins_at_s: The second at which it begins; None: by its name and length.
+        begins_at_s: The second at which it begins; None: by its name and duration.
     """
 
     def __init__(self, path: Path, *, begins_at_s: int | None = None) -> None:
@@ -86,8 +91,8 @@ class VideoFile:
 
     def clips(
         self, seconds: Sequence[int], *, num_frames: int, sampling_rate: int
-    ) -> Iterator[AvaClip | Lost]:
-        """The clip around each of some ascending seconds; neighbours are decoded in one pass.
+    ) -> Iterator[AvaClip | MissingClip]:
+        """The clip around each second, in ascending order; several are decoded in one pass.
 
         Raises:
             InputError, LimitExceeded, OSError: The file cannot be opened.
@@ -95,13 +100,13 @@ class VideoFile:
         info = probe(self.path)
         begins_at_s = self._begins_at_s(info.duration_s, seconds)
         clip_bytes = num_frames * info.width * info.height * 3
-        at_once = min(max(_AT_ONCE_BYTES // clip_bytes, 1), _MOST_AT_ONCE)
-        for first in range(0, len(seconds), at_once):
+        batch_size = min(max(_BATCH_BYTES // clip_bytes, 1), _MAX_BATCH)
+        for first in range(0, len(seconds), batch_size):
             times = {
                 second: keyframe_times(
                     second - begins_at_s, num_frames=num_frames, sampling_rate=sampling_rate
                 )
-                for second in seconds[first : first + at_once]
+                for second in seconds[first : first + batch_size]
             }
             yield from self._read(times)
 
@@ -110,11 +115,11 @@ class VideoFile:
             return self.begins_at_s
         if self.path.stem.endswith(_CUT_NAME):
             return CUT_BEGINS_AT_S
-        ends_early = duration_s is not None and duration_s < min(_LONGEST_CUT_S, max(seconds))
-        return CUT_BEGINS_AT_S if ends_early and min(seconds) >= CUT_BEGINS_AT_S else 0
+        is_short = duration_s is not None and duration_s < min(_LONGEST_CUT_S, max(seconds))
+        return CUT_BEGINS_AT_S if is_short and min(seconds) >= CUT_BEGINS_AT_S else 0
 
-    def _read(self, times: dict[int, Times]) -> Iterator[AvaClip | Lost]:
-        """The clips of some seconds in one pass; where that fails, each alone, to find the one that fails."""
+    def _read(self, times: dict[int, Times]) -> Iterator[AvaClip | MissingClip]:
+        """The clips of several seconds in one pass; if that fails, in one pass each."""
         try:
             decoded = read_frames(self.path, [AtTimes(tuple(clip_s.tolist())) for clip_s in times.values()])
         except FAILURES as error:
@@ -122,25 +127,25 @@ class VideoFile:
                 if len(times) > 1:
                     yield from self._read({second: clip_s})
                 else:
-                    yield Lost(second, str(error))
+                    yield MissingClip(second, str(error))
             return
         for i, (second, clip_s) in enumerate(times.items()):
             centre = len(clip_s) // 2
-            got_s = float(decoded.clip_times_s(i)[centre])
-            if abs(got_s - clip_s[centre]) > _AWAY_S:
-                yield Lost(second, f"{display_path(self.path)} has no picture at {clip_s[centre]:.1f} s")
+            decoded_s = float(decoded.clip_times_s(i)[centre])
+            if abs(decoded_s - clip_s[centre]) > _AWAY_S:
+                yield MissingClip(second, f"{display_path(self.path)} has no frame at {clip_s[centre]:.1f} s")
             else:
                 yield AvaClip(second, decoded.clip(i))
 
 
 class FrameFolder:
-    """The frames of a cut as pictures, in order, 30 for each second, the first at second 900.
+    """The frames of a trimmed video as pictures, 30 per second, in order.
 
     Args:
-        path: Where they are, for messages.
-        pictures: Their files.
-        begins_at_s: The second of the first one; None: 900.
-        by_name: Their names end with their numbers, none of which may be missing.
+        path: The folder, for messages.
+        pictures: The picture files.
+        begins_at_s: The second of the first frame; None: 900.
+        by_name: Whether the file names end with frame numbers, of which none may be missing.
     """
 
     def __init__(
@@ -156,11 +161,11 @@ class FrameFolder:
 
     def clips(
         self, seconds: Sequence[int], *, num_frames: int, sampling_rate: int
-    ) -> Iterator[AvaClip | Lost]:
-        """The clip around each of some ascending seconds; a frame that neighbours share is read once.
+    ) -> Iterator[AvaClip | MissingClip]:
+        """The clip around each second, in ascending order; a frame that successive clips share is read once.
 
         Raises:
-            InputError: There are no pictures, or some between the first and the last are missing.
+            InputError: There are no pictures, or frames between the first and the last one are missing.
         """
         if not self.pictures:
             raise InputError(
@@ -168,33 +173,33 @@ class FrameFolder:
             )
         if self._by_name:
             _check_numbers(self.path, self.pictures)
-        held: dict[int, Frames] = {}
+        cached: dict[int, Frames] = {}
         for second in seconds:
             centre = (second - self.begins_at_s) * FRAME_RATE
             if not 0 <= centre < len(self.pictures):
-                yield Lost(
+                yield MissingClip(
                     second, f"{display_path(self.path)} has {len(self.pictures)} frames and no frame {centre}"
                 )
                 continue
-            wanted = clip_indices(
+            picks = clip_indices(
                 centre,
                 num_frames=num_frames,
                 sampling_rate=sampling_rate,
                 num_available=len(self.pictures),
             ).tolist()
             try:
-                held = {
-                    i: held[i] if i in held else _picture(self.pictures[i]) for i in dict.fromkeys(wanted)
+                cached = {
+                    i: cached[i] if i in cached else _picture(self.pictures[i]) for i in dict.fromkeys(picks)
                 }
-                yield AvaClip(second, self._clip([held[i] for i in wanted]))
+                yield AvaClip(second, self._clip([cached[i] for i in picks]))
             except FAILURES as error:
-                held = {}
-                yield Lost(second, str(error))
+                cached = {}
+                yield MissingClip(second, str(error))
 
     def _clip(self, pictures: list[Frames]) -> Frames:
         sizes = {picture.shape for picture in pictures}
         if len(sizes) > 1:
-            raise InputError(f"{display_path(self.path)}: its frames are of several sizes")
+            raise InputError(f"{display_path(self.path)}: its frames have different sizes")
         return np.stack(pictures)
 
 
@@ -202,38 +207,37 @@ AvaSource = VideoFile | FrameFolder
 
 
 def video_files(folder: str | os.PathLike[str], *, begins_at_s: int | None = None) -> dict[str, AvaSource]:
-    """The videos in a folder and its subfolders, by AVA's name: that of the file, without _902 at its end.
+    """The videos in a folder and its subfolders, by AVA's name: the file name without the suffix _902.
 
     Raises:
         NotAFile: No such folder, or no videos in it.
-        InputError: Two videos of one name.
+        InputError: Two videos with the same name.
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise NotAFile(f"{display_path(folder)}: there is no such folder of videos")
-    found: dict[str, AvaSource] = {}
+        raise NotAFile(f"{display_path(folder)}: no such folder of videos")
+    sources: dict[str, AvaSource] = {}
     for path in find_videos([folder]):
         name = path.stem.removesuffix(_CUT_NAME)
-        if name in found:
+        if name in sources:
             raise InputError(
-                f"{display_path(path)} and {display_path(found[name].path)} are videos of one name; keep one"
+                f"{display_path(path)} and {display_path(sources[name].path)} are videos with the same name; "
+                "remove one"
             )
-        found[name] = VideoFile(path, begins_at_s=begins_at_s)
-    return found
+        sources[name] = VideoFile(path, begins_at_s=begins_at_s)
+    return sources
 
 
 def frame_folders(folder: str | os.PathLike[str], *, begins_at_s: int | None = None) -> dict[str, AvaSource]:
-    """The folders of frames in a folder, by their names; frames in the order of the numbers in their names.
+    """The folders of frames in a folder, by name; frames are ordered by the numbers in their names.
 
     Raises:
         NotAFile: No such folder, or no folders in it.
     """
     folder = Path(folder)
-    inner = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    if not inner:
-        raise NotAFile(
-            f"{display_path(folder)}: there is no such folder with a folder of frames for each video"
-        )
+    subfolders = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if not subfolders:
+        raise NotAFile(f"{display_path(folder)}: no such folder with a folder of frames for each video")
     return {
         path.name: FrameFolder(
             path,
@@ -241,23 +245,22 @@ def frame_folders(folder: str | os.PathLike[str], *, begins_at_s: int | None = N
             begins_at_s=begins_at_s,
             by_name=True,
         )
-        for path in inner
+        for path in subfolders
     }
 
 
 def read_frame_list(
     path: str | os.PathLike[str], folder: str | os.PathLike[str], *, begins_at_s: int | None = None
 ) -> dict[str, AvaSource]:
-    """Frames from PySlowFast's list, `original_vido_id video_id frame_id path labels` with a header.
+    """Read PySlowFast's list of frames, `original_vido_id video_id frame_id path labels` with a header.
 
     Args:
         path: The list.
-        folder: What the paths in it start from.
+        folder: The base folder of its paths.
         begins_at_s: The second of each video's first frame; None: 900.
     Raises:
         NotAFile: No such file.
-        InputError: `file:line: what`: another number of columns, an id that is no number, a frame that comes
-            twice or is missing.
+        InputError: With file and line: wrong number of columns, an invalid id, a duplicate or missing frame.
     """
     path, folder = Path(path), Path(folder)
     pictures: dict[str, list[Path]] = {}
@@ -267,12 +270,12 @@ def read_frame_list(
         if len(row) != 5:
             raise line_error(path, line, f"{len(row)} columns, not the 5 of {_FRAME_LIST_COLUMNS}")
         video, _, frame, name, _ = row
-        before = pictures.setdefault(video, [])
+        previous = pictures.setdefault(video, [])
         if whole_number_or_none(frame, minimum=0) is None:
             raise line_error(path, line, f"frame_id is {frame!r}, not a whole number from 0")
-        if int(frame) != len(before):
-            raise line_error(path, line, f"frame {frame} of {video} where {len(before)} should come")
-        before.append(folder / name)
+        if int(frame) != len(previous):
+            raise line_error(path, line, f"frame {frame} of {video}, but the next one is {len(previous)}")
+        previous.append(folder / name)
     if not pictures:
         raise line_error(path, 1, "there are no frames in this list")
     return {
@@ -287,26 +290,26 @@ def _by_number(path: Path) -> tuple[int, str]:
 
 
 def _check_numbers(path: Path, pictures: Sequence[Path]) -> None:
-    """Raises: InputError: a number between the first and the last is missing, or comes twice."""
+    """Check frame numbers. Raises: InputError: One is missing or a duplicate."""
     numbers = [_by_number(picture)[0] for picture in pictures]
-    for before, after in pairwise(numbers):
-        if after != before + 1:
+    for previous, current in pairwise(numbers):
+        if current != previous + 1:
             raise InputError(
-                f"{display_path(path)}: frame {after} follows frame {before}; each "
+                f"{display_path(path)}: frame {current} follows frame {previous}; each "
                 "second needs all of its 30 frames"
             )
 
 
 def _picture(path: Path) -> Frames:
-    """(H, W, 3) uint8 RGB.
+    """Read a picture as (H, W, 3) uint8 RGB.
 
     Raises:
-        NotAFile, InputError: There is no such picture, or it does not decode.
+        NotAFile, InputError: It does not exist, or does not decode.
     """
     if not path.is_file():
-        raise NotAFile(f"{display_path(path)}: there is no such frame")
+        raise NotAFile(f"{display_path(path)}: no such frame")
     try:
         with Image.open(path, formats=_PICTURE_FORMATS) as picture:
             return np.asarray(picture.convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{display_path(path)} is no picture that can be read") from error
+        raise InputError(f"{display_path(path)} is not a readable picture") from error

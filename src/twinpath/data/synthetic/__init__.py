@@ -1,10 +1,10 @@
-"""A procedural world of people who act: for demos, tests and training without any download.
+"""A procedural world of people and actions: for demos, tests and training without any download.
 
-figure    joint angles to joints in space
+figure    joint angles to joint positions
 actions   twelve actions as joint angles over time
 scene     people, clothes, camera: everything from a seed
-draw      a scene to pictures
-clips     pictures for a trainer, or mp4 files with annotations
+draw      a scene to frames
+clips     frames for training, or MP4 files with annotations
 """
 
 from twinpath.data.synthetic.actions import ACTIONS

@@ -1,9 +1,9 @@
 """Twelve actions as joint angles over time.
 
-Each action is a function of a random generator that fixes a style (tempo, reach, side) and returns a
-function of time, which may be called with any times, in any order. `sit down` and `stand up` are the same
-movement, forward and backward: they differ in motion only. `squat` and `bow` are often just held: those
-differ in appearance only.
+Each action is a function of a random generator that determines a style (tempo, reach, side) and returns a
+function of time, which can be called with any times in any order. `sit down` and `stand up` are the same
+movement, forward and backward: they differ in motion only. `squat` and `bow` are often static: they differ in
+appearance only.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Performance:
     """The movement of one figure in a scene.
 
     Attributes:
-        motion: Pose at times (T,) in seconds.
-        seat_m: Height of the stool it uses, None without one.
-        ball: Times (T,) to flight time since the release in seconds, NaN while the ball is in the hand;
-            None without a ball.
-        hand: Which hand holds the ball.
+        motion: Returns the pose at times (T,) in seconds.
+        seat_m: Height of the stool; None without one.
+        ball: Returns, for times (T,), the time since the release of the ball in seconds, NaN while it is in
+            the hand; None without a ball.
+        hand: The hand that holds the ball.
     """
 
     motion: Motion
@@ -44,19 +44,19 @@ class Performance:
 
 
 def _smooth(u: Array) -> Array:
-    """0 to 1 with a level start and end."""
+    """Smoothstep: 0 to 1 with zero slope at both ends."""
     u = np.clip(u, 0.0, 1.0)
     return u * u * (3 - 2 * u)
 
 
 def _pulse(phase: Array, rise: float, hold: float, fall: float) -> Array:
-    """In each period: up during `rise`, stay, down; the rest at 0. Fractions of a period."""
+    """A periodic pulse: up during `rise`, constant, down; 0 otherwise. Fractions of a period."""
     p = phase % 1.0
     return _smooth(p / rise) - _smooth((p - rise - hold) / fall)
 
 
 def _sway(pose: Pose, t: Array, rng_phase: float) -> Pose:
-    """The pose with the small movements of a person who stands."""
+    """The pose with the small movements of a standing person."""
     pose.roll = pose.roll + 0.025 * np.sin(1.7 * t + rng_phase)
     pose.lean = pose.lean + 0.02 * np.sin(1.1 * t + 2 * rng_phase)
     pose.upper_flex = pose.upper_flex + 0.03 * np.sin(1.3 * t + rng_phase)[:, None]
@@ -226,7 +226,7 @@ def kick(rng: Rng) -> Performance:
 
 
 def _held_or_repeated(rng: Rng, period_s: tuple[float, float]) -> Callable[[Array], Array]:
-    """Depth over time: a third of the styles hold the pose, the others go down and up again."""
+    """Depth over time: a third of the styles hold the pose, the others repeat the movement."""
     start, period, depth = rng.uniform(0, 1), rng.uniform(*period_s), rng.uniform(0.88, 1.0)
     if rng.random() < 0.35:
         return lambda t: depth + 0.02 * np.sin(1.5 * t + 6 * start)
@@ -267,7 +267,7 @@ def bow(rng: Rng) -> Performance:
 
 
 def _sitting(rng: Rng, *, down: bool) -> Performance:
-    """Standing at 0, seated at 1. `stand up` is the same movement with time reversed."""
+    """Standing at 0, seated at 1. `stand up` is the same movement reversed in time."""
     middle_s, length_s = rng.uniform(0.75, 1.35), rng.uniform(0.8, 1.3)
     lean, hands, sway = rng.uniform(26, 44) * DEG, rng.uniform(10, 60) * DEG, rng.uniform(0, 6.28)
 

@@ -1,4 +1,4 @@
-"""Clips of the synthetic world: rendered for a trainer, or written as ordinary mp4 files with annotations."""
+"""Clips of the synthetic world: rendered for training, or written as MP4 files with annotations."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ DURATION_S = 2.4
 KEYFRAME_EVERY_S = 0.4
 _SAME_BYTES = {"mbtree": "0"}  # x264's macroblock tree differs from run to run
 
-# Seeds of the splits are far apart: no clip is in two of them.
+# The seeds of the splits do not overlap.
 TRAIN_SEED, VALIDATION_SEED, TEST_SEED = 0, 1_000_000_000, 2_000_000_000
 
 
 def labelled_scene(seed: int) -> Scene:
-    """The scene of a seed, with actions in turn, so that every label comes equally often."""
+    """The scene of a seed; actions alternate, so that all labels are equally frequent."""
     return make_scene(seed, action=ACTIONS[seed % len(ACTIONS)])
 
 
 def people_scene(seed: int) -> Scene:
-    """The scene of a seed with several people, each with an action of their own."""
+    """The scene of a seed with several people, each with another action."""
     return make_scene(seed, action=ACTIONS[seed % len(ACTIONS)], kind="people")
 
 
 @dataclass(frozen=True)
 class RenderedClips:
-    """Labelled clips as arrays, rendered on access: what a trainer samples.
+    """A data set of labelled clips, rendered on access.
 
     Attributes:
         first_seed: Clip i is the scene of seed `first_seed + i`.
-        num_clips: Length.
-        num_frames: T of a clip.
-        span_s: Time that the T frames are spread over.
-        heights_px: Sizes to render at; one is drawn for each clip.
+        num_clips: Number of clips.
+        num_frames: T, frames per clip.
+        span_s: Duration of a clip in seconds.
+        heights_px: Heights to render at; one is chosen at random for each clip.
     """
 
     first_seed: int
@@ -77,8 +77,8 @@ class KeyframeClip(NamedTuple):
 
     Attributes:
         frames: (T, H, W, 3) uint8.
-        boxes_xyxy_px: (N, 4) of the people at the keyframe, inside the picture.
-        actions: (N,) int64, the action of each, an index of ACTIONS.
+        boxes_xyxy_px: (N, 4) boxes of the people at the keyframe, clipped to the frame.
+        actions: (N,) int64 indices into ACTIONS.
     """
 
     frames: Frames
@@ -88,13 +88,13 @@ class KeyframeClip(NamedTuple):
 
 @dataclass(frozen=True)
 class RenderedKeyframes:
-    """Clips of several people around a keyframe each, rendered on access: to train detection with.
+    """A data set of clips around a keyframe, with several people, rendered on access: for training detection.
 
     Attributes:
         first_seed: Clip i is of the scene of seed `first_seed + i`.
-        num_clips: Length.
-        num_frames, sampling_rate: Of a clip.
-        heights_px: Sizes to render at; one is drawn for each clip.
+        num_clips: Number of clips.
+        num_frames, sampling_rate: Temporal sampling of a clip.
+        heights_px: Heights to render at; one is chosen at random for each clip.
     """
 
     first_seed: int
@@ -123,7 +123,7 @@ class RenderedKeyframes:
 
 
 def _boxes_px(scene: Scene, times_s: NDArray[np.float64], *, height_px: int) -> NDArray[np.float64]:
-    """(people, times, 4) x1, y1, x2, y2 in displayed pixels, clipped to the picture."""
+    """(people, times, 4) x1, y1, x2, y2 in pixels, clipped to the frame."""
     width_px = width_of(scene, height_px)
     shift = np.array([width_px / 2 / height_px, 0.0] * 2)
     boxes_px = (boxes_xyxy(scene, times_s) + shift) * height_px
@@ -131,7 +131,7 @@ def _boxes_px(scene: Scene, times_s: NDArray[np.float64], *, height_px: int) -> 
 
 
 def _is_seen(boxes_px: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(…, 4) to (…): whether a part of the person is in the picture."""
+    """(…, 4) to (…): whether a part of the person is in the frame."""
     size = boxes_px[..., 2:] - boxes_px[..., :2]
     return np.asarray(size.prod(axis=-1) > 4)
 
@@ -145,8 +145,8 @@ def truth_of(
 ) -> dict[str, Any]:
     """The ground truth of a clip: its label, and box, track and action of each person at each keyframe.
 
-    Keyframes lie every `KEYFRAME_EVERY_S` seconds, or at `keyframes_s`. Boxes are x1, y1, x2, y2 in displayed
-    pixels, clipped to the picture; a person outside it is left out.
+    Keyframes are every `KEYFRAME_EVERY_S` seconds, or at `keyframes_s`. Boxes are x1, y1, x2, y2 in pixels,
+    clipped to the frame; a person outside the frame is omitted.
     """
     times_s = np.arange(KEYFRAME_EVERY_S / 2, duration_s, KEYFRAME_EVERY_S)
     if keyframes_s is not None:
@@ -176,12 +176,12 @@ def truth_of(
 
 
 def frames_of(scene: Scene, *, height_px: int, duration_s: float = DURATION_S) -> Frames:
-    """Every frame of a clip: (duration * FPS, H, W, 3) uint8."""
+    """All frames of a clip: (duration * FPS, H, W, 3) uint8."""
     return render(scene, np.arange(round(duration_s * FPS)) / FPS, height_px=height_px)
 
 
 def write_clip(path: Path, scene: Scene, *, height_px: int = 192, duration_s: float = DURATION_S) -> None:
-    """Write a scene as an H.264 mp4; the same scene gives the same bytes in every run."""
+    """Write a scene as an H.264 MP4; the output is reproducible byte for byte."""
     width_px = width_of(scene, height_px)
     with VideoWriter(path, width=width_px, height=height_px, fps=FPS, encoder_options=_SAME_BYTES) as writer:
         for frame in frames_of(scene, height_px=height_px, duration_s=duration_s):
@@ -196,9 +196,9 @@ def write_dataset(
     height_px: int = 192,
     kind: Literal["clip", "people"] = "clip",
 ) -> Iterator[Path]:
-    """Write clips, `labels.csv` and `annotations.jsonl`; yields the path of each clip that is on the disk.
+    """Write clips, `labels.csv` and `annotations.jsonl`; yields the path of each written clip.
 
-    The two lists are written at the end, whole or not at all.
+    The two lists are written at the end, atomically.
     """
     folder.mkdir(parents=True, exist_ok=True)
     truths = []

@@ -1,7 +1,7 @@
-"""From a scene to pictures: backgrounds, figures with clothes, occluders, noise.
+"""Render a scene to frames: backgrounds, figures with clothes, occluders, noise.
 
 A figure is drawn from its far parts to its near ones; a part is a capsule, thicker at one end, with a dark
-outline and a lit side. Pictures are drawn at twice the size and then halved, which smooths the edges.
+outline and a lit side. Frames are drawn at twice the size and downscaled, for smooth edges.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from twinpath.data.synthetic.scene import Colour, Person, Scene, followed_xz_m
 
 Frames = NDArray[np.uint8]
 
-# part: joint at either end, radius in metres at either end, what it wears, group drawn as one
+# part: joints at both ends, radii in metres at both ends, garment, group that is drawn as one
 _PARTS = (
     ("ankle_l", "toe_l", 0.050, 0.038, "shoes", "foot_l"),
     ("knee_l", "ankle_l", 0.062, 0.045, "shin", "shin_l"),
@@ -62,7 +62,7 @@ def _capsules(p: Array, q: Array, rp: Array, rq: Array) -> Array:
 
 @dataclass(frozen=True)
 class FigureOutline:
-    """One figure in the picture, over time. P parts, in picture heights.
+    """One projected figure over time: P parts, in units of the frame height.
 
     Attributes:
         p, q: (T, P, 2) ends of the capsules.
@@ -100,8 +100,10 @@ def figure_outline(scene: Scene, person: Person, t_s: Array) -> FigureOutline:
 
 
 def boxes_xyxy(scene: Scene, t_s: Array) -> Array:
-    """Boxes (people, T, 4) around the figures: x from the middle of the picture, y from its top, in
-    picture heights, not clipped."""
+    """(people, T, 4) boxes around the figures, not clipped.
+
+    x is relative to the centre of the frame, y to its top, both in units of the frame height.
+    """
     return np.stack([figure_outline(scene, person, t_s).boxes() for person in scene.people])
 
 
@@ -121,7 +123,7 @@ def _shade(colour: Colour, factor: float) -> Colour:
 
 
 class _FigureDrawer:
-    """Draws one figure, frame by frame, from outlines that were computed for all frames at once."""
+    """Draws one figure frame by frame, from outlines that are computed for all frames at once."""
 
     def __init__(self, scene: Scene, person: Person, t_s: Array, size_px: tuple[int, int]) -> None:
         o = figure_outline(scene, person, t_s)
@@ -160,7 +162,7 @@ class _FigureDrawer:
 
 
 def _on_canvas(uv: Array, size_px: tuple[int, int]) -> Array:
-    """Positions in picture heights, x from the middle, to pixels of a canvas (height, width)."""
+    """Positions in units of the frame height, x from the centre, to pixels of a canvas (height, width)."""
     height, width = size_px
     position: Array = uv * height + np.array([width / 2, 0.0])
     return position
@@ -196,7 +198,7 @@ class _Stool:
     Attributes:
         seat: Left, top, right, bottom of an ellipse.
         legs: Each a line x1, y1, x2, y2.
-        width: Of the legs.
+        width: Width of the legs.
         is_nearer: Whether it is nearer to the camera than its person.
     """
 
@@ -294,7 +296,7 @@ def _surface(rng: np.random.Generator, height: int, width: int) -> Image.Image:
 
 
 def _background(scene: Scene, rng: np.random.Generator, height: int, width: int) -> Image.Image:
-    """Wall above, floor below; things stand before the wall."""
+    """A wall above, a floor below, and objects in front of the wall."""
     picture = _surface(rng, height, width)
     base = float(np.clip(scene.camera.horizon + rng.uniform(0.02, 0.25), 0.2, 0.85))
     top = int(height * base)
@@ -312,7 +314,7 @@ def _background(scene: Scene, rng: np.random.Generator, height: int, width: int)
 
 
 def _occluders(rng: np.random.Generator, aspect: float) -> list[tuple[list[float], Colour, float]]:
-    """Posts and boxes in front, as rectangles in picture heights, with their speed relative to the scene."""
+    """Posts and boxes in the foreground: rectangles in units of the frame height, colours, and speeds."""
     things: list[tuple[list[float], Colour, float]] = []
     if rng.random() < 0.35:
         for _ in range(int(rng.integers(1, 3))):
@@ -327,10 +329,10 @@ def _occluders(rng: np.random.Generator, aspect: float) -> list[tuple[list[float
 
 
 def render(scene: Scene, t_s: Array, *, height_px: int) -> Frames:
-    """Draw a scene.
+    """Render a scene.
 
     Args:
-        scene: What to draw.
+        scene: The scene to render.
         t_s: (T,) times in seconds.
         height_px: Height of the frames; the width follows from the scene's aspect, rounded to even.
     Returns:
@@ -364,12 +366,12 @@ def render(scene: Scene, t_s: Array, *, height_px: int) -> Frames:
 
 
 def width_of(scene: Scene, height_px: int) -> int:
-    """Width of a frame of that height in pixels, even as H.264 wants it."""
+    """Width of a frame with this height in pixels; even, as H.264 requires."""
     return 2 * round(height_px * scene.aspect / 2)
 
 
 def _expose(scene: Scene, frames: Frames, rng: np.random.Generator) -> Frames:
-    """Brightness, contrast and noise of the camera."""
+    """Apply brightness, contrast and noise of the camera."""
     levels = np.arange(256, dtype=np.float32)
     curve = np.clip((levels - 128) * scene.contrast + 128 + scene.brightness, 0, 255).astype(np.uint8)
     frames = curve[frames]

@@ -1,7 +1,7 @@
-"""An articulated human figure: from joint angles to joints in space.
+"""An articulated human figure: from joint angles to joint positions.
 
 Body axes: x to the figure's left, y up, z forward. Metres, radians. T is time.
-A limb that hangs points to -y; flexion swings it forward, abduction outward.
+A hanging limb points to -y; flexion moves it forward, abduction outward.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 LEFT, RIGHT = 0, 1
 
-# Where each joint is in the array that `joints` returns.
+# The index of each joint in the array that `joints` returns.
 JOINTS = (
     "pelvis", "chest", "neck", "head", "hair",
     "shoulder_l", "elbow_l", "hand_l", "shoulder_r", "elbow_r", "hand_r",
@@ -25,7 +25,7 @@ JOINT = {name: i for i, name in enumerate(JOINTS)}
 
 @dataclass(frozen=True)
 class Body:
-    """Lengths and radii of a figure, in metres; `scaled` makes another stature."""
+    """Lengths and radii of a figure in metres; `scaled` changes the height."""
 
     torso: float = 0.50
     neck: float = 0.09
@@ -58,7 +58,7 @@ class Pose:
         thigh_flex, thigh_out, knee: (T, 2) the thigh's direction and the bend of the knee.
         lift: (T,) height of the lower foot above the ground.
         forward: (T,) distance walked.
-        planted: Which feet stay where they are: None, LEFT, RIGHT or "both".
+        planted: The feet that do not move: None, LEFT, RIGHT or "both".
     """
 
     lean: Array
@@ -78,7 +78,7 @@ class Pose:
 
     @classmethod
     def standing(cls, t: Array) -> Pose:
-        """Upright, arms a little bent, at every time of `t` (T,)."""
+        """Standing upright with slightly bent arms at times `t` (T,)."""
         one, two = np.zeros(len(t)), np.zeros((len(t), 2))
         return cls(
             lean=one + 0.02,
@@ -98,7 +98,7 @@ class Pose:
 
 
 def _direction(flex: Array, out: Array, side: int) -> Array:
-    """Unit vectors (T, 3) of a limb that hangs at flex 0, out 0."""
+    """Unit vectors (T, 3) of a limb that hangs down at flex 0, out 0."""
     sign = 1.0 if side == LEFT else -1.0
     return np.stack([sign * np.sin(out), -np.cos(out) * np.cos(flex), np.cos(out) * np.sin(flex)], axis=-1)
 
@@ -150,7 +150,7 @@ def joints(pose: Pose, body: Body) -> Array:
         flex, out, bend = pose.thigh_flex[:, side], pose.thigh_out[:, side], pose.knee[:, side]
         knee = put(f"knee_{s}", hip + body.thigh * _direction(flex, out, side))
         ankle = put(f"ankle_{s}", knee + body.shin * _direction(flex - bend, out, side))
-        # The foot is level while it stands and follows the shin as the leg lifts.
+        # The foot is level on the ground and follows the shin when the leg is lifted.
         tilt = 0.5 * np.clip(flex - bend, -1.2, 1.2)
         put(f"toe_{s}", ankle + body.foot * np.stack([0 * tilt, np.sin(tilt) - 0.15, np.cos(tilt)], -1))
     return _on_the_ground(xyz, pose)

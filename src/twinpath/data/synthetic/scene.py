@@ -1,7 +1,7 @@
-"""A scene: people who act, the camera, and the background. All of it from a seed.
+"""A scene: people and their actions, the camera, and the background. Everything from a seed.
 
-World axes: x to the right of the camera, y up, z away from it; metres. Lengths in the picture are in
-units of its height, so that the same scene can be rendered at any size.
+World axes: x to the right of the camera, y up, z away from it; metres. Lengths in the frame are in units of
+its height, so that the same scene can be rendered at any size.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class Person:
     """One figure.
 
     Attributes:
-        track: Number of the person in the scene, from 0.
-        action: A name of ACTIONS, or None for a bystander.
+        track: Index of the person in the scene, from 0.
+        action: A name in ACTIONS, or None for a bystander.
         performance: Its movement.
         body, clothes: Its appearance.
-        place_xz_m: Where it stands, relative to the middle of the scene.
-        heading: Direction that it faces, radians; 0 is to the right of the camera, pi / 2 away from it.
+        place_xz_m: Its position relative to the centre of the scene.
+        heading: Direction that it faces, in radians; 0 is to the right of the camera, pi / 2 away from it.
     """
 
     track: int
@@ -73,17 +73,17 @@ class Person:
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera along z, tilted down, which follows the walkers and shakes a little.
+    """A pinhole camera along z, tilted down, which follows walking people and shakes slightly.
 
     Attributes:
-        distance_m: From the camera to the middle of the scene.
-        height_m: Above the ground.
-        pitch: Downward, radians.
-        focal: In picture heights.
+        distance_m: Distance to the centre of the scene.
+        height_m: Height above the ground.
+        pitch: Downward tilt in radians.
+        focal: Focal length in frame heights.
         follow: Share of the main actor's movement that the camera follows, 0 to 1.
-        shake: Size of the hand's tremor, in picture heights.
-        shake_phase: Start of that tremor.
-        centre_yx: Where the optical axis meets the picture, in picture heights from its middle.
+        shake: Amplitude of the camera shake in frame heights.
+        shake_phase: Phase of the camera shake.
+        centre_yx: Principal point relative to the centre of the frame, in frame heights.
     """
 
     distance_m: float
@@ -96,18 +96,18 @@ class Camera:
     centre_yx: tuple[float, float]
 
     def offset(self, t_s: Array) -> Array:
-        """The tremor (T, 2) as x, y in picture heights."""
+        """(T, 2) x, y of the camera shake in frame heights."""
         a = self.shake_phase
         x = np.sin(2.1 * t_s + a) + 0.5 * np.sin(5.3 * t_s + 2 * a)
         y = np.sin(2.6 * t_s + 3 * a) + 0.5 * np.sin(4.7 * t_s + a)
         return self.shake * np.stack([x, y], axis=-1)
 
     def project(self, xyz_m: Array, t_s: Array, followed_xz_m: Array) -> tuple[Array, Array]:
-        """World points (T, N, 3) to picture positions (T, N, 2), x and y, and depths (T, N) in metres.
+        """World points (T, N, 3) to frame positions (T, N, 2), x and y, and depths (T, N) in metres.
 
         Args:
             xyz_m: Points in the world.
-            t_s: (T,) times in seconds, for the tremor.
+            t_s: (T,) times in seconds, for the camera shake.
             followed_xz_m: (T, 2) movement of the main actor, see `followed_xz_m`.
         """
         x = xyz_m[..., 0] - self.follow * followed_xz_m[:, :1]
@@ -123,23 +123,23 @@ class Camera:
 
     @property
     def horizon(self) -> float:
-        """Height of the horizon in the picture, from the top."""
+        """Position of the horizon in the frame, from the top."""
         return float(0.5 + self.centre_yx[0] - self.focal * np.tan(self.pitch))
 
 
 @dataclass(frozen=True)
 class Scene:
-    """All that is rendered.
+    """A scene to render.
 
     Attributes:
-        seed: It was made from.
-        label: The action of the clip as a whole: that of the main actor.
-        people: The main actor is the first.
-        camera: Its view.
+        seed: The seed of the scene.
+        label: The action of the whole clip: that of the main actor.
+        people: The main actor comes first.
+        camera: The camera.
         render_seed: Seed of background, occluders and noise.
-        aspect: Width over height of the picture.
-        brightness, contrast: Of the camera.
-        noise: Standard deviation of the sensor's noise, of 255.
+        aspect: Width over height of the frame.
+        brightness, contrast: Exposure of the camera.
+        noise: Standard deviation of the sensor noise, of 255.
     """
 
     seed: int
@@ -171,7 +171,7 @@ def _person(
         long_trousers=bool(rng.random() < 0.75),
     )
     performance = PERFORM[action or "stand"](rng)
-    # Props must not give the label away: a stool may stand behind anybody, a throw may have no ball.
+    # Props must not reveal the label: a stool may be behind any person, a throw may have no ball.
     stays = action not in {"walk", "run", "sit down", "stand up"}
     if stays and rng.random() < 0.2:
         performance = replace(performance, seat_m=Body().shin)
@@ -209,16 +209,16 @@ def make_scene(
     kind: Literal["clip", "people"] = "clip",
     num_people: int | None = None,
 ) -> Scene:
-    """Make a scene; the same arguments give the same scene.
+    """Create a scene; the same arguments give the same scene.
 
     Args:
         seed: Any number from 0.
-        action: Label of the clip; drawn from the seed if None.
+        action: Label of the clip; None: chosen by the seed.
         kind: "clip": one main actor, the others do the same or just stand, so that one label is right.
-            "people": side by side, each with an action of their own, for detection.
-        num_people: How many; drawn from the seed if None.
+            "people": side by side, each with another action, for detection.
+        num_people: Number of people; None: chosen by the seed.
     Raises:
-        ValueError: An action that is not in ACTIONS.
+        ValueError: `action` is not in ACTIONS.
     """
     if action is not None and action not in ACTIONS:
         raise ValueError(f"unknown action {action!r}; there are {', '.join(ACTIONS)}")
@@ -256,7 +256,7 @@ def make_scene(
 
 
 def followed_xz_m(scene: Scene, t_s: Array) -> Array:
-    """(T, 2) how far the main actor has walked, in x and z, since time 0; the camera follows it."""
+    """(T, 2) displacement of the main actor since time 0, in x and z; the camera follows it."""
     main = scene.people[0]
     walked_m = main.performance.motion(t_s).forward
     walked_xz_m: Array = walked_m[:, None] * np.array([np.cos(main.heading), np.sin(main.heading)])
