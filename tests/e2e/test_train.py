@@ -16,9 +16,9 @@ RECIPE = to_toml(
         update={
             "name": "quick",
             "epochs": 1,
-            "clips_per_epoch": 12,
-            "validation_clips": 12,
-            "batch_size": 12,
+            "clips_per_epoch": 6,
+            "validation_clips": 6,
+            "batch_size": 6,
             "workers": 0,
             "render_heights_px": (96,),
             "precision": "32-true",

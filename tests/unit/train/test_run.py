@@ -21,9 +21,9 @@ from twinpath.zoo.create import create_model
 def small(**changes: object) -> Recipe:
     base = {
         "epochs": 2,
-        "clips_per_epoch": 12,
-        "validation_clips": 12,
-        "batch_size": 6,
+        "clips_per_epoch": 6,
+        "validation_clips": 6,
+        "batch_size": 3,
         "workers": 0,
         "render_heights_px": (48,),
         "precision": "32-true",
