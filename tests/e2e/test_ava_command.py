@@ -133,7 +133,7 @@ def test_no_video_at_all_is_an_error(split: Split, tmp_path: Path) -> None:
     (tmp_path / "other.mp4").write_text("no video")
     out = tmp_path / "results.csv"
     error = twinpath(*scored(split), "--videos", tmp_path, "--out", out, code=3).error
-    assert "no video could be used; -5KQ66BBWC4: 2 seconds left out: there is no video" in error
+    assert "no video could be used; -5KQ66BBWC4: 2 seconds left out: no video or folder of frames" in error
     assert not out.exists()
 
 
