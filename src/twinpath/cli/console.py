@@ -145,7 +145,7 @@ class Output:
 
     Attributes:
         outlives_reader: Discard what cannot be written in place of raising an error.
-        failure: The first error that was not raised, apart from a reader's going; None: there was none.
+        failure: The first error, apart from a reader's going; None: there was none.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -157,8 +157,9 @@ class Output:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        with self._checked():
-            self._stream.write(text)
+        if text != "":  # typer tries that, and then b""
+            with self._checked():
+                self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
@@ -173,10 +174,10 @@ class Output:
             discard(self._stream)
             is_unread = error.errno in (errno.EPIPE, errno.EIO)  # EIO: of a terminal that was closed
             named = OSError(error.errno, os.strerror(error.errno or 0), "stdout")
-            if not self.outlives_reader:
-                raise (error if is_unread else named) from error
             if not is_unread:
                 self.failure = self.failure or named
+            if not self.outlives_reader:
+                raise (error if is_unread else named) from error
 
 
 def outlive_reader() -> None:
