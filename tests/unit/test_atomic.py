@@ -85,7 +85,7 @@ def test_a_pipe_a_folder_and_links_to_them(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("pipe")
     (tmp_path / "null").symlink_to("/dev/null")
     for name in ("pipe", "folder", "link", "null"):
-        with pytest.raises(UsageError, match=rf"{name} is a (folder|device or a pipe), no regular file"):
+        with pytest.raises(UsageError, match=rf"{name} is no regular file but a (folder|device or a pipe);"):
             write(tmp_path / name)
     assert (tmp_path / "link").is_fifo()
     with pytest.raises(UsageError, match=r"a\\x00b cannot be the name of a file"):
