@@ -17,12 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from twinpath.errors import UsageError
-from twinpath.paths import display_path
+from twinpath.paths import MOST_NAME_BYTES, cut_name, display_path
 
 _OWNER = re.compile(r"\.(?P<machine>[\w-]+)-(?P<pid>\d+)-[0-9a-f]{8}\.tmp(\.[^.]*)?$", re.DOTALL)
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _ABANDONED_S = 7 * 24 * 3600.0  # a temporary file that nobody has written to for so long
-_MOST_NAME_BYTES = 255  # of a file name, on all common file systems
 _MOST_SUFFIX_BYTES = 16
 _OF_SYSTEM = ("/dev/std", "/dev/fd/", "/proc/", "/sys/")  # also where a shell has made stdout a regular file
 
@@ -96,11 +95,8 @@ def _temporary_for(final: Path) -> Path:
 
 
 def _beginning(name: str, ending: str) -> str:
-    """As many characters of the name as there is room for, whole ones."""
-    room = _MOST_NAME_BYTES - 1 - len(os.fsencode(ending))
-    while len(os.fsencode(name)) > room:
-        name = name[:-1]
-    return name
+    """As much of the name as there is room for beside a point and the ending."""
+    return cut_name(name, MOST_NAME_BYTES - 1 - len(os.fsencode(ending)))
 
 
 def _mode_for(final: Path, temporary: Path) -> int:

@@ -16,6 +16,8 @@ from twinpath.escapes import printable
 
 logger = logging.getLogger(__name__)
 
+MOST_NAME_BYTES = 255  # of a file name, on all common file systems
+
 
 def cache_dir() -> Path:
     """The cache folder: $TWINPATH_HOME, else the platform's cache folder. It need not exist.
@@ -89,6 +91,13 @@ def _own_folder(parent: str) -> Path:
 @functools.cache
 def _note_once(why: str, folder: Path) -> None:
     logger.warning("%s; the cache is %s (TWINPATH_HOME names another folder)", why, display_path(folder))
+
+
+def cut_name(name: str, room: int) -> str:
+    """The beginning of a file name that takes at most so many bytes on disk, of whole characters."""
+    while len(os.fsencode(name)) > max(room, 0):
+        name = name[:-1]
+    return name
 
 
 def display_path(path: str | os.PathLike[str]) -> str:

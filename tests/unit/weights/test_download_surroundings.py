@@ -65,7 +65,7 @@ def test_a_socks_proxy_without_its_package_says_what_to_install(proxied: pytest.
 
 
 @pytest.mark.parametrize(
-    "proxy", ["socks://joe:s3cret@127.0.0.1:1", "ftp://joe:s3cret@127.0.0.1:1", "http://joe:s3cret@[x"]
+    "proxy", ["socks://joe:s3cret@127.0.0.1:1", "ftp://joe:s3cret@127.0.0.1:1", "http://joe:s3cret@host:port"]
 )
 def test_a_proxy_of_an_unknown_kind(proxy: str, proxied: pytest.MonkeyPatch) -> None:
     proxied.setenv("ALL_PROXY", proxy)
