@@ -36,14 +36,23 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from twinpath.addresses import mask_secrets
+from twinpath.escapes import printable
+
 
 class TwinpathError(Exception):
     """Base class of all errors of Twinpath.
 
     To do: Read the message: it names the input and the next step.
+
+    Messages are one line, without the secrets of addresses, and with escapes for control characters, whatever
+    the names are that they hold.
     """
 
     exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(mask_secrets(message)))
 
 
 class UsageError(TwinpathError):

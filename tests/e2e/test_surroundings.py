@@ -181,7 +181,7 @@ def test_no_name_reaches_a_terminal_raw(clips: Path, tmp_path: Path) -> None:
     ):
         assert "\x1b" not in done.out + done.err
         assert "\u202e" not in done.out + done.err
-        assert shown in done.out + done.err or shown.replace('\\n', ' ') in done.err
+        assert shown in done.out + done.err or shown.replace("\\n", " ") in done.err
     assert len(list((tmp_path / "out").iterdir())) == 8
     unknown = in_process("classify", f"--{EVIL}", code=2)
     assert "\x1b" not in unknown.err
