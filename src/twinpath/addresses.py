@@ -19,7 +19,7 @@ _SCHEMES = (
 )
 #: A scheme with two slashes; or a known one with fewer, since paths drop a slash, or without its colon.
 _START = re.compile(
-    rf"(?<![\w+.-])(?P<scheme>[a-z][a-z0-9+.-]+:[/\\]{{2,}}|(?:{_SCHEMES})(?:;?[/\\]{{2,}}|:[/\\]?|/(?=[^\s/:@]+:[^\s@]*@)))",
+    rf"(?<![\w+.])(?P<scheme>[a-z][a-z0-9+.-]+:[/\\]{{2,}}|(?:{_SCHEMES})(?:;?[/\\]{{2,}}|:[/\\]?|/(?=[^\s/:@]+:[^\s@]*@)))",
     re.IGNORECASE,
 )
 #: Without a scheme: joe:secret@cam/live; a drive of Windows is none.
