@@ -86,7 +86,7 @@ def _how_to_go_on(last: Path) -> str:
 
 def _worker_died(error: RuntimeError, last: Path) -> TwinpathError:
     """The error for a process that draws clips and was killed."""
-    if "signal: Terminated" in str(error):  # the whole process group was terminated
+    if any(f"signal: {name}" in str(error) for name in ("Terminated", "Hangup")):  # the whole process group
         return Terminated(f"terminated; {_how_to_go_on(last)}")
     return WorkerDied(
         f"a process that draws clips died ({str(error).splitlines()[0]}); {_how_to_go_on(last)}"
