@@ -33,12 +33,8 @@ def cache_dir() -> Path:
     """
     home = os.environ.get("TWINPATH_HOME")
     try:
-        folder = (
-            Path(home).expanduser() if home else platformdirs.user_cache_path("twinpath", appauthor=False)
-        )
-    except RuntimeError:  # a user without a home folder: no HOME, no entry in passwd
-        folder = None
-    if folder is None or (not folder.is_absolute() and not home):
+        folder = Path(home or platformdirs.user_cache_dir("twinpath", appauthor=False)).expanduser()
+    except RuntimeError:  # a user without HOME and without an entry in passwd
         return _temporary("there is no home folder")
     obstacle = _obstacle(folder)
     return folder if obstacle is None else _temporary(obstacle)
