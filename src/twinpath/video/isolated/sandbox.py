@@ -12,10 +12,12 @@ Each call, and each open stream of clips, takes a worker process from a small po
 threads and streams can read at once. A worker is spawned, not forked, and reads many files in sequence. Its
 memory and processor time are limited, and it can write neither files nor core dumps; the parent enforces the
 wall-clock limit. Frames are passed in shared memory, everything else as JSON. An error in the worker is
-raised in the parent; the end of a worker is a `WorkerDied` or a `LimitExceeded`.
+raised in the parent; the end of a worker is a `WorkerDied` or a `LimitExceeded`. A worker dies with its
+parent.
 
-This contains crashes, endless loops and decompression bombs. It does not contain code that a malicious file
-executes: the worker runs as the same user and can read the same files. Against that, use a container.
+This contains crashes, endless loops and decompression bombs. On Linux it also confines code that a malicious
+file executes, see `confinement.py`: it can read the files of its requests, and reach nothing else. Where the
+system does not offer that, a warning is logged once, and only the limits hold.
 """
 
 from __future__ import annotations
@@ -42,8 +44,8 @@ from twinpath.video.isolated.messages import (
     info_from_json,
     selection_to_json,
 )
-from twinpath.video.isolated.pool import WorkerPool, current_folder
-from twinpath.video.isolated.worker import ProcessDied, ProcessLimits
+from twinpath.video.isolated.pool import WorkerPool
+from twinpath.video.isolated.worker import OfferedFile, ProcessDied, ProcessLimits
 from twinpath.video.probe import VideoInfo
 from twinpath.video.selection import Selection
 from twinpath.video.source import DEFAULT_LIMITS, Limits
@@ -156,13 +158,14 @@ class Sandbox:
         limits: Limits,
         read: Callable[[Message, list[Rgb]], Answer],
     ) -> Answer:
-        request |= {"path": str(path), "folder": current_folder(), "limits": asdict(limits)}
+        file = OfferedFile.of(path)
+        request |= {"path": str(path), "limits": asdict(limits)}
         wall_s = float("inf") if limits.max_seconds is None else limits.max_seconds + GRACE_S
         attempts = self._pool.attempts(request["do"], path)
         while True:
             worker = self._pool.take()
             try:
-                reply, memories = worker.request(request, path=path, wall_s=wall_s)
+                reply, memories = worker.request(request, file=file, wall_s=wall_s)
                 if "error" in reply:
                     raise error_from_json(reply["error"])
                 answer = read(reply, memories)
