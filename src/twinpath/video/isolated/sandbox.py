@@ -95,6 +95,16 @@ class Sandbox:
         """The id of the process that will serve the next call; None: it is not started yet."""
         return self._pool.next_pid
 
+    def is_confined(self) -> bool:
+        """Whether the processes can reach no other file, no network and no program; starts one if none waits.
+
+        Raises:
+            WorkerDied: No process can be started.
+        """
+        worker = self._pool.take()
+        self._pool.give_back(worker)
+        return worker.is_confined
+
     def read_frames(
         self,
         path: str | os.PathLike[str],
