@@ -23,6 +23,7 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from twinpath.addresses import is_address
 from twinpath.errors import (
     LimitExceeded,
     NoFrames,
@@ -366,6 +367,10 @@ def _read_head(path: Path) -> bytes:
         with open_binary(path) as file:
             return file.read(SNIFF_BYTES)
     except FileNotFoundError as error:
+        if is_address(str(path)):
+            raise NotAFile(
+                f"{display_path(path)} is an address, not a file; save the video as a file first"
+            ) from error
         raise NotAFile(f"{display_path(path)} does not exist; check the name") from error
     except OSError as error:  # no permission, a name too long, a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
