@@ -178,7 +178,7 @@ def test_where_the_system_does_not_offer_it(start_with, good_video, caplog):
     for _ in range(2):
         with Sandbox() as sandbox:
             assert len(sandbox.read_frames(good_video, SPANS).frames) == 5
-            assert not sandbox.is_confined()
+            assert sandbox.unconfined_because() == reason
     (note,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert reason in note
     assert "limited in memory and time only" in note
@@ -190,6 +190,13 @@ assert confine() is None
 reason = confine()       # the filter refuses another one, as that of a container may
 assert "refuses" in reason and "Operation not permitted" in reason, reason
 """
+
+
+@confined_here
+def test_where_it_does():
+    with Sandbox() as sandbox:
+        assert sandbox.unconfined_because() is None
+        assert sandbox.pid is not None
 
 
 @confined_here

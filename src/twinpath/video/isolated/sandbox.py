@@ -95,15 +95,15 @@ class Sandbox:
         """The id of the process that will serve the next call; None: it is not started yet."""
         return self._pool.next_pid
 
-    def is_confined(self) -> bool:
-        """Whether the processes can reach no other file, no network and no program; starts one if none waits.
+    def unconfined_because(self) -> str | None:
+        """Why the processes can reach other files, the network and programs; None: they cannot.
 
         Raises:
             WorkerDied: No process can be started.
         """
         worker = self._pool.take()
         self._pool.give_back(worker)
-        return worker.is_confined
+        return worker.unconfined_because
 
     def read_frames(
         self,

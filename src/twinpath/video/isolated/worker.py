@@ -114,8 +114,10 @@ class Worker:
     """A process that reads one file at a time. Not thread-safe.
 
     Attributes:
-        is_confined: Whether it can reach no file beside the one that it reads, no network and no program.
+        unconfined_because: Why it can reach more than the file that it reads; None: it cannot.
     """
+
+    unconfined_because: str | None = None
 
     def __init__(self, limits: ProcessLimits) -> None:
         """Start the process.
@@ -156,9 +158,9 @@ class Worker:
                 last = (complaints.read().decode(errors="replace").strip().splitlines() or ["no answer"])[-1]
                 self.end()
                 raise WorkerDied(f"the process that reads files does not start: {plain(last)}")
-        self.is_confined = reply.get("unconfined") is None
-        if not self.is_confined:
-            _note_unconfined(plain(str(reply["unconfined"])))
+        if reply.get("unconfined") is not None:
+            self.unconfined_because = plain(str(reply["unconfined"]))
+            _note_unconfined(self.unconfined_because)
 
     @property
     def pid(self) -> int:
