@@ -43,6 +43,7 @@ OFFLINE: tuple[tuple[str, ...], ...] = (
     ("timeline", "CLIP", *TINY, "--out", "OUT/timeline"),
     ("timeline", "CLIP", *TINY, "--out", "OUT/timeline-isolated", "--isolate"),
     ("detect", "CLIP", *DETECT, "--out", "OUT/detect", "--formats", "json,csv,xml,mp4,png"),
+    ("detect", "CLIP", *DETECT, "--out", "OUT/detect-isolated", "--isolate"),
     ("features", "CLIP", *TINY, "--out", "OUT/features.npz"),
     ("stream", "CLIP", *TINY, "--no-realtime"),
     ("evaluate", "--clips", "2", "--workers", "1"),

@@ -51,11 +51,11 @@ def detect(
     drawing: DrawingOptions,
     out: OutFolder = Path("twinpath-detect"),
     formats: Annotated[
-        str | None,
+        str,
         typer.Option(
             metavar="A,B", help="Files to write: json, csv, xml, mp4, png.  [default: all but png, the sheet]"
         ),
-    ] = None,
+    ] = "json,csv,xml,mp4",
     resume: Resume = True,
     reading: Reading,
     runtime: Runtime,
@@ -68,11 +68,9 @@ def detect(
     goes on.
     """
     from twinpath.cli.label_options import action_thresholds, label_filter
-    from twinpath.jobs.detect import ISOLATED_FORMATS, DetectJob
+    from twinpath.jobs.detect import DetectJob
     from twinpath.jobs.outputs import check_folder
 
-    if formats is None:
-        formats = ",".join(ISOLATED_FORMATS) if reading.isolate else "json,csv,xml,mp4"
     check_folder(out)
     job = DetectJob(
         out=out,

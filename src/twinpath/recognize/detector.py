@@ -199,6 +199,7 @@ class Detector:
             height_px=height_px,
             device=self.config.device,
             min_score=min_score,
+            isolate=self.reader.isolate,
             progress=self._progress,
         )
         if serves_any_video(name):

@@ -23,7 +23,8 @@ from twinpath.recognize.plan import Views, plan_views, views_need_info
 from twinpath.results.provenance import Provenance
 from twinpath.video.clip_plan import ClipPlan
 from twinpath.video.clips import ClipSource, open_clips
-from twinpath.video.probe import VideoInfo, probe
+from twinpath.video.probe import VideoInfo, frame_times, probe
+from twinpath.video.sampling import Times
 from twinpath.video.source import DEFAULT_LIMITS, Limits, open_video
 
 
@@ -47,6 +48,14 @@ class VideoReader:
 
             return probe_isolated(path, limits=self.limits)
         return probe(path, limits=self.limits)
+
+    def frame_times(self, path: str | os.PathLike[str]) -> Times:
+        """The times of all frames in seconds, see `probe.frame_times`. Raises as `open`."""
+        if self.isolate:
+            from twinpath.video.isolated import frame_times_isolated
+
+            return frame_times_isolated(path, limits=self.limits)
+        return frame_times(path, limits=self.limits)
 
     def open(self, path: str | os.PathLike[str], plan: ClipPlan) -> ClipSource:
         """The clips of a plan; use the result in a `with` block and iterate once.

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from twinpath.atomic import atomic_path
 from twinpath.errors import NoFrames, UsageError
 from twinpath.paths import display_path
-from twinpath.video.audio import AudioTrack
+from twinpath.video.audio import AudioSource
 
 _TICKS_PER_SECOND = 90_000  # approximate resolution of frame times
 
@@ -49,7 +49,7 @@ class VideoWriter:
         preset: str = "fast",
         pixel_aspect: Fraction = Fraction(1),
         encoder_options: Mapping[str, str] | None = None,
-        audio: AudioTrack | None = None,
+        audio: AudioSource | None = None,
     ) -> None:
         """
         Args:

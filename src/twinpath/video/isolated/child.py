@@ -40,7 +40,8 @@ from twinpath.video.isolated.messages import (
     selection_from_json,
     warned_until_s,
 )
-from twinpath.video.probe import probe
+from twinpath.video.isolated.readers import WholeFile, open_reader
+from twinpath.video.probe import frame_times, probe
 from twinpath.video.selection import EvenSpan
 
 resource: Any
@@ -175,6 +176,8 @@ class _Server:
         limits = limits_from_json(request["limits"])
         if request["do"] == "probe":
             return {"info": probe(self._path, limits=limits).to_dict()}
+        if request["do"] == "times":
+            return {"times_s": frame_times(self._path, limits=limits).tolist()}
         decoded = read_frames(
             self._path,
             [selection_from_json(values) for values in request["selections"]],
@@ -223,12 +226,12 @@ class _RequestedClips:
         self._request = request
         self._allocate = allocate
         self._allocated = allocated
-        self._reader: ClipReader | None = None
+        self._reader: ClipReader | WholeFile | None = None
         self.is_over = False
 
     def open(self) -> Message:
         self._plan = plan_from_json(self._request["plan"])
-        self._reader = ClipReader(
+        self._reader = open_reader(
             self._request["path"],
             self._plan,
             limits=limits_from_json(self._request["limits"]),
@@ -236,7 +239,8 @@ class _RequestedClips:
             first=self._request["first"],
         )
         self._clips = iter(self._reader)
-        return {"opened": {"expected": len(self._reader), "end_s": self._reader.end_s}}
+        about = self._reader.about if isinstance(self._reader, WholeFile) else {}
+        return {"opened": {"expected": len(self._reader), "end_s": self._reader.end_s, "about": about}}
 
     def next(self) -> Message:
         """The next clip with the warnings so far; after the last one all warnings."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,12 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from twinpath.video.clip_plan import ClipPlan, Selections
+from twinpath.video.clip_plan import Selections
 from twinpath.video.clips import Clip
 from twinpath.video.color import Rgb
 from twinpath.video.isolated.messages import (
+    AudioBlocks,
+    EveryFrame,
     Message,
     ProtocolError,
+    StreamPlan,
     clip_from_json,
     error_from_json,
     lines_from_json,
@@ -32,12 +36,15 @@ _STOP_S = 5.0  # time-out for the reply to "stop"
 
 
 class IsolatedClips:
-    """A `ClipSource` that holds a worker process of a pool until it is exhausted or closed.
+    """A `ClipSource`, also of other plans. It holds a worker process until it is exhausted or closed.
 
     If the worker process ends, another one resumes behind the clips that were yielded.
+
+    Attributes:
+        about: Numbers about the file, for `EveryFrame` and `AudioBlocks`, see `readers.WholeFile`.
     """
 
-    def __init__(self, pool: WorkerPool, path: Path, plan: ClipPlan, limits: Limits) -> None:
+    def __init__(self, pool: WorkerPool, path: Path, plan: StreamPlan, limits: Limits) -> None:
         """Open the file in the worker process. Raises as `clips.open_clips`."""
         self._pool = pool
         self._file = OfferedFile.of(path)
@@ -104,7 +111,8 @@ class IsolatedClips:
         memory = self._memories.pop(memory_id, None) if isinstance(memory_id, int) else None
         if type(number) is not int or number < self._next_number or memory is None:
             raise ProtocolError("sent a clip out of order")
-        clip = clip_from_json(values, memory=memory, num_frames=self._num_frames(number))
+        depth = self._plan.depth if isinstance(self._plan, EveryFrame | AudioBlocks) else 3
+        clip = clip_from_json(values, memory=memory, num_frames=self._num_frames(number), depth=depth)
         self._next_number = number + 1
         lines = self._earlier_warnings + lines_from_json(values.get("warnings"))
         if lines != (self._warnings_by_time[-1][1] if self._warnings_by_time else self._earlier_warnings):
@@ -138,6 +146,7 @@ class IsolatedClips:
                 expected, end_s = opened.get("expected"), opened.get("end_s")
                 if type(expected) is not int or expected < 0 or not isinstance(end_s, float):
                     raise ProtocolError("sent no description of the clips")
+                self.about = _numbers(opened.get("about"))
                 return expected, end_s
             except (ProcessDied, ProtocolError) as error:
                 self._died(error)
@@ -184,6 +193,14 @@ class IsolatedClips:
         self._memories = {}
         if worker is not None:
             self._pool.give_back(worker)
+
+
+def _numbers(values: object) -> dict[str, float]:
+    """An object of finite numbers. Raises: ProtocolError."""
+    numbers = _dict(values)
+    if not all(type(number) in (int, float) and math.isfinite(number) for number in numbers.values()):
+        raise ProtocolError("sent no numbers about the file")
+    return numbers
 
 
 def _dict(values: object) -> Message:

@@ -4,6 +4,7 @@ The parent sends a request and gets one reply, or, for the clips of a plan, one 
 
     {"do": "probe", …}   {"info": …}
     {"do": "read", …}    {"frames": …}
+    {"do": "times", …}   {"times_s": …}
     {"do": "clips", …}   {"opened": …}
       {"next": true}     {"clip": …}, and {"end": …} behind the last one
       {"stop": true}     {"stopped": true}; the remaining clips are not needed
@@ -29,7 +30,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ from twinpath.video.clips import Clip
 from twinpath.video.color import Rgb
 from twinpath.video.decode import DecodedFrames
 from twinpath.video.probe import VideoInfo
+from twinpath.video.sampling import Times
 from twinpath.video.selection import AtTimes, EvenSpan, Selection
 from twinpath.video.source import Limits
 
@@ -49,6 +51,25 @@ Message = dict[str, Any]
 
 _MAX_BYTES = 1 << 26  # of a message: the times and indices of a million frames
 _CHECK_EVERY_S = 0.2  # while waiting for a message: whether it is still wanted
+
+
+@dataclass(frozen=True)
+class EveryFrame:
+    """A plan: every frame of the file, each as a clip of one frame."""
+
+    num_frames: int = 1
+    depth: int = 3  # bytes of a pixel
+
+
+@dataclass(frozen=True)
+class AudioBlocks:
+    """A plan: the audio, each block of `AudioSamples` as a clip of (1, channels, N, 4) bytes."""
+
+    num_frames: int = 1
+    depth: int = 4  # bytes of a sample
+
+
+StreamPlan = ClipPlan | EveryFrame | AudioBlocks
 
 
 class ProtocolError(Exception):
@@ -192,14 +213,18 @@ def selection_from_json(values: Message) -> Selection:
     return AtTimes(tuple(values["times_s"])) if "times_s" in values else EvenSpan(**values)
 
 
-def plan_to_json(plan: ClipPlan) -> Message:
+def plan_to_json(plan: StreamPlan) -> Message:
+    if isinstance(plan, EveryFrame | AudioBlocks):
+        return {"every_frame" if isinstance(plan, EveryFrame) else "audio": True}
     if isinstance(plan, Selections):
         return {"selections": [selection_to_json(selection) for selection in plan.selections]}
     name = "windows" if isinstance(plan, Windows) else "keyframes"
     return {name: _plain_numbers(asdict(plan))}
 
 
-def plan_from_json(values: Message) -> ClipPlan:
+def plan_from_json(values: Message) -> StreamPlan:
+    if "every_frame" in values or "audio" in values:
+        return EveryFrame() if "every_frame" in values else AudioBlocks()
     if "selections" in values:
         return Selections(tuple(selection_from_json(selection) for selection in values["selections"]))
     if "keyframes" in values:
@@ -236,13 +261,17 @@ def clip_to_json(clip: Clip, *, memory: int) -> Message:
     }
 
 
-def warned_until_s(plan: ClipPlan, clip: Clip) -> float:
+def warned_until_s(plan: StreamPlan, clip: Clip) -> float:
     """The time in seconds up to which the warnings sent with a clip are valid."""
     return clip.start_s if isinstance(plan, Keyframes) else clip.end_s
 
 
-def clip_from_json(values: Any, *, memory: Rgb, num_frames: int) -> Clip:
-    """A clip from JSON values. Raises: ProtocolError: Its size does not match the memory or `num_frames`."""
+def clip_from_json(values: Any, *, memory: Rgb, num_frames: int, depth: int = 3) -> Clip:
+    """A clip from JSON values; `depth` is its last dimension.
+
+    Raises:
+        ProtocolError: Its size does not match the memory, `num_frames` or `depth`.
+    """
     try:
         shape = tuple(int(side) for side in values["shape"])
         times_s = np.array(values["times_s"], dtype=np.float64)
@@ -252,7 +281,7 @@ def clip_from_json(values: Any, *, memory: Rgb, num_frames: int) -> Clip:
             len(shape) == 4
             and shape[0] == num_frames
             and min(shape) >= 1
-            and shape[3] == 3
+            and shape[3] == depth
             and math.prod(shape) == len(memory)
             and times_s.shape == (num_frames,)
             and np.isfinite([*times_s, start_s, end_s]).all()
@@ -306,6 +335,17 @@ def decoded_from_json(values: Any, *, memory: Rgb, selections: Sequence[Selectio
         return DecodedFrames(frames, times_s, picks, int(values["frames_decoded"]), warnings)
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise ProtocolError("sent frames that do not fit") from error
+
+
+def times_from_json(values: Any) -> Times:
+    """Times of frames from JSON values. Raises: ProtocolError: They are none, or do not increase."""
+    try:
+        times_s = np.array(values, dtype=np.float64)
+        if times_s.ndim != 1 or not np.isfinite(times_s).all() or (np.diff(times_s) < 0).any():
+            raise ValueError
+        return times_s
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ProtocolError("sent times that are none") from error
 
 
 _INFO_TYPES: dict[str, tuple[type, ...]] = {

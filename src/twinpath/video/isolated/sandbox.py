@@ -43,17 +43,23 @@ from twinpath.video.isolated.messages import (
     error_from_json,
     info_from_json,
     selection_to_json,
+    times_from_json,
 )
 from twinpath.video.isolated.pool import WorkerPool
+from twinpath.video.isolated.whole import IsolatedAudio, IsolatedFrames
 from twinpath.video.isolated.worker import OfferedFile, ProcessDied, ProcessLimits
 from twinpath.video.probe import VideoInfo
+from twinpath.video.sampling import Times
 from twinpath.video.selection import Selection
 from twinpath.video.source import DEFAULT_LIMITS, Limits
 
 __all__ = [
     "ProcessLimits",
     "Sandbox",
+    "frame_times_isolated",
+    "open_audio_isolated",
     "open_clips_isolated",
+    "open_frames_isolated",
     "probe_isolated",
     "read_frames_isolated",
 ]
@@ -161,6 +167,37 @@ class Sandbox:
         """
         return IsolatedClips(self._pool, Path(path), plan, limits)
 
+    def frame_times(self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Times:
+        """As `probe.frame_times`, in another process.
+
+        Raises:
+            InputError, LimitExceeded: As `probe.frame_times`.
+            LimitExceeded, WorkerDied: As `read_frames`.
+        """
+
+        def times(reply: Message, memories: list[Rgb]) -> Times:
+            return times_from_json(reply.get("times_s"))
+
+        return self._answer(Path(path), {"do": "times"}, limits, times)
+
+    def open_frames(self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> IsolatedFrames:
+        """As `decode.FrameStream`, in another process, which the frames hold as clips do.
+
+        Raises:
+            InputError, LimitExceeded: As `FrameStream`.
+            LimitExceeded, WorkerDied: As `read_frames`, also between frames.
+        """
+        return IsolatedFrames(self._pool, Path(path), limits)
+
+    def open_audio(self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> IsolatedAudio:
+        """As `audio.AudioTrack`, but encoded anew from samples that another process decodes.
+
+        Raises:
+            InputError, LimitExceeded: As `AudioTrack`.
+            LimitExceeded, WorkerDied: As `read_frames`, also while it is written.
+        """
+        return IsolatedAudio(self._pool, Path(path), limits)
+
     def _answer(
         self,
         path: Path,
@@ -219,3 +256,18 @@ def open_clips_isolated(
 ) -> ClipSource:
     """As `clips.open_clips`, in processes that all calls share; see `Sandbox.open_clips`."""
     return _sandbox().open_clips(path, plan, limits=limits)
+
+
+def frame_times_isolated(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Times:
+    """As `probe.frame_times`, in processes that all calls share; see `Sandbox.frame_times`."""
+    return _sandbox().frame_times(path, limits=limits)
+
+
+def open_frames_isolated(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> IsolatedFrames:
+    """As `decode.FrameStream`, in processes that all calls share; see `Sandbox.open_frames`."""
+    return _sandbox().open_frames(path, limits=limits)
+
+
+def open_audio_isolated(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> IsolatedAudio:
+    """As `audio.AudioTrack`, in processes that all calls share; see `Sandbox.open_audio`."""
+    return _sandbox().open_audio(path, limits=limits)
