@@ -25,6 +25,7 @@ from twinpath.train.recipe import read_recipe, to_toml
 from twinpath.video.isolated import Sandbox
 
 DETECT = ("--model", "slowfast_tiny_det.synthetic", "--people", "whole", "--every", "1")
+VP9 = "libvpx-vp9"
 TRAINED = ("--model", "slowfast_tiny", "--weights", "WEIGHTS")
 # In this order; CLIP, CLIPS, WEIGHTS, RECIPE and OUT are paths. The same command may stand here twice.
 OFFLINE: tuple[tuple[str, ...], ...] = (
@@ -46,6 +47,7 @@ OFFLINE: tuple[tuple[str, ...], ...] = (
     ("detect", "CLIP", *DETECT, "--out", "OUT/detect-isolated", "--isolate"),
     ("features", "CLIP", *TINY, "--out", "OUT/features.npz"),
     ("stream", "CLIP", *TINY, "--no-realtime"),
+    ("stream", "CLIP", *TINY, "--no-realtime", "--isolate", "--annotate", "OUT/live.mp4", "--encoder", VP9),
     ("evaluate", "--clips", "2", "--workers", "1"),
     ("train", "RECIPE", "--out", "OUT/run"),
 )

@@ -9,6 +9,7 @@ _OPTIONS = {
     "compile": "--compile",
     "device": "--device",
     "dtype": "--dtype",
+    "encoder": "--encoder",
     "engine": "--engine",
     "every_s": "--every",
     "formats": "--formats",

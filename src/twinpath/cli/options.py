@@ -59,6 +59,10 @@ MinPersonScore = Annotated[
         help="The lowest score of a person.  [default: the person detector's own]",
     ),
 ]
+Encoder = Annotated[
+    str,
+    typer.Option("--encoder", metavar="NAME", help="Of the video: libx264, libopenh264 or libvpx-vp9."),
+]
 Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 …")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object on a line for each result.")]
 # Read by `twinpath.cli.main`, which catches the errors.

@@ -47,6 +47,11 @@ class SourceOptions:
         bool, typer.Option("--insecure", help="Accept any certificate of an rtsps:// or https:// server.")
     ] = False
 
+    isolate: Annotated[
+        bool,
+        typer.Option("--isolate", help="Read a file, not a camera, in a process with limits."),
+    ] = False
+
     def reader(self, source: str, stop: threading.Event) -> LiveReader:
         """Reads a source until it ends or `stop` is set; a file that cannot be opened is an error now.
 
@@ -64,6 +69,7 @@ class SourceOptions:
             realtime=self.realtime,
             retry=self._retry(),
             connection=self._connection(),
+            isolate=self.isolate,
         )
         reader.check()
         return reader

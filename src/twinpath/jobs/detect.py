@@ -37,6 +37,7 @@ from twinpath.results.detections import Detections
 from twinpath.results.keyframes import KeyframeScores
 from twinpath.results.provenance import Provenance
 from twinpath.suggest import did_you_mean
+from twinpath.video.encoders import DEFAULT_ENCODER, check_encoder
 from twinpath.video.find import InputVideo
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class DetectJob:
         smooth_s: Actions are averaged along a track so far to both sides, in seconds.
         top_k: How many actions of a person the annotated video shows at most.
         hud: Whether it shows time and speeds.
+        encoder: What encodes it, one of `video.encoders.ENCODERS`.
         formats: Of the files, of `DETECTION_FORMATS`.
         isolate: Read videos in a sandboxed process, for drawing too, whose audio is then encoded anew.
         resume: Take what earlier runs left; False: start over.
@@ -83,6 +85,7 @@ class DetectJob:
     smooth_s: float = SMOOTH_S
     top_k: int = 3
     hud: bool = False
+    encoder: str = DEFAULT_ENCODER
     formats: tuple[str, ...] = ("json", "csv", "xml", "mp4")
     isolate: bool = False
     resume: bool = True
@@ -91,6 +94,7 @@ class DetectJob:
         check_every_s(self.every_s)
         if self.top_k < 1:
             raise UsageError(f"top_k must be at least 1, not {self.top_k}")
+        check_encoder(self.encoder)
         formats = checked_formats(self.formats, DETECTION_FORMATS)
         object.__setattr__(self, "formats", formats)
 
@@ -161,6 +165,7 @@ class _DetectionSteps(ScoringSteps[KeyframeScores, Detections]):
             "smooth_s": job.smooth_s,
             "top_k": job.top_k,
             "hud": job.hud,
+            **({} if job.encoder == DEFAULT_ENCODER else {"encoder": job.encoder}),
         }
         self._scores_settings = detection_settings(
             people=job.people,
@@ -224,6 +229,7 @@ class _DetectionSteps(ScoringSteps[KeyframeScores, Detections]):
                     path,
                     top_k=job.top_k,
                     hud=job.hud,
+                    encoder=job.encoder,
                     isolate=job.isolate,
                     progress=self._progress,
                 )

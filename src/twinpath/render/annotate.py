@@ -20,6 +20,7 @@ from twinpath.render.track_interpolator import TrackInterpolator
 from twinpath.results.detections import Detections
 from twinpath.video.audio import AudioSource, AudioTrack
 from twinpath.video.decode import FrameStream
+from twinpath.video.encoders import DEFAULT_ENCODER
 from twinpath.video.isolated import open_audio_isolated, open_frames_isolated, probe_isolated
 from twinpath.video.isolated.whole import IsolatedAudio, IsolatedFrames
 from twinpath.video.probe import VideoInfo, probe
@@ -42,12 +43,14 @@ def annotate_video(
     hud: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     isolate: bool = False,
+    encoder: str = DEFAULT_ENCODER,
     progress: Progress | None = None,
 ) -> tuple[str, ...]:
     """Write a copy of the video with its people drawn on it; timestamps and audio are kept.
 
-    H.264 in an MP4; an odd size is padded by repeating the last row or column. The first audio track is
-    copied if its codec is common in MP4, else encoded as AAC. The file is written atomically.
+    H.264 in an MP4, unless another encoder is chosen; an odd size is padded by repeating the last row or
+    column. The first audio track is copied if its codec is common in MP4, else encoded as AAC. The file is
+    written atomically.
 
     Args:
         video: The video of `detections`.
@@ -57,6 +60,7 @@ def annotate_video(
         hud: Also show time, number of people and speeds in a corner.
         limits: Limits of reading the video. `max_seconds` includes drawing and encoding.
         isolate: Read the video in a sandboxed process. The audio is then always encoded anew.
+        encoder: FFmpeg's name of the encoder, see `encoders.ENCODERS`; VP9 in place of H.264, for example.
         progress: Called after each frame with the number of frames done and the expected total.
     Returns:
         Warnings about the video file, for example that it is damaged.
@@ -83,7 +87,7 @@ def annotate_video(
         frames = stack.enter_context(
             Prefetcher(stream, size_bytes=lambda item: item[1].nbytes, max_bytes=_PREFETCH_BYTES)
         )
-        writer = stack.enter_context(_writer(out, info, fps=stream.fps, audio=audio))
+        writer = stack.enter_context(_writer(out, info, encoder, fps=stream.fps, audio=audio))
         expected = round(detections.duration_s * stream.fps)
         last_s = -_MIN_STEP_S
         for done, (time_s, frame) in enumerate(frames, start=1):
@@ -96,7 +100,7 @@ def annotate_video(
     return (*stream.warnings, *audio.warnings)
 
 
-def _writer(out: Path, info: VideoInfo, *, fps: float, audio: AudioSource) -> VideoWriter:
+def _writer(out: Path, info: VideoInfo, encoder: str, *, fps: float, audio: AudioSource) -> VideoWriter:
     pixel_aspect = Fraction(info.sample_aspect_ratio).limit_denominator(1000)
     return VideoWriter(
         out,
@@ -105,6 +109,7 @@ def _writer(out: Path, info: VideoInfo, *, fps: float, audio: AudioSource) -> Vi
         fps=fps,
         crf=_CRF,
         preset=_PRESET,
+        encoder=encoder,
         pixel_aspect=1 / pixel_aspect if info.rotation_deg % 180 else pixel_aspect,
         audio=audio,
     )

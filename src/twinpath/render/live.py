@@ -16,6 +16,7 @@ from twinpath.render.prediction_panel import PredictionPanel
 from twinpath.results.classification import Prediction
 from twinpath.results.detections import Track
 from twinpath.video.color import Rgb, RgbConverter
+from twinpath.video.encoders import DEFAULT_ENCODER, check_encoder
 from twinpath.video.live import LiveFrame, LiveReader
 from twinpath.video.writer import VideoWriter
 
@@ -74,21 +75,23 @@ class AnnotatedFile:
     Args:
         path: The MP4 to create or replace.
         reader: The source of the frame rate.
+        encoder: One of `video.encoders.ENCODERS`.
     Attributes:
         overlay: Holds the current results; set them here.
         frames_written, frames_left_out: Number of frames written and dropped.
     Raises:
-        UsageError: The folder does not exist.
+        UsageError: The folder does not exist, or there is no such encoder.
     """
 
-    def __init__(self, path: Path, reader: LiveReader) -> None:
+    def __init__(self, path: Path, reader: LiveReader, *, encoder: str = DEFAULT_ENCODER) -> None:
+        check_encoder(encoder)
         if not path.parent.is_dir():
             raise UsageError(f"cannot write {display_path(path)}: the folder does not exist; make it first")
         self.path = path
         self.overlay = LiveOverlay()
         self.frames_written = 0
         self.frames_left_out = 0
-        self._reader = reader
+        self._reader, self._encoder = reader, encoder
         self._writer: VideoWriter | None = None
         self._first_s = self._last_s = 0.0
         self._error: BaseException | None = None
@@ -144,7 +147,9 @@ class AnnotatedFile:
         rgb = self.overlay.draw(frame)
         if self._writer is None:
             height, width = rgb.shape[:2]
-            self._writer = VideoWriter(self.path, width=width, height=height, fps=self._reader.fps)
+            self._writer = VideoWriter(
+                self.path, width=width, height=height, fps=self._reader.fps, encoder=self._encoder
+            )
             self._first_s = frame.time_s
         elif frame.time_s < self._last_s + _MIN_STEP_S:
             self.frames_left_out += 1

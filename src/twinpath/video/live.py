@@ -37,6 +37,8 @@ from twinpath.paths import display_path
 from twinpath.retry import RetryPolicy
 from twinpath.video.damage import DamageReport, check_decoded
 from twinpath.video.decode_pass import DecodePass
+from twinpath.video.isolated import probe_isolated
+from twinpath.video.isolated.live_file import IsolatedFileConnection
 from twinpath.video.sniff import FORMAT_WHITELIST
 from twinpath.video.source import (
     DEFAULT_FPS,
@@ -200,6 +202,7 @@ class LiveReader:
         retry: RetryPolicy | None = None,
         connection: ConnectionOptions | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        isolate: bool = False,
     ) -> None:
         """Nothing is opened yet.
 
@@ -212,7 +215,16 @@ class LiveReader:
             retry: When to retry and when to give up.
             connection: Options for URLs.
             limits: Only `max_pixels` applies: a stream may have any length.
+            isolate: Read a file in a sandboxed process.
+        Raises:
+            UsageError: `isolate` with a camera or an address, which are read in this process.
         """
+        if isolate and source.kind != "file":
+            raise UsageError(
+                f"isolate: {source.shown} is no file; cameras and addresses are read in this process: leave "
+                "isolate out, and use a container for a source that you do not trust"
+            )
+        self._isolate = isolate
         self.source = source
         self.fps = float(DEFAULT_FPS)
         self.reconnects = 0
@@ -253,10 +265,14 @@ class LiveReader:
         Raises:
             InputError, LimitExceeded: As `open_video`.
         """
-        if self.source.kind == "file":
+        if self._isolate:
+            probe_isolated(self.source.address, limits=self._limits)
+        elif self.source.kind == "file":
             open_video(self.source.address, limits=self._limits).close()
 
     def _connect(self) -> _Connection:
+        if self._isolate:
+            return IsolatedFileConnection(self.source.address, self._limits, self._on_status)
         if self.source.kind == "file":
             return _FileConnection(self.source, self._limits, self._on_status)
         return _LiveConnection(self.source, self._connection, self._limits)

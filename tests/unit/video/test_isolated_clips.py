@@ -18,15 +18,19 @@ from twinpath.errors import (
     LimitExceeded,
     NotAFile,
     TwinpathError,
+    UsageError,
     WorkerDied,
 )
 from twinpath.prefetch import Prefetcher
+from twinpath.video import live
 from twinpath.video.clip_plan import ClipSampling, Keyframes, Selections, Windows
 from twinpath.video.clips import open_clips
+from twinpath.video.color import RgbConverter
 from twinpath.video.decode import AtTimes, EvenSpan, FrameStream
 from twinpath.video.isolated import worker as worker_module
 from twinpath.video.isolated.messages import ProtocolError, times_from_json
 from twinpath.video.isolated.sandbox import ProcessLimits, Sandbox
+from twinpath.video.live import LiveReader, parse_source
 from twinpath.video.probe import frame_times, probe
 from twinpath.video.source import Limits
 
@@ -343,3 +347,39 @@ def test_times_that_are_none_are_refused(values):
     assert times_from_json([0.0, 0.5, 0.5]).tolist() == [0.0, 0.5, 0.5]
     with pytest.raises(ProtocolError):
         times_from_json(values)
+
+
+# A file that is played live
+
+
+@pytest.mark.parametrize("recipe", ["make_good", "make_rotated", "make_truncated"])
+def test_a_file_played_live_is_the_same(tmp_path, monkeypatch, recipe):
+    path = getattr(bad_videos, recipe)(tmp_path)
+
+    def played(*, isolate):
+        told = []
+        reader = LiveReader(
+            parse_source(str(path)),
+            stop=threading.Event(),
+            on_status=told.append,
+            realtime=False,
+            isolate=isolate,
+        )
+        reader.check()
+        convert = RgbConverter()
+        return [np.array(convert(frame.av_frame)) for frame in reader], reader.fps, told
+
+    here = played(isolate=False)
+
+    def must_not(*arguments, **options):
+        raise AssertionError("opened in this process")
+
+    monkeypatch.setattr(live, "open_video", must_not)
+    there = played(isolate=True)
+    assert np.array_equal(there[0], here[0])
+    assert there[1:] == here[1:]
+
+
+def test_a_camera_is_not_isolated_in_silence():
+    with pytest.raises(UsageError, match="cameras and addresses are read in this process"):
+        LiveReader(parse_source("rtsp://127.0.0.1/a"), stop=threading.Event(), on_status=print, isolate=True)
