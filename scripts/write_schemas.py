@@ -441,6 +441,7 @@ SCHEMAS: dict[str, Schema] = {
                 ("precision", "string", "The precision that OpenVINO would use."),
                 ("openvino", "string, null", "Version."),
                 ("cpu", "string", "Name of the CPU."),
+                ("isolation", "string", "What isolated reading amounts to on this machine."),
                 ("torch", "string, null", "Version."),
                 ("torchvision", "string, null", "Version."),
                 ("pyav", "string, null", "Version."),

@@ -49,7 +49,7 @@ def _facts() -> dict[str, Any]:
         "torchvision": _version("torchvision"),
         "pyav": _version("av"),
         "ffmpeg": _ffmpeg(),
-        "isolated reading": _isolation(),
+        "isolation": _isolation(),
         **{f"extra: {name}": _version(package) for name, package in _EXTRAS.items()},
         **_cache(),
         "executable": sys.executable,
