@@ -296,7 +296,7 @@ time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("how", ["idle", "busy", "thread", "thread busy", "fork", "fork busy"])
+@pytest.mark.parametrize("how", ["idle", "busy", "thread", "thread busy", "fork", "fork busy", "thread fork"])
 def test_it_dies_with_a_parent_that_is_killed(good_video, how):
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT, str(good_video), how], stdout=subprocess.PIPE, start_new_session=True

@@ -175,9 +175,9 @@ def _allow_if(argument: int, values: Iterable[int], *, operation: int = _JUMP_IF
 def end_with_parent(lifeline: int, *, parent_pid: int, by_main_thread: bool) -> None:
     """Let this process be killed when its parent ends, in whatever way.
 
-    On Linux the kernel kills it, also while a library computes: when the other end of the pipe is closed,
-    and, since a fork of the parent may have kept that end, when the thread that started this process ends, if
-    that is the parent's main thread. Elsewhere a thread waits for the end of the pipe.
+    On Linux the kernel kills it, also while a library computes: when the other end of the pipe is closed, and
+    when the thread that started this process ends, if that is the parent's main thread: code in C may have
+    copied the parent with its end of the pipe. Elsewhere a thread waits for the end of the pipe.
 
     Args:
         lifeline: The end for reading of a pipe of which the parent holds the other end.

@@ -138,6 +138,7 @@ class Worker:
                 theirs.close()
                 os.close(ends_with_us)
             unless_started.pop_all()
+        _lifelines.add(lifeline)
         self._channel = Channel(ours)
         self._end = weakref.finalize(self, _end, self._process, self._channel, lifeline, os.getpid())
         self._begin()
@@ -293,9 +294,23 @@ def _end(process: subprocess.Popen[bytes], channel: Channel, lifeline: int, owne
     if os.getpid() != owner:  # a fork of the parent: the process is not its child
         return
     channel.close()
+    _lifelines.discard(lifeline)
     os.close(lifeline)
     process.kill()
     process.wait()
+
+
+_lifelines: set[int] = set()  # the ends of pipes that let the processes live
+
+
+def _close_lifelines() -> None:
+    """In a fork of this process, which must not keep the processes alive."""
+    while _lifelines:
+        os.close(_lifelines.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_lifelines)
 
 
 @functools.cache
