@@ -7,6 +7,7 @@ the grey value 4 * k + 20, so that a test can read the number from the pixels.
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
+from av.video.reformatter import ColorPrimaries, ColorTrc
 
 from tests.support.field_coded import write_field_coded
 
@@ -381,4 +383,35 @@ def make_fifo(folder: Path) -> Path:
 def make_folder(folder: Path) -> Path:
     path = folder / "folder.mp4"
     path.mkdir()
+    return path
+
+
+# Field case 5
+def make_oriented(folder: Path, matrix: tuple[int, int, int, int]) -> Path:
+    """`make_rotated` with a display matrix (a, b, c, d): x' = a x + c y, y' = b x + d y."""
+    whole = make_rotated(folder, rotation_deg=0)
+    data = bytearray(whole.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40  # behind version, times, track number, duration, layer, volume
+    a, b, c, d = (value << 16 for value in matrix)
+    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    return _write(folder / f"oriented{'_'.join(map(str, matrix))}.mp4", bytes(data))
+
+
+# Field case 23
+def make_hdr(
+    folder: Path, colors: np.ndarray, *, transfer: ColorTrc, primaries: ColorPrimaries, frames: int = 1
+) -> Path:
+    """Pictures of 64x48 in 12 bits without loss: upright bars of (N, 3) encoded RGB from 0 to 1."""
+    bars = np.repeat(np.asarray(colors), WIDTH // len(colors), axis=0)
+    picture = np.round(np.tile(bars, (HEIGHT, 1, 1)) * 4095).astype(np.uint16)
+    path = folder / f"{transfer.name}_{primaries.name}.mkv"
+    with av.open(str(path), "w", options=REPEATABLE) as output:
+        stream = output.add_stream("ffv1", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = picture.shape[1], HEIGHT, "gbrp12le"
+        stream.codec_context.color_trc, stream.codec_context.color_primaries = transfer, primaries
+        for k in range(frames):
+            frame = av.VideoFrame.from_ndarray(picture, format="gbrp12le")
+            frame.pts, frame.time_base = k, Fraction(1, FPS)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
     return path
