@@ -24,7 +24,7 @@ class VideoInfo:
     """
 
     path: str
-    container: str  # FFmpeg's demuxer: mov (also MP4), matroska (also WebM), avi, mpegts, gif, h264, hevc
+    container: str  # FFmpeg's demuxer, one of `sniff.DEMUXERS`: mov is also MP4, matroska also WebM
     codec: str
     pixel_format: str | None
     width: int  # as displayed, after rotation; pixels
@@ -63,7 +63,7 @@ def probe(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> V
         frame = next((frame for _, frame in decoding), None)
         if frame is None and not decoding.packets:
             raise no_frames(source.path)
-        warnings = []
+        warnings = source.notes
         if frame is None:
             warnings.append(NOTHING_DECODES)
         elif decoding.bad_packets:
