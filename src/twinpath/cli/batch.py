@@ -31,7 +31,7 @@ def find_checked(videos: Sequence[str], reading: Reading) -> list[InputVideo]:
     for video in videos:
         _check_is_file(video)
     found = find_inputs(videos, is_result=is_drawn_result)
-    check_single_input(found, reading.limits(), isolate=reading.isolate)
+    check_single_input(found, reading.limits(), fps=reading.fps, isolate=reading.isolate)
     return found
 
 

@@ -60,6 +60,7 @@ def classify(
         top_k=top_k,
         out=out,
         resume=resume,
+        fps=reading.fps,
     )
     bar = BatchBar("classifying", total=len(found))
     loader = Loader(Classifier, job.model, weights, runtime, reading, is_quiet=True)

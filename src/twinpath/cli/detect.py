@@ -85,6 +85,7 @@ def detect(
         formats=tuple(formats.split(",")),
         isolate=reading.isolate,
         resume=resume,
+        fps=reading.fps,
         **vars(persons),
         **vars(drawing),
     )

@@ -56,7 +56,7 @@ def features(
 
     outlive_reader()
     runtime.config()
-    job = FeaturesJob(model=model, out=out, weights=weights, every_s=every, dtype=dtype, resume=resume)
+    job = FeaturesJob(model=model, out=out, weights=weights, every_s=every, dtype=dtype, resume=resume, fps=reading.fps)
     found = find_checked(videos, reading)
     bar = BatchBar("extracting", total=len(found))
     outcomes = write_features(

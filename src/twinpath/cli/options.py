@@ -108,6 +108,15 @@ class Reading:
         typer.Option("--max-seconds", min=0, metavar="S", help="Give up a file that takes longer to read."),
     ] = None
 
+    fps: Annotated[
+        float | None,
+        typer.Option(
+            "--fps",
+            metavar="N",
+            help="Frames per second of folders of pictures and raw streams, which have no times.  [default: 25]",
+        ),
+    ] = None
+
     def limits(self) -> Limits:
         """What reading one file may cost."""
         from dataclasses import replace

@@ -109,6 +109,7 @@ def timeline(
         top_k=top_k,
         formats=tuple(formats.split(",")),
         resume=resume,
+        fps=reading.fps,
     )
     bar = BatchBar("scoring", total=len(found))
     loader = Loader(Classifier, name, weights, runtime, reading)

@@ -172,7 +172,7 @@ class DamageReport:
                 f"frames before the first keyframe cannot be decoded ({self._leading}): "
                 "the recording starts at an open group of pictures"
             )
-        if self._guessed:
+        if self._guessed and self._source.fps is None:
             fps = float(self._source.nominal_fps)
             lines.append(f"the file has no timestamps: {fps:g} frames per second assumed")
         if self._resized:

@@ -9,7 +9,6 @@ from typing import Any
 from twinpath.video.damage import NOTHING_DECODES, no_frames, nothing_decodes
 from twinpath.video.decode_pass import DecodePass
 from twinpath.video.decode_plan import plan_pass
-from twinpath.video.file_access import size_bytes
 from twinpath.video.orientation import Orientation
 from twinpath.video.sampling import Times
 from twinpath.video.source import DEFAULT_LIMITS, Limits, VideoSource, as_fraction, open_video
@@ -24,7 +23,7 @@ class VideoInfo:
     """
 
     path: str
-    container: str  # FFmpeg's demuxer, one of `sniff.DEMUXERS`: mov is also MP4, matroska also WebM
+    container: str  # FFmpeg's demuxer, one of `sniff.DEMUXERS`: mov is also MP4, matroska also WebM; or frames
     codec: str
     pixel_format: str | None
     width: int  # as displayed, after rotation; pixels
@@ -44,19 +43,22 @@ class VideoInfo:
         return asdict(self) | {"warnings": list(self.warnings)}
 
 
-def probe(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
+def probe(
+    path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS, fps: float | None = None
+) -> VideoInfo:
     """Read a video's header and decode its first frame, which has the rotation.
 
     Args:
         path: A file name, never a URL.
         limits: Limits on size, frames, memory and time. A file without a duration in its header is read to
             the end, but not decoded.
+        fps: Of folders of pictures and raw streams, see `open_video`.
     Raises:
         InputError, LimitExceeded: As `open_video`.
         NoFrames: The file holds no packet of video.
         CorruptVideo: Neither a decoded frame nor the header gives the frame size.
     """
-    with open_video(path, limits=limits) as source, source.budget.memory_errors():
+    with open_video(path, limits=limits, fps=fps) as source, source.budget.memory_errors():
         # The header is read first: decoding may overwrite the sizes.
         size = (source.stream.codec_context.width, source.stream.codec_context.height)
         decoding = DecodePass(source)
@@ -78,7 +80,9 @@ def probe(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> V
         return _describe(source, size=size, orientation=orientation, warnings=warnings)
 
 
-def frame_times(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Times:
+def frame_times(
+    path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS, fps: float | None = None
+) -> Times:
     """The presentation time of each frame of a video, by its packets; nothing is decoded.
 
     Returns:
@@ -86,7 +90,7 @@ def frame_times(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS
     Raises:
         InputError, LimitExceeded: As `open_video`.
     """
-    with open_video(path, limits=limits) as source:
+    with open_video(path, limits=limits, fps=fps) as source:
         return plan_pass(source).times_s
 
 
@@ -95,7 +99,7 @@ def _describe(
 ) -> VideoInfo:
     context = source.stream.codec_context
     pixel_format, aspect = context.pix_fmt, as_fraction(context.sample_aspect_ratio)
-    has_audio = any(other.type == "audio" for other in source.container.streams)
+    has_audio = bool(source.audio)
     duration_s, fps = source.claimed_duration_s, float(source.nominal_fps)
     if duration_s is None and source.container.duration and not source.is_raw:
         duration_s = source.container.duration / 1_000_000
@@ -115,7 +119,7 @@ def _describe(
         duration_s=duration_s,
         frame_count_claimed=source.claimed_frames,
         has_audio=has_audio,
-        size_bytes=size_bytes(source.path),
+        size_bytes=source.size_bytes,
         warnings=tuple(warnings),
     )
 

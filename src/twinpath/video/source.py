@@ -5,6 +5,7 @@ Every other module of this package opens files through `open_video`; cameras and
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -16,8 +17,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from twinpath.addresses import is_address
@@ -26,11 +29,13 @@ from twinpath.errors import (
     NoFrames,
     NotAFile,
     NotAVideo,
+    UsageError,
 )
 from twinpath.paths import display_path
 from twinpath.prefetch import check_prefetch
 from twinpath.video.codecs import CODEC_WHITELIST
-from twinpath.video.file_access import ffmpeg_input, open_binary
+from twinpath.video.file_access import ffmpeg_input, open_binary, size_bytes
+from twinpath.video.frame_folder import is_frame_pattern
 from twinpath.video.sniff import (
     DEMUXERS,
     FORMAT_WHITELIST,
@@ -137,12 +142,14 @@ class VideoSource:
 
     Attributes:
         path: The path as given.
-        kind: The demuxer's name, one of `sniff.DEMUXERS`.
+        kind: The demuxer's name, one of `sniff.DEMUXERS`; "frames" for a folder of pictures.
+        fps: Frames per second, as the caller gives it for what has no times of its own; None: not given.
         budget: Counts the use of the limits.
         stream: The video stream that is read.
         time_base: Seconds per tick of the stream's clock.
         origin: Presentation time of the first frame, in ticks (MPEG-TS starts at any time).
-        nominal_fps: The frame rate in the header, or 25 if it is missing or implausible.
+        nominal_fps: `fps`, if frames have no times; else that in the header, or 25 if it is missing or
+            implausible.
         claimed_frames: Number of frames by the header, or None. Decoding may give another number.
         codec: FFmpeg's name of the decoder.
         claimed_duration_s: Duration of the stream by the header in seconds, or None. Decoding may give
@@ -162,8 +169,9 @@ class VideoSource:
     codec: str
     read_errors: int
 
-    def __init__(self, path: Path, *, kind: str, limits: Limits) -> None:
+    def __init__(self, path: Path, *, kind: str, limits: Limits, fps: Fraction | None = None) -> None:
         self.path = path
+        self.fps = fps
         self.kind = kind
         self.limits = limits
         self.budget = Budget(path, limits)
@@ -222,7 +230,10 @@ class VideoSource:
     @property
     def notes(self) -> list[str]:
         """What the user should know about the file beside damage."""
-        return [self._track.note] if self._track is not None and self._track.note else []
+        notes = [self._track.note] if self._track is not None and self._track.note else []
+        if self.fps is not None and not self.is_raw:
+            notes.append("the frame rate that was given is not used: the file has its own times")
+        return notes
 
     def _check_size(self) -> None:
         context = self.stream.codec_context
@@ -252,7 +263,21 @@ class VideoSource:
         """Whether it is a stream without a container, which has no timestamps."""
         return self.kind in RAW_DEMUXERS
 
+    @property
+    def audio(self) -> list[AudioStream]:
+        """The audio tracks, the default one first."""
+        return sorted(
+            self.container.streams.audio, key=lambda track: not track.disposition & Disposition.default
+        )
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the file. Raises: NotAFile, OSError: It is gone."""
+        return size_bytes(self.path)
+
     def _nominal_fps(self) -> Fraction:
+        if self.is_raw and self.fps is not None:
+            return self.fps
         rates = [self.stream.average_rate, self.stream.guessed_rate]
         if self.is_raw or self.kind == "dv":  # the average rate is FFmpeg's default, or its clock's
             rates.reverse()
@@ -335,13 +360,19 @@ class VideoSource:
         return True
 
 
-def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> VideoSource:
+def open_video(
+    path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS, fps: float | None = None
+) -> VideoSource:
     """Open a video file. Its content decides whether it is one, not its name.
 
     Args:
-        path: A file name: never a URL, a pattern or an FFmpeg protocol.
+        path: A file name, never a URL or an FFmpeg protocol; or a folder of numbered pictures, see
+            `frame_folder`.
         limits: `max_pixels` is checked here, before anything is decoded. The other limits count from now on.
+        fps: Frames per second of pictures and of raw streams, which have no times; None: 25. Files with
+            times of their own keep these, with a note.
     Raises:
+        UsageError: `fps` is no frame rate.
         NotAFile: It is missing, unreadable, or no regular file.
         NotAVideo: The content is no video, or its index is missing.
         NoVideoStream: For example audio only.
@@ -350,6 +381,11 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
         LimitExceeded: The frames are too large.
     """
     path = Path(path)
+    rate = checked_fps(fps)
+    if os.path.isdir(path) or (is_frame_pattern(path) and not os.path.lexists(path)):  # noqa: PTH112
+        from twinpath.video.frame_source import open_frames
+
+        return open_frames(path, limits=limits, fps=rate)
     head = _read_head(path)
     if not head:
         kind_of_error = NoFrames if path.suffix.lower() in RAW_SUFFIXES else NotAVideo
@@ -363,7 +399,7 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
     if kind == "gif":
         check_pixels(*gif_size(head), path=path, limits=limits)
     try:
-        return VideoSource(path, kind=kind, limits=limits)
+        return VideoSource(path, kind=kind, limits=limits, fps=rate)
     except MemoryError as error:
         raise out_of_memory(path) from error
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -375,6 +411,15 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
         raise NotAVideo(
             f"{display_path(path)} cannot be opened as {kind} ({reason}); is it complete?"
         ) from error
+
+
+def checked_fps(fps: float | None) -> Fraction | None:
+    """A frame rate as a fraction. Raises: UsageError: It is out of range."""
+    if fps is None:
+        return None
+    if not (math.isfinite(fps) and _SANE_FPS[0] <= fps <= _SANE_FPS[1]):
+        raise UsageError(f"fps must be from {float(_SANE_FPS[0]):g} to {float(_SANE_FPS[1]):g}, not {fps:g}")
+    return Fraction(fps).limit_denominator(100_000)
 
 
 def _not_a_video(path: Path, what: str | None) -> NotAVideo:

@@ -143,4 +143,4 @@ def _codec_tag(container: InputContainer) -> str:
     finally:
         av.logging.set_level(level)
     found = re.search(r"Video: ([^,\n]*)", description)
-    return found[1].strip() if found else "(unknown)"
+    return found[1].strip().removeprefix("none (").rstrip(")") if found else "(unknown)"
