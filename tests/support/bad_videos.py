@@ -17,6 +17,7 @@ import numpy as np
 from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
 from av.video.reformatter import ColorPrimaries, ColorTrc
+from PIL import Image
 
 from tests.support.field_coded import write_field_coded
 
@@ -542,3 +543,24 @@ def make_heic(folder: Path, *, brand: bytes = b"heic") -> Path:
         ">I4s", 72, b"meta"
     )
     return _write(folder / f"photo.{brand.decode()}", boxes + bytes(64))
+
+
+def make_frames(
+    folder: Path,
+    numbers: Iterable[int] = range(1, 21),
+    *,
+    name: str = "img_{:05d}.jpg",
+    size: tuple[int, int] = (WIDTH, HEIGHT),
+    mode: str = "RGB",
+    orientation: int | None = None,
+) -> Path:
+    """A folder of numbered pictures; that of number n has the grey value of n."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        image = Image.new("RGB", size, (grey_of(number % 50),) * 3)
+        if orientation is not None:
+            image.paste((255, 255, 255), (0, 0, 16, 16))
+        exif = Image.Exif()
+        exif[0x112] = orientation or 1
+        image.convert(mode).save(folder / name.format(number), exif=exif)
+    return folder

@@ -56,7 +56,9 @@ def features(
 
     outlive_reader()
     runtime.config()
-    job = FeaturesJob(model=model, out=out, weights=weights, every_s=every, dtype=dtype, resume=resume, fps=reading.fps)
+    job = FeaturesJob(
+        model=model, out=out, weights=weights, every_s=every, dtype=dtype, resume=resume, fps=reading.fps
+    )
     found = find_checked(videos, reading)
     bar = BatchBar("extracting", total=len(found))
     outcomes = write_features(

@@ -113,7 +113,7 @@ class Reading:
         typer.Option(
             "--fps",
             metavar="N",
-            help="Frames per second of folders of pictures and raw streams, which have no times.  [default: 25]",
+            help="Frames per second of pictures and raw streams, which have no times.  [default: 25]",
         ),
     ] = None
 

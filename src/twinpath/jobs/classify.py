@@ -85,7 +85,9 @@ def classify_videos(
     """
     model, _, _ = check_model(job.model, task="classification")
     sha256 = weights_sha256(job.weights)
-    run = Provenance.of(None, model=model, weights_sha256=sha256, settings=_settings(job) | fps_settings(job.fps))
+    run = Provenance.of(
+        None, model=model, weights_sha256=sha256, settings=_settings(job) | fps_settings(job.fps)
+    )
     with contextlib.ExitStack() as stack:
         file = journal = None
         if job.out is not None:

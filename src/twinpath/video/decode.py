@@ -254,7 +254,9 @@ class FrameStream:
         limits: Limits = DEFAULT_LIMITS,
         fps: float | None = None,
     ) -> None:
-        """Open the file; `fps` as `open_video`. `limits.max_seconds` includes the time that the caller spends between frames.
+        """Open the file; `fps` as `open_video`.
+
+        `limits.max_seconds` includes the time that the caller spends between frames.
 
         Raises:
             InputError, LimitExceeded: As `open_video`.

@@ -84,6 +84,13 @@ def folder_names(path: Path) -> list[str] | None:
     return os.listdir(path) if os.path.isdir(path) else None  # noqa: PTH112, PTH208 - a name with a NUL
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder of this name."""
+    if _lister is not None:
+        return _lister(path) is not None
+    return os.path.isdir(path)  # noqa: PTH112 - a name with a NUL
+
+
 def open_binary(path: Path) -> BinaryIO:
     """A regular file, open for reading. Raises as `open_regular`."""
     return open((_opener or open_regular)(path), "rb")  # noqa: PTH123 - a descriptor

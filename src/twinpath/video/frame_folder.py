@@ -9,7 +9,9 @@ the picture before stays. Numbers that rise by a constant step have no gaps.
 
 from __future__ import annotations
 
+import itertools
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from pathlib import Path
 
 from twinpath.errors import NotAFile, NotAVideo
 from twinpath.paths import display_path
-from twinpath.video.file_access import folder_names
+from twinpath.video.file_access import folder_names, is_folder
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png"})
 FEWEST_PICTURES = 2  # fewer are no video
@@ -54,6 +56,19 @@ def is_frame_pattern(path: Path) -> bool:
     return len(_PATTERN.findall(path.name)) == 1 and path.suffix.lower() in PICTURE_SUFFIXES
 
 
+def is_picture_name(name: str) -> bool:
+    """Whether a file may be a picture of a sequence, by its name."""
+    return Path(name).suffix.lower() in PICTURE_SUFFIXES and not name.startswith(".")
+
+
+def frames_folder(path: Path) -> Path | None:
+    """The folder of the pictures that a path names; None: it names no folder and no sequence."""
+    if is_folder(path):
+        return path
+    is_pattern = is_frame_pattern(path) and is_folder(path.parent) and not os.path.lexists(path)
+    return path.parent if is_pattern else None
+
+
 def holds_frames(names: Iterable[str]) -> bool:
     """Whether the files of a folder hold a sequence of numbered pictures, or several."""
     return any(len(numbers) >= FEWEST_PICTURES for numbers in _groups(names).values())
@@ -83,12 +98,17 @@ def find_sequence(path: Path) -> FrameSequence:
             else f"{display_path(path)}: no two pictures have such names; check the pattern"
         )
     if len(sequences) > 1:
-        raise NotAVideo(f"{display_path(path)} holds {_several(sequences)}")
+        raise NotAVideo(f"{display_path(path)} holds {_several(path, sequences)}")
     (numbers,) = sequences.values()
     ticks, notes = _ticks(_in_order(numbers, path))
     others = sum(map(len, groups.values())) - len(numbers) if folder == path else 0
     if others:
-        notes.append(f"{others} pictures of other names in the folder are passed over")
+        what = (
+            "1 picture of another name in the folder is"
+            if others == 1
+            else f"{others} pictures of other names are"
+        )
+        notes.append(f"{what} passed over")
     return FrameSequence(folder, tuple(name for _, name in sorted(numbers)), ticks, tuple(notes))
 
 
@@ -100,10 +120,9 @@ def _groups(names: Iterable[str]) -> dict[_Key, _Numbers]:
     """Numbered pictures by their names without the numbers."""
     groups: dict[_Key, _Numbers] = {}
     for name in names:
-        stem, dot, suffix = name.rpartition(".")
+        stem, _, suffix = name.rpartition(".")
         found = _NUMBERED.fullmatch(stem)
-        is_picture = dot + suffix.lower() in PICTURE_SUFFIXES and not name.startswith(".")
-        if is_picture and found is not None and len(found["number"]) <= _MOST_DIGITS:
+        if is_picture_name(name) and found is not None and len(found["number"]) <= _MOST_DIGITS:
             key = (found["before"], found["after"], suffix.lower() == "png")
             groups.setdefault(key, []).append((int(found["number"]), name))
     return groups
@@ -114,17 +133,17 @@ def _key_of_pattern(path: Path) -> _Key:
     return before, after, path.suffix.lower() == ".png"
 
 
-def _several(sequences: Mapping[_Key, _Numbers]) -> str:
+def _several(path: Path, sequences: Mapping[_Key, _Numbers]) -> str:
     counts = [
         f"{before}*{after}.{'png' if is_png else 'jpg'} ({len(numbers)})"
         for (before, after, is_png), numbers in sorted(sequences.items())
     ]
     shown = ", ".join(display_path(Path(count)) for count in counts[:_MOST_NAMED])
     more = ", …" if len(counts) > _MOST_NAMED else ""
-    example = display_path(Path(min(sequences.values())[0][1]))
+    example = display_path(path / _pattern_of(min(sequences.values())[0][1]))
     return (
-        f"{len(counts)} sequences of numbered pictures: {shown}{more}; give one of them as a pattern, for "
-        f"{example} as {_pattern_of(example)}"
+        f"{len(counts)} sequences of numbered pictures: {shown}{more}; give one of them as a pattern, such as "
+        f"{example}"
     )
 
 
@@ -140,7 +159,7 @@ def _pattern_of(name: str) -> str:
 def _in_order(numbers: _Numbers, path: Path) -> list[int]:
     """The numbers, increasing. Raises: NotAVideo: Two are equal."""
     ordered = sorted(numbers)
-    for (number, name), (next_number, next_name) in zip(ordered, ordered[1:], strict=False):
+    for (number, name), (next_number, next_name) in itertools.pairwise(ordered):
         if number == next_number:
             raise NotAVideo(
                 f"{display_path(path)} holds two pictures of number {number}: {display_path(Path(name))} and "
@@ -151,7 +170,7 @@ def _in_order(numbers: _Numbers, path: Path) -> list[int]:
 
 def _ticks(numbers: Sequence[int]) -> tuple[tuple[int, ...], list[str]]:
     """The times of pictures in frames by their numbers, and a note about gaps."""
-    steps = [after - before for before, after in zip(numbers, numbers[1:], strict=False)]
+    steps = [after - before for before, after in itertools.pairwise(numbers)]
     step = math.gcd(*steps)
     ticks = tuple((number - numbers[0]) // step for number in numbers)
     missing = ticks[-1] + 1 - len(numbers)

@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 
 from twinpath.errors import NotAFile
 from twinpath.paths import display_path
+from twinpath.video.file_access import size_bytes
 from twinpath.video.frame_folder import FrameSequence, find_sequence
 from twinpath.video.picture_file import PictureDecoder, codec_of, picture_size, read_picture
 from twinpath.video.source import DEFAULT_FPS, Limits, VideoSource, check_pixels
@@ -129,7 +130,7 @@ class FrameFolderSource(VideoSource):
 
     @property
     def size_bytes(self) -> int:
-        return sum(path.stat().st_size for path in self.sequence.paths)
+        return sum(size_bytes(path) for path in self.sequence.paths)
 
     @property
     def can_seek(self) -> bool:

@@ -44,7 +44,7 @@ def read_picture(path: Path, *, max_pixels: int) -> bytes:
         data = file.read(most + 1)
     if len(data) > most:
         raise LimitExceeded(
-            f"{display_path(path)} has more bytes than a picture of {max_pixels} pixels needs; is it a picture?"
+            f"{display_path(path)} has more bytes than a picture of {max_pixels} pixels needs; is it one?"
         )
     return data
 

@@ -23,7 +23,7 @@ class VideoInfo:
     """
 
     path: str
-    container: str  # FFmpeg's demuxer, one of `sniff.DEMUXERS`: mov is also MP4, matroska also WebM; or frames
+    container: str  # one of `sniff.DEMUXERS` (mov is also MP4, matroska also WebM), or frames
     codec: str
     pixel_format: str | None
     width: int  # as displayed, after rotation; pixels

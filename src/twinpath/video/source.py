@@ -35,7 +35,7 @@ from twinpath.paths import display_path
 from twinpath.prefetch import check_prefetch
 from twinpath.video.codecs import CODEC_WHITELIST
 from twinpath.video.file_access import ffmpeg_input, open_binary, size_bytes
-from twinpath.video.frame_folder import is_frame_pattern
+from twinpath.video.frame_folder import frames_folder
 from twinpath.video.sniff import (
     DEMUXERS,
     FORMAT_WHITELIST,
@@ -382,7 +382,7 @@ def open_video(
     """
     path = Path(path)
     rate = checked_fps(fps)
-    if os.path.isdir(path) or (is_frame_pattern(path) and not os.path.lexists(path)):  # noqa: PTH112
+    if frames_folder(path) is not None:
         from twinpath.video.frame_source import open_frames
 
         return open_frames(path, limits=limits, fps=rate)
