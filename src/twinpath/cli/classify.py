@@ -62,10 +62,10 @@ def classify(
         resume=resume,
         fps=reading.fps,
     )
-    bar = BatchBar("classifying", total=len(found))
+    bar = BatchBar("classifying", total=len(found.videos))
     loader = Loader(Classifier, job.model, weights, runtime, reading, is_quiet=True)
     outcomes = classify_videos(
-        found,
+        found.videos,
         job,
         loader,
         progress=bar,
@@ -73,4 +73,4 @@ def classify(
     )
     printer = ClassificationPrinter(loader, as_json=json)
     rest = None if out is None else how_to_resume(resume=resume)
-    show_batch(outcomes, bar, printer.show, as_json=json, rest=rest)
+    show_batch(outcomes, bar, printer.show, as_json=json, skipped=found.skipped, rest=rest)

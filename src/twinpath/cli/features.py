@@ -60,9 +60,9 @@ def features(
         model=model, out=out, weights=weights, every_s=every, dtype=dtype, resume=resume, fps=reading.fps
     )
     found = find_checked(videos, reading)
-    bar = BatchBar("extracting", total=len(found))
+    bar = BatchBar("extracting", total=len(found.videos))
     outcomes = write_features(
-        found,
+        found.videos,
         job,
         Loader(FeatureExtractor, model, weights, runtime, reading, is_quiet=True, every_s=every),
         progress=bar,
@@ -75,6 +75,7 @@ def features(
         bar,
         lambda outcome, features_: _print(outcome, features_, as_json=json),
         as_json=json,
+        skipped=found.skipped,
         rest=f"{display_path(out)} has what was done: {rest}" if resume else rest,
         if_none=f"{display_path(out)} was not written",
     )

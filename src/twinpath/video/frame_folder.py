@@ -141,7 +141,7 @@ def _several(path: Path, sequences: Mapping[_Key, _Numbers]) -> str:
     shown = ", ".join(display_path(Path(count)) for count in counts[:_MOST_NAMED])
     more = ", …" if len(counts) > _MOST_NAMED else ""
     example = display_path(path / _pattern_of(min(sequences.values())[0][1]))
-    return f"{len(counts)} sequences of numbered pictures: {shown}{more}; give one as a pattern, such as {example}"
+    return f"{len(counts)} sequences of numbered pictures: {shown}{more}; give one as a pattern: {example}"
 
 
 def _pattern_of(name: str) -> str:
