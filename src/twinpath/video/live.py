@@ -201,6 +201,7 @@ class LiveReader:
         retry: RetryPolicy | None = None,
         connection: ConnectionOptions | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        fps: float | None = None,
     ) -> None:
         """Nothing is opened yet.
 
@@ -213,6 +214,7 @@ class LiveReader:
             retry: When to retry and when to give up.
             connection: Options for URLs.
             limits: Only `max_pixels` applies: a stream may have any length.
+            fps: Of folders of pictures and raw streams, see `open_video`.
         """
         self.source = source
         self.fps = float(DEFAULT_FPS)
@@ -224,6 +226,7 @@ class LiveReader:
         self._retry = retry or RetryPolicy()
         self._connection = connection or ConnectionOptions()
         self._limits = replace(limits, max_frames=None, max_seconds=None)
+        self._file_fps = fps
         self._clock = _LiveClock()
         self._failures = 0
         self._lost_at_s = time.monotonic()
@@ -255,11 +258,11 @@ class LiveReader:
             InputError, LimitExceeded: As `open_video`.
         """
         if self.source.kind == "file":
-            open_video(self.source.address, limits=self._limits).close()
+            open_video(self.source.address, limits=self._limits, fps=self._file_fps).close()
 
     def _connect(self) -> _Connection:
         if self.source.kind == "file":
-            return _FileConnection(self.source, self._limits, self._on_status)
+            return _FileConnection(self.source, self._limits, self._on_status, fps=self._file_fps)
         return _LiveConnection(self.source, self._connection, self._limits)
 
     def _play(self, connection: _Connection) -> Iterator[LiveFrame]:
@@ -384,8 +387,10 @@ class _Connection(Protocol):
 class _FileConnection:
     """A file, read as by `FrameStream`."""
 
-    def __init__(self, source: Source, limits: Limits, on_status: Callable[[str], None]) -> None:
-        self._file = open_video(source.address, limits=limits)
+    def __init__(
+        self, source: Source, limits: Limits, on_status: Callable[[str], None], *, fps: float | None
+    ) -> None:
+        self._file = open_video(source.address, limits=limits, fps=fps)
         self._on_status = on_status
         self.fps = float(self._file.nominal_fps)
         self.damaged = 0
