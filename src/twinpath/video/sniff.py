@@ -97,23 +97,25 @@ def has_mp4_index(file: BinaryIO) -> bool:
     return False
 
 
-def has_avi_index(path: str | os.PathLike[str]) -> bool:
+def has_avi_index(file: BinaryIO) -> bool:
     """Whether an AVI has a complete index (`idx1`): one without it was cut off, or is still written.
 
     Files above 1 GB have more parts, and an index for each; for them the answer is False.
+
+    Args:
+        file: The file, open for reading and seekable. Its position changes.
     """
-    with open(path, "rb") as file:  # noqa: PTH123 - takes any path
-        end = file.seek(0, os.SEEK_END)
-        file.seek(4)
-        size = int.from_bytes(file.read(4), "little")
-        if end > size + 8 + _AVI_PADDING_BYTES:
-            return False
-        position = 12
-        while position + 8 <= end:
-            file.seek(position)
-            header = file.read(8)
-            size = int.from_bytes(header[4:], "little")
-            if header[:4] == b"idx1":
-                return size > 0 and position + 8 + size <= end
-            position += 8 + size + size % 2
+    end = file.seek(0, os.SEEK_END)
+    file.seek(4)
+    size = int.from_bytes(file.read(4), "little")
+    if end > size + 8 + _AVI_PADDING_BYTES:
+        return False
+    position = 12
+    while position + 8 <= end:
+        file.seek(position)
+        header = file.read(8)
+        size = int.from_bytes(header[4:], "little")
+        if header[:4] == b"idx1":
+            return size > 0 and position + 8 + size <= end
+        position += 8 + size + size % 2
     return False

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +34,7 @@ from twinpath.errors import (
 )
 from twinpath.paths import display_path
 from twinpath.prefetch import check_prefetch
+from twinpath.video.file_access import ffmpeg_input, open_binary
 from twinpath.video.sniff import (
     FORMAT_WHITELIST,
     RAW_SUFFIXES,
@@ -189,17 +189,17 @@ class VideoSource:
         self.container.close()
 
     def _open(self) -> None:
-        # With "file:" and an absolute path, FFmpeg takes "concat:a|b" or "-x.mp4" for a file name.
-        self.container = av.open(
-            "file:" + os.path.abspath(self.path),  # noqa: PTH100 - resolve() would follow symbolic links
-            format=self.kind,
-            **METADATA_OPTIONS,
-            options={
-                "protocol_whitelist": "file",
-                "format_whitelist": FORMAT_WHITELIST,
-                "max_pixels": str(self.limits.max_pixels),  # opening decodes some frames
-            },
-        )
+        with ffmpeg_input(self.path) as (address, protocol):
+            self.container = av.open(
+                address,
+                format=self.kind,
+                **METADATA_OPTIONS,
+                options={
+                    **protocol,
+                    "format_whitelist": FORMAT_WHITELIST,
+                    "max_pixels": str(self.limits.max_pixels),  # opening decodes some frames
+                },
+            )
         try:
             self.stream = choose_stream(self.container, display_path(self.path))
             self._check_size()
@@ -265,7 +265,7 @@ class VideoSource:
     def _claimed_frames(self) -> int | None:
         if self._has_edits():
             return len(self.stream.index_entries)
-        if self.kind == "avi" and has_avi_index(self.path):
+        if self.kind == "avi" and _has_avi_index(self.path):
             # The header also counts chunks without data, which repeat a frame; FFmpeg's index does not.
             return len(self.stream.index_entries) or None
         return self.stream.frames or None
@@ -322,7 +322,7 @@ class VideoSource:
         self.close()
         try:
             self._open()
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise NotAFile(
                 f"{display_path(self.path)} cannot be opened again ({reason}); was it "
@@ -380,7 +380,7 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
         return VideoSource(path, kind=kind, limits=limits)
     except MemoryError as error:
         raise out_of_memory(path) from error
-    except (av.FFmpegError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:
         if kind == "mov" and not _has_index(path):
             raise NotAVideo(
                 f"{display_path(path)}: the index is missing; was the upload complete?"
@@ -401,13 +401,9 @@ def check_pixels(width: int, height: int, *, path: Path, limits: Limits) -> None
 
 
 def _read_head(path: Path) -> bytes:
-    """The first bytes of a regular file. `stat` comes before `open`, since opening a FIFO blocks."""
+    """The first bytes of a regular file."""
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
-            raise NotAFile(f"{display_path(path)} is {what}, not a file; give the name of a video file")
-        with path.open("rb") as file:
+        with open_binary(path) as file:
             return file.read(SNIFF_BYTES)
     except FileNotFoundError as error:
         if is_address(str(path)):
@@ -415,14 +411,19 @@ def _read_head(path: Path) -> bytes:
                 f"{display_path(path)} is an address, not a file; save the video as a file first"
             ) from error
         raise NotAFile(f"{display_path(path)} does not exist; check the name") from error
-    except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in the name
+    except OSError as error:  # no permission, a name too long, a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise NotAFile(f"{display_path(path)} cannot be read: {reason}") from error
 
 
 def _has_index(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_binary(path) as file:
         return has_mp4_index(file)
+
+
+def _has_avi_index(path: Path) -> bool:
+    with open_binary(path) as file:
+        return has_avi_index(file)
 
 
 def choose_stream(container: InputContainer, name: str) -> VideoStream:
