@@ -15,15 +15,21 @@ from av.audio.frame import AudioFrame
 RATE_HZ = 48_000
 
 
-def with_sound(video: Path, out: Path, *, lead_s: Fraction = Fraction(0), codec: str = "aac") -> Path:
+def with_sound(
+    video: Path,
+    out: Path,
+    *,
+    lead_s: Fraction = Fraction(0),
+    codec: str = "aac",
+    packet_samples: int | None = None,
+) -> Path:
     """The pictures of a video `lead_s` seconds after the start of a tone, in the container of `out`."""
-    options = {"strict": "-2"}
-    with av.open(str(video)) as given, av.open(str(out), "w", options=options) as output:
+    with av.open(str(video)) as given, av.open(str(out), "w") as output:
         track = given.streams.video[0]
         pictures = output.add_stream_from_template(track)
         sound = output.add_stream(codec, rate=RATE_HZ, layout="stereo")
-        sound.options = options
-        sound.codec_context.options = options
+        if packet_samples and codec == "flac":
+            sound.codec_context.options = {"frame_size": str(packet_samples)}
         packets = []
         end_s = lead_s + 1
         for packet in given.demux(track):
@@ -32,7 +38,7 @@ def with_sound(video: Path, out: Path, *, lead_s: Fraction = Fraction(0), codec:
                 packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
                 packets.append(packet)
                 end_s = max(end_s, packet.pts * packet.time_base)
-        for packet in tone(sound, float(end_s)):
+        for packet in tone(sound, float(end_s), packet_samples):
             output.mux(packet)
         for packet in packets:
             packet.stream = pictures
@@ -40,11 +46,11 @@ def with_sound(video: Path, out: Path, *, lead_s: Fraction = Fraction(0), codec:
     return out
 
 
-def tone(stream: av.AudioStream, seconds: float) -> list[av.Packet]:
-    """Packets of a quiet tone."""
+def tone(stream: av.AudioStream, seconds: float, packet_samples: int | None) -> list[av.Packet]:
+    """Packets of a quiet tone, each of so many samples; None: the codec's own number."""
     context = stream.codec_context
     context.open(strict=False)
-    size = context.frame_size or 1024
+    size = packet_samples or context.frame_size or 1024
     packets = []
     for start in range(0, round(seconds * RATE_HZ), size):
         wave = 0.1 * np.sin(2 * np.pi * 440 * np.arange(start, start + size) / RATE_HZ)
