@@ -162,10 +162,12 @@ class DamageReport:
     def warnings(self) -> list[str]:
         """Damage, then notes."""
         lines = self.damage() + self._source.notes
-        if self._discarded:
+        cut = self._discarded + self._source.cut_frames
+        if cut:
+            claimed = (self._source.claimed_frames or 0) + self._source.cut_frames
             lines.append(
-                f"{self._discarded} frames are cut away by the file's edit list and are not shown "
-                f"({self._source.claimed_frames} in the header)"
+                f"{cut} frames are cut away by the file's edit list and are not shown "
+                f"({claimed} in the header)"
             )
         if self._leading:
             lines.append(

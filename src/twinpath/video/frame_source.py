@@ -102,6 +102,8 @@ class FrameFolderSource(VideoSource):
         self.nominal_fps = self.fps or DEFAULT_FPS
         self.time_base = 1 / self.nominal_fps
         self.origin = 0
+        self.first_frame_s = 0.0
+        self.cut_frames = 0
         self.claimed_frames = len(self.sequence.names)
         self.claimed_duration_s = float((self.sequence.ticks[-1] + 1) * self.time_base)
         self.read_errors = 0
