@@ -108,7 +108,7 @@ def find_all(
 def skipped_in_words(skipped: Mapping[str, int]) -> str:
     """Counts by ending for people: "7 files skipped: 3 .txt, 2 .srt, 2 without an ending"."""
     total = sum(skipped.values())
-    ordered = sorted(skipped.items(), key=lambda item: (-item[1], item[0]))
+    ordered = sorted(skipped.items(), key=lambda item: (-item[1], not item[0], item[0]))
     counts = [f"{count} {_shown_ending(ending)}" for ending, count in ordered]
     return f"{total} {'file' if total == 1 else 'files'} skipped: {', '.join(counts)}"
 

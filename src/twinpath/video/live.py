@@ -449,17 +449,14 @@ class _LiveConnection:
         self._reached_s = 0.0
         self._container = self._open(limits)
         try:
-            self._stream = choose_stream(self._container, source.shown)
+            self._stream = choose_stream(self._container, source.shown, any_codec=source.kind == "camera")
             context = self._stream.codec_context
             if context.width * context.height > limits.max_pixels:
                 raise LimitExceeded(
                     f"{source.shown} sends frames of {context.width}x{context.height}, more than "
                     f"{limits.max_pixels} pixels; choose a smaller one of its streams"
                 )
-            context.options = {
-                "max_pixels": str(limits.max_pixels),
-                "codec_whitelist": CODEC_WHITELIST,
-            }  # sizes may change midway
+            context.options = self._codec_options(limits)  # sizes may change midway
             context.thread_type = "AUTO"
             context.thread_count = _DECODER_THREADS
         except BaseException:
@@ -476,12 +473,12 @@ class _LiveConnection:
         self._container.close()
         gc.collect()  # a container and its streams refer to each other, and to the packets of the decoder
 
+    def _codec_options(self, limits: Limits) -> dict[str, str]:
+        options = {"max_pixels": str(limits.max_pixels)}
+        return options if self._source.kind == "camera" else {**options, "codec_whitelist": CODEC_WHITELIST}
+
     def _open(self, limits: Limits) -> InputContainer:
-        options = {
-            "max_pixels": str(limits.max_pixels),
-            "codec_whitelist": CODEC_WHITELIST,
-            **_allowed(self._source, self._connection),
-        }
+        options = {**self._codec_options(limits), **_allowed(self._source, self._connection)}
         began_s = time.monotonic()
         try:
             container: InputContainer = av.open(

@@ -89,6 +89,7 @@ def _load_all() -> None:
         if not module.name.startswith(_NOT_LOADED):
             importlib.import_module(module.name)
     importlib.import_module("twinpath.video.frame_source")
+    "\n".encode("unicode_escape")  # of names in messages
     with contextlib.suppress(MemoryError):
         np.empty(1 << 62, dtype=np.uint8)  # NumPy's own kind of MemoryError
     picture = make_memory(len(_GIF))
