@@ -70,14 +70,13 @@ def features(
         on_resumed=partial(print_resumed, out, "videos"),
         on_written=lambda table: _print_written(table, out),
     )
-    rest = how_to_resume(resume=resume)
     show_batch(
         outcomes,
         bar,
         lambda outcome, features_: _print(outcome, features_, as_json=json),
         as_json=json,
         skipped=found.skipped,
-        rest=f"{display_path(out)} has what was done: {rest}" if resume else rest,
+        rest=f"{display_path(out)} has what was done: " * resume + how_to_resume(resume=resume),
         if_none=f"{display_path(out)} was not written",
     )
 
