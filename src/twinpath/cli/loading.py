@@ -76,6 +76,7 @@ class Loader(Generic[RecognizerT]):
                 config=self._runtime.config(),
                 limits=self._reading.limits(),
                 isolate=self._reading.isolate,
+                fps=self._reading.fps,
                 progress=progress,
                 on_status=on_status,
                 **self._arguments,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
+from twinpath.cli.options import Fps
+
 if TYPE_CHECKING:
     from twinpath.retry import RetryPolicy
     from twinpath.video.live import ConnectionOptions, LiveReader
@@ -46,6 +48,7 @@ class SourceOptions:
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Accept any certificate of an rtsps:// or https:// server.")
     ] = False
+    fps: Fps = None
 
     isolate: Annotated[
         bool,
@@ -70,6 +73,7 @@ class SourceOptions:
             retry=self._retry(),
             connection=self._connection(),
             isolate=self.isolate,
+            fps=self.fps,
         )
         reader.check()
         return reader

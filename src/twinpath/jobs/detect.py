@@ -32,7 +32,7 @@ from twinpath.recognize.detector import (
 )
 from twinpath.recognize.model import DEFAULT_DETECTION_MODEL, check_model, class_names, weights_sha256
 from twinpath.recognize.plan import check_every_s
-from twinpath.recognize.read import VideoReader, source_provenance
+from twinpath.recognize.read import VideoReader, fps_settings, source_provenance
 from twinpath.results.detections import Detections
 from twinpath.results.keyframes import KeyframeScores
 from twinpath.results.provenance import Provenance
@@ -69,6 +69,7 @@ class DetectJob:
         formats: Of the files, of `DETECTION_FORMATS`.
         isolate: Read videos in a sandboxed process, for drawing too, whose audio is then encoded anew.
         resume: Take what earlier runs left; False: start over.
+        fps: Frames per second of what has no times, see `VideoReader`; as the model reads it, too.
     Raises:
         UsageError: A value is out of its range, or there is no such format.
     """
@@ -89,6 +90,7 @@ class DetectJob:
     formats: tuple[str, ...] = ("json", "csv", "xml", "mp4")
     isolate: bool = False
     resume: bool = True
+    fps: float | None = None
 
     def __post_init__(self) -> None:
         check_every_s(self.every_s)
@@ -130,15 +132,21 @@ def write_detections(
     run = ScoredVideos(videos, steps, job.out, resume=job.resume, inputs=inputs)
     if run.needs_model:
         if boxes is not None and len(videos) == 1:
-            _check_boxes(boxes, videos[0].path, isolate=job.isolate)
+            _check_boxes(boxes, videos[0].path, VideoReader(isolate=job.isolate, fps=job.fps))
         steps.detector = check_loaded(load(), steps.model, steps.weights_sha256)
     return run.outcomes(progress)
 
 
-def _check_boxes(boxes: Path, video: Path, *, isolate: bool) -> None:
+def _check_boxes(boxes: Path, video: Path, reader: VideoReader) -> None:
     """Before a network is loaded. Raises: InputError: the boxes of this video cannot be used."""
-    info = VideoReader(isolate=isolate).probe(video)
-    make_detector(str(boxes), video=video, width_px=info.width, height_px=info.height, isolate=isolate)
+    info = reader.probe(video)
+    make_detector(
+        str(boxes),
+        video=video,
+        width_px=info.width,
+        height_px=info.height,
+        isolate=reader.isolate,
+    )
 
 
 class _DetectionSteps(ScoringSteps[KeyframeScores, Detections]):
@@ -172,7 +180,7 @@ class _DetectionSteps(ScoringSteps[KeyframeScores, Detections]):
             tracker=job.tracker,
             every_s=job.every_s,
             min_person_score=job.min_person_score,
-        )
+        ) | fps_settings(job.fps)
         self.detector: Detector | None = None
         self._job, self._progress = job, progress
 
@@ -215,13 +223,16 @@ class _DetectionSteps(ScoringSteps[KeyframeScores, Detections]):
 
         job = self._job
         warnings: list[str] = []
-        times_s = VideoReader(isolate=job.isolate).frame_times(video) if "xml" in files else None
+        reader = VideoReader(isolate=job.isolate, fps=job.fps)
+        times_s = reader.frame_times(video) if "xml" in files else None
         for name, path in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             if name in DETECTION_KINDS:
                 write_detection_file(result, path, name, frame_times_s=times_s, provenance=scores.provenance)
             elif name == "png":
-                warnings += contact_sheet(video, result, path, top_k=job.top_k, isolate=job.isolate)
+                warnings += contact_sheet(
+                    video, result, path, top_k=job.top_k, fps=job.fps, isolate=job.isolate
+                )
             else:
                 warnings += annotate_video(
                     video,
@@ -229,6 +240,7 @@ class _DetectionSteps(ScoringSteps[KeyframeScores, Detections]):
                     path,
                     top_k=job.top_k,
                     hud=job.hud,
+                    fps=job.fps,
                     encoder=job.encoder,
                     isolate=job.isolate,
                     progress=self._progress,

@@ -42,6 +42,7 @@ def annotate_video(
     top_k: int = 3,
     hud: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    fps: float | None = None,
     isolate: bool = False,
     encoder: str = DEFAULT_ENCODER,
     progress: Progress | None = None,
@@ -58,6 +59,7 @@ def annotate_video(
         out: The MP4 to create or replace; or a PNG or JPEG, for a `contact_sheet`.
         top_k: Maximum number of actions per person.
         hud: Also show time, number of people and speeds in a corner.
+        fps: Of folders of pictures and raw streams, see `open_video`.
         limits: Limits of reading the video. `max_seconds` includes drawing and encoding.
         isolate: Read the video in a sandboxed process. The audio is then always encoded anew.
         encoder: FFmpeg's name of the encoder, see `encoders.ENCODERS`; VP9 in place of H.264, for example.
@@ -70,19 +72,19 @@ def annotate_video(
         OSError: `out` cannot be written.
     """
     if out.suffix.lower() in SHEET_SUFFIXES:
-        return contact_sheet(video, detections, out, top_k=top_k, limits=limits, isolate=isolate)
+        return contact_sheet(video, detections, out, top_k=top_k, limits=limits, fps=fps, isolate=isolate)
     check_output(out, video=video, suffixes=(".mp4",))
-    info = (probe_isolated if isolate else probe)(video, limits=limits)
+    info = (probe_isolated if isolate else probe)(video, limits=limits, fps=fps)
     people = TrackInterpolator(detections, size_px=(info.height, info.width))
     painter = PeoplePainter((info.height, info.width), top_k=top_k)
     with contextlib.ExitStack() as stack:
         stream: FrameStream | IsolatedFrames
         audio: AudioTrack | IsolatedAudio
         if isolate:
-            stream = stack.enter_context(open_frames_isolated(video, limits=limits))
+            stream = stack.enter_context(open_frames_isolated(video, limits=limits, fps=fps))
             audio = stack.enter_context(open_audio_isolated(video, limits=limits))
         else:
-            stream = stack.enter_context(FrameStream(video, limits=limits))
+            stream = stack.enter_context(FrameStream(video, limits=limits, fps=fps))
             audio = stack.enter_context(AudioTrack(video, limits=limits))
         frames = stack.enter_context(
             Prefetcher(stream, size_bytes=lambda item: item[1].nbytes, max_bytes=_PREFETCH_BYTES)

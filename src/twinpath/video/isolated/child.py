@@ -25,7 +25,7 @@ from twinpath.video.clip_plan import Keyframes
 from twinpath.video.clips import ClipReader
 from twinpath.video.color import Rgb
 from twinpath.video.decode import read_frames
-from twinpath.video.file_access import set_opener
+from twinpath.video.file_access import set_lister, set_opener
 from twinpath.video.isolated.confinement import AddressSpace, confine, end_with_parent
 from twinpath.video.isolated.messages import (
     Channel,
@@ -78,6 +78,7 @@ def main(descriptor: int, lifeline: int, parent_pid: int, by_main_thread: bool) 
     set_opener(lambda path: channel.ask({"open": str(path)}))
     channel.send({"ready": True, "unconfined": confine()})
     server = _Server(channel, settings["cpu_s"], memory_bytes=memory_bytes, space=space)
+    set_lister(server.names)
     while (request := channel.receive()) is not None:
         if not server.serve(request):
             return
@@ -88,6 +89,8 @@ def _load_all() -> None:
     for module in pkgutil.walk_packages(av.__path__, "av."):
         if not module.name.startswith(_NOT_LOADED):
             importlib.import_module(module.name)
+    importlib.import_module("twinpath.video.frame_source")
+    "\n".encode("unicode_escape")  # of names in messages
     with contextlib.suppress(MemoryError):
         np.empty(1 << 62, dtype=np.uint8)  # NumPy's own kind of MemoryError
     picture = make_memory(len(_GIF))
@@ -150,17 +153,24 @@ class _Server:
         # Above this, an allocation may have failed.
         self._near_bytes = space.now_bytes() + memory_bytes - memory_bytes // _NEAR
         self._path = ""
+        self._frames: Message | None = None  # the names in the one folder that may be read
         self._has_failed = False
         self._allocated: dict[int, int] = {}  # the number of the shared memory of each array, by `id(array)`
         self._num_allocated = 0
 
     def serve(self, request: Message) -> bool:
         """Answer a request. False: this process must end, since its memory is used up."""
-        self._path = request["path"]
+        self._path, self._frames = request["path"], request["frames"]
         self._allocated, self._num_allocated = {}, 0
         if request["do"] == "clips":
             return self._serve_clips(request)
         return self._reply(lambda: self._read(request))
+
+    def names(self, folder: Path) -> list[str] | None:
+        """As `file_access.folder_names`."""
+        if self._frames is None or str(folder) != self._frames["folder"]:
+            return None
+        return list(self._frames["names"])
 
     def _reply(self, answer: Callable[[], Message]) -> bool:
         """Send an answer, or the error that it raises. Returns as `serve`."""
@@ -175,14 +185,15 @@ class _Server:
     def _read(self, request: Message) -> Message:
         limits = limits_from_json(request["limits"])
         if request["do"] == "probe":
-            return {"info": probe(self._path, limits=limits).to_dict()}
+            return {"info": probe(self._path, limits=limits, fps=request["fps"]).to_dict()}
         if request["do"] == "times":
-            return {"times_s": frame_times(self._path, limits=limits).tolist()}
+            return {"times_s": frame_times(self._path, limits=limits, fps=request["fps"]).tolist()}
         decoded = read_frames(
             self._path,
             [selection_from_json(values) for values in request["selections"]],
             strict=request["strict"],
             limits=limits,
+            fps=request["fps"],
             allocate=self._allocate,
         )
         return {"frames": decoded_to_json(decoded)}
@@ -235,12 +246,20 @@ class _RequestedClips:
             self._request["path"],
             self._plan,
             limits=limits_from_json(self._request["limits"]),
+            fps=self._request["fps"],
             allocate=self._allocate,
             first=self._request["first"],
         )
         self._clips = iter(self._reader)
-        about = self._reader.about if isinstance(self._reader, WholeFile) else {}
-        return {"opened": {"expected": len(self._reader), "end_s": self._reader.end_s, "about": about}}
+        reader = self._reader
+        return {
+            "opened": {
+                "expected": len(reader),
+                "end_s": reader.end_s,
+                "first_frame_s": reader.first_frame_s,
+                "about": reader.about if isinstance(reader, WholeFile) else {},
+            }
+        }
 
     def next(self) -> Message:
         """The next clip with the warnings so far; after the last one all warnings."""

@@ -44,12 +44,14 @@ class IsolatedClips:
         about: Numbers about the file, for `EveryFrame` and `AudioBlocks`, see `readers.WholeFile`.
     """
 
-    def __init__(self, pool: WorkerPool, path: Path, plan: StreamPlan, limits: Limits) -> None:
+    def __init__(
+        self, pool: WorkerPool, path: Path, plan: StreamPlan, limits: Limits, *, fps: float | None = None
+    ) -> None:
         """Open the file in the worker process. Raises as `clips.open_clips`."""
         self._pool = pool
         self._file = OfferedFile.of(path)
         self._plan = plan
-        self._limits = limits
+        self._limits, self._fps = limits, fps
         self._began_s = time.monotonic()
         self._attempts = pool.attempts("clips", path)
         self._worker: Worker | None = None
@@ -59,7 +61,7 @@ class IsolatedClips:
         self._earlier_warnings: list[str] = []  # about the part that an earlier process read
         self._warnings_by_time: list[tuple[float, list[str]]] = []  # (seconds, warnings until then)
         self.warnings: list[str] = []
-        self._expected, self.end_s = self._open()
+        self._expected, self.end_s, self.first_frame_s = self._open()
 
     def __enter__(self) -> Self:
         return self
@@ -126,17 +128,18 @@ class IsolatedClips:
             raise ProtocolError("sent a clip that is not in the plan")
         return self._plan.selections[number].num_frames
 
-    def _open(self) -> tuple[int, float]:
-        """The number of remaining clips, and the end of the video in seconds."""
+    def _open(self) -> tuple[int, float, float]:
+        """The number of remaining clips; the end of the video and `first_frame_s`, both in seconds."""
         while True:
             limits = self._limits
             if self._next_number:
                 limits = replace(limits, max_seconds=self._remaining_s())
             request: Message = {
                 "do": "clips",
-                "path": str(self._file.path),
+                **self._file.to_json(),
                 "plan": plan_to_json(self._plan),
                 "limits": asdict(limits),
+                "fps": self._fps,
                 "first": self._next_number,
             }
             self._memories, self._num_memories = {}, 0
@@ -144,10 +147,13 @@ class IsolatedClips:
             try:
                 opened = _dict(self._request(request).get("opened"))
                 expected, end_s = opened.get("expected"), opened.get("end_s")
-                if type(expected) is not int or expected < 0 or not isinstance(end_s, float):
+                first_frame_s = opened.get("first_frame_s")
+                if type(expected) is not int or expected < 0:
                     raise ProtocolError("sent no description of the clips")
+                if not isinstance(end_s, float) or not isinstance(first_frame_s, float):
+                    raise ProtocolError("sent no times of the video")
                 self.about = _numbers(opened.get("about"))
-                return expected, end_s
+                return expected, end_s, first_frame_s
             except (ProcessDied, ProtocolError) as error:
                 self._died(error)
 

@@ -21,10 +21,12 @@ class IsolatedFileConnection:
         is_recorded: Always.
     """
 
-    def __init__(self, path: str, limits: Limits, on_status: Callable[[str], None]) -> None:
+    def __init__(
+        self, path: str, limits: Limits, on_status: Callable[[str], None], *, fps: float | None = None
+    ) -> None:
         """Open the file. Raises: InputError, LimitExceeded, WorkerDied: As `open_frames_isolated`."""
         self._path = path
-        self._frames = open_frames_isolated(path, limits=limits)
+        self._frames = open_frames_isolated(path, limits=limits, fps=fps)
         self._on_status = on_status
         self.fps = self._frames.fps
         self.damaged = 0

@@ -37,6 +37,7 @@ import numpy as np
 
 from twinpath import errors
 from twinpath.errors import CorruptVideo, TwinpathError
+from twinpath.escapes import printable
 from twinpath.prefetch import check_prefetch
 from twinpath.video.clip_plan import ClipPlan, ClipSampling, Keyframes, Selections, Windows
 from twinpath.video.clips import Clip
@@ -355,9 +356,11 @@ _INFO_TYPES: dict[str, tuple[type, ...]] = {
     "width": (int,),
     "height": (int,),
     "rotation_deg": (int,),
+    "is_mirrored": (bool,),
     "sample_aspect_ratio": (float,),
     "average_fps": (float, type(None)),
     "duration_s": (float, type(None)),
+    "first_frame_s": (float,),
     "frame_count_claimed": (int, type(None)),
     "has_audio": (bool,),
     "size_bytes": (int,),
@@ -405,4 +408,4 @@ def error_from_json(values: Any) -> TwinpathError:
 
 def plain(text: str) -> str:
     """Text on one line without control characters."""
-    return text if text.isprintable() else ascii(text)[1:-1]
+    return printable(text)

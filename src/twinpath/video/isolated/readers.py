@@ -23,22 +23,29 @@ class WholeFile:
     """What a file holds, one after another, from number `first` on.
 
     Attributes:
-        end_s: Unknown: 0.
+        end_s, first_frame_s: Unknown: 0.
         about: Numbers about it: the frame rate, or the sample rate and the channels.
         warnings: One line each; complete after the last clip.
     """
 
-    end_s = 0.0
+    end_s = first_frame_s = 0.0
 
     def __init__(
-        self, path: str, plan: EveryFrame | AudioBlocks, *, limits: Limits, allocate: Allocate, first: int
+        self,
+        path: str,
+        plan: EveryFrame | AudioBlocks,
+        *,
+        limits: Limits,
+        fps: float | None,
+        allocate: Allocate,
+        first: int,
     ) -> None:
         """Open the file. Raises: As `FrameStream` and `AudioSamples`."""
         self._allocate, self._first = allocate, first
         self._source: FrameStream | AudioSamples
         self.about: dict[str, float]
         if isinstance(plan, EveryFrame):
-            frames = FrameStream(path, limits=limits)
+            frames = FrameStream(path, limits=limits, fps=fps)
             self._source, self.about = frames, {"fps": frames.fps}
         else:
             audio = AudioSamples(path, limits=limits)
@@ -71,10 +78,16 @@ class WholeFile:
 
 
 def open_reader(
-    path: str, plan: StreamPlan, *, limits: Limits, allocate: Allocate, first: int
+    path: str,
+    plan: StreamPlan,
+    *,
+    limits: Limits,
+    fps: float | None,
+    allocate: Allocate,
+    first: int,
 ) -> ClipReader | WholeFile:
     """The reader of a plan. Raises: As `ClipReader` and `WholeFile`."""
     if isinstance(plan, EveryFrame | AudioBlocks):
-        return WholeFile(path, plan, limits=limits, allocate=allocate, first=first)
+        return WholeFile(path, plan, limits=limits, fps=fps, allocate=allocate, first=first)
     clips: ClipPlan = plan
-    return ClipReader(path, clips, limits=limits, allocate=allocate, first=first)
+    return ClipReader(path, clips, limits=limits, fps=fps, allocate=allocate, first=first)

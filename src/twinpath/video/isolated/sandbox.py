@@ -118,6 +118,7 @@ class Sandbox:
         *,
         strict: bool = False,
         limits: Limits = DEFAULT_LIMITS,
+        fps: float | None = None,
     ) -> DecodedFrames:
         """As `decode.read_frames`, in another process.
 
@@ -139,9 +140,11 @@ class Sandbox:
             "selections": [selection_to_json(selection) for selection in selections],
             "strict": strict,
         }
-        return self._answer(Path(path), request, limits, frames)
+        return self._answer(Path(path), request | {"fps": fps}, limits, frames)
 
-    def probe(self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
+    def probe(
+        self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS, fps: float | None = None
+    ) -> VideoInfo:
         """As `probe.probe`, in another process.
 
         Raises:
@@ -152,10 +155,15 @@ class Sandbox:
         def info(reply: Message, memories: list[Rgb]) -> VideoInfo:
             return info_from_json(reply.get("info"), path=str(Path(path)))
 
-        return self._answer(Path(path), {"do": "probe"}, limits, info)
+        return self._answer(Path(path), {"do": "probe", "fps": fps}, limits, info)
 
     def open_clips(
-        self, path: str | os.PathLike[str], plan: ClipPlan, *, limits: Limits = DEFAULT_LIMITS
+        self,
+        path: str | os.PathLike[str],
+        plan: ClipPlan,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        fps: float | None = None,
     ) -> ClipSource:
         """As `clips.open_clips`, in another process, which the clips hold until they are closed or exhausted.
 
@@ -165,9 +173,11 @@ class Sandbox:
             InputError, LimitExceeded: As `clips.open_clips`.
             LimitExceeded, WorkerDied: As `read_frames`, also between clips.
         """
-        return IsolatedClips(self._pool, Path(path), plan, limits)
+        return IsolatedClips(self._pool, Path(path), plan, limits, fps=fps)
 
-    def frame_times(self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Times:
+    def frame_times(
+        self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS, fps: float | None = None
+    ) -> Times:
         """As `probe.frame_times`, in another process.
 
         Raises:
@@ -178,16 +188,18 @@ class Sandbox:
         def times(reply: Message, memories: list[Rgb]) -> Times:
             return times_from_json(reply.get("times_s"))
 
-        return self._answer(Path(path), {"do": "times"}, limits, times)
+        return self._answer(Path(path), {"do": "times", "fps": fps}, limits, times)
 
-    def open_frames(self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> IsolatedFrames:
+    def open_frames(
+        self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS, fps: float | None = None
+    ) -> IsolatedFrames:
         """As `decode.FrameStream`, in another process, which the frames hold as clips do.
 
         Raises:
             InputError, LimitExceeded: As `FrameStream`.
             LimitExceeded, WorkerDied: As `read_frames`, also between frames.
         """
-        return IsolatedFrames(self._pool, Path(path), limits)
+        return IsolatedFrames(self._pool, Path(path), limits, fps=fps)
 
     def open_audio(self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> IsolatedAudio:
         """As `audio.AudioTrack`, but encoded anew from samples that another process decodes.
@@ -206,7 +218,7 @@ class Sandbox:
         read: Callable[[Message, list[Rgb]], Answer],
     ) -> Answer:
         file = OfferedFile.of(path)
-        request |= {"path": str(path), "limits": asdict(limits)}
+        request |= {**file.to_json(), "limits": asdict(limits)}
         wall_s = float("inf") if limits.max_seconds is None else limits.max_seconds + GRACE_S
         attempts = self._pool.attempts(request["do"], path)
         while True:
@@ -241,31 +253,42 @@ def read_frames_isolated(
     *,
     strict: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    fps: float | None = None,
 ) -> DecodedFrames:
     """As `decode.read_frames`, in processes that all calls share; see `Sandbox.read_frames`."""
-    return _sandbox().read_frames(path, selections, strict=strict, limits=limits)
+    return _sandbox().read_frames(path, selections, strict=strict, limits=limits, fps=fps)
 
 
-def probe_isolated(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
+def probe_isolated(
+    path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS, fps: float | None = None
+) -> VideoInfo:
     """As `probe.probe`, in processes that all calls share; see `Sandbox.probe`."""
-    return _sandbox().probe(path, limits=limits)
+    return _sandbox().probe(path, limits=limits, fps=fps)
 
 
 def open_clips_isolated(
-    path: str | os.PathLike[str], plan: ClipPlan, *, limits: Limits = DEFAULT_LIMITS
+    path: str | os.PathLike[str],
+    plan: ClipPlan,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    fps: float | None = None,
 ) -> ClipSource:
     """As `clips.open_clips`, in processes that all calls share; see `Sandbox.open_clips`."""
-    return _sandbox().open_clips(path, plan, limits=limits)
+    return _sandbox().open_clips(path, plan, limits=limits, fps=fps)
 
 
-def frame_times_isolated(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Times:
+def frame_times_isolated(
+    path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS, fps: float | None = None
+) -> Times:
     """As `probe.frame_times`, in processes that all calls share; see `Sandbox.frame_times`."""
-    return _sandbox().frame_times(path, limits=limits)
+    return _sandbox().frame_times(path, limits=limits, fps=fps)
 
 
-def open_frames_isolated(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> IsolatedFrames:
+def open_frames_isolated(
+    path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS, fps: float | None = None
+) -> IsolatedFrames:
     """As `decode.FrameStream`, in processes that all calls share; see `Sandbox.open_frames`."""
-    return _sandbox().open_frames(path, limits=limits)
+    return _sandbox().open_frames(path, limits=limits, fps=fps)
 
 
 def open_audio_isolated(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> IsolatedAudio:

@@ -23,9 +23,17 @@ from twinpath.video.source import Limits
 class _Whole:
     """Holds a worker process of a pool until it is exhausted or closed."""
 
-    def __init__(self, pool: WorkerPool, path: Path, plan: EveryFrame | AudioBlocks, limits: Limits) -> None:
+    def __init__(
+        self,
+        pool: WorkerPool,
+        path: Path,
+        plan: EveryFrame | AudioBlocks,
+        limits: Limits,
+        *,
+        fps: float | None = None,
+    ) -> None:
         self._path = path
-        self._clips = IsolatedClips(pool, path, plan, limits)
+        self._clips = IsolatedClips(pool, path, plan, limits, fps=fps)
 
     def __enter__(self) -> Self:
         return self
@@ -50,9 +58,9 @@ class _Whole:
 class IsolatedFrames(_Whole):
     """As `decode.FrameStream`."""
 
-    def __init__(self, pool: WorkerPool, path: Path, limits: Limits) -> None:
+    def __init__(self, pool: WorkerPool, path: Path, limits: Limits, *, fps: float | None = None) -> None:
         """Open the file in a worker process. Raises: As `FrameStream`; LimitExceeded, WorkerDied."""
-        super().__init__(pool, path, EveryFrame(), limits)
+        super().__init__(pool, path, EveryFrame(), limits, fps=fps)
         self.fps = float(self._clips.about.get("fps", 0))
         self.frames_decoded = 0
         if self.fps <= 0:

@@ -21,7 +21,8 @@ from pathlib import Path
 from twinpath.errors import LimitExceeded, NotAFile, WorkerDied
 from twinpath.paths import display_path
 from twinpath.video.color import Rgb
-from twinpath.video.file_access import open_regular
+from twinpath.video.file_access import folder_names, open_regular
+from twinpath.video.frame_folder import frames_folder, is_picture_name
 from twinpath.video.isolated.messages import (
     Channel,
     Message,
@@ -69,22 +70,32 @@ class ProcessLimits:
 
 @dataclass(frozen=True)
 class OfferedFile:
-    """The one file that a worker process may read: it gets descriptors from here, and opens nothing itself.
+    """The one video that a worker process may read: it gets descriptors from here, and opens nothing itself.
 
     Attributes:
         path: As the caller named it.
         folder: The working directory at that time, for a relative path; None: it was removed.
+        frames: If the video is a folder of pictures: the folder, and the names of the pictures.
     """
 
     path: Path
     folder: str | None
+    frames: tuple[Path, frozenset[str]] | None = None
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> OfferedFile:
         try:
-            return cls(Path(path), os.getcwd())  # noqa: PTH109
+            folder = os.getcwd()  # noqa: PTH109
         except FileNotFoundError:
-            return cls(Path(path), None)
+            folder = None
+        return cls(Path(path), folder, _offered_frames(Path(path)))
+
+    def to_json(self) -> Message:
+        """What the process is told of the video."""
+        frames = None
+        if self.frames is not None:
+            frames = {"folder": str(self.frames[0]), "names": sorted(self.frames[1])}
+        return {"path": str(self.path), "frames": frames}
 
     def open(self, name: object) -> int:
         """A descriptor for reading, which the caller closes.
@@ -93,9 +104,29 @@ class OfferedFile:
             ProtocolError: Another file is asked for.
             NotAFile, OSError: As `open_regular`.
         """
+        path = self.path
         if name != str(self.path):
-            raise ProtocolError("asked for a file that it must not read")
-        return open_regular(Path(self.folder or "", self.path), name=display_path(self.path))
+            path = self._picture(name)
+        return open_regular(Path(self.folder or "", path), name=display_path(path))
+
+    def _picture(self, name: object) -> Path:
+        if self.frames is not None and isinstance(name, str):
+            folder, names = self.frames
+            path = Path(name)
+            if path.name in names and str(folder / path.name) == name:
+                return path
+        raise ProtocolError("asked for a file that it must not read")
+
+
+def _offered_frames(path: Path) -> tuple[Path, frozenset[str]] | None:
+    folder = frames_folder(path)
+    if folder is None:
+        return None
+    try:
+        names = folder_names(folder) or []
+    except OSError as error:
+        raise NotAFile(f"{display_path(path)} cannot be read: {error.strerror or error}") from error
+    return folder, frozenset(name for name in names if is_picture_name(name))
 
 
 class ProcessDied(Exception):
