@@ -27,6 +27,7 @@ Internals:
 
 Other modules:
     live.py             cameras, RTSP, HTTP, and files played in real time
+    live_file.py        a file that is played like one
     writer.py           RGB arrays to an MP4
     audio.py            copies the audio track of another file into that MP4
     find.py             files, folders and patterns to a list of videos

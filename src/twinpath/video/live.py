@@ -39,10 +39,8 @@ from twinpath.paths import display_path
 from twinpath.retry import RetryPolicy
 from twinpath.video.allocations import bounded_allocations
 from twinpath.video.codecs import CODEC_WHITELIST
-from twinpath.video.damage import DamageReport, check_decoded
-from twinpath.video.decode_pass import DecodePass
 from twinpath.video.isolated import probe_isolated
-from twinpath.video.isolated.live_file import IsolatedFileConnection
+from twinpath.video.live_file import FileConnection, IsolatedFileConnection
 from twinpath.video.sniff import FORMAT_WHITELIST
 from twinpath.video.source import (
     DEFAULT_FPS,
@@ -293,7 +291,7 @@ class LiveReader:
                 self.source.address, self._limits, self._on_status, fps=self._file_fps
             )
         if self.source.kind == "file":
-            return _FileConnection(self.source, self._limits, self._on_status, fps=self._file_fps)
+            return FileConnection(self.source.address, self._limits, self._on_status, fps=self._file_fps)
         return _LiveConnection(self.source, self._connection, self._limits)
 
     def _play(self, connection: _Connection) -> Iterator[LiveFrame]:
@@ -424,35 +422,6 @@ class _Connection(Protocol):
         """Yield (source timestamp in seconds, frame) to the end. Raises: _Lost: The connection broke."""
 
     def close(self) -> None: ...
-
-
-class _FileConnection:
-    """A file, read as by `FrameStream`."""
-
-    def __init__(
-        self, source: Source, limits: Limits, on_status: Callable[[str], None], *, fps: float | None
-    ) -> None:
-        self._file = open_video(source.address, limits=limits, fps=fps)
-        self._on_status = on_status
-        self.fps = float(self._file.nominal_fps)
-        self.damaged = 0
-        self.is_recorded = True
-
-    def close(self) -> None:
-        self._file.close()
-
-    def frames(self) -> Iterator[tuple[float | None, VideoFrame]]:
-        decoding = DecodePass(self._file)
-        first_s = None
-        for time_s, av_frame in decoding:
-            first_s = time_s if first_s is None else first_s
-            self.damaged = decoding.bad_packets
-            yield time_s, av_frame
-        check_decoded(decoding, self._file.path)
-        report = DamageReport(self._file)
-        report.add_whole(decoding, first_s=first_s, ends_at_s=decoding.ends_at_s)
-        for warning in report.warnings():
-            self._on_status(f"warning: {display_path(self._file.path)}: {warning}")
 
 
 class _LiveConnection:

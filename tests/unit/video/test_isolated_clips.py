@@ -22,7 +22,7 @@ from twinpath.errors import (
     WorkerDied,
 )
 from twinpath.prefetch import Prefetcher
-from twinpath.video import live
+from twinpath.video import live, live_file
 from twinpath.video.clip_plan import ClipSampling, Keyframes, Selections, Windows
 from twinpath.video.clips import open_clips
 from twinpath.video.color import RgbConverter
@@ -375,6 +375,7 @@ def test_a_file_played_live_is_the_same(tmp_path, monkeypatch, recipe):
         raise AssertionError("opened in this process")
 
     monkeypatch.setattr(live, "open_video", must_not)
+    monkeypatch.setattr(live_file, "open_video", must_not)
     there = played(isolate=True)
     assert np.array_equal(there[0], here[0])
     assert there[1:] == here[1:]

@@ -3,7 +3,6 @@
 sandbox.py   the functions: read frames, probe, open clips
 readers.py   each frame, or the audio, as clips, in the worker process
 whole.py     these, from a worker process
-live_file.py  a file that is played as a live source
 clips.py     the clips of a plan, from a worker process
 pool.py      the pool of worker processes, and a count of the files at which one ended
 worker.py    one worker process, on the parent's side

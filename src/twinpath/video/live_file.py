@@ -1,4 +1,4 @@
-"""A file that is played as a live source, read in another process."""
+"""A file that is played as a live source, read in this process or in another one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,39 @@ from pathlib import Path
 from av.video.frame import VideoFrame
 
 from twinpath.paths import display_path
+from twinpath.video.damage import DamageReport, check_decoded
+from twinpath.video.decode_pass import DecodePass
 from twinpath.video.isolated.sandbox import open_frames_isolated
-from twinpath.video.source import Limits
+from twinpath.video.source import Limits, open_video
+
+
+class FileConnection:
+    """A file, read as by `FrameStream`."""
+
+    def __init__(
+        self, path: str, limits: Limits, on_status: Callable[[str], None], *, fps: float | None
+    ) -> None:
+        self._file = open_video(path, limits=limits, fps=fps)
+        self._on_status = on_status
+        self.fps = float(self._file.nominal_fps)
+        self.damaged = 0
+        self.is_recorded = True
+
+    def close(self) -> None:
+        self._file.close()
+
+    def frames(self) -> Iterator[tuple[float | None, VideoFrame]]:
+        decoding = DecodePass(self._file)
+        first_s = None
+        for time_s, av_frame in decoding:
+            first_s = time_s if first_s is None else first_s
+            self.damaged = decoding.bad_packets
+            yield time_s, av_frame
+        check_decoded(decoding, self._file.path)
+        report = DamageReport(self._file)
+        report.add_whole(decoding, first_s=first_s, ends_at_s=decoding.ends_at_s)
+        for warning in report.warnings():
+            self._on_status(f"warning: {display_path(self._file.path)}: {warning}")
 
 
 class IsolatedFileConnection:
