@@ -131,6 +131,11 @@ SCHEMAS: dict[str, Schema] = {
             (
                 VIDEO,
                 ("duration_s", "number", "Of the video."),
+                (
+                    "first_frame_s",
+                    "number",
+                    "When a player shows the first frame, on its clock; all other times count from there.",
+                ),
                 ("complete", "boolean", "Whether the whole video was scored."),
                 ("done_s", "number", "Up to where the video was scored."),
                 ("model", "string", "Full name of network and weights."),
@@ -441,6 +446,7 @@ SCHEMAS: dict[str, Schema] = {
                 ("precision", "string", "The precision that OpenVINO would use."),
                 ("openvino", "string, null", "Version."),
                 ("cpu", "string", "Name of the CPU."),
+                ("isolation", "string", "What isolated reading amounts to on this machine."),
                 ("torch", "string, null", "Version."),
                 ("torchvision", "string, null", "Version."),
                 ("pyav", "string, null", "Version."),

@@ -268,14 +268,15 @@ def test_results_in_the_folder_of_the_videos_are_no_inputs(scene: Path, tmp_path
     assert "is an input of this run" in in_process("detect", drawn, *pattern, code=2).error  # by its own name
 
 
-def test_an_isolated_run_writes_what_needs_no_second_reading(scene: Path, tmp_path: Path) -> None:
-    wanted = ("detect", scene / "scene.mp4", *TINY, "--people", "whole", "--isolate", "--json")
-    isolated = twinpath(*wanted, "--out", tmp_path / "isolated").object
-    assert list(isolated["files"]) == ["json", "csv", "scores"]
-    plain = twinpath(*wanted[:-2], "--json", "--formats", "json", "--out", tmp_path / "plain").object
+def test_an_isolated_run_writes_the_same_files(scene: Path, tmp_path: Path) -> None:
+    wanted = ("detect", scene / "scene.mp4", *TINY, "--people", "whole", "--formats", "json,csv,xml,mp4,png")
+    isolated = twinpath(*wanted, "--isolate", "--json", "--out", tmp_path / "isolated").object
+    plain = twinpath(*wanted, "--json", "--out", tmp_path / "plain").object
     assert isolated["tracks"] == plain["tracks"]
-    error = in_process(*wanted, "--formats", "json,mp4", "--out", tmp_path / "isolated", code=2).error
-    assert "mp4 read the video again" in error
+    assert list(isolated["files"]) == list(plain["files"])
+    for kind in ("csv", "png"):
+        assert Path(isolated["files"][kind]).read_bytes() == Path(plain["files"][kind]).read_bytes()
+    assert probe(isolated["files"]["mp4"]).duration_s == probe(plain["files"]["mp4"]).duration_s
 
 
 def test_a_reader_that_goes_away_ends_no_file(scene: Path, tmp_path: Path) -> None:

@@ -51,11 +51,11 @@ def detect(
     drawing: DrawingOptions,
     out: OutFolder = Path("twinpath-detect"),
     formats: Annotated[
-        str | None,
+        str,
         typer.Option(
             metavar="A,B", help="Files to write: json, csv, xml, mp4, png.  [default: all but png, the sheet]"
         ),
-    ] = None,
+    ] = "json,csv,xml,mp4",
     resume: Resume = True,
     reading: Reading,
     runtime: Runtime,
@@ -68,11 +68,9 @@ def detect(
     goes on.
     """
     from twinpath.cli.label_options import action_thresholds, label_filter
-    from twinpath.jobs.detect import ISOLATED_FORMATS, DetectJob
+    from twinpath.jobs.detect import DetectJob
     from twinpath.jobs.outputs import check_folder
 
-    if formats is None:
-        formats = ",".join(ISOLATED_FORMATS) if reading.isolate else "json,csv,xml,mp4"
     check_folder(out)
     job = DetectJob(
         out=out,
@@ -85,6 +83,7 @@ def detect(
         formats=tuple(formats.split(",")),
         isolate=reading.isolate,
         resume=resume,
+        fps=reading.fps,
         **vars(persons),
         **vars(drawing),
     )
@@ -103,8 +102,15 @@ def _detect(videos: list[str], job: DetectJob, runtime: Runtime, reading: Readin
     outlive_reader()
     runtime.config()
     found = find_checked(videos, reading)
-    bar = BatchBar("detecting", total=len(found))
+    bar = BatchBar("detecting", total=len(found.videos))
     loader = Loader(Detector, job.model, job.weights, runtime, reading)
-    outcomes = write_detections(found, job, loader, progress=bar)
+    outcomes = write_detections(found.videos, job, loader, progress=bar)
     printer = DetectionsPrinter(as_json=as_json)
-    show_batch(outcomes, bar, printer.show, as_json=as_json, rest=how_to_resume(resume=job.resume))
+    show_batch(
+        outcomes,
+        bar,
+        printer.show,
+        as_json=as_json,
+        skipped=found.skipped,
+        rest=how_to_resume(resume=job.resume),
+    )

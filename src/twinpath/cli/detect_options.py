@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from twinpath.cli.options import MinPersonScore, People, Tracker
+from twinpath.cli.options import Encoder, MinPersonScore, People, Tracker
 
 
 @dataclass(frozen=True)
@@ -27,3 +27,4 @@ class DrawingOptions:
         int, typer.Option("--top-k", min=1, metavar="K", help="Labels of a person in the annotated video.")
     ] = 3
     hud: Annotated[bool, typer.Option("--hud", help="Show time and speed in the annotated video.")] = False
+    encoder: Encoder = "libx264"

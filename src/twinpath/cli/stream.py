@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from twinpath.cli.option_groups import option_groups
-from twinpath.cli.options import Debug, Model, Runtime, Weights
+from twinpath.cli.options import Debug, Encoder, Model, Runtime, Weights
 from twinpath.cli.stream_model import WindowOptions
 from twinpath.cli.stream_source import SourceOptions
 
@@ -33,6 +33,7 @@ def stream(
     annotate: Annotated[
         Path | None, typer.Option(metavar="FILE.mp4", help="Write the pictures with the answers on them.")
     ] = None,
+    encoder: Encoder = "libx264",
     window: Annotated[bool, typer.Option("--window", help="Show the pictures; q closes.")] = False,
     source_options: SourceOptions,
     runtime: Runtime,
@@ -63,7 +64,9 @@ def stream(
     runtime.config()
     stop = threading.Event()
     reader = source_options.reader(source, stop)
-    views = FrameViews(reader, annotate, has_window=window, inputs=[weights] if weights else [])
+    views = FrameViews(
+        reader, annotate, encoder=encoder, has_window=window, inputs=[weights] if weights else []
+    )
     loaded = live_model(model_or_best(model, weights), weights, window_options, runtime)
     print_note(f"{loaded.name} on {loaded.describe()}; reading {reader.source.shown}")
     live = LiveRecognition(reader, loaded, stop=stop, every_s=every, on_frame=views.add)

@@ -20,6 +20,7 @@ class FrameViews:
     Args:
         reader: The frames come from it.
         annotate: The MP4 file to write, if any.
+        encoder: What encodes it.
         has_window: Whether to open a window.
         inputs: Files that the run reads beside the source.
     Attributes:
@@ -30,7 +31,13 @@ class FrameViews:
     """
 
     def __init__(
-        self, reader: LiveReader, annotate: Path | None, *, has_window: bool, inputs: list[Path]
+        self,
+        reader: LiveReader,
+        annotate: Path | None,
+        *,
+        encoder: str,
+        has_window: bool,
+        inputs: list[Path],
     ) -> None:
         self.file: AnnotatedFile | None = None
         self._window: LiveWindow | None = None
@@ -39,7 +46,7 @@ class FrameViews:
             from twinpath.render.live import AnnotatedFile
 
             _check(annotate, reader, inputs)
-            self.file = AnnotatedFile(annotate, reader)
+            self.file = AnnotatedFile(annotate, reader, encoder=encoder)
         if has_window:
             from twinpath.render.live_window import LiveWindow
 

@@ -33,7 +33,7 @@ from twinpath.paths import display_path
 MAX_FILE_BYTES = 1 << 29
 
 
-def read_boxes(path: Path, *, video: Path, width_px: int, height_px: int) -> BoxFile:
+def read_boxes(path: Path, *, video: Path, width_px: int, height_px: int, isolate: bool = False) -> BoxFile:
     """Read the boxes of one video.
 
     Args:
@@ -50,7 +50,7 @@ def read_boxes(path: Path, *, video: Path, width_px: int, height_px: int) -> Box
     text, where = _read_text(path), display_path(path)
     if text.lstrip()[:1] in ("{", "["):
         size_px = (float(width_px), float(height_px))
-        return _read_json(text, where, video=video, size_px=size_px)
+        return _read_json(text, where, video=video, size_px=size_px, isolate=isolate)
     return read_ava(text, path, video=video)
 
 
@@ -73,18 +73,18 @@ def _read_text(path: Path) -> str:
     return text
 
 
-def _read_json(text: str, where: str, *, video: Path, size_px: tuple[float, float]) -> BoxFile:
+def _read_json(text: str, where: str, *, video: Path, size_px: tuple[float, float], isolate: bool) -> BoxFile:
     root = parse_json(text, where)
     is_list = isinstance(root.value, list)
     if not is_list and root.find("annotations"):
-        return read_coco(root, where, video=video, size_px=size_px)
+        return read_coco(root, where, video=video, size_px=size_px, isolate=isolate)
     entries = [entry for entry in root.each() if not _is_failure(entry)] if is_list else [root]
     if root.value and not entries:
         raise InputError(f"{where} has no boxes, only errors of videos that failed")
     if entries and all(entry.has("tracks") or entry.has("people") for entry in entries):
         return _read_tracks(entries, where, video=video, size_px=size_px)
     if is_list:
-        return read_coco_results(entries, where, video=video, size_px=size_px)
+        return read_coco_results(entries, where, video=video, size_px=size_px, isolate=isolate)
     keys = ", ".join(list(root.value)[:5]) or "nothing"
     raise root.error(
         f"an object with {keys}, but neither 'annotations' (COCO) nor 'tracks' (Twinpath's detections)"

@@ -29,12 +29,12 @@ _PERSON = "person"
 _COCO_PERSON = 1  # COCO's id of "person", for files without a list of categories
 
 
-def read_coco(root: Node, where: str, *, video: Path, size_px: tuple[float, float]) -> BoxFile:
+def read_coco(root: Node, where: str, *, video: Path, size_px: tuple[float, float], isolate: bool) -> BoxFile:
     """Read the boxes of one video from a dataset. Arguments and errors as for `read_boxes`."""
     annotations = root["annotations"].each()
     people = _person_flags(annotations, root.find("categories"), where)
     name, images = _images_of_video(root, where, video)
-    clock = FrameClock(video)
+    clock = FrameClock(video, isolate=isolate)
     times_s = dict(zip(images, _times_of(list(images.values()), clock), strict=True))
     image_ids = {image["id"].name_or_number() for image in root["images"].each()}
     observations = []
@@ -54,7 +54,7 @@ def read_coco(root: Node, where: str, *, video: Path, size_px: tuple[float, floa
 
 
 def read_coco_results(
-    entries: Sequence[Node], where: str, *, video: Path, size_px: tuple[float, float]
+    entries: Sequence[Node], where: str, *, video: Path, size_px: tuple[float, float], isolate: bool
 ) -> BoxFile:
     """Read the boxes of one video from a list of results without a list of images."""
     people = _person_flags(entries, None, where)
@@ -64,7 +64,7 @@ def read_coco_results(
             by_folder.setdefault(folder_of(entry), []).append(entry)
     folder = match_video_name(by_folder, video, where) if by_folder else ""
     entries = by_folder.get(folder, [])
-    times_s = _times_of(entries, FrameClock(video))
+    times_s = _times_of(entries, FrameClock(video, isolate=isolate))
     observations = [
         (entry, _observation(entry, t, size_px)) for entry, t in zip(entries, times_s, strict=True)
     ]

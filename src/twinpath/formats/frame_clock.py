@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from twinpath.formats.json_nodes import Node
+from twinpath.video.isolated import frame_times_isolated
 from twinpath.video.probe import frame_times
 from twinpath.video.sampling import Times
 
@@ -67,10 +68,11 @@ class FrameClock:
 
     Args:
         video: A video file.
+        isolate: Read it in a sandboxed process.
     """
 
-    def __init__(self, video: Path) -> None:
-        self._video = video
+    def __init__(self, video: Path, *, isolate: bool = False) -> None:
+        self._video, self._isolate = video, isolate
         self._times_s: Times | None = None
 
     def time_s(self, index: int, node: Node) -> float:
@@ -83,7 +85,7 @@ class FrameClock:
             InputError: The video has fewer frames, or cannot be read.
         """
         if self._times_s is None:
-            self._times_s = frame_times(self._video)
+            self._times_s = (frame_times_isolated if self._isolate else frame_times)(self._video)
         if not 0 <= index < len(self._times_s):
             raise node.error(
                 f"that is frame {index} from 0, but {self._video} has {len(self._times_s)} frames"

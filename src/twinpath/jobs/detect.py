@@ -32,13 +32,13 @@ from twinpath.recognize.detector import (
 )
 from twinpath.recognize.model import DEFAULT_DETECTION_MODEL, check_model, class_names, weights_sha256
 from twinpath.recognize.plan import check_every_s
-from twinpath.recognize.read import source_provenance
+from twinpath.recognize.read import VideoReader, fps_settings, source_provenance
 from twinpath.results.detections import Detections
 from twinpath.results.keyframes import KeyframeScores
 from twinpath.results.provenance import Provenance
 from twinpath.suggest import did_you_mean
+from twinpath.video.encoders import DEFAULT_ENCODER, check_encoder
 from twinpath.video.find import InputVideo
-from twinpath.video.probe import frame_times, probe
 
 if TYPE_CHECKING:
     from twinpath.recognize.detector import Detector
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 #: Of the files that are made of detections: all of them in JSON, AVA's results, CVAT's annotations, the
 #: annotated video, a sheet of keyframes.
 DETECTION_FORMATS = ("json", "csv", "xml", "mp4", "png")
-#: Those that are made without reading the video again.
-ISOLATED_FORMATS = ("json", "csv")
 _NEVER = 2.0  # above every score
 
 
@@ -67,9 +65,11 @@ class DetectJob:
         smooth_s: Actions are averaged along a track so far to both sides, in seconds.
         top_k: How many actions of a person the annotated video shows at most.
         hud: Whether it shows time and speeds.
+        encoder: What encodes it, one of `video.encoders.ENCODERS`.
         formats: Of the files, of `DETECTION_FORMATS`.
-        isolate: Videos must not be read in this process, so that only `ISOLATED_FORMATS` can be made.
+        isolate: Read videos in a sandboxed process, for drawing too, whose audio is then encoded anew.
         resume: Take what earlier runs left; False: start over.
+        fps: Frames per second of what has no times, see `VideoReader`; as the model reads it, too.
     Raises:
         UsageError: A value is out of its range, or there is no such format.
     """
@@ -86,22 +86,19 @@ class DetectJob:
     smooth_s: float = SMOOTH_S
     top_k: int = 3
     hud: bool = False
+    encoder: str = DEFAULT_ENCODER
     formats: tuple[str, ...] = ("json", "csv", "xml", "mp4")
     isolate: bool = False
     resume: bool = True
+    fps: float | None = None
 
     def __post_init__(self) -> None:
         check_every_s(self.every_s)
         if self.top_k < 1:
             raise UsageError(f"top_k must be at least 1, not {self.top_k}")
+        check_encoder(self.encoder)
         formats = checked_formats(self.formats, DETECTION_FORMATS)
         object.__setattr__(self, "formats", formats)
-        again = [name for name in formats if name not in ISOLATED_FORMATS]
-        if self.isolate and again:
-            raise UsageError(
-                f"formats: {', '.join(again)} read the video again, in this process, which isolate excludes; "
-                f"choose from {', '.join(ISOLATED_FORMATS)}"
-            )
 
 
 def write_detections(
@@ -134,16 +131,22 @@ def write_detections(
     inputs = [path for path in (job.weights, boxes) if path is not None]
     run = ScoredVideos(videos, steps, job.out, resume=job.resume, inputs=inputs)
     if run.needs_model:
-        if boxes is not None and len(videos) == 1 and not job.isolate:
-            _check_boxes(boxes, videos[0].path)
+        if boxes is not None and len(videos) == 1:
+            _check_boxes(boxes, videos[0].path, VideoReader(isolate=job.isolate, fps=job.fps))
         steps.detector = check_loaded(load(), steps.model, steps.weights_sha256)
     return run.outcomes(progress)
 
 
-def _check_boxes(boxes: Path, video: Path) -> None:
+def _check_boxes(boxes: Path, video: Path, reader: VideoReader) -> None:
     """Before a network is loaded. Raises: InputError: the boxes of this video cannot be used."""
-    info = probe(video)
-    make_detector(str(boxes), video=video, width_px=info.width, height_px=info.height)
+    info = reader.probe(video)
+    make_detector(
+        str(boxes),
+        video=video,
+        width_px=info.width,
+        height_px=info.height,
+        isolate=reader.isolate,
+    )
 
 
 class _DetectionSteps(ScoringSteps[KeyframeScores, Detections]):
@@ -170,13 +173,14 @@ class _DetectionSteps(ScoringSteps[KeyframeScores, Detections]):
             "smooth_s": job.smooth_s,
             "top_k": job.top_k,
             "hud": job.hud,
+            **({} if job.encoder == DEFAULT_ENCODER else {"encoder": job.encoder}),
         }
         self._scores_settings = detection_settings(
             people=job.people,
             tracker=job.tracker,
             every_s=job.every_s,
             min_person_score=job.min_person_score,
-        )
+        ) | fps_settings(job.fps)
         self.detector: Detector | None = None
         self._job, self._progress = job, progress
 
@@ -219,16 +223,27 @@ class _DetectionSteps(ScoringSteps[KeyframeScores, Detections]):
 
         job = self._job
         warnings: list[str] = []
-        times_s = frame_times(video) if "xml" in files else None
+        reader = VideoReader(isolate=job.isolate, fps=job.fps)
+        times_s = reader.frame_times(video) if "xml" in files else None
         for name, path in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             if name in DETECTION_KINDS:
                 write_detection_file(result, path, name, frame_times_s=times_s, provenance=scores.provenance)
             elif name == "png":
-                warnings += contact_sheet(video, result, path, top_k=job.top_k)
+                warnings += contact_sheet(
+                    video, result, path, top_k=job.top_k, fps=job.fps, isolate=job.isolate
+                )
             else:
                 warnings += annotate_video(
-                    video, result, path, top_k=job.top_k, hud=job.hud, progress=self._progress
+                    video,
+                    result,
+                    path,
+                    top_k=job.top_k,
+                    hud=job.hud,
+                    fps=job.fps,
+                    encoder=job.encoder,
+                    isolate=job.isolate,
+                    progress=self._progress,
                 )
         return warnings
 

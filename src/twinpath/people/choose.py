@@ -70,6 +70,7 @@ def make_detector(
     height_px: int,
     device: str = "auto",
     min_score: float | None = None,
+    isolate: bool = False,
     progress: Progress | None = None,
 ) -> PersonDetector:
     """Create a person detector for one video.
@@ -81,6 +82,7 @@ def make_detector(
         width_px, height_px: Size of the displayed frames in pixels.
         device: The device of the network: "auto", "cpu", "cuda" …
         min_score: Minimum score of a person, 0 to 1; None: the default of the detector.
+        isolate: Read the video, if the boxes in a file need its times, in a sandboxed process.
         progress: Called with the bytes downloaded and the total while weights are downloaded.
     Raises:
         UsageError: No such detector and no such file, or a score out of range.
@@ -113,7 +115,14 @@ def make_detector(
 
     assert video is not None  # as `check_detector` ensures
     lowest = _or(min_score, 0.0)
-    return FileBoxes(Path(spec), video=video, width_px=width_px, height_px=height_px, min_score=lowest)
+    return FileBoxes(
+        Path(spec),
+        video=video,
+        width_px=width_px,
+        height_px=height_px,
+        min_score=lowest,
+        isolate=isolate,
+    )
 
 
 def serves_any_video(spec: str) -> bool:

@@ -66,11 +66,18 @@ class FileBoxes:
     batch_frames = 16
 
     def __init__(
-        self, path: Path, *, video: Path, width_px: int, height_px: int, min_score: float = 0.0
+        self,
+        path: Path,
+        *,
+        video: Path,
+        width_px: int,
+        height_px: int,
+        min_score: float = 0.0,
+        isolate: bool = False,
     ) -> None:
         self.name = f"boxes in {path.name}"
         self.min_score = min_score
-        content = read_boxes(path, video=video, width_px=width_px, height_px=height_px)
+        content = read_boxes(path, video=video, width_px=width_px, height_px=height_px, isolate=isolate)
         self._times_s = np.array(content.times_s)
         at_s = [observation.time_s for observation in content.observations]
         self.span_s = (min(at_s), max(at_s)) if at_s else None

@@ -18,8 +18,11 @@ from twinpath.render.output_check import check_output
 from twinpath.render.people import Hud, PeoplePainter
 from twinpath.render.track_interpolator import TrackInterpolator
 from twinpath.results.detections import Detections
-from twinpath.video.audio import AudioTrack
+from twinpath.video.audio import AudioSource, AudioTrack
 from twinpath.video.decode import FrameStream
+from twinpath.video.encoders import DEFAULT_ENCODER
+from twinpath.video.isolated import open_audio_isolated, open_frames_isolated, probe_isolated
+from twinpath.video.isolated.whole import IsolatedAudio, IsolatedFrames
 from twinpath.video.probe import VideoInfo, probe
 from twinpath.video.source import DEFAULT_LIMITS, Limits
 from twinpath.video.writer import VideoWriter
@@ -39,12 +42,16 @@ def annotate_video(
     top_k: int = 3,
     hud: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    fps: float | None = None,
+    isolate: bool = False,
+    encoder: str = DEFAULT_ENCODER,
     progress: Progress | None = None,
 ) -> tuple[str, ...]:
     """Write a copy of the video with its people drawn on it; timestamps and audio are kept.
 
-    H.264 in an MP4; an odd size is padded by repeating the last row or column. The first audio track is
-    copied if its codec is common in MP4, else encoded as AAC. The file is written atomically.
+    H.264 in an MP4, unless another encoder is chosen; an odd size is padded by repeating the last row or
+    column. The first audio track is copied if its codec is common in MP4, else encoded as AAC. The file is
+    written atomically.
 
     Args:
         video: The video of `detections`.
@@ -52,28 +59,37 @@ def annotate_video(
         out: The MP4 to create or replace; or a PNG or JPEG, for a `contact_sheet`.
         top_k: Maximum number of actions per person.
         hud: Also show time, number of people and speeds in a corner.
+        fps: Of folders of pictures and raw streams, see `open_video`.
         limits: Limits of reading the video. `max_seconds` includes drawing and encoding.
+        isolate: Read the video in a sandboxed process. The audio is then always encoded anew.
+        encoder: FFmpeg's name of the encoder, see `encoders.ENCODERS`; VP9 in place of H.264, for example.
         progress: Called after each frame with the number of frames done and the expected total.
     Returns:
         Warnings about the video file, for example that it is damaged.
     Raises:
         UsageError: `out` is no MP4, PNG or JPEG, is the video itself, or its folder does not exist.
-        InputError, LimitExceeded: The video cannot be read; `out` is not written.
+        InputError, LimitExceeded, WorkerDied: The video cannot be read; `out` is not written.
         OSError: `out` cannot be written.
     """
     if out.suffix.lower() in SHEET_SUFFIXES:
-        return contact_sheet(video, detections, out, top_k=top_k, limits=limits)
+        return contact_sheet(video, detections, out, top_k=top_k, limits=limits, fps=fps, isolate=isolate)
     check_output(out, video=video, suffixes=(".mp4",))
-    info = probe(video, limits=limits)
+    info = (probe_isolated if isolate else probe)(video, limits=limits, fps=fps)
     people = TrackInterpolator(detections, size_px=(info.height, info.width))
     painter = PeoplePainter((info.height, info.width), top_k=top_k)
     with contextlib.ExitStack() as stack:
-        stream = stack.enter_context(FrameStream(video, limits=limits))
-        audio = stack.enter_context(AudioTrack(video, limits=limits))
+        stream: FrameStream | IsolatedFrames
+        audio: AudioTrack | IsolatedAudio
+        if isolate:
+            stream = stack.enter_context(open_frames_isolated(video, limits=limits, fps=fps))
+            audio = stack.enter_context(open_audio_isolated(video, limits=limits))
+        else:
+            stream = stack.enter_context(FrameStream(video, limits=limits, fps=fps))
+            audio = stack.enter_context(AudioTrack(video, limits=limits))
         frames = stack.enter_context(
             Prefetcher(stream, size_bytes=lambda item: item[1].nbytes, max_bytes=_PREFETCH_BYTES)
         )
-        writer = stack.enter_context(_writer(out, info, fps=stream.fps, audio=audio))
+        writer = stack.enter_context(_writer(out, info, encoder, fps=stream.fps, audio=audio))
         expected = round(detections.duration_s * stream.fps)
         last_s = -_MIN_STEP_S
         for done, (time_s, frame) in enumerate(frames, start=1):
@@ -86,7 +102,7 @@ def annotate_video(
     return (*stream.warnings, *audio.warnings)
 
 
-def _writer(out: Path, info: VideoInfo, *, fps: float, audio: AudioTrack) -> VideoWriter:
+def _writer(out: Path, info: VideoInfo, encoder: str, *, fps: float, audio: AudioSource) -> VideoWriter:
     pixel_aspect = Fraction(info.sample_aspect_ratio).limit_denominator(1000)
     return VideoWriter(
         out,
@@ -95,6 +111,7 @@ def _writer(out: Path, info: VideoInfo, *, fps: float, audio: AudioTrack) -> Vid
         fps=fps,
         crf=_CRF,
         preset=_PRESET,
+        encoder=encoder,
         pixel_aspect=1 / pixel_aspect if info.rotation_deg % 180 else pixel_aspect,
         audio=audio,
     )

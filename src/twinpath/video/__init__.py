@@ -21,10 +21,13 @@ Internals:
     nearest_frames.py   the decoded frames nearest to given times
     clock.py            presentation times for every container
     color.py            decoded frames to upright RGB
+    orientation.py      how a frame is turned and mirrored
+    hdr.py              PQ, HLG and wide gamuts to BT.709
     damage.py           damage found while decoding, as warnings and errors
 
 Other modules:
     live.py             cameras, RTSP, HTTP, and files played in real time
+    live_file.py        a file that is played like one
     writer.py           RGB arrays to an MP4
     audio.py            copies the audio track of another file into that MP4
     find.py             files, folders and patterns to a list of videos

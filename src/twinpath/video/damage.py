@@ -161,18 +161,20 @@ class DamageReport:
 
     def warnings(self) -> list[str]:
         """Damage, then notes."""
-        lines = self.damage()
-        if self._discarded:
+        lines = self.damage() + self._source.notes
+        cut = self._discarded + self._source.cut_frames
+        if cut:
+            claimed = (self._source.claimed_frames or 0) + self._source.cut_frames
             lines.append(
-                f"{self._discarded} frames are cut away by the file's edit list and are not shown "
-                f"({self._source.claimed_frames} in the header)"
+                f"{cut} frames are cut away by the file's edit list and are not shown "
+                f"({claimed} in the header)"
             )
         if self._leading:
             lines.append(
                 f"frames before the first keyframe cannot be decoded ({self._leading}): "
                 "the recording starts at an open group of pictures"
             )
-        if self._guessed:
+        if self._guessed and self._source.fps is None:
             fps = float(self._source.nominal_fps)
             lines.append(f"the file has no timestamps: {fps:g} frames per second assumed")
         if self._resized:

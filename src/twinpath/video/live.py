@@ -12,13 +12,14 @@ are rejected. Messages show a source without its password.
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -36,8 +37,10 @@ from twinpath.errors import LimitExceeded, NoFrames, SourceLost, UsageError
 from twinpath.escapes import printable
 from twinpath.paths import display_path
 from twinpath.retry import RetryPolicy
-from twinpath.video.damage import DamageReport, check_decoded
-from twinpath.video.decode_pass import DecodePass
+from twinpath.video.allocations import bounded_allocations
+from twinpath.video.codecs import CODEC_WHITELIST
+from twinpath.video.isolated import probe_isolated
+from twinpath.video.live_file import FileConnection, IsolatedFileConnection
 from twinpath.video.sniff import FORMAT_WHITELIST
 from twinpath.video.source import (
     DEFAULT_FPS,
@@ -46,9 +49,9 @@ from twinpath.video.source import (
     METADATA_OPTIONS,
     Limits,
     as_fraction,
-    choose_stream,
     open_video,
 )
+from twinpath.video.tracks import choose_stream
 
 Kind = Literal["file", "camera", "rtsp", "http"]
 
@@ -58,7 +61,10 @@ _CAMERA = re.compile(r"/dev/(video\d+|v4l/.+)")
 #: For each system: FFmpeg's input device, and its name for the camera of a number.
 CAMERAS = {"linux": ("video4linux2", "/dev/video{}"), "darwin": ("avfoundation", "{}:none")}
 
-_HTTP_FORMATS = FORMAT_WHITELIST + ",flv,live_flv,mpjpeg,mjpeg"
+MAX_PACKET_BYTES = 1 << 26  # of a server, if planes of frames are no larger; more is cut, as if damaged
+_BYTES_PER_PIXEL, _PADDING_BYTES = 2, 1 << 20  # of one plane of a frame, which is one allocation
+
+_HTTP_FORMATS = FORMAT_WHITELIST + ",live_flv,mpjpeg,mjpeg"
 _WITHOUT_CLOCK = frozenset({"mpjpeg", "mjpeg", "h264", "hevc"})  # FFmpeg makes up times for these
 _DECODER_THREADS = 4  # each delays the output by one frame
 _SANE_FPS = (Fraction(1, 100), Fraction(1000))
@@ -201,6 +207,8 @@ class LiveReader:
         retry: RetryPolicy | None = None,
         connection: ConnectionOptions | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        fps: float | None = None,
+        isolate: bool = False,
     ) -> None:
         """Nothing is opened yet.
 
@@ -213,7 +221,17 @@ class LiveReader:
             retry: When to retry and when to give up.
             connection: Options for URLs.
             limits: Only `max_pixels` applies: a stream may have any length.
+            fps: Of folders of pictures and raw streams, see `open_video`.
+            isolate: Read a file in a sandboxed process.
+        Raises:
+            UsageError: `isolate` with a camera or an address, which are read in this process.
         """
+        if isolate and source.kind != "file":
+            raise UsageError(
+                f"isolate: {source.shown} is no file; cameras and addresses are read in this process: leave "
+                "isolate out, and use a container for a source that you do not trust"
+            )
+        self._isolate = isolate
         self.source = source
         self.fps = float(DEFAULT_FPS)
         self.reconnects = 0
@@ -224,6 +242,7 @@ class LiveReader:
         self._retry = retry or RetryPolicy()
         self._connection = connection or ConnectionOptions()
         self._limits = replace(limits, max_frames=None, max_seconds=None)
+        self._file_fps = fps
         self._clock = _LiveClock()
         self._failures = 0
         self._lost_at_s = time.monotonic()
@@ -238,7 +257,7 @@ class LiveReader:
         self._lost_at_s = time.monotonic()
         while not self._stop.is_set():
             try:
-                with closing(self._connect()) as connection:
+                with self._bounded(), closing(self._connect()) as connection:
                     yield from self._play(connection)
                 if not (self._clock.started or self._stop.is_set()):
                     raise NoFrames(f"{self.source.shown} sends no frame that decodes; check the source")
@@ -254,18 +273,31 @@ class LiveReader:
         Raises:
             InputError, LimitExceeded: As `open_video`.
         """
+        if self._isolate:
+            probe_isolated(self.source.address, limits=self._limits, fps=self._file_fps)
+        elif self.source.kind == "file":
+            open_video(self.source.address, limits=self._limits, fps=self._file_fps).close()
+
+    def _bounded(self) -> AbstractContextManager[None]:
+        """The sizes that a server announces are not to be trusted; those of a file are no larger than it."""
         if self.source.kind == "file":
-            open_video(self.source.address, limits=self._limits).close()
+            return nullcontext()
+        plane_bytes = _BYTES_PER_PIXEL * self._limits.max_pixels + _PADDING_BYTES
+        return bounded_allocations(max(MAX_PACKET_BYTES, plane_bytes))
 
     def _connect(self) -> _Connection:
+        if self._isolate:
+            return IsolatedFileConnection(
+                self.source.address, self._limits, self._on_status, fps=self._file_fps
+            )
         if self.source.kind == "file":
-            return _FileConnection(self.source, self._limits, self._on_status)
+            return FileConnection(self.source.address, self._limits, self._on_status, fps=self._file_fps)
         return _LiveConnection(self.source, self._connection, self._limits)
 
     def _play(self, connection: _Connection) -> Iterator[LiveFrame]:
         self.fps = connection.fps
         is_paced = connection.is_recorded if self._realtime is None else self._realtime
-        self._clock.interrupted(is_paced=is_paced)
+        self._clock.interrupted(is_paced=is_paced, is_recorded=connection.is_recorded)
         damaged_before = self.damaged
         for source_s, av_frame in connection.frames():
             if self._failures:
@@ -323,7 +355,7 @@ class _LiveClock:
 
     def __init__(self) -> None:
         self.started = False
-        self._is_paced = False
+        self._is_paced = self._is_recorded = False
         self._began_s = 0.0  # arrival of the first frame, on time.monotonic
         self._last_s = 0.0  # time of the last frame
         self._last_arrival_s = 0.0
@@ -331,14 +363,16 @@ class _LiveClock:
         self._shift_s: float | None = None  # from the source's own time to `LiveFrame.time_s`
         self._lead_s = 0.0  # from the time of a frame to its arrival if it is not late
 
-    def interrupted(self, *, is_paced: bool) -> None:
+    def interrupted(self, *, is_paced: bool, is_recorded: bool = False) -> None:
         """The next frame starts another segment.
 
         Args:
             is_paced: Frames are delayed to their presentation time; an early frame does not make others late.
+            is_recorded: The source is a file: a pause in it lasts as long as its own clock says.
         """
         self._shift_s = None
         self._is_paced = is_paced
+        self._is_recorded = is_recorded
 
     def frame(self, av_frame: VideoFrame, source_s: float | None) -> LiveFrame:
         """The frame with its times.
@@ -354,7 +388,7 @@ class _LiveClock:
         time_s = by_arrival_s
         if self._shift_s is not None and source_s is not None:
             time_s = source_s + self._shift_s
-            if not -_JUMP_BACK_S <= time_s - self._last_s <= _JUMP_FORWARD_S:
+            if self._is_jump(time_s - self._last_s, arrival_s - self._last_arrival_s):
                 self._shift_s = None
         if self._shift_s is None:
             time_s = by_arrival_s
@@ -369,6 +403,15 @@ class _LiveClock:
         self._last_s, self._last_arrival_s = time_s, arrival_s
         return LiveFrame(av_frame, time_s, due_s, self._segment)
 
+    def _is_jump(self, step_s: float, waited_s: float) -> bool:
+        """Whether the source's clock was set, by its step and the time that has passed here, in seconds.
+
+        A step forward is a pause where as much time has passed here, and always in a file.
+        """
+        if self._is_recorded:
+            return step_s < -_JUMP_BACK_S
+        return not -_JUMP_BACK_S <= step_s <= _JUMP_FORWARD_S + waited_s
+
 
 class _Connection(Protocol):
     fps: float
@@ -379,33 +422,6 @@ class _Connection(Protocol):
         """Yield (source timestamp in seconds, frame) to the end. Raises: _Lost: The connection broke."""
 
     def close(self) -> None: ...
-
-
-class _FileConnection:
-    """A file, read as by `FrameStream`."""
-
-    def __init__(self, source: Source, limits: Limits, on_status: Callable[[str], None]) -> None:
-        self._file = open_video(source.address, limits=limits)
-        self._on_status = on_status
-        self.fps = float(self._file.nominal_fps)
-        self.damaged = 0
-        self.is_recorded = True
-
-    def close(self) -> None:
-        self._file.close()
-
-    def frames(self) -> Iterator[tuple[float | None, VideoFrame]]:
-        decoding = DecodePass(self._file)
-        first_s = None
-        for time_s, av_frame in decoding:
-            first_s = time_s if first_s is None else first_s
-            self.damaged = decoding.bad_packets
-            yield time_s, av_frame
-        check_decoded(decoding, self._file.path)
-        report = DamageReport(self._file)
-        report.add_whole(decoding, first_s=first_s, ends_at_s=decoding.ends_at_s)
-        for warning in report.warnings():
-            self._on_status(f"warning: {display_path(self._file.path)}: {warning}")
 
 
 class _LiveConnection:
@@ -420,14 +436,14 @@ class _LiveConnection:
         self._reached_s = 0.0
         self._container = self._open(limits)
         try:
-            self._stream = choose_stream(self._container, source.shown)
+            self._stream = choose_stream(self._container, source.shown, any_codec=source.kind == "camera")
             context = self._stream.codec_context
             if context.width * context.height > limits.max_pixels:
                 raise LimitExceeded(
                     f"{source.shown} sends frames of {context.width}x{context.height}, more than "
                     f"{limits.max_pixels} pixels; choose a smaller one of its streams"
                 )
-            context.options = {"max_pixels": str(limits.max_pixels)}  # sizes may change midway
+            context.options = self._codec_options(limits)  # sizes may change midway
             context.thread_type = "AUTO"
             context.thread_count = _DECODER_THREADS
         except BaseException:
@@ -442,9 +458,14 @@ class _LiveConnection:
 
     def close(self) -> None:
         self._container.close()
+        gc.collect()  # a container and its streams refer to each other, and to the packets of the decoder
+
+    def _codec_options(self, limits: Limits) -> dict[str, str]:
+        options = {"max_pixels": str(limits.max_pixels)}
+        return options if self._source.kind == "camera" else {**options, "codec_whitelist": CODEC_WHITELIST}
 
     def _open(self, limits: Limits) -> InputContainer:
-        options = {"max_pixels": str(limits.max_pixels), **_allowed(self._source, self._connection)}
+        options = {**self._codec_options(limits), **_allowed(self._source, self._connection)}
         began_s = time.monotonic()
         try:
             container: InputContainer = av.open(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import av
 import numpy as np
@@ -19,7 +19,8 @@ from av.video.stream import VideoStream
 from twinpath.atomic import atomic_path
 from twinpath.errors import NoFrames, UsageError
 from twinpath.paths import display_path
-from twinpath.video.audio import AudioTrack
+from twinpath.video.audio import AudioSource
+from twinpath.video.encoders import DEFAULT_ENCODER, check_encoder, options_for_quality
 
 _TICKS_PER_SECOND = 90_000  # approximate resolution of frame times
 
@@ -48,8 +49,10 @@ class VideoWriter:
         crf: int = 20,
         preset: str = "fast",
         pixel_aspect: Fraction = Fraction(1),
+        encoder: str = DEFAULT_ENCODER,
         encoder_options: Mapping[str, str] | None = None,
-        audio: AudioTrack | None = None,
+        audio: AudioSource | None = None,
+        comment: str | None = None,
     ) -> None:
         """
         Args:
@@ -58,15 +61,19 @@ class VideoWriter:
             height: Frame height in pixels.
             fps: Frames per second; also written to the header.
             crf: x264's constant rate factor, 0 (lossless, large) to 51; 18 is nearly transparent, 28 visibly
-                coarse.
+                coarse. Other encoders come near it, or have a fixed bit rate.
             preset: x264's preset, from "ultrafast" to "veryslow": slower makes smaller files.
             pixel_aspect: Sample aspect ratio: width of a pixel over its height, for players.
-            encoder_options: More options of x264. {"mbtree": "0"} makes the output reproducible: the same
-                frames give the same bytes in every run; files are larger.
+            encoder: One of `encoders.ENCODERS`. Every browser plays libx264's H.264.
+            encoder_options: More options of the encoder. For x264, {"mbtree": "0"} makes the output
+                reproducible: the same frames give the same bytes in every run; files are larger.
             audio: An audio track to copy; the writer does not close it.
+            comment: A comment for the file's metadata, for example what made it.
         Raises:
-            UsageError: The folder does not exist, or a number is out of range.
+            UsageError: The folder does not exist, a number is out of range, or the installed FFmpeg has no
+                such encoder.
         """
+        check_encoder(encoder)
         self.path = Path(path)
         rate = Fraction(fps).limit_denominator(1001)  # 29.97… is 30000/1001
         if width < 1 or height < 1 or rate <= 0 or not 0 <= crf <= 51:
@@ -83,19 +90,25 @@ class VideoWriter:
         self._ticks_per_frame = max(1, round(_TICKS_PER_SECOND / rate))
         self._next_ticks = 0
         self._audio = audio
+        self._comment = comment
         self._frames = 0
         self._place = contextlib.ExitStack()
         self._temporary = self._place.enter_context(atomic_path(self.path))
-        self._open({"crf": str(crf), "preset": preset, **(encoder_options or {})}, pixel_aspect)
+        quality = options_for_quality(
+            encoder, crf=crf, preset=preset, width=width, height=height, fps=float(rate)
+        )
+        self._open(encoder, {**quality, **(encoder_options or {})}, pixel_aspect)
 
-    def _open(self, encoder_options: dict[str, str], pixel_aspect: Fraction) -> None:
+    def _open(self, encoder: str, encoder_options: dict[str, str], pixel_aspect: Fraction) -> None:
         self._container = av.open(
             "file:" + os.path.abspath(self._temporary),  # noqa: PTH100 - resolve() would follow links
             "w",
             format="mp4",
             options={"movflags": "+faststart"},
         )
-        self._stream: VideoStream = self._container.add_stream("libx264", rate=self._rate)
+        if self._comment is not None:
+            self._container.metadata["comment"] = self._comment
+        self._stream = cast("VideoStream", self._container.add_stream(encoder, rate=self._rate))
         self._stream.width, self._stream.height = (side + side % 2 for side in self._size)
         self._stream.pix_fmt = "yuv420p"
         self._stream.options = {**encoder_options}

@@ -132,7 +132,6 @@ def test_a_stopped_run_is_resumed_unless_the_detector_remembers(video: Path, peo
         ({"every_s": 0.0}, "every_s must be at least"),
         ({"top_k": 0}, "top_k must be at least 1"),
         ({"formats": ("avi",)}, "formats: there is no 'avi'"),
-        ({"formats": ("json", "mp4"), "isolate": True}, "formats: mp4 read the video again"),
         ({"min_score": 2.0}, "min_score must be"),
         ({"smooth_s": -1.0}, "smooth_s must be"),
         ({"labels": ("wve",)}, "has no label 'wve'; did you mean wave"),

@@ -12,14 +12,19 @@ import pytest
 from PIL import Image
 
 from tests.support import bad_videos
-from twinpath.errors import LimitExceeded, NoFrames, NotAVideo, UsageError
+from twinpath.errors import LimitExceeded, NoFrames, NotAVideo, UsageError, WorkerDied
+from twinpath.render import annotate
 from twinpath.render.annotate import annotate_video
 from twinpath.render.contact_sheet import contact_sheet
 from twinpath.render.people import colour_of
 from twinpath.render.track_interpolator import TrackInterpolator
 from twinpath.results.classification import Prediction
 from twinpath.results.detections import BoxPx, Detections, Track, TrackPoint
+from twinpath.video import probe as probe_module
+from twinpath.video import source as source_module
 from twinpath.video.decode import FrameStream
+from twinpath.video.isolated import sandbox
+from twinpath.video.isolated import worker as worker_module
 from twinpath.video.probe import probe
 from twinpath.video.source import Limits
 
@@ -136,6 +141,65 @@ def test_every_picture_is_there_at_its_time(tmp_path: Path, make) -> None:
 
 
 @pytest.mark.parametrize(
+    "make",
+    [
+        bad_videos.make_good,
+        bad_videos.make_variable_rate,
+        bad_videos.make_rotated,
+        bad_videos.make_truncated,
+        bad_videos.make_gif,
+        lambda folder: with_sound(folder / "a.mp4", "aac"),
+        lambda folder: with_sound(folder / "a.ts", "mp2", offset_s=9),
+    ],
+)
+def test_read_in_another_process_it_is_the_same(tmp_path: Path, make, monkeypatch) -> None:
+    """The pictures, the sound in time; this process opens nothing of the video."""
+    source, here, there = make(tmp_path), tmp_path / "here.mp4", tmp_path / "there.mp4"
+    warnings = annotate_video(source, detections(ONE), here)
+
+    def must_not(*arguments: object, **options: object) -> None:
+        raise AssertionError("read in this process")
+
+    with monkeypatch.context() as patch:
+        for module in (annotate, probe_module, source_module):
+            for name in ("probe", "FrameStream", "AudioTrack", "open_video"):
+                patch.setattr(module, name, must_not, raising=False)
+        assert annotate_video(source, detections(ONE), there, isolate=True) == warnings
+    times_s, pictures = read(here)
+    new_times_s, new_pictures = read(there)
+    assert new_times_s == times_s
+    for old, new in zip(pictures, new_pictures, strict=True):  # x264 is not the same in every run
+        assert np.abs(old.astype(int) - new).mean() < 3
+    assert probe(here).has_audio == probe(there).has_audio
+    if probe(here).has_audio:
+        codec, ends_s, begins_s = heard(there)
+        assert codec == "aac"
+        assert ends_s == pytest.approx(2.0, abs=0.05)
+        assert begins_s == pytest.approx(QUIET_UNTIL_S, abs=0.01)
+
+
+@pytest.mark.parametrize("about", [{"fps": 0.0}, {"fps": "many"}, {"fps": float("inf")}])
+def test_a_process_that_sends_no_frame_rate(tmp_path: Path, monkeypatch, about) -> None:
+    source, out = bad_videos.make_one_frame(tmp_path), tmp_path / "out.mp4"
+    start = worker_module.START.replace(
+        "main(*json",
+        f"""
+from twinpath.video.isolated import readers
+honest = readers.WholeFile.__init__
+def change(self, *arguments, **options):
+    honest(self, *arguments, **options)
+    self.about = eval({str(about).replace("inf", "1e999")!r})
+readers.WholeFile.__init__ = change
+main(*json""",
+    )
+    monkeypatch.setattr(worker_module, "START", start)
+    monkeypatch.setattr(sandbox, "_shared", {})
+    with pytest.raises(WorkerDied, match=r"one.*\.mp4: the process that read it sent no"):
+        annotate_video(source, detections(ONE), out, isolate=True)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
     ("name", "codec", "becomes", "offset_s"),
     [
         ("a.mp4", "aac", "aac", 0),
@@ -166,6 +230,15 @@ def test_a_copied_sound_is_the_same_to_the_bit(tmp_path: Path) -> None:
             return [(packet.pts, bytes(packet)) for packet in container.demux(audio=0) if packet.size]
 
     assert packets(out) == packets(source)
+
+
+@pytest.mark.parametrize("matrix", [(-1, 0, 0, 1), (0, 1, 1, 0)])
+def test_a_mirrored_video_comes_out_as_players_show_it(tmp_path: Path, matrix: tuple[int, ...]) -> None:
+    source, out = bad_videos.make_oriented(tmp_path, matrix), tmp_path / "out.mp4"
+    annotate_video(source, detections(), out)
+    old, new = read(source)[1][10], read(out)[1][10]
+    assert old.shape == new.shape
+    assert np.abs(old.astype(int) - new).mean() < 5
 
 
 @pytest.mark.parametrize("rotation_deg", [90, 180, 270])

@@ -18,15 +18,20 @@ from twinpath.errors import (
     LimitExceeded,
     NotAFile,
     TwinpathError,
+    UsageError,
     WorkerDied,
 )
 from twinpath.prefetch import Prefetcher
+from twinpath.video import live, live_file
 from twinpath.video.clip_plan import ClipSampling, Keyframes, Selections, Windows
 from twinpath.video.clips import open_clips
-from twinpath.video.decode import AtTimes, EvenSpan
+from twinpath.video.color import RgbConverter
+from twinpath.video.decode import AtTimes, EvenSpan, FrameStream
 from twinpath.video.isolated import worker as worker_module
+from twinpath.video.isolated.messages import ProtocolError, times_from_json
 from twinpath.video.isolated.sandbox import ProcessLimits, Sandbox
-from twinpath.video.probe import probe
+from twinpath.video.live import LiveReader, parse_source
+from twinpath.video.probe import frame_times, probe
 from twinpath.video.source import Limits
 
 ONE = [EvenSpan(0.0, 0.2, num_frames=1)]
@@ -223,7 +228,7 @@ def next_clip(self):
     {deed}
 child._RequestedClips.next = next_clip
 main("""
-        monkeypatch.setattr(worker_module, "START", worker_module.START.replace("main(int", code + "int"))
+        monkeypatch.setattr(worker_module, "START", worker_module.START.replace("main(*json", code + "*json"))
 
     return start_with
 
@@ -297,3 +302,85 @@ def test_pictures_larger_than_the_memory_of_the_process(tmp_path):
         with pytest.raises(LimitExceeded, match=r"large\.mp4: .*memory"):
             list(sandbox.open_clips(path, Windows(ClipSampling(64, 1), 1.0)))
         assert list(sandbox.open_clips(path, Windows(ClipSampling(4, 1), 1.0)))
+
+
+# Every frame, and the times of all
+
+
+@pytest.mark.parametrize("recipe", ["make_good", "make_truncated", "make_rotated", "make_offset_ts"])
+def test_every_frame_is_the_same(sandbox, tmp_path, recipe):
+    path = getattr(bad_videos, recipe)(tmp_path)
+    with FrameStream(path) as stream, sandbox.open_frames(path) as isolated:
+        for (time_s, frame), (other_s, other) in zip(stream, isolated, strict=True):
+            assert other_s == time_s
+            assert np.array_equal(other, frame)
+        assert isolated.warnings == stream.warnings
+        assert isolated.fps == stream.fps
+        assert isolated.frames_decoded == stream.frames_decoded
+    assert sandbox.frame_times(path).tolist() == frame_times(path).tolist()
+
+
+def test_frames_survive_a_death(good_video):
+    with FrameStream(good_video) as stream:
+        expected = [frame for _, frame in stream]
+    with Sandbox() as sandbox, sandbox.open_frames(good_video) as frames:
+        found = []
+        for number, (_, frame) in enumerate(frames):
+            found.append(frame)
+            if number == 20:
+                os.kill(frames._clips._worker.pid, signal.SIGKILL)
+        assert np.array_equal(found, expected)
+
+
+def test_frames_that_are_not_needed_free_the_process(good_video):
+    with Sandbox() as sandbox:
+        with sandbox.open_frames(good_video) as frames:
+            next(iter(frames))
+            assert sandbox.pid is None
+        assert sandbox.pid is not None
+        with pytest.raises(LimitExceeded, match="more than 5 frames"):
+            list(sandbox.open_frames(good_video, limits=Limits(max_frames=5)))
+
+
+@pytest.mark.parametrize("values", [None, "x", [[0.0]], [0.0, None], [1.0, 0.5], {"a": 1}])
+def test_times_that_are_none_are_refused(values):
+    assert times_from_json([0.0, 0.5, 0.5]).tolist() == [0.0, 0.5, 0.5]
+    with pytest.raises(ProtocolError):
+        times_from_json(values)
+
+
+# A file that is played live
+
+
+@pytest.mark.parametrize("recipe", ["make_good", "make_rotated", "make_truncated"])
+def test_a_file_played_live_is_the_same(tmp_path, monkeypatch, recipe):
+    path = getattr(bad_videos, recipe)(tmp_path)
+
+    def played(*, isolate):
+        told = []
+        reader = LiveReader(
+            parse_source(str(path)),
+            stop=threading.Event(),
+            on_status=told.append,
+            realtime=False,
+            isolate=isolate,
+        )
+        reader.check()
+        convert = RgbConverter()
+        return [np.array(convert(frame.av_frame)) for frame in reader], reader.fps, told
+
+    here = played(isolate=False)
+
+    def must_not(*arguments, **options):
+        raise AssertionError("opened in this process")
+
+    monkeypatch.setattr(live, "open_video", must_not)
+    monkeypatch.setattr(live_file, "open_video", must_not)
+    there = played(isolate=True)
+    assert np.array_equal(there[0], here[0])
+    assert there[1:] == here[1:]
+
+
+def test_a_camera_is_not_isolated_in_silence():
+    with pytest.raises(UsageError, match="cameras and addresses are read in this process"):
+        LiveReader(parse_source("rtsp://127.0.0.1/a"), stop=threading.Event(), on_status=print, isolate=True)

@@ -4,13 +4,18 @@ The parent sends a request and gets one reply, or, for the clips of a plan, one 
 
     {"do": "probe", …}   {"info": …}
     {"do": "read", …}    {"frames": …}
+    {"do": "times", …}   {"times_s": …}
     {"do": "clips", …}   {"opened": …}
       {"next": true}     {"clip": …}, and {"end": …} behind the last one
       {"stop": true}     {"stopped": true}; the remaining clips are not needed
 
-In place of each reply there may be {"error": …}, which ends the request, and before it
-{"allocate": size_bytes}, which the parent answers with the descriptor of shared memory. A reply with
-"is_last" ends the process.
+In place of each reply there may be {"error": …}, which ends the request. Before it the child may ask for what
+it cannot have by itself, and gets a descriptor or {"errno": …} or {"error": …}:
+
+    {"allocate": size_bytes}   shared memory
+    {"open": path}             the file of the request, open for reading
+
+A reply with "is_last" ends the process.
 
 Nothing is pickled. The parent validates every message of the child, which has read an untrusted file.
 """
@@ -25,7 +30,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -39,6 +44,7 @@ from twinpath.video.clips import Clip
 from twinpath.video.color import Rgb
 from twinpath.video.decode import DecodedFrames
 from twinpath.video.probe import VideoInfo
+from twinpath.video.sampling import Times
 from twinpath.video.selection import AtTimes, EvenSpan, Selection
 from twinpath.video.source import Limits
 
@@ -46,6 +52,25 @@ Message = dict[str, Any]
 
 _MAX_BYTES = 1 << 26  # of a message: the times and indices of a million frames
 _CHECK_EVERY_S = 0.2  # while waiting for a message: whether it is still wanted
+
+
+@dataclass(frozen=True)
+class EveryFrame:
+    """A plan: every frame of the file, each as a clip of one frame."""
+
+    num_frames: int = 1
+    depth: int = 3  # bytes of a pixel
+
+
+@dataclass(frozen=True)
+class AudioBlocks:
+    """A plan: the audio, each block of `AudioSamples` as a clip of (1, channels, N, 4) bytes."""
+
+    num_frames: int = 1
+    depth: int = 4  # bytes of a sample
+
+
+StreamPlan = ClipPlan | EveryFrame | AudioBlocks
 
 
 class ProtocolError(Exception):
@@ -101,16 +126,29 @@ class Channel:
             raise ProtocolError("sent JSON that is not an object")
         return message
 
-    def send_memory(self, memory: int) -> None:
-        """Send the file descriptor of shared memory."""
-        socket.send_fds(self._connection, [b"m"], [memory])
+    def give(self, descriptor: int) -> None:
+        """Send a file descriptor in reply to `ask`."""
+        socket.send_fds(self._connection, [b'{"given": true}\n'], [descriptor])
 
-    def receive_memory(self) -> int:
-        """Receive the file descriptor of shared memory; the caller closes it."""
-        data, descriptors, *_ = socket.recv_fds(self._connection, 1, 1)
-        if data != b"m" or len(descriptors) != 1:
-            raise ProtocolError("sent something other than shared memory")
-        return descriptors[0]
+    def ask(self, message: Message) -> int:
+        """Send a message that the other side answers with a file descriptor, which the caller closes.
+
+        Raises:
+            OSError: The other side has none: with the number of its error; or the connection is closed.
+            TwinpathError: The other side's error.
+        """
+        self.send(message)
+        data, descriptors, *_ = socket.recv_fds(self._connection, 1 << 16, 1)
+        self._received += data
+        if descriptors:
+            self._received.clear()
+            return descriptors[0]
+        reply = self.receive()
+        if reply is None:
+            raise ConnectionResetError
+        if "error" in reply:
+            raise error_from_json(reply["error"])
+        raise OSError(reply["errno"], reply["reason"])
 
     def _receive_some(self, deadline_s: float | None) -> bytes:
         """What has come, as soon as something has; nothing where the other side is gone."""
@@ -176,14 +214,18 @@ def selection_from_json(values: Message) -> Selection:
     return AtTimes(tuple(values["times_s"])) if "times_s" in values else EvenSpan(**values)
 
 
-def plan_to_json(plan: ClipPlan) -> Message:
+def plan_to_json(plan: StreamPlan) -> Message:
+    if isinstance(plan, EveryFrame | AudioBlocks):
+        return {"every_frame" if isinstance(plan, EveryFrame) else "audio": True}
     if isinstance(plan, Selections):
         return {"selections": [selection_to_json(selection) for selection in plan.selections]}
     name = "windows" if isinstance(plan, Windows) else "keyframes"
     return {name: _plain_numbers(asdict(plan))}
 
 
-def plan_from_json(values: Message) -> ClipPlan:
+def plan_from_json(values: Message) -> StreamPlan:
+    if "every_frame" in values or "audio" in values:
+        return EveryFrame() if "every_frame" in values else AudioBlocks()
     if "selections" in values:
         return Selections(tuple(selection_from_json(selection) for selection in values["selections"]))
     if "keyframes" in values:
@@ -220,13 +262,17 @@ def clip_to_json(clip: Clip, *, memory: int) -> Message:
     }
 
 
-def warned_until_s(plan: ClipPlan, clip: Clip) -> float:
+def warned_until_s(plan: StreamPlan, clip: Clip) -> float:
     """The time in seconds up to which the warnings sent with a clip are valid."""
     return clip.start_s if isinstance(plan, Keyframes) else clip.end_s
 
 
-def clip_from_json(values: Any, *, memory: Rgb, num_frames: int) -> Clip:
-    """A clip from JSON values. Raises: ProtocolError: Its size does not match the memory or `num_frames`."""
+def clip_from_json(values: Any, *, memory: Rgb, num_frames: int, depth: int = 3) -> Clip:
+    """A clip from JSON values; `depth` is its last dimension.
+
+    Raises:
+        ProtocolError: Its size does not match the memory, `num_frames` or `depth`.
+    """
     try:
         shape = tuple(int(side) for side in values["shape"])
         times_s = np.array(values["times_s"], dtype=np.float64)
@@ -236,7 +282,7 @@ def clip_from_json(values: Any, *, memory: Rgb, num_frames: int) -> Clip:
             len(shape) == 4
             and shape[0] == num_frames
             and min(shape) >= 1
-            and shape[3] == 3
+            and shape[3] == depth
             and math.prod(shape) == len(memory)
             and times_s.shape == (num_frames,)
             and np.isfinite([*times_s, start_s, end_s]).all()
@@ -292,6 +338,17 @@ def decoded_from_json(values: Any, *, memory: Rgb, selections: Sequence[Selectio
         raise ProtocolError("sent frames that do not fit") from error
 
 
+def times_from_json(values: Any) -> Times:
+    """Times of frames from JSON values. Raises: ProtocolError: They are none, or do not increase."""
+    try:
+        times_s = np.array(values, dtype=np.float64)
+        if times_s.ndim != 1 or not np.isfinite(times_s).all() or (np.diff(times_s) < 0).any():
+            raise ValueError
+        return times_s
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ProtocolError("sent times that are none") from error
+
+
 _INFO_TYPES: dict[str, tuple[type, ...]] = {
     "container": (str,),
     "codec": (str,),
@@ -299,9 +356,11 @@ _INFO_TYPES: dict[str, tuple[type, ...]] = {
     "width": (int,),
     "height": (int,),
     "rotation_deg": (int,),
+    "is_mirrored": (bool,),
     "sample_aspect_ratio": (float,),
     "average_fps": (float, type(None)),
     "duration_s": (float, type(None)),
+    "first_frame_s": (float,),
     "frame_count_claimed": (int, type(None)),
     "has_audio": (bool,),
     "size_bytes": (int,),
