@@ -14,7 +14,7 @@
     │       ├── NoVideoStream       3   for example audio only
     │       ├── NoFrames            3   a video stream from which no frame decodes
     │       ├── CorruptVideo        3   damaged; has the number of frames that were decoded
-    │       └── UnsupportedCodec    3   this FFmpeg has no decoder for it
+    │       └── UnsupportedCodec    3   a codec that Twinpath does not read
     ├── PartialFailure              4   a batch finished, some of its files failed
     ├── WeightsError                5   a weight file that is not safe to load, or cannot be used
     │   ├── UnknownWeightFormat     5
