@@ -47,7 +47,7 @@ from twinpath.video.sniff import (
 
 MAX_READ_ERRORS = 64  # in a row; a demuxer that fails this often makes no progress
 DEFAULT_FPS = Fraction(25)  # FFmpeg's default for raw streams, too
-_ANY_START = ("mpegts", "mpeg")  # their clocks start at any time
+_ANY_START = ("mpegts", "mpeg", "flv")  # their clocks start at any time
 _SANE_FPS = (Fraction(1, 1000), Fraction(100_000))
 _MICROSECOND = Fraction(1, 1_000_000)
 
