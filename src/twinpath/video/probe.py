@@ -135,12 +135,12 @@ def _duration(source: VideoSource) -> tuple[float | None, float]:
     # The header's rate may be the number of frames over a wrong duration. AVI's is that of chunks, also of
     # empty ones, which may stand behind every frame or in pauses only.
     if last_s > first_s and source.kind == "avi":
-        fps = 1 / float(np.median(np.diff(plan.times_s)))
-    elif last_s > first_s and (claimed_s is None or source.can_seek):
+        fps = round(1 / float(np.median(np.diff(plan.times_s))), 6)
+        return last_s + 1 / fps, fps
+    if last_s > first_s and (claimed_s is None or source.can_seek):
         fps = (len(plan.times_s) - 1) / (last_s - first_s)
-    # The last packet may have no duration, one of a millisecond, or, in AVI, that of a chunk.
-    has_duration = source.kind != "avi" and plan.end_s > last_s + 0.5 / fps
-    end_s = plan.end_s if has_duration else last_s + 1 / fps
+    # The last packet may have no duration, or one of a millisecond.
+    end_s = plan.end_s if plan.end_s > last_s + 0.5 / fps else last_s + 1 / fps
     is_same = claimed_s is not None and abs(end_s - claimed_s) <= _same_s(claimed_fps)
     return claimed_s if is_same else end_s, fps
 
