@@ -134,9 +134,9 @@ def _duration(source: VideoSource) -> tuple[float | None, float]:
     fps = claimed_fps
     # The header's rate may be the number of frames over a wrong duration. AVI's is that of chunks, also of
     # empty ones, which may stand behind every frame or in pauses only.
-    if last_s > first_s and source.kind == "avi":
-        fps = round(1 / float(np.median(np.diff(plan.times_s))), 6)
-        return last_s + 1 / fps, fps
+    step_s = float(np.median(np.diff(plan.times_s))) if last_s > first_s else 0.0
+    if source.kind == "avi" and step_s > 0:
+        return last_s + step_s, round(1 / step_s, 6)
     if last_s > first_s and (claimed_s is None or source.can_seek):
         fps = (len(plan.times_s) - 1) / (last_s - first_s)
     # The last packet may have no duration, or one of a millisecond.
