@@ -149,6 +149,8 @@ class VideoSource:
         claimed_frames: Number of frames by the header, in AVI and MP4 by the index; or None. Decoding may
             give another number.
         cut_frames: Number of frames by the header that an edit list removes from the index.
+        empty_frames: Number of `claimed_frames` without data, which repeat the frame before; known when all
+            packets were read.
         codec: FFmpeg's name of the decoder.
         claimed_duration_s: End of the last frame by the header, in seconds since the first frame; or None.
             Decoding may give another.
@@ -175,6 +177,7 @@ class VideoSource:
         self.limits = limits
         self.budget = Budget(path, limits)
         self.on_one_thread = False
+        self.empty_frames = 0
         self._open()
 
     def __enter__(self) -> Self:
@@ -287,15 +290,19 @@ class VideoSource:
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Packets of the video stream from the current position to the end; unreadable parts are skipped."""
         self._at_start = False
-        failures = 0
+        failures = count = 0
         while failures < MAX_READ_ERRORS:
             try:
                 for packet in self.container.demux(self.stream):
                     failures = 0
                     if packet.size:
+                        count += 1
                         yield packet
                     elif packet.pts is None and packet.dts is None:
                         # PyAV marks the end with an empty packet per stream; it cannot decode earlier ones.
+                        if self.kind == "mov" and count < (self.claimed_frames or 0):
+                            entries = self.stream.index_entries
+                            self.empty_frames = sum(not entry.size for entry in entries)
                         return
             except av.FFmpegError:
                 failures += 1

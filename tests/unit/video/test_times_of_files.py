@@ -145,6 +145,15 @@ def test_empty_chunks_repeat_a_picture(folder: Path) -> None:
     assert greys == pytest.approx([bad_videos.grey_of(n) for n in (7, 9, 9, 9, 20)], abs=3)
 
 
+def test_empty_samples_of_mp4_repeat_a_picture(folder: Path, plain: Path) -> None:
+    """As QuickTime's recordings of a screen have them where nothing changes."""
+    data = plain.read_bytes()
+    table = data.index(b"stsz") + 16  # 4 bytes for each sample; the last one of the only chunk
+    video = clock_videos.patched(plain, folder / "empty.mp4", (b"stsz", 16 + 4 * 49, bytes(4)))
+    assert data[table : table + 4 * 49] == video.read_bytes()[table : table + 4 * 49]
+    check_whole(video, frames=49)
+
+
 def test_an_empty_chunk_behind_every_picture(folder: Path, plain: Path) -> None:
     """As FFmpeg copies H.264 into AVI: 50 chunks a second, 25 pictures."""
     pts = [2 * number for number in range(50)]
