@@ -125,7 +125,8 @@ def _duration(source: VideoSource) -> tuple[float | None, float]:
     """Duration in seconds and frame rate, by the header where the packets agree with it."""
     claimed_s, claimed_fps = source.claimed_duration_s, float(source.nominal_fps)
     end_s = _end_by_index(source, claimed_s) if claimed_s is not None else None
-    if claimed_s is not None and end_s is not None and abs(end_s - claimed_s) <= _same_s(claimed_fps):
+    same_s = 1 / claimed_fps + TIME_TOLERANCE_S  # rounding, and whether the last frame has a duration
+    if claimed_s is not None and end_s is not None and abs(end_s - claimed_s) <= same_s:
         return claimed_s, claimed_fps
     plan = plan_pass(source)
     if not len(plan.times_s):
@@ -141,13 +142,7 @@ def _duration(source: VideoSource) -> tuple[float | None, float]:
         fps = (len(plan.times_s) - 1) / (last_s - first_s)
     # The last packet may have no duration, or one of a millisecond.
     end_s = plan.end_s if plan.end_s > last_s + 0.5 / fps else last_s + 1 / fps
-    is_same = claimed_s is not None and abs(end_s - claimed_s) <= _same_s(claimed_fps)
-    return claimed_s if is_same else end_s, fps
-
-
-def _same_s(fps: float) -> float:
-    """Durations that differ by less are the same: rounding, and whether the last frame has one."""
-    return 1 / fps + TIME_TOLERANCE_S
+    return end_s, fps
 
 
 def _end_by_index(source: VideoSource, claimed_s: float) -> float | None:

@@ -274,6 +274,8 @@ class VideoSource:
         return self.stream.frames or None
 
     def _claimed_duration_s(self) -> float | None:
+        if self.kind == "asf":  # has one duration for all streams, of which the sound may be the longest
+            return None
         if self.stream.duration:
             return float(self.stream.duration * self.time_base)
         tag = self.stream.metadata.get("DURATION", "")  # Matroska
