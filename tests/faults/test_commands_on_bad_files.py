@@ -27,7 +27,7 @@ REFUSED = [  # the recipe, the exit code, and words of the message
     ("make_empty_h264", 3, "is empty"),  # 2
     ("make_headless_fragments", 3, "holds no frames"),
     ("make_lost_index", 3, "the index is missing; was the upload complete?"),  # 3
-    ("make_unknown_codec", 3, "no decoder for its video codec none (xxxx"),  # 8
+    ("make_unknown_codec", 3, "does not read its video codec xxxx"),  # 8
     ("make_audio_only", 3, "has no video stream, only audio"),  # 9
     ("make_gif_bomb", 6, "claims frames of 16000x16000"),  # 20
     ("make_playlist", 3, "is not a video"),  # 22

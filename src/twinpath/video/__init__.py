@@ -21,6 +21,8 @@ Internals:
     nearest_frames.py   the decoded frames nearest to given times
     clock.py            presentation times for every container
     color.py            decoded frames to upright RGB
+    orientation.py      how a frame is turned and mirrored
+    hdr.py              PQ, HLG and wide gamuts to BT.709
     damage.py           damage found while decoding, as warnings and errors
 
 Other modules:

@@ -24,6 +24,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 
+from twinpath.video.codecs import AUDIO_CODECS
 from twinpath.video.source import DEFAULT_LIMITS, MAX_READ_ERRORS, Limits, as_fraction, open_video
 
 # Codecs that players expect in an MP4. FFmpeg would also put PCM and Vorbis there, which few of them play.
@@ -71,11 +72,13 @@ class AudioTrack:
 
     def join(self, output: OutputContainer) -> None:
         """Add an audio stream to an MP4 before its first frame is written; the writer calls this."""
-        tracks = self._source.container.streams.audio
-        track = next((track for track in tracks if track.codec_context is not None), None)
+        tracks = self._source.audio
+        known = [track for track in tracks if track.codec_context is not None]
+        track = next((track for track in known if _codec(track) in _COPIED | AUDIO_CODECS), None)
         if track is None:
             if tracks:
-                self.warnings.append("the audio is left out: this FFmpeg has no decoder for it")
+                name = f"its codec {_codec(known[0])}" if known else "its codec"
+                self.warnings.append(f"the audio is left out: Twinpath does not read {name}")
             return
         self._tick_s = as_fraction(track.time_base) or Fraction(1, 1_000_000)
         self._packets = self._read_packets(track)
@@ -83,7 +86,7 @@ class AudioTrack:
         if self._next is None:
             self.warnings.append("the audio is left out: the track is empty or damaged")
             return
-        is_copied = track.codec_context.codec.canonical_name in _COPIED
+        is_copied = _codec(track) in _COPIED
         self._target = _PacketCopier(track, output) if is_copied else _AacEncoder(track, output)
 
     def write_until(self, time_s: float) -> None:
@@ -141,6 +144,10 @@ class AudioTrack:
             self._target.write(packet)
         except (av.InvalidDataError, ValueError):  # ValueError also: the track changes its format midway
             self._left_out += 1
+
+
+def _codec(track: AudioStream) -> str:
+    return str(track.codec_context.codec.canonical_name)
 
 
 class _PacketCopier:

@@ -162,7 +162,7 @@ class DamageReport:
 
     def warnings(self) -> list[str]:
         """Damage, then notes."""
-        lines = self.damage()
+        lines = self.damage() + self._source.notes
         cut = self._discarded + self._source.cut_frames
         if cut:
             claimed = (self._source.claimed_frames or 0) + self._source.cut_frames
@@ -175,7 +175,7 @@ class DamageReport:
                 f"frames before the first keyframe cannot be decoded ({self._leading}): "
                 "the recording starts at an open group of pictures"
             )
-        if self._guessed:
+        if self._guessed and self._source.fps is None:
             fps = float(self._source.nominal_fps)
             lines.append(f"the file has no timestamps: {fps:g} frames per second assumed")
         if self._resized:

@@ -19,6 +19,8 @@ from twinpath.paths import display_path
 
 #: As `open_regular`: opens a regular file for reading and returns a descriptor, which the caller closes.
 Opener = Callable[[Path], int]
+#: As `folder_names`.
+Lister = Callable[[Path], list[str] | None]
 
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
@@ -56,12 +58,37 @@ def _check_regular(mode: int, name: str) -> None:
 
 
 _opener: Opener | None = None
+_lister: Lister | None = None
 
 
 def set_opener(opener: Opener) -> None:
     """Open every file of this process by `opener` from now on."""
     global _opener
     _opener = opener
+
+
+def set_lister(lister: Lister) -> None:
+    """List every folder of this process by `lister` from now on."""
+    global _lister
+    _lister = lister
+
+
+def folder_names(path: Path) -> list[str] | None:
+    """The names of what is in a folder, in any order; None if there is no folder of this name.
+
+    Raises:
+        OSError: It may not be read.
+    """
+    if _lister is not None:
+        return _lister(path)
+    return os.listdir(path) if os.path.isdir(path) else None  # noqa: PTH112, PTH208 - a name with a NUL
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder of this name."""
+    if _lister is not None:
+        return _lister(path) is not None
+    return os.path.isdir(path)  # noqa: PTH112 - a name with a NUL
 
 
 def open_binary(path: Path) -> BinaryIO:

@@ -38,6 +38,7 @@ from twinpath.escapes import printable
 from twinpath.paths import display_path
 from twinpath.retry import RetryPolicy
 from twinpath.video.allocations import bounded_allocations
+from twinpath.video.codecs import CODEC_WHITELIST
 from twinpath.video.damage import DamageReport, check_decoded
 from twinpath.video.decode_pass import DecodePass
 from twinpath.video.sniff import FORMAT_WHITELIST
@@ -48,9 +49,9 @@ from twinpath.video.source import (
     METADATA_OPTIONS,
     Limits,
     as_fraction,
-    choose_stream,
     open_video,
 )
+from twinpath.video.tracks import choose_stream
 
 Kind = Literal["file", "camera", "rtsp", "http"]
 
@@ -63,7 +64,7 @@ CAMERAS = {"linux": ("video4linux2", "/dev/video{}"), "darwin": ("avfoundation",
 MAX_PACKET_BYTES = 1 << 26  # of a server, if planes of frames are no larger; more is cut, as if damaged
 _BYTES_PER_PIXEL, _PADDING_BYTES = 2, 1 << 20  # of one plane of a frame, which is one allocation
 
-_HTTP_FORMATS = FORMAT_WHITELIST + ",flv,live_flv,mpjpeg,mjpeg"
+_HTTP_FORMATS = FORMAT_WHITELIST + ",live_flv,mpjpeg,mjpeg"
 _WITHOUT_CLOCK = frozenset({"mpjpeg", "mjpeg", "h264", "hevc"})  # FFmpeg makes up times for these
 _DECODER_THREADS = 4  # each delays the output by one frame
 _SANE_FPS = (Fraction(1, 100), Fraction(1000))
@@ -206,6 +207,7 @@ class LiveReader:
         retry: RetryPolicy | None = None,
         connection: ConnectionOptions | None = None,
         limits: Limits = DEFAULT_LIMITS,
+        fps: float | None = None,
     ) -> None:
         """Nothing is opened yet.
 
@@ -218,6 +220,7 @@ class LiveReader:
             retry: When to retry and when to give up.
             connection: Options for URLs.
             limits: Only `max_pixels` applies: a stream may have any length.
+            fps: Of folders of pictures and raw streams, see `open_video`.
         """
         self.source = source
         self.fps = float(DEFAULT_FPS)
@@ -229,6 +232,7 @@ class LiveReader:
         self._retry = retry or RetryPolicy()
         self._connection = connection or ConnectionOptions()
         self._limits = replace(limits, max_frames=None, max_seconds=None)
+        self._file_fps = fps
         self._clock = _LiveClock()
         self._failures = 0
         self._lost_at_s = time.monotonic()
@@ -260,7 +264,7 @@ class LiveReader:
             InputError, LimitExceeded: As `open_video`.
         """
         if self.source.kind == "file":
-            open_video(self.source.address, limits=self._limits).close()
+            open_video(self.source.address, limits=self._limits, fps=self._file_fps).close()
 
     def _bounded(self) -> AbstractContextManager[None]:
         """The sizes that a server announces are not to be trusted; those of a file are no larger than it."""
@@ -271,7 +275,7 @@ class LiveReader:
 
     def _connect(self) -> _Connection:
         if self.source.kind == "file":
-            return _FileConnection(self.source, self._limits, self._on_status)
+            return _FileConnection(self.source, self._limits, self._on_status, fps=self._file_fps)
         return _LiveConnection(self.source, self._connection, self._limits)
 
     def _play(self, connection: _Connection) -> Iterator[LiveFrame]:
@@ -407,8 +411,10 @@ class _Connection(Protocol):
 class _FileConnection:
     """A file, read as by `FrameStream`."""
 
-    def __init__(self, source: Source, limits: Limits, on_status: Callable[[str], None]) -> None:
-        self._file = open_video(source.address, limits=limits)
+    def __init__(
+        self, source: Source, limits: Limits, on_status: Callable[[str], None], *, fps: float | None
+    ) -> None:
+        self._file = open_video(source.address, limits=limits, fps=fps)
         self._on_status = on_status
         self.fps = float(self._file.nominal_fps)
         self.damaged = 0
@@ -443,14 +449,14 @@ class _LiveConnection:
         self._reached_s = 0.0
         self._container = self._open(limits)
         try:
-            self._stream = choose_stream(self._container, source.shown)
+            self._stream = choose_stream(self._container, source.shown, any_codec=source.kind == "camera")
             context = self._stream.codec_context
             if context.width * context.height > limits.max_pixels:
                 raise LimitExceeded(
                     f"{source.shown} sends frames of {context.width}x{context.height}, more than "
                     f"{limits.max_pixels} pixels; choose a smaller one of its streams"
                 )
-            context.options = {"max_pixels": str(limits.max_pixels)}  # sizes may change midway
+            context.options = self._codec_options(limits)  # sizes may change midway
             context.thread_type = "AUTO"
             context.thread_count = _DECODER_THREADS
         except BaseException:
@@ -467,8 +473,12 @@ class _LiveConnection:
         self._container.close()
         gc.collect()  # a container and its streams refer to each other, and to the packets of the decoder
 
+    def _codec_options(self, limits: Limits) -> dict[str, str]:
+        options = {"max_pixels": str(limits.max_pixels)}
+        return options if self._source.kind == "camera" else {**options, "codec_whitelist": CODEC_WHITELIST}
+
     def _open(self, limits: Limits) -> InputContainer:
-        options = {"max_pixels": str(limits.max_pixels), **_allowed(self._source, self._connection)}
+        options = {**self._codec_options(limits), **_allowed(self._source, self._connection)}
         began_s = time.monotonic()
         try:
             container: InputContainer = av.open(

@@ -11,7 +11,7 @@ import numpy as np
 from twinpath.video.damage import NOTHING_DECODES, no_frames, nothing_decodes
 from twinpath.video.decode_pass import DecodePass
 from twinpath.video.decode_plan import plan_pass
-from twinpath.video.file_access import size_bytes
+from twinpath.video.orientation import Orientation
 from twinpath.video.sampling import TIME_TOLERANCE_S, Times
 from twinpath.video.source import DEFAULT_LIMITS, Limits, VideoSource, as_fraction, open_video
 
@@ -28,12 +28,13 @@ class VideoInfo:
     """
 
     path: str
-    container: str  # FFmpeg's demuxer: mov (also MP4), matroska (also WebM), avi, mpegts, gif, h264, hevc
+    container: str  # one of `sniff.DEMUXERS` (mov is also MP4, matroska also WebM), or frames
     codec: str
     pixel_format: str | None
     width: int  # as displayed, after rotation; pixels
     height: int
     rotation_deg: int  # counter-clockwise, from stored to displayed: 0, 90, 180 or 270
+    is_mirrored: bool  # whether left and right are exchanged before it is rotated
     sample_aspect_ratio: float  # width of a pixel over its height; Twinpath's frames ignore it
     average_fps: float | None  # None: raw streams, which have no clock
     duration_s: float | None  # from the first frame to the end of the last one; None: unknown
@@ -48,41 +49,46 @@ class VideoInfo:
         return asdict(self) | {"warnings": list(self.warnings)}
 
 
-def probe(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
+def probe(
+    path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS, fps: float | None = None
+) -> VideoInfo:
     """Read a video's header and decode its first frame, which has the rotation.
 
     Args:
         path: A file name, never a URL.
         limits: Limits on size, frames, memory and time. A file without an index, or without a true duration
             in its header, is read to the end, but not decoded.
+        fps: Of folders of pictures and raw streams, see `open_video`.
     Raises:
         InputError, LimitExceeded: As `open_video`.
         NoFrames: The file holds no packet of video.
         CorruptVideo: Neither a decoded frame nor the header gives the frame size.
     """
-    with open_video(path, limits=limits) as source, source.budget.memory_errors():
+    with open_video(path, limits=limits, fps=fps) as source, source.budget.memory_errors():
         # The header is read first: decoding may overwrite the sizes.
         size = (source.stream.codec_context.width, source.stream.codec_context.height)
         decoding = DecodePass(source)
         frame = next((frame for _, frame in decoding), None)
         if frame is None and not decoding.packets:
             raise no_frames(source.path)
-        warnings = []
+        warnings = source.notes
         if frame is None:
             warnings.append(NOTHING_DECODES)
         elif decoding.bad_packets:
             warnings.append(f"the first {decoding.bad_packets} packets could not be decoded")
-        rotation_deg = round(frame.rotation / 90) % 4 * 90 if frame is not None else 0
+        orientation = Orientation.of(frame) if frame is not None else Orientation()
         if frame is not None:
             size = (frame.width, frame.height)
         if not all(size):  # no frame, and no size in the header: raw streams and MPEG-TS
             raise nothing_decodes(source.path)
-        if rotation_deg % 180:
+        if orientation.swaps_sides:
             size = (size[1], size[0])
-        return _describe(source, size=size, rotation_deg=rotation_deg, warnings=warnings)
+        return _describe(source, size=size, orientation=orientation, warnings=warnings)
 
 
-def frame_times(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Times:
+def frame_times(
+    path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS, fps: float | None = None
+) -> Times:
     """The presentation time of each frame of a video, by its packets; nothing is decoded.
 
     Returns:
@@ -90,16 +96,16 @@ def frame_times(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS
     Raises:
         InputError, LimitExceeded: As `open_video`.
     """
-    with open_video(path, limits=limits) as source:
+    with open_video(path, limits=limits, fps=fps) as source:
         return plan_pass(source).times_s
 
 
 def _describe(
-    source: VideoSource, *, size: tuple[int, int], rotation_deg: int, warnings: list[str]
+    source: VideoSource, *, size: tuple[int, int], orientation: Orientation, warnings: list[str]
 ) -> VideoInfo:
     context = source.stream.codec_context
     pixel_format, aspect = context.pix_fmt, as_fraction(context.sample_aspect_ratio)
-    has_audio = any(other.type == "audio" for other in source.container.streams)
+    has_audio = bool(source.audio)
     claimed_frames = source.claimed_frames
     duration_s, fps = _duration(source)  # last, since it opens the file again
     return VideoInfo(
@@ -109,14 +115,15 @@ def _describe(
         pixel_format=pixel_format,
         width=size[0],
         height=size[1],
-        rotation_deg=rotation_deg,
+        rotation_deg=90 * orientation.quarter_turns,
+        is_mirrored=orientation.is_mirrored,
         sample_aspect_ratio=float(aspect) if aspect else 1.0,
         average_fps=None if source.is_raw else fps,
         duration_s=duration_s,
         first_frame_s=source.first_frame_s,
         frame_count_claimed=claimed_frames,
         has_audio=has_audio,
-        size_bytes=size_bytes(source.path),
+        size_bytes=source.size_bytes,
         warnings=tuple(warnings),
     )
 

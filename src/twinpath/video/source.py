@@ -5,8 +5,8 @@ Every other module of this package opens files through `open_video`; cameras and
 
 from __future__ import annotations
 
+import math
 import os
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import av
-import av.logging
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
@@ -29,21 +29,27 @@ from twinpath.errors import (
     NoFrames,
     NotAFile,
     NotAVideo,
-    NoVideoStream,
-    UnsupportedCodec,
+    UsageError,
 )
 from twinpath.paths import display_path
 from twinpath.prefetch import check_prefetch
-from twinpath.video.file_access import ffmpeg_input, open_binary
+from twinpath.video.codecs import CODEC_WHITELIST
+from twinpath.video.file_access import ffmpeg_input, open_binary, size_bytes
+from twinpath.video.frame_folder import frames_folder
 from twinpath.video.sniff import (
+    DEMUXERS,
     FORMAT_WHITELIST,
+    RAW_DEMUXERS,
     RAW_SUFFIXES,
     SNIFF_BYTES,
     gif_size,
     has_avi_index,
     has_mp4_index,
+    name_foreign,
+    name_heif,
     sniff,
 )
+from twinpath.video.tracks import TrackChoice, choose_track, convert_line
 
 MAX_READ_ERRORS = 64  # in a row; a demuxer that fails this often makes no progress
 DEFAULT_FPS = Fraction(25)  # FFmpeg's default for raw streams, too
@@ -138,14 +144,16 @@ class VideoSource:
 
     Attributes:
         path: The path as given.
-        kind: The demuxer's name, one of `sniff.DEMUXERS`.
+        kind: The demuxer's name, one of `sniff.DEMUXERS`; "frames" for a folder of pictures.
+        fps: Frames per second, as the caller gives it for what has no times of its own; None: not given.
         budget: Counts the use of the limits.
         stream: The video stream that is read.
         time_base: Seconds per tick of the stream's clock.
         origin: Presentation time of the first frame, in ticks (MPEG-TS starts at any time).
         first_frame_s: When a player shows the first frame, in seconds on its clock. The sound may begin
             earlier.
-        nominal_fps: The frame rate in the header, or 25 if it is missing or implausible.
+        nominal_fps: `fps`, if frames have no times; else that in the header, or 25 if it is missing or
+            implausible.
         claimed_frames: Number of frames by the header, in AVI and MP4 by the index; or None. Decoding may
             give another number.
         cut_frames: Number of frames by the header that an edit list removes from the index.
@@ -171,13 +179,15 @@ class VideoSource:
     codec: str
     read_errors: int
 
-    def __init__(self, path: Path, *, kind: str, limits: Limits) -> None:
+    def __init__(self, path: Path, *, kind: str, limits: Limits, fps: Fraction | None = None) -> None:
         self.path = path
+        self.fps = fps
         self.kind = kind
         self.limits = limits
         self.budget = Budget(path, limits)
         self.on_one_thread = False
         self.empty_frames = 0
+        self._track: TrackChoice | None = None
         self._open()
 
     def __enter__(self) -> Self:
@@ -192,29 +202,49 @@ class VideoSource:
         self.container.close()
 
     def _open(self) -> None:
+        # Opening decodes some frames, and sizes change midway.
+        options = {"max_pixels": str(self.limits.max_pixels), "codec_whitelist": CODEC_WHITELIST}
         with ffmpeg_input(self.path) as (address, protocol):
             self.container = av.open(
                 address,
                 format=self.kind,
                 **METADATA_OPTIONS,
-                options={
-                    **protocol,
-                    "format_whitelist": FORMAT_WHITELIST,
-                    "max_pixels": str(self.limits.max_pixels),  # opening decodes some frames
-                },
+                options={**protocol, "format_whitelist": FORMAT_WHITELIST, **options},
             )
         try:
-            self.stream = choose_stream(self.container, display_path(self.path))
+            if self._track is None:
+                self._track = choose_track(self.container, self.path)
+                if self._track.was_read:
+                    self.container.close()
+                    self._open()
+                    return
+            self.stream = self._chosen_stream(self._track.index)
             self._check_size()
         except BaseException:
             self.container.close()
             raise
-        self.stream.codec_context.options = {"max_pixels": str(self.limits.max_pixels)}  # sizes change midway
+        self.stream.codec_context.options = options
         self.stream.thread_type = "FRAME"  # threads for slices of one frame do not report damage
         self.stream.codec_context.thread_count = 1 if self.on_one_thread else 0  # 0: FFmpeg's choice
         self._read_header()
         self.read_errors = 0
         self._at_start = True
+
+    def _chosen_stream(self, index: int) -> VideoStream:
+        """Raises: NotAFile: The file was opened again, and is another one by now."""
+        streams = self.container.streams
+        stream = streams[index] if index < len(streams) else None
+        if not isinstance(stream, VideoStream):
+            raise NotAFile(f"{display_path(self.path)} was changed while it was read; try again")
+        return stream
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know about the file beside damage."""
+        notes = [self._track.note] if self._track is not None and self._track.note else []
+        if self.fps is not None and not self.is_raw:
+            notes.append("the frame rate that was given is not used: the file has its own times")
+        return notes
 
     def _check_size(self) -> None:
         context = self.stream.codec_context
@@ -234,7 +264,7 @@ class VideoSource:
     @property
     def has_pts(self) -> bool:
         """Whether packets have presentation times: raw streams have none, AVI only the decoding order."""
-        return self.kind not in ("avi", "h264", "hevc")
+        return self.kind != "avi" and not self.is_raw
 
     @property
     def can_seek(self) -> bool:
@@ -243,12 +273,26 @@ class VideoSource:
 
     @property
     def is_raw(self) -> bool:
-        """Whether it is H.264 or HEVC without a container, which has no timestamps."""
-        return self.kind in ("h264", "hevc")
+        """Whether it is a stream without a container, which has no timestamps."""
+        return self.kind in RAW_DEMUXERS
+
+    @property
+    def audio(self) -> list[AudioStream]:
+        """The audio tracks, the default one first."""
+        return sorted(
+            self.container.streams.audio, key=lambda track: not track.disposition & Disposition.default
+        )
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the file. Raises: NotAFile, OSError: It is gone."""
+        return size_bytes(self.path)
 
     def _nominal_fps(self) -> Fraction:
+        if self.is_raw and self.fps is not None:
+            return self.fps
         rates = [self.stream.average_rate, self.stream.guessed_rate]
-        if self.is_raw:  # the average rate is only FFmpeg's default; the codec's header may have the rate
+        if self.is_raw or self.kind == "dv":  # the average rate is FFmpeg's default, or its clock's
             rates.reverse()
         for rate in map(as_fraction, rates):
             if rate is not None and _SANE_FPS[0] <= rate <= _SANE_FPS[1]:
@@ -357,36 +401,46 @@ class VideoSource:
         return True
 
 
-def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> VideoSource:
+def open_video(
+    path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS, fps: float | None = None
+) -> VideoSource:
     """Open a video file. Its content decides whether it is one, not its name.
 
     Args:
-        path: A file name: never a URL, a pattern or an FFmpeg protocol.
+        path: A file name, never a URL or an FFmpeg protocol; or a folder of numbered pictures, see
+            `frame_folder`.
         limits: `max_pixels` is checked here, before anything is decoded. The other limits count from now on.
+        fps: Frames per second of pictures and of raw streams, which have no times; None: 25. Files with
+            times of their own keep these, with a note.
     Raises:
+        UsageError: `fps` is no frame rate.
         NotAFile: It is missing, unreadable, or no regular file.
         NotAVideo: The content is no video, or its index is missing.
         NoVideoStream: For example audio only.
         NoFrames: A raw stream of 0 bytes.
-        UnsupportedCodec: FFmpeg has no decoder for it.
+        UnsupportedCodec: Its codec is none of `codecs.VIDEO_CODECS`.
         LimitExceeded: The frames are too large.
     """
     path = Path(path)
+    rate = checked_fps(fps)
+    if frames_folder(path) is not None:
+        from twinpath.video.frame_source import open_frames
+
+        return open_frames(path, limits=limits, fps=rate)
     head = _read_head(path)
-    kind = sniff(head)
     if not head:
         kind_of_error = NoFrames if path.suffix.lower() in RAW_SUFFIXES else NotAVideo
         raise kind_of_error(f"{display_path(path)} is empty (0 bytes); was the upload complete?")
+    kind = sniff(head)
     if kind is None:
-        raise NotAVideo(
-            f"{display_path(path)} is not a video that Twinpath reads (MP4, MOV, MKV, "
-            "WebM, AVI, MPEG-TS, GIF, "
-            "raw H.264 or HEVC); convert it to MP4"
-        )
+        raise _not_a_video(path, name_foreign(head))
+    picture = name_heif(head)
+    if picture is not None and not _has_index(path):
+        raise _not_a_video(path, picture)
     if kind == "gif":
         check_pixels(*gif_size(head), path=path, limits=limits)
     try:
-        return VideoSource(path, kind=kind, limits=limits)
+        return VideoSource(path, kind=kind, limits=limits, fps=rate)
     except MemoryError as error:
         raise out_of_memory(path) from error
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -398,6 +452,37 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
         raise NotAVideo(
             f"{display_path(path)} cannot be opened as {kind} ({reason}); is it complete?"
         ) from error
+
+
+def checked_fps(fps: float | None) -> Fraction | None:
+    """A frame rate as a fraction. Raises: UsageError: It is out of range."""
+    if fps is None:
+        return None
+    if not (math.isfinite(fps) and _SANE_FPS[0] <= fps <= _SANE_FPS[1]):
+        raise UsageError(f"fps must be from {float(_SANE_FPS[0]):g} to {float(_SANE_FPS[1]):g}, not {fps:g}")
+    return Fraction(fps).limit_denominator(100_000)
+
+
+def _not_a_video(path: Path, what: str | None) -> NotAVideo:
+    """The error for a file that is no video.
+
+    Args:
+        path: The file.
+        what: What it is instead, for example "a PNG picture"; None: unknown.
+    """
+    name, known = display_path(path), ", ".join(DEMUXERS.values())
+    if what is None:
+        return NotAVideo(f"{name} is not a video that Twinpath reads ({known}); convert it to MP4")
+    if what.endswith("picture"):
+        return NotAVideo(
+            f"{name} is {what}, not a video; frames of a video are read if they are numbered JPEG or PNG "
+            "pictures and their folder is given"
+        )
+    if what.endswith("video"):
+        return NotAVideo(
+            f"{name} is {what}, which is not a video that Twinpath reads; convert it: {convert_line(path)}"
+        )
+    return NotAVideo(f"{name} is {what}, not a video; give the name of a video file")
 
 
 def check_pixels(width: int, height: int, *, path: Path, limits: Limits) -> None:
@@ -433,48 +518,3 @@ def _has_index(path: Path) -> bool:
 def _has_avi_index(path: Path) -> bool:
     with open_binary(path) as file:
         return has_avi_index(file)
-
-
-def choose_stream(container: InputContainer, name: str) -> VideoStream:
-    """The first video stream that can be decoded and is no cover picture.
-
-    Args:
-        container: An open container.
-        name: The file or URL, for messages.
-    Raises:
-        NoVideoStream: There is none, for example audio only.
-        UnsupportedCodec: FFmpeg has no decoder for any of them.
-    """
-    undecodable = False
-    for stream in container.streams:
-        if stream.type != "video" or stream.disposition & Disposition.attached_pic:
-            continue
-        if isinstance(stream, VideoStream) and stream.codec_context is not None:
-            return stream
-        undecodable = True
-    if undecodable:
-        raise UnsupportedCodec(
-            f"{name}: this FFmpeg has no decoder for its video codec {_codec_name(container)}; "
-            "convert it to H.264"
-        )
-    raise NoVideoStream(f"{name} has no video stream, only {_other_streams(container)}; check the source")
-
-
-def _other_streams(container: InputContainer) -> str:
-    kinds = sorted({stream.type for stream in container.streams})
-    return " and ".join(kinds) or "an empty container"
-
-
-def _codec_name(container: InputContainer) -> str:
-    """The codec tag of a video stream without a decoder, for example "xxxx / 0x78787878".
-
-    PyAV has no codec context for it, but FFmpeg's description of the file has the tag.
-    """
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.INFO)
-    try:
-        description: str = container.dumps_format()  # type: ignore[attr-defined]
-    finally:
-        av.logging.set_level(level)
-    found = re.search(r"Video: ([^,\n]*)", description)
-    return found[1].strip() if found else "(unknown)"

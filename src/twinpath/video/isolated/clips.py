@@ -22,8 +22,8 @@ from twinpath.video.isolated.messages import (
     plan_to_json,
     warned_until_s,
 )
-from twinpath.video.isolated.pool import WorkerPool, current_folder
-from twinpath.video.isolated.worker import ProcessDied, Worker
+from twinpath.video.isolated.pool import WorkerPool
+from twinpath.video.isolated.worker import OfferedFile, ProcessDied, Worker
 from twinpath.video.sampling import TIME_TOLERANCE_S
 from twinpath.video.source import Limits
 
@@ -37,12 +37,14 @@ class IsolatedClips:
     If the worker process ends, another one resumes behind the clips that were yielded.
     """
 
-    def __init__(self, pool: WorkerPool, path: Path, plan: ClipPlan, limits: Limits) -> None:
+    def __init__(
+        self, pool: WorkerPool, path: Path, plan: ClipPlan, limits: Limits, *, fps: float | None = None
+    ) -> None:
         """Open the file in the worker process. Raises as `clips.open_clips`."""
         self._pool = pool
-        self._path = path
+        self._file = OfferedFile.of(path)
         self._plan = plan
-        self._limits = limits
+        self._limits, self._fps = limits, fps
         self._began_s = time.monotonic()
         self._attempts = pool.attempts("clips", path)
         self._worker: Worker | None = None
@@ -69,7 +71,7 @@ class IsolatedClips:
         """Return the worker process to the pool."""
         if self._worker is not None and self._worker.is_usable:
             with suppress(ProcessDied):
-                self._worker.request({"stop": True}, path=self._path, wall_s=_STOP_S)
+                self._worker.request({"stop": True}, file=self._file, wall_s=_STOP_S)
         self._release()
 
     def __iter__(self) -> Iterator[Clip]:
@@ -126,10 +128,10 @@ class IsolatedClips:
                 limits = replace(limits, max_seconds=self._remaining_s())
             request: Message = {
                 "do": "clips",
-                "path": str(self._path),
-                "folder": current_folder(),
+                **self._file.to_json(),
                 "plan": plan_to_json(self._plan),
                 "limits": asdict(limits),
+                "fps": self._fps,
                 "first": self._next_number,
             }
             self._memories, self._num_memories = {}, 0
@@ -161,7 +163,7 @@ class IsolatedClips:
         assert self._worker is not None
         remaining_s = self._remaining_s()
         wall_s = float("inf") if remaining_s is None else remaining_s + GRACE_S
-        reply, memories = self._worker.request(request, path=self._path, wall_s=wall_s)
+        reply, memories = self._worker.request(request, file=self._file, wall_s=wall_s)
         for memory in memories:
             self._memories[self._num_memories] = memory
             self._num_memories += 1
