@@ -251,6 +251,29 @@ def test_a_signal_before_the_first_picture(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_while_the_server_is_silent(
+    clips: Path, tmp_path: Path, signum: signal.Signals, code: int
+) -> None:
+    """The thread that reads waits for data; what came before is in the file."""
+    annotated = tmp_path / "out.mp4"
+    data = servers.remuxed(clips / "a.mp4", "mpegts")
+    with http_server({"/live": servers.endless([data], every_s=0, then_s=30)}) as server:
+        options = ("--timeout", "60", "--every", "0.3", "--annotate", annotated)
+        running = start("stream", server.url("/live"), *TINY, *options)
+        assert running.stdout is not None
+        lines = [running.stdout.readline()]
+        time.sleep(0.5)
+        began_s = time.monotonic()
+        running.send_signal(signum)
+        rest, err = running.communicate(timeout=30)
+        assert time.monotonic() - began_s < 15
+    assert running.returncode == code, err
+    end = json.loads([*lines, *rest.splitlines()][-1])
+    assert f"wrote {annotated}" in err
+    assert len(frames_of(annotated)[0]) == end["frames_written"] > 40
+
+
 @pytest.mark.parametrize("limit_bytes", [4096, 16_000])
 def test_a_full_disk_is_said(clips: Path, tmp_path: Path, limit_bytes: int) -> None:
     """A limit of the file size stands in for a full disk: at the first frames, and at the end."""

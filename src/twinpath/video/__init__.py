@@ -16,18 +16,25 @@ Internals:
     source.py           opens a file safely; limits and the budget
     file_access.py      where the bytes come from: a path, or a descriptor of another process
     sniff.py            the container of a file, from its first bytes
+    codecs.py           the codecs that are read
+    tracks.py           which video track of a file is read, as a player chooses
     decode_plan.py      where decoding starts and which frames to expect, from the packets
     decode_pass.py      decodes one part of a file, also behind damage
     nearest_frames.py   the decoded frames nearest to given times
     clock.py            presentation times for every container
     color.py            decoded frames to upright RGB
     orientation.py      how a frame is turned and mirrored
+    side_data.py        what a file says beside the pixels: its display matrix, its light
     hdr.py              PQ, HLG and wide gamuts to BT.709
+    frame_folder.py     folders of numbered pictures, and which of them form a video
+    frame_source.py     such a folder, read as `source.py` reads a file
+    picture_file.py     one picture of such a folder
     damage.py           damage found while decoding, as warnings and errors
 
 Other modules:
     live.py             cameras, RTSP, HTTP, and files played in real time
     live_file.py        a file that is played like one
+    allocations.py      a bound for what FFmpeg allocates at once, for servers that announce any size
     writer.py           RGB arrays to an MP4
     audio.py            copies the audio track of another file into that MP4
     find.py             files, folders and patterns to a list of videos

@@ -122,7 +122,8 @@ class DamageReport:
         if decoding.hides_frames and not decoding.bad_packets and 2 * decoded >= expected - 1:
             expected = decoded
         elif is_whole_file and source.claimed_frames:
-            expected = max(expected, source.claimed_frames - self._discarded - self._leading)
+            hidden = self._discarded + self._leading + source.empty_frames
+            expected = max(expected, source.claimed_frames - hidden)
         elif ends_at_s is not None and source.claimed_duration_s is not None:
             claimed_s = source.claimed_duration_s
             self._ends_at_s = ends_at_s if ends_at_s < claimed_s - _SHORT_S else None

@@ -6,6 +6,8 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from twinpath.video.damage import NOTHING_DECODES, no_frames, nothing_decodes
 from twinpath.video.decode_pass import DecodePass
 from twinpath.video.decode_plan import plan_pass
@@ -130,25 +132,24 @@ def _duration(source: VideoSource) -> tuple[float | None, float]:
     """Duration in seconds and frame rate, by the header where the packets agree with it."""
     claimed_s, claimed_fps = source.claimed_duration_s, float(source.nominal_fps)
     end_s = _end_by_index(source, claimed_s) if claimed_s is not None else None
-    if claimed_s is not None and end_s is not None and abs(end_s - claimed_s) <= _same_s(claimed_fps):
+    same_s = 1 / claimed_fps + TIME_TOLERANCE_S  # rounding, and whether the last frame has a duration
+    if claimed_s is not None and end_s is not None and abs(end_s - claimed_s) <= same_s:
         return claimed_s, claimed_fps
     plan = plan_pass(source)
     if not len(plan.times_s):
         return None, claimed_fps
     first_s, last_s = float(plan.times_s[0]), float(plan.times_s[-1])
     fps = claimed_fps
-    # The header's rate may be the number of frames over a wrong duration; AVI and MPEG have a rate apart.
-    if last_s > first_s and source.kind != "avi" and (claimed_s is None or source.can_seek):
+    # The header's rate may be the number of frames over a wrong duration. AVI's is that of chunks, also of
+    # empty ones, which may stand behind every frame or in pauses only.
+    step_s = float(np.median(np.diff(plan.times_s))) if last_s > first_s else 0.0
+    if source.kind == "avi" and step_s > 0:
+        return last_s + step_s, round(1 / step_s, 6)
+    if last_s > first_s and (claimed_s is None or source.can_seek):
         fps = (len(plan.times_s) - 1) / (last_s - first_s)
     # The last packet may have no duration, or one of a millisecond.
     end_s = plan.end_s if plan.end_s > last_s + 0.5 / fps else last_s + 1 / fps
-    is_same = claimed_s is not None and abs(end_s - claimed_s) <= _same_s(claimed_fps)
-    return claimed_s if is_same else end_s, fps
-
-
-def _same_s(fps: float) -> float:
-    """Durations that differ by less are the same: rounding, and whether the last frame has one."""
-    return 1 / fps + TIME_TOLERANCE_S
+    return end_s, fps
 
 
 def _end_by_index(source: VideoSource, claimed_s: float) -> float | None:

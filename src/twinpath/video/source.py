@@ -53,7 +53,7 @@ from twinpath.video.tracks import TrackChoice, choose_track, convert_line
 
 MAX_READ_ERRORS = 64  # in a row; a demuxer that fails this often makes no progress
 DEFAULT_FPS = Fraction(25)  # FFmpeg's default for raw streams, too
-_ANY_START = ("mpegts", "mpeg")  # their clocks start at any time
+_ANY_START = ("mpegts", "mpeg", "flv")  # their clocks start at any time
 _SANE_FPS = (Fraction(1, 1000), Fraction(100_000))
 _MICROSECOND = Fraction(1, 1_000_000)
 
@@ -157,6 +157,8 @@ class VideoSource:
         claimed_frames: Number of frames by the header, in AVI and MP4 by the index; or None. Decoding may
             give another number.
         cut_frames: Number of frames by the header that an edit list removes from the index.
+        empty_frames: Number of `claimed_frames` without data, which repeat the frame before; known when all
+            packets were read.
         codec: FFmpeg's name of the decoder.
         claimed_duration_s: End of the last frame by the header, in seconds since the first frame; or None.
             Decoding may give another.
@@ -184,6 +186,7 @@ class VideoSource:
         self.limits = limits
         self.budget = Budget(path, limits)
         self.on_one_thread = False
+        self.empty_frames = 0
         self._track: TrackChoice | None = None
         self._open()
 
@@ -315,6 +318,8 @@ class VideoSource:
         return self.stream.frames or None
 
     def _claimed_duration_s(self) -> float | None:
+        if self.kind == "asf":  # has one duration for all streams, of which the sound may be the longest
+            return None
         if self.stream.duration:
             return float(self.stream.duration * self.time_base)
         tag = self.stream.metadata.get("DURATION", "")  # Matroska
@@ -331,15 +336,19 @@ class VideoSource:
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Packets of the video stream from the current position to the end; unreadable parts are skipped."""
         self._at_start = False
-        failures = 0
+        failures = count = 0
         while failures < MAX_READ_ERRORS:
             try:
                 for packet in self.container.demux(self.stream):
                     failures = 0
                     if packet.size:
+                        count += 1
                         yield packet
                     elif packet.pts is None and packet.dts is None:
                         # PyAV marks the end with an empty packet per stream; it cannot decode earlier ones.
+                        if self.kind == "mov" and count < (self.claimed_frames or 0):
+                            entries = self.stream.index_entries
+                            self.empty_frames = sum(not entry.size for entry in entries)
                         return
             except av.FFmpegError:
                 failures += 1

@@ -139,10 +139,29 @@ def test_empty_chunks_repeat_a_picture(folder: Path) -> None:
     check_whole(video, frames=30)
     times_s = frame_times(video)
     assert np.diff(times_s).max() == pytest.approx(11 / 25)
-    assert probe(video).average_fps == 25
+    assert probe(video).average_fps == pytest.approx(25)
     shown = read_frames(video, [AtTimes((0.3, 0.37, 0.6, 0.79, 0.81))])
     greys = [frame.mean() for frame in shown.clip()]
     assert greys == pytest.approx([bad_videos.grey_of(n) for n in (7, 9, 9, 9, 20)], abs=3)
+
+
+def test_empty_samples_of_mp4_repeat_a_picture(folder: Path, plain: Path) -> None:
+    """As QuickTime's recordings of a screen have them where nothing changes."""
+    data = plain.read_bytes()
+    table = data.index(b"stsz") + 16  # 4 bytes for each sample; the last one of the only chunk
+    video = clock_videos.patched(plain, folder / "empty.mp4", (b"stsz", 16 + 4 * 49, bytes(4)))
+    assert data[table : table + 4 * 49] == video.read_bytes()[table : table + 4 * 49]
+    check_whole(video, frames=49)
+
+
+def test_an_empty_chunk_behind_every_picture(folder: Path, plain: Path) -> None:
+    """As FFmpeg copies H.264 into AVI: 50 chunks a second, 25 pictures."""
+    pts = [2 * number for number in range(50)]
+    mjpeg = {"codec": "mjpeg", "pixels": "yuvj420p", "codec_options": {}}
+    video = bad_videos.encode(folder / "double.avi", numbers=range(50), pts=pts, rate=50, **mjpeg)
+    check_whole(video)
+    assert probe(video).average_fps == pytest.approx(25)
+    assert np.abs(np.asarray(views_of(video)) - views_of(plain)).max() <= 3
 
 
 @pytest.mark.parametrize("frames", [0, 7, 500])
