@@ -34,7 +34,7 @@ from twinpath.errors import TwinpathError
 
 Examine = Callable[[Path], "Outcome"]
 KEEP = Path("build/mutants")
-ENOUGH = 20  # finds; then something is wrong that shows in every file
+ENOUGH = 100  # finds; then something is wrong that shows in every file
 CHUNK = 100  # mutants that a process takes at once
 MOST_MESSAGE = 1000  # characters
 
