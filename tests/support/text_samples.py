@@ -512,7 +512,7 @@ FORMATS = (
     Format("done.jsonl", _journal_lines(_SECONDS), _read_ava_journal, "json"),
     Format("recipe.toml", _texts(_RECIPE), _read_recipe),
     Format("thresholds.csv", _texts('label,score\nstand,0.5\n"wave ü",0.25\n'), _read_thresholds),
-    Format("net.ov", _engine_entries, _read_entry, "bytes"),
+    Format("net.ov", _engine_entries, _read_entry),
     Format("w.bin.part.version", _texts('"one"'), _read_version),
     Format("w.bin.json", _sidecars, _read_sidecar, "json"),
     Format("config.json", _objects(_HUB), _read_hub, "json"),

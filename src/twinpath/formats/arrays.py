@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import tokenize
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from twinpath.formats.shown import shown
 
 _MOST_HEADER_BYTES = 1000  # of an array; ours have about 100
 
@@ -34,7 +37,7 @@ def open_arrays(path: Path) -> Iterator[Arrays]:
             with zipfile.ZipFile(file) as archive:
                 yield Arrays(archive, path.stat().st_size)
         except (KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-            raise ValueError(str(error) or type(error).__name__) from error
+            raise ValueError(shown(str(error)) or type(error).__name__) from error
         except OSError as error:
             if error.filename is None:  # seeking to where a damaged directory points
                 raise ValueError("its directory is damaged") from error
@@ -107,5 +110,5 @@ def _header(file: Any, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]
         raise ValueError(f"{name} has a header of another version")
     try:
         return np.lib.format.read_array_header_1_0(file, max_header_size=_MOST_HEADER_BYTES)
-    except (SyntaxError, TypeError, RecursionError, MemoryError, OverflowError) as error:
+    except (SyntaxError, TypeError, RecursionError, OverflowError, tokenize.TokenError) as error:
         raise ValueError(f"{name} has a damaged header") from error

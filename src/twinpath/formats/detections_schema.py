@@ -10,8 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from twinpath.errors import InputError
-from twinpath.formats.json_nodes import format_value
+from twinpath.formats.json_nodes import Node, format_value
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -134,7 +133,7 @@ def validated(schema: type[SchemaT], values: Any, *, file: str, place: str = "")
     except ValidationError as error:
         where, what = _describe(error.errors(include_url=False, include_context=True)[0])
         place = (place + where).removeprefix(".")
-        raise InputError(f"{file}: {place}: {what}" if place else f"{file}: {what}") from error
+        raise Node(None, file, place).error(what) from error
 
 
 def _describe(error: ErrorDetails) -> tuple[str, str]:

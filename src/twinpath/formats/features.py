@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from twinpath.atomic import atomic_path
 from twinpath.errors import InputError, MissingExtra, UsageError
 from twinpath.formats.arrays import open_arrays
+from twinpath.formats.shown import shown
 from twinpath.paths import display_path
 from twinpath.results.facts import MOST_SECONDS
 from twinpath.results.provenance import FileFacts, Provenance
@@ -32,7 +33,6 @@ Dtype = Literal["float32", "float16"]
 
 SUFFIXES = (".npz", ".parquet")
 _COLUMNS = ("video", "start_s", "end_s", "embedding")
-_MOST_REASON = 200  # characters of another library's words
 
 
 def check_target(path: Path) -> None:
@@ -150,7 +150,7 @@ class FeatureTable:
             columns, values = _read_npz(path) if path.suffix == ".npz" else _read_parquet(path)
             return cls._of(columns, values)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            reason = " ".join(str(error).split())[:_MOST_REASON]
+            reason = shown(str(error))
             raise InputError(f"{display_path(path)} is no valid file of features: {reason}") from error
 
     @classmethod

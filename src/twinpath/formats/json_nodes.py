@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinpath.errors import InputError
+from twinpath.formats.shown import shown
+
+_MOST_PLACE = 120  # characters
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Node:
 
     def error(self, what: str) -> InputError:
         """An error to raise, with file and place."""
-        return InputError(f"{self.file}: {self.place}: {what}" if self.place else f"{self.file}: {what}")
+        place = f"{shown(self.place, _MOST_PLACE)}: " if self.place else ""
+        return InputError(f"{self.file}: {place}{shown(what)}")
 
     def has(self, key: str) -> bool:
         """Whether the object has a key; its value may be null."""

@@ -14,6 +14,7 @@ import numpy as np
 from twinpath.atomic import atomic_path
 from twinpath.errors import InputError
 from twinpath.formats.arrays import Arrays, open_arrays
+from twinpath.formats.shown import shown
 from twinpath.paths import display_path
 from twinpath.results.facts import (
     COUNT,
@@ -91,7 +92,7 @@ def load_keyframe_scores(path: Path) -> KeyframeScores:
             return _scores(arrays)
     except ValueError as error:
         raise InputError(
-            f"{display_path(path)} is no valid file of keyframe scores ({error}); "
+            f"{display_path(path)} is no valid file of keyframe scores ({shown(str(error))}); "
             "remove it, or start over without it"
         ) from error
 

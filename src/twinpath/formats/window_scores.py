@@ -15,6 +15,7 @@ import numpy as np
 from twinpath.atomic import atomic_path
 from twinpath.errors import InputError
 from twinpath.formats.arrays import Arrays, open_arrays
+from twinpath.formats.shown import shown
 from twinpath.paths import display_path
 from twinpath.results.facts import COUNT, FLAG, MOST_SECONDS, OBJECT, SECONDS, TEXT, TEXTS, checked_facts
 from twinpath.results.provenance import Provenance
@@ -69,7 +70,7 @@ def load_window_scores(path: Path) -> WindowScores:
             return _windows(arrays)
     except ValueError as error:
         raise InputError(
-            f"{display_path(path)} is no valid file of window scores ({error}); "
+            f"{display_path(path)} is no valid file of window scores ({shown(str(error))}); "
             "remove it, or start over without it"
         ) from error
 

@@ -64,7 +64,11 @@ class Classification:
 
     @classmethod
     def from_dict(cls, values: Any) -> Self:
-        """Convert back from `to_dict`; other keys are ignored. Raises: ValueError: The values have another form."""
+        """Convert back from `to_dict`; other keys are ignored.
+
+        Raises:
+            ValueError: The values have another form.
+        """
         known = checked_facts(values, {**_FACTS, "warnings": TEXTS, "timing_s": NUMBERS})
         predictions = values.get("predictions")
         if not isinstance(predictions, list) or not predictions:

@@ -30,6 +30,7 @@ def _is_text(value: Any) -> bool:
 TEXT: Fact = ("text", _is_text)
 FLAG: Fact = ("true or false", lambda value: isinstance(value, bool))
 COUNT: Fact = ("a count", lambda value: type(value) is int and 0 <= value < 1 << 31)
+BYTES: Fact = ("a number of bytes", lambda value: type(value) is int and 0 <= value < 1 << 62)
 SECONDS: Fact = ("a time in seconds", lambda value: is_number(value) and 0 <= value <= MOST_SECONDS)
 TEXTS: Fact = ("a list of texts", lambda value: isinstance(value, list) and all(map(_is_text, value)))
 NUMBERS: Fact = (

@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from twinpath.atomic import atomic_path
 from twinpath.errors import DamagedWeights, DownloadFailed, InputError, WeightsError
 from twinpath.paths import cache_dir
+from twinpath.results.facts import BYTES, TEXT, checked_facts
 from twinpath.retry import RetryPolicy
 from twinpath.weights.callbacks import Check
 from twinpath.weights.callbacks import Progress as Progress  # who fetches needs it
@@ -51,6 +52,9 @@ class _Remembered:
     size: int
     sha256: str
     date: str
+
+
+_FACTS = {"url": TEXT, "size": BYTES, "sha256": TEXT, "date": TEXT}
 
 
 def cached_path(record: Downloadable) -> Path:
@@ -176,10 +180,11 @@ def _sidecar(path: Path) -> Path:
 
 def _recall(path: Path) -> _Remembered | None:
     try:
-        return _Remembered(**json.loads(_sidecar(path).read_text(encoding="utf-8")))
+        values = json.loads(_sidecar(path).read_text(encoding="utf-8"))
+        return _Remembered(**checked_facts(values, _FACTS))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedWeights(f"{_sidecar(path)} cannot be read; delete it if you trust {path}") from error
 
 

@@ -1,0 +1,14 @@
+"""What a file holds, as it goes into a message: on one line, in characters that show, not too long."""
+
+from __future__ import annotations
+
+_MOST = 300  # characters of a message beside the file's name
+
+
+def shown(text: str, most: int = _MOST) -> str:
+    """The text with escapes in place of what does not show, and cut to so many characters."""
+    if len(text) > most:
+        text = f"{text[: most - 2]} …"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
