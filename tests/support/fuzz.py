@@ -276,7 +276,7 @@ def describe(part: Part, number: int, outcome: Outcome, *, seed: int, keep: Path
     )
 
 
-class _Log:
+class Log:
     """Lines for people on stdout, and in a file that is only added to."""
 
     def __init__(self, path: Path | None) -> None:
@@ -320,7 +320,7 @@ def main(part: Part, argv: Sequence[str] | None = None) -> int:
 def _campaign(part: Part, numbers: range, wanted: argparse.Namespace) -> int:
     from twinpath.cli.progress import BatchBar
 
-    log = _Log(wanted.log)
+    log = Log(wanted.log)
     log.note(f"begin {part.name}: {len(numbers)} from {numbers.start} of seed {wanted.seed}")
     ends: Counter[str] = Counter()
     done = findings = 0

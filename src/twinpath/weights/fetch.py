@@ -125,7 +125,7 @@ def fetch_file(
     Source: Range and If-Range as in RFC 9110, sections 13.1.5 and 14.2.
     """
     if final.exists():
-        verify(final, url=url, check=check)
+        verify(final, url=_mirrored(url), check=check)  # notes the address if a run was killed before it did
         return final
     from filelock import FileLock
 
