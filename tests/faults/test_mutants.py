@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support import fuzz, mutants
+from tests.support import fuzz, mutants, text_mutants, text_samples
 from tests.support.fuzz import Outcome
 from twinpath.errors import InputError, NotAFile, TwinpathError
 from twinpath.video.isolated import worker as worker_module
@@ -40,7 +40,22 @@ def test_mutants_of_videos_give_only_typed_errors(half):
     assert resident_bytes() - before_bytes < 200 << 20
 
 
-@pytest.mark.parametrize("part", [mutants.PART], ids=lambda part: part.name)
+@pytest.mark.parametrize("number", range(2))
+def test_mutants_of_texts_give_only_typed_errors(number):
+    ends = ends_of(text_mutants.PART, range(400 * number, 400 * (number + 1)))
+    assert {"sound", "InputError", "ConfigError"} <= ends
+
+
+@pytest.mark.parametrize("kind", text_samples.FORMATS, ids=lambda kind: kind.ending)
+def test_the_sound_texts_are_read(tmp_path, kind):
+    """Else their mutants would show nothing."""
+    for number, content in enumerate(kind.samples(tmp_path)):
+        path = tmp_path / f"{number}.{kind.ending}"
+        path.write_bytes(content)
+        assert fuzz.judge(lambda: str(kind.read(path)), path) == Outcome(("None",))  # noqa: B023
+
+
+@pytest.mark.parametrize("part", [mutants.PART, text_mutants.PART], ids=lambda part: part.name)
 def test_a_mutant_is_made_from_its_seed_and_number_alone(tmp_path, part):
     made = []
     for folder in (tmp_path / "one", tmp_path / "two"):

@@ -282,11 +282,11 @@ class Log:
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
-    def say(self, text: str) -> None:
+    def write(self, text: str) -> None:
         print(text, flush=True)
-        self.note(text)
+        self.record(text)
 
-    def note(self, text: str) -> None:
+    def record(self, text: str) -> None:
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(f"{time.strftime('%H:%M:%S', time.gmtime())} {text}\n")
@@ -321,7 +321,7 @@ def _campaign(part: Part, numbers: range, wanted: argparse.Namespace) -> int:
     from twinpath.cli.progress import BatchBar
 
     log = Log(wanted.log)
-    log.note(f"begin {part.name}: {len(numbers)} from {numbers.start} of seed {wanted.seed}")
+    log.record(f"begin {part.name}: {len(numbers)} from {numbers.start} of seed {wanted.seed}")
     ends: Counter[str] = Counter()
     done = findings = 0
     began_s = time.monotonic()
@@ -340,11 +340,11 @@ def _campaign(part: Part, numbers: range, wanted: argparse.Namespace) -> int:
         ends.update(outcome.ends)
         if outcome.finding:
             findings += 1
-            log.say(describe(part, number, outcome, seed=wanted.seed, keep=wanted.keep))
+            log.write(describe(part, number, outcome, seed=wanted.seed, keep=wanted.keep))
             if findings == ENOUGH:
                 outcomes.close()
                 break
         if done % 1000 == 0:
-            log.note(counts())
-    log.say(counts())
+            log.record(counts())
+    log.write(counts())
     return int(findings > 0)

@@ -35,13 +35,15 @@ def main() -> None:
 
 def _run() -> None:
     from twinpath.cli.app import app
+    from twinpath.cli.lost_signals import sent_again
     from twinpath.cli.option_names import in_options
     from twinpath.errors import TwinpathError
 
     debug = "--debug" in sys.argv
     try:
         try:
-            app(prog_name="twinpath")
+            with sent_again(_received):
+                app(prog_name="twinpath")
         finally:
             sys.stdout.flush()
     except TwinpathError as error:

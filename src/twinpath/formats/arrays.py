@@ -96,11 +96,12 @@ class Arrays:
         with self._archive.open(member) as file:
             shape, is_fortran, dtype = _header(file, name)
             content = file.read()
-        if dtype.hasobject or dtype.itemsize * math.prod(shape) != len(content) or min(shape, default=0) < 0:
+        count = math.prod(map(int, shape))
+        if dtype.hasobject or not dtype.itemsize or min(shape, default=0) < 0:
+            raise ValueError(f"{name} is no plain array")
+        if dtype.itemsize * count != len(content):
             raise ValueError(f"{name} has another size than it claims")
-        array = np.frombuffer(content, dtype, count=math.prod(shape)) if content else np.zeros(0, dtype)
-        if not content and math.prod(shape):
-            raise ValueError(f"{name} has another size than it claims")
+        array = np.frombuffer(content, dtype) if content else np.zeros(count, dtype)
         return array.reshape(shape, order="F" if is_fortran else "C").copy()
 
 

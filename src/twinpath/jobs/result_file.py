@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinpath.errors import InputError
 from twinpath.jobs.outputs import check_folder, check_targets
 from twinpath.jobs.score_files import other_settings
 from twinpath.locks import exclusive
@@ -77,10 +78,19 @@ def _find(
         return ResultFile(partial, out, is_resumed=False)
     other = next((made for made in earlier if not made.same_run(run)), None)
     if other is None:
+        _forget(partial, run, read)
         return ResultFile(out, out, is_resumed=True)
     if partial.exists() and all(made.same_run(run) for made in read(partial)):
         return ResultFile(partial, out, is_resumed=True)
     raise other_settings(out, other, run)
+
+
+def _forget(partial: Path, run: Provenance, read: Callable[[Path], Sequence[Provenance]]) -> None:
+    """Remove what a run that started over left, where the results of the same settings are complete."""
+    if partial.exists():
+        with contextlib.suppress(InputError):  # somebody else's
+            if all(made.same_run(run) for made in read(partial)):
+                partial.unlink()
 
 
 def partial_path(out: Path) -> Path:

@@ -126,6 +126,8 @@ def fetch_file(
     """
     if final.exists():
         verify(final, url=_mirrored(url), check=check)  # notes the address if a run was killed before it did
+        with contextlib.suppress(OSError):  # nor did that remove this; a read-only cache is still a cache
+            final.with_name(final.name + ".part.version").unlink(missing_ok=True)
         return final
     from filelock import FileLock
 
