@@ -14,7 +14,19 @@ from pathlib import Path
 import numpy as np
 
 from tests.support import bad_videos
-from tests.support.byte_changes import BLIND, Bytes, Change, with_changes
+from tests.support.byte_changes import (  # noqa: F401 - the mutants of weights take some of them from here
+    BLIND,
+    Bytes,
+    Change,
+    flip_bits,
+    overwrite,
+    remove,
+    repeat,
+    splice,
+    swap_chunks,
+    truncate,
+    with_changes,
+)
 from tests.support.fuzz import Examine, Outcome, fault_of, main
 from twinpath.errors import InputError, TwinpathError, WorkerDied
 from twinpath.video.clip_plan import ClipSampling, Windows

@@ -131,5 +131,8 @@ def _no_json(where: str, error: ValueError | RecursionError) -> InputError:
 
 def format_value(value: object) -> str:
     """A value for a message, at most 40 characters."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = f"{type(value).__name__} of {type(value).__name__} of …"
     return text if len(text) <= 40 else f"{text[:37]}…"
