@@ -22,6 +22,7 @@ from twinpath.errors import InputError, UsageError
 from twinpath.formats.ava import BoxRows
 from twinpath.formats.ava_label_map import LabelMap
 from twinpath.formats.journal import ResultsJournal
+from twinpath.formats.shown import shown
 from twinpath.models.input_spec import InputSpec
 from twinpath.paths import display_path
 from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
@@ -254,7 +255,7 @@ def _scored_of(line: Mapping[str, Any], path: Path, num_actions: int) -> list[_S
             scored.append(_Scored(second, boxes_xyxy, of_actions))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
-            f"{display_path(path)}: the scores of {line['video']!r} are damaged; remove the file"
+            f"{display_path(path)}: the scores of {shown(line['video'])} are damaged; remove the file"
         ) from error
     return scored
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinpath.errors import INPUT_FAILURES, InputError
 from twinpath.formats.journal import ResultsJournal, read_journal
+from twinpath.formats.shown import shown
 from twinpath.jobs.batch import Outcome, Progress, error_to_dict, input_failure
 from twinpath.jobs.result_file import ResultFile, open_result_file
 from twinpath.jobs.scored_videos import check_loaded
@@ -168,6 +169,6 @@ def _from_line(line: dict[str, Any], path: Path) -> Classification:
         return Classification.from_dict(line)
     except ValueError as error:
         raise InputError(
-            f"{display_path(path)}: the result of {line['video']!r} is no classification ({error}); "
+            f"{display_path(path)}: the result of {shown(line['video'])} is no classification ({error}); "
             "give another file"
         ) from error
