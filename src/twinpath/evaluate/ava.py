@@ -22,12 +22,12 @@ from twinpath.errors import InputError, UsageError
 from twinpath.formats.ava import BoxRows
 from twinpath.formats.ava_label_map import LabelMap
 from twinpath.formats.journal import ResultsJournal
-from twinpath.formats.shown import shown
 from twinpath.models.input_spec import InputSpec
 from twinpath.paths import display_path
 from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
 from twinpath.recognize.inference import scores_of
 from twinpath.results.provenance import FileFacts, Provenance
+from twinpath.results.shown import shown
 
 Boxes = NDArray[np.float64]
 People = Mapping[str, Mapping[int, Boxes]]  # by video and second, in order: (N, 4) relative coordinates

@@ -14,7 +14,6 @@ import numpy as np
 from twinpath.atomic import atomic_path
 from twinpath.errors import InputError
 from twinpath.formats.arrays import Arrays, open_arrays
-from twinpath.formats.shown import shown
 from twinpath.paths import display_path
 from twinpath.results.facts import (
     COUNT,
@@ -29,6 +28,7 @@ from twinpath.results.facts import (
 )
 from twinpath.results.keyframes import Keyframe, KeyframeScores, PersonBoxes
 from twinpath.results.provenance import Provenance
+from twinpath.results.shown import shown
 
 _FORMAT = "twinpath keyframe scores 2"
 _FACTS = {

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from twinpath.errors import INPUT_FAILURES, InputError
 from twinpath.formats.journal import ResultsJournal, read_journal
-from twinpath.formats.shown import shown
 from twinpath.jobs.batch import Outcome, Progress, error_to_dict, input_failure
 from twinpath.jobs.result_file import ResultFile, open_result_file
 from twinpath.jobs.scored_videos import check_loaded
@@ -24,6 +23,7 @@ from twinpath.recognize.classifier import checked_views, classification_settings
 from twinpath.recognize.model import check_model, weights_sha256
 from twinpath.results.classification import Classification
 from twinpath.results.provenance import FileFacts, Provenance
+from twinpath.results.shown import shown
 from twinpath.video.find import InputVideo
 
 if TYPE_CHECKING:

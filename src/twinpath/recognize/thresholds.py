@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.errors import ConfigError, UsageError
-from twinpath.formats.shown import shown
 from twinpath.paths import display_path
+from twinpath.results.shown import shown
 from twinpath.suggest import nearest_names
 
 _COMMA = re.compile(r"\s*,\s*")

@@ -11,7 +11,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from twinpath.errors import ConfigError
-from twinpath.formats.shown import shown
+from twinpath.results.shown import shown
 from twinpath.suggest import nearest_name
 
 LAST = "last.ckpt"  # the checkpoint after the last whole epoch

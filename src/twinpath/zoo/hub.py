@@ -21,9 +21,9 @@ from torch import nn
 
 from twinpath.atomic import atomic_path
 from twinpath.errors import ConfigError, MissingExtra, UsageError
-from twinpath.formats.shown import shown
 from twinpath.models.layers.head import HeadConfig
 from twinpath.models.network import VideoNetwork
+from twinpath.results.shown import shown
 from twinpath.weights.load import load_weights, save_weights
 from twinpath.zoo.create import create_model, resolve
 
