@@ -23,7 +23,6 @@ from twinpath.weights.callbacks import Check, Progress
 MAX_FILE_BYTES = 8 << 30  # several times the largest published file
 _PROGRESS_BYTES = 1 << 18  # an attempt that brings less counts as failed
 _REDIRECTS = 5
-_MOST_VERSION = 1000  # characters of an ETag
 _RETRY_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -171,18 +170,9 @@ class _PartialFile:
     def resume_headers(self) -> dict[str, str]:
         """Ask for the rest only where the server can compare versions of the file."""
         headers = {"Accept-Encoding": "identity"}
-        version = self._noted_version()
-        if self.size() and version:
-            headers |= {"Range": f"bytes={self.size()}-", "If-Range": version}
+        if self.size() and self._version.exists():
+            headers |= {"Range": f"bytes={self.size()}-", "If-Range": self._version.read_text().strip()}
         return headers
-
-    def _noted_version(self) -> str:
-        """ "" where there is none, or nothing that may stand in a header."""
-        try:
-            version = self._version.read_bytes().decode("ascii").strip()
-        except (FileNotFoundError, UnicodeDecodeError):
-            return ""
-        return version if version.isprintable() and len(version) <= _MOST_VERSION else ""
 
     def open(self, start: int, headers: httpx.Headers) -> Any:
         """Open to write from `start` on; a new start also notes the version that the server names."""
@@ -192,7 +182,7 @@ class _PartialFile:
         etag = headers.get("etag", "")
         version = headers.get("last-modified", "") if not etag or etag.startswith("W/") else etag
         if version:
-            self._version.write_text(version, encoding="utf-8", errors="replace")
+            self._version.write_text(version)
         return self.path.open("wb")
 
     def forget(self) -> None:

@@ -23,7 +23,6 @@ from urllib.parse import urlsplit
 from twinpath.atomic import atomic_path
 from twinpath.errors import DamagedWeights, DownloadFailed, InputError, WeightsError
 from twinpath.paths import cache_dir
-from twinpath.results.facts import BYTES, TEXT, checked_facts
 from twinpath.retry import RetryPolicy
 from twinpath.weights.callbacks import Check
 from twinpath.weights.callbacks import Progress as Progress  # who fetches needs it
@@ -52,9 +51,6 @@ class _Remembered:
     size: int
     sha256: str
     date: str
-
-
-_FACTS = {"url": TEXT, "size": BYTES, "sha256": TEXT, "date": TEXT}
 
 
 def cached_path(record: Downloadable) -> Path:
@@ -125,9 +121,7 @@ def fetch_file(
     Source: Range and If-Range as in RFC 9110, sections 13.1.5 and 14.2.
     """
     if final.exists():
-        verify(final, url=_mirrored(url), check=check)  # notes the address if a run was killed before it did
-        with contextlib.suppress(OSError):  # nor did that remove this; a read-only cache is still a cache
-            final.with_name(final.name + ".part.version").unlink(missing_ok=True)
+        verify(final, url=url, check=check)
         return final
     from filelock import FileLock
 
@@ -182,11 +176,10 @@ def _sidecar(path: Path) -> Path:
 
 def _recall(path: Path) -> _Remembered | None:
     try:
-        values = json.loads(_sidecar(path).read_text(encoding="utf-8"))
-        return _Remembered(**checked_facts(values, _FACTS))
+        return _Remembered(**json.loads(_sidecar(path).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    except (ValueError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise DamagedWeights(f"{_sidecar(path)} cannot be read; delete it if you trust {path}") from error
 
 
