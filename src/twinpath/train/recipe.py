@@ -11,7 +11,6 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from twinpath.errors import ConfigError
-from twinpath.results.shown import shown
 from twinpath.suggest import nearest_name
 
 LAST = "last.ckpt"  # the checkpoint after the last whole epoch
@@ -70,9 +69,9 @@ def read_recipe(name_or_path: str) -> Recipe:
     try:
         return Recipe(**tomllib.loads(text))
     except ValidationError as error:
-        raise ConfigError(f"{name_or_path}: {shown(_first_problem(error))}") from error
+        raise ConfigError(f"{name_or_path}: {_first_problem(error)}") from error
     except (ValueError, RecursionError) as error:  # ValueError: also of numbers with thousands of digits
-        raise ConfigError(f"{name_or_path}: not valid TOML: {shown(str(error))}") from error
+        raise ConfigError(f"{name_or_path}: not valid TOML: {error}") from error
 
 
 def _text_of(path: Path) -> str:

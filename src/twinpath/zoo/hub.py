@@ -23,7 +23,6 @@ from twinpath.atomic import atomic_path
 from twinpath.errors import ConfigError, MissingExtra, UsageError
 from twinpath.models.layers.head import HeadConfig
 from twinpath.models.network import VideoNetwork
-from twinpath.results.shown import shown
 from twinpath.weights.load import load_weights, save_weights
 from twinpath.zoo.create import create_model, resolve
 
@@ -129,7 +128,7 @@ def _read(config: dict[str, Any] | None, model_id: str) -> HubConfig:
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"])
-        raise ConfigError(f"{CONFIG} of {model_id}: {shown(key)}: {shown(problem['msg'])}") from error
+        raise ConfigError(f"{CONFIG} of {model_id}: {key}: {problem['msg']}") from error
 
 
 def _build(config: HubConfig) -> VideoNetwork:
