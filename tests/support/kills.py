@@ -35,6 +35,7 @@ from typing import Any
 
 from tests.support.fuzz import Log
 from tests.support.slow_mirror import slow_mirror
+from twinpath.recognize import checkpoint
 
 SIGNALS = ((signal.SIGKILL, 14), (signal.SIGTERM, 2), (signal.SIGINT, 2), (signal.SIGHUP, 2))
 CHANGES = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmod", "os.truncate"}
@@ -106,12 +107,14 @@ class Ending:
         after_s: So long after its start; None: at a change of a file.
         at_change: Of which number.
         delay_s: So long after that change.
+        keeps_often: Whether the run keeps its state every few milliseconds, and not every ten seconds.
     """
 
     signum: int
     after_s: float | None = None
     at_change: int = 0
     delay_s: float = 0.0
+    keeps_often: bool = False
 
 
 class Stage:
@@ -199,7 +202,7 @@ def _kill(pid: int, signum: int) -> None:
 def _make_videos(folder: Path) -> None:
     from tests.support.timelines import grey_film
 
-    for name, seconds in (("videos/a.mp4", 3.0), ("videos/b.mkv", 1.5), ("videos/sub/c.mp4", 2.0)):
+    for name, seconds in (("videos/a.mp4", 5.0), ("videos/b.mkv", 1.5), ("videos/sub/c.mp4", 2.0)):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         grey_film(path, seconds=seconds)
@@ -230,6 +233,8 @@ def _command(
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(signum, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        if ending is not None and ending.keeps_often:
+            checkpoint.CHECKPOINT_EVERY_S, checkpoint.CHECKPOINT_SHARE = 0.005, 1.0
         changes = _count_changes(ending)
         sys.argv = ["twinpath", *words]
         from twinpath.cli import main
@@ -343,6 +348,7 @@ class Trial:
             f"{signal.Signals(e.signum).name} "
             + (f"after {e.after_s:.3f} s" if e.after_s is not None else f"at change {e.at_change}")
             + (f" + {1000 * e.delay_s:.1f} ms" if e.delay_s else "")
+            + (", which keeps its state often" if e.keeps_often else "")
             for e in self.endings
         )
         return f"{self.task.name}, before: {self.before}; {endings}; ended with {self.ended}"
@@ -384,10 +390,11 @@ def attempt(stage: Stage, *, seed: int, number: int) -> Trial:
 
 def _ending(rng: random.Random, took_s: float, changes: int) -> Ending:
     signum = rng.choices([s for s, _ in SIGNALS], [weight for _, weight in SIGNALS])[0]
+    keeps_often = rng.random() < 0.6
     if rng.random() < 0.4:
-        return Ending(signum, after_s=rng.uniform(0, 1.1 * took_s))
+        return Ending(signum, after_s=rng.uniform(0, 1.1 * took_s), keeps_often=keeps_often)
     delay_s = rng.choice((0.0, 0.0, rng.uniform(0, 0.02)))
-    return Ending(signum, at_change=rng.randint(1, changes), delay_s=delay_s)
+    return Ending(signum, None, rng.randint(1, changes), delay_s, keeps_often)
 
 
 def _check(
@@ -397,10 +404,11 @@ def _check(
     task = trial.task
     old = stage.results()
     for ending in trial.endings:
+        earlier = stage.results()
         code, stderr = stage.run(task, words, ending)
         trial.ended.append(code)
         _check_ended(code, stderr, ending, task, trial.before)
-        _check_whole(stage.results(), old, wanted, is_kill=ending.signum == signal.SIGKILL)
+        _check_whole(stage.results(), earlier, wanted, is_kill=ending.signum == signal.SIGKILL)
         if trial.before == "other settings" and rng.random() < 0.5:
             _go_on(stage, task, old, wanted, words)
     code, stderr = stage.run(task, words)
