@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twinpath.errors import InputError
-from twinpath.jobs.outputs import check_folder, check_targets
+from twinpath.jobs.outputs import check_folder, check_targets, sweep_targets
 from twinpath.jobs.score_files import other_settings
 from twinpath.locks import exclusive
 from twinpath.results.provenance import Provenance
@@ -68,6 +68,7 @@ def _find(
     out: Path, run: Provenance, *, resume: bool, read: Callable[[Path], Sequence[Provenance]]
 ) -> ResultFile:
     partial = partial_path(out)
+    sweep_targets([out, partial])
     if not out.exists():
         return ResultFile(out, out, is_resumed=False)
     earlier = read(out)
