@@ -42,10 +42,11 @@ check: $(READY)  ## Format, lint, types, import layering, public names
 	@$(BIN)/python -m pytest -q tests/unit/test_public_names.py
 
 fuzz: $(READY)  ## Read N=10000 changed videos of SEED=1, and a fifth as many weights and texts; keep what fails
-	@code=0; for part in mutants:$(or $(N),10000) weight_mutants:$$(( ($(or $(N),10000) + 4) / 5 )) \
-		text_mutants:$$(( ($(or $(N),10000) + 4) / 5 )); do \
-		$(BIN)/python -m tests.support.$${part%:*} --count $${part#*:} --seed $(or $(SEED),1) --processes 2 || code=1; \
-	done; exit $$code
+	@code=0; n=$(or $(N),10000); seed=$(or $(SEED),1); fifth=$$(( (n + 4) / 5 )); \
+	$(BIN)/python -m tests.support.mutants --count $$n --seed $$seed --processes 2 || code=1; \
+	$(BIN)/python -m tests.support.text_mutants --count $$fifth --seed $$seed --processes 2 || code=1; \
+	$(BIN)/python -m tests.support.weight_mutants --count $$fifth --seed $$seed || code=1; \
+	exit $$code
 
 kills: $(READY)  ## Kill N=1000 commands of SEED=1 at random moments, run them again, compare
 	@$(BIN)/python -m tests.support.kills --count $(or $(N),1000) --seed $(or $(SEED),1)
