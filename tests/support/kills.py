@@ -78,8 +78,10 @@ class Task:
 def _tasks() -> tuple[Task, ...]:
     classify = ("classify", *VIDEOS, "--model", TINY, "--out", "out/answers.jsonl", "--views")
     timeline = ("timeline", *VIDEOS, "--model", TINY, "--out", "out", "--every")
-    detect = ("detect", *VIDEOS, "--model", TINY_DET, "--people", "whole", "--out", "out", "--every")
+    files = ("--formats", "json,csv,xml,mp4,png")
+    detect = ("detect", *VIDEOS, "--model", TINY_DET, "--people", "whole", *files, "--out", "out", "--every")
     features = ("features", *VIDEOS, "--model", TINY, "--out", "out/features.npz", "--every")
+    table = (*features[:-3], "--out", "out/features.parquet", "--every")
     return (
         Task("classify", (*classify, "1x2"), (*classify, "1x1"), "out/answers.jsonl"),
         Task("classify with a bad file", (*classify, "1x2", BAD), (*classify, "1x1", BAD),
@@ -91,6 +93,7 @@ def _tasks() -> tuple[Task, ...]:
         Task("features", (*features, "0.5"), (*features, "1"), "out/features.npz"),
         Task("features with a bad file", (*features, "0.5", BAD), (*features, "1", BAD),
              "out/features.npz", code=4),
+        Task("features in Parquet", (*table, "0.5"), (*table, "1"), "out/features.parquet"),
         Task("download", ("models", "download", RECORD), (), f"home/weights/{RECORD}.pyth"),
     )  # fmt: skip
 
