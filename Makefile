@@ -63,9 +63,10 @@ accuracy: $(READY)  ## Measure the embedded model on 1,000 fresh clips
 models: $(READY)  ## Count what every network costs; write the tables and docs/models.md
 	@$(BIN)/python scripts/write_model_tables.py
 
-docs: $(READY)  ## Write docs/api/ and docs/schemas.md from the code
+docs: $(READY)  ## Write docs/api/, docs/schemas.md and docs/errors.md from the code
 	@$(BIN)/python -m scripts.write_api_reference
 	@$(BIN)/python -m scripts.write_schemas
+	@$(BIN)/python -m scripts.write_errors
 
 format: $(READY)  ## Put the code into its form
 	@$(BIN)/ruff check --fix .

@@ -26,72 +26,128 @@
     ├── WorkerDied                  6   a child process was killed, usually because memory ran out
     └── Stopped                         by the user; written files are complete
         ├── Interrupted           130   Ctrl-C
-        └── Terminated            143   SIGTERM
+        └── Terminated            143   SIGTERM; 129 for SIGHUP
 
-The number is the exit code of the command line. Any other exception is a bug, with exit code 1.
+The number is the exit code of the command line. An `OSError` (a full disk, a file that cannot be written) has
+exit code 3. Any other exception is a bug, with exit code 1.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+from twinpath.addresses import mask_secrets
+from twinpath.escapes import printable
+
 
 class TwinpathError(Exception):
-    """Base class of all errors of Twinpath."""
+    """Base class of all errors of Twinpath.
+
+    To do: Read the message: it names the input and the next step.
+
+    Messages are one line, without the secrets of addresses, and with escapes for control characters, whatever
+    the names are that they hold.
+    """
 
     exit_code: ClassVar[int] = 1
 
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable(mask_secrets(message)))
+
 
 class UsageError(TwinpathError):
+    """An argument or a setting is not allowed, or an output cannot be written where it was asked for.
+
+    To do: Give what the message allows. Nothing was read or written.
+    """
+
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    pass
+    """A recipe cannot be read, or a setting in it is not allowed; or a folder holds another run.
+
+    To do: Correct the key that is named in the file that is named.
+    """
 
 
 class TrainingDiverged(UsageError):
-    pass
+    """The loss became infinite or NaN.
+
+    To do: Lower `learning_rate` or raise `warmup_fraction` in the recipe; the checkpoint before it is
+        kept.
+    """
 
 
 class UnknownModel(UsageError):
-    pass
+    """There is no network and no weight record of that name.
+
+    To do: Take the nearest name, which the message gives, or another one of the list of models.
+    """
 
 
 class MissingExtra(UsageError):
-    pass
+    """An optional dependency is not installed.
+
+    To do: Run the `pip install` command of the message.
+    """
 
 
 class InputError(TwinpathError):
+    """A file cannot be used: annotations, boxes, results of an earlier run.
+
+    To do: Correct the line or the value that is named, or give another file.
+    """
+
     exit_code = 3
 
 
 class NotAFile(InputError):
-    pass
+    """An input is missing, cannot be read, or is a folder, a pipe, a device, an address.
+
+    To do: Check the name and the permissions; of an address, save the video as a file first.
+    """
 
 
 class SourceLost(InputError):
-    pass
+    """A live source cannot be opened, or not again after an interruption.
+
+    To do: Check the address, the login and the network; `RetryPolicy` bounds the tries.
+    """
 
 
 class VideoError(InputError):
-    pass
+    """Base class of what is wrong with a video.
+
+    To do: Play the file elsewhere: is it complete?
+    """
 
 
 class NotAVideo(VideoError):
-    pass
+    """The content is no video that Twinpath reads, or its index is missing.
+
+    To do: Copy the file again if it is cut short; convert other formats to MP4.
+    """
 
 
 class NoVideoStream(VideoError):
-    pass
+    """The file holds no video stream, for example sound only.
+
+    To do: Give the file that has the pictures.
+    """
 
 
 class NoFrames(VideoError):
-    pass
+    """There is a video stream from which no frame decodes.
+
+    To do: Copy the file again, or record it again.
+    """
 
 
 class CorruptVideo(VideoError):
-    """A damaged video.
+    """The video is damaged so that a result would say nothing.
+
+    To do: Copy the file again; or cut out the part that plays.
 
     Attributes:
         frames_decoded: Number of frames that were decoded.
@@ -103,23 +159,41 @@ class CorruptVideo(VideoError):
 
 
 class UnsupportedCodec(VideoError):
-    pass
+    """This FFmpeg has no decoder for the video, or one that is not allowed.
+
+    To do: Convert the video to H.264.
+    """
 
 
 class PartialFailure(TwinpathError):
+    """A batch finished, and some of its inputs failed.
+
+    To do: Each failure is named above; mend these inputs, and the same command does the rest.
+    """
+
     exit_code = 4
 
 
 class WeightsError(TwinpathError):
+    """A weight file cannot be used, or gives scores that are no scores.
+
+    To do: Follow the message, or use published weights.
+    """
+
     exit_code = 5
 
 
 class UnknownWeightFormat(WeightsError):
-    pass
+    """The file holds no weights of a known format, for example a web page or a compiled model.
+
+    To do: Give the checkpoint itself, as torch, safetensors or Caffe2 wrote it.
+    """
 
 
 class WeightsMismatch(WeightsError):
     """Names or shapes in a file differ from the network's.
+
+    To do: Name the network that the file is for, or give `num_classes` for a new last layer.
 
     Attributes:
         missing: Parameters of the network that are not in the file.
@@ -142,34 +216,67 @@ class WeightsMismatch(WeightsError):
 
 
 class UnsafeWeights(WeightsError):
-    pass
+    """Loading the file would run code of a stranger, or unpack it without bounds.
+
+    To do: Ask for the tensors alone, for example as safetensors.
+    """
 
 
 class DamagedWeights(WeightsError):
-    pass
+    """The file is cut short, has another hash than before, or holds values that are not finite.
+
+    To do: Delete it and fetch it again.
+    """
 
 
 class DownloadFailed(WeightsError):
-    pass
+    """A download failed, or what came is not the file.
+
+    To do: Check the network, `https_proxy` and `SSL_CERT_FILE`; or fetch the URL another way, and put
+        the file where the message says.
+    """
 
 
 class LimitExceeded(TwinpathError):
+    """An input costs more pixels, frames, bytes or seconds than the limits allow.
+
+    To do: Scale down or cut the video, or raise the limit that is named.
+    """
+
     exit_code = 6
 
 
 class WorkerDied(TwinpathError):
+    """A child process was killed, usually because memory ran out.
+
+    To do: Free memory, or use fewer workers or smaller inputs.
+    """
+
     exit_code = 6
 
 
 class Stopped(TwinpathError):
-    pass
+    """The user stopped the run; written files are complete.
+
+    To do: The message says how the rest is done.
+    """
 
 
 class Interrupted(Stopped):
+    """Ctrl-C.
+
+    To do: The message says how the rest is done.
+    """
+
     exit_code = 130
 
 
 class Terminated(Stopped):
+    """SIGTERM; or SIGHUP, when a terminal closes, whose exit code is 129.
+
+    To do: The message says how the rest is done.
+    """
+
     exit_code = 143
 
 

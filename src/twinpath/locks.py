@@ -10,13 +10,14 @@ locks (Windows), nothing is locked.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from twinpath.errors import UsageError
-from twinpath.paths import display_path
+from twinpath.paths import MOST_NAME_BYTES, cut_name, display_path
 
 
 @contextlib.contextmanager
@@ -32,7 +33,7 @@ def exclusive(path: Path) -> Iterator[None]:
     """
     missing = [folder for folder in path.parents if not folder.exists()]  # the innermost first
     path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.with_name(f".{path.name}.lock")
+    hidden = _lock_beside(path)
     file = open_locked(hidden, of=path)
     try:
         yield
@@ -43,6 +44,14 @@ def exclusive(path: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             for folder in missing:
                 folder.rmdir()  # refused where something was written
+
+
+def _lock_beside(path: Path) -> Path:
+    """A hidden name of its own; of long names a part, and a hash."""
+    ending = ".lock"
+    if len(os.fsencode(path.name)) + len(ending) + 1 > MOST_NAME_BYTES:
+        ending = f"-{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.lock"
+    return path.with_name(f".{cut_name(path.name, MOST_NAME_BYTES - 1 - len(ending))}{ending}")
 
 
 def open_locked(path: Path, *, of: Path | None = None) -> IO[bytes]:

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from twinpath.errors import TwinpathError
+from twinpath.escapes import printable
 
 Examine = Callable[[Path], "Outcome"]
 KEEP = Path("build/mutants")
@@ -99,7 +100,7 @@ def fault_of(error: TwinpathError, path: Path, *, vague: Iterable[type[TwinpathE
         return f"{name} is too vague: {message}"[:MOST_MESSAGE]
     if path.name not in message:
         return f"{name} does not name the file: {message}"[:MOST_MESSAGE]
-    if not message.isprintable():
+    if message != printable(message):
         return f"{name} is not one line of plain text: {message!r}"[:MOST_MESSAGE]
     if len(message) > MOST_MESSAGE:
         return f"{name} has {len(message)} characters: {message[:100]} …"

@@ -59,7 +59,7 @@ def mutant(originals: Originals, *, seed: int, number: int) -> tuple[str, bytes]
 
 def warm_up() -> None:
     """Import all that the readers import, by reading each sound file."""
-    sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
+    sys.stdout = Path(os.devnull).open("w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
     with tempfile.TemporaryDirectory(prefix="twinpath-mutants-") as temporary:
         folder = Path(temporary)
         for kind in FORMATS:

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from twinpath.addresses import is_address, mask_address, mask_secrets
+from twinpath.errors import CorruptVideo, InputError
+from twinpath.escapes import printable
 from twinpath.paths import display_path
 
 
@@ -59,3 +61,17 @@ def test_other_texts_stay_as_they_are(text: str) -> None:
     assert not is_address(text)
     assert mask_secrets(text) == text
     assert mask_address(text) == text or "http" in text
+
+
+def test_no_error_holds_a_secret_or_what_a_terminal_obeys() -> None:
+    error = InputError(
+        "a\x1b[31m\n\u202e.csv: cannot open rtsp://joe:s3cret@cam/live?token=s3cret; try again"
+    )
+    assert str(error) == "a\\x1b[31m\\n\\u202e.csv: cannot open rtsp://***@cam/live?***; try again"
+    damaged = CorruptVideo("\x9b", frames_decoded=3)
+    assert (str(damaged), damaged.frames_decoded) == ("\\x9b", 3)
+
+
+def test_what_is_shown_as_it_is() -> None:
+    for text in ("👨‍👩‍👧 家族 ä é\u00a0b\u3000c", "نمی\u200cخواهم", "a\\nb"):
+        assert printable(text) == text

@@ -16,7 +16,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from scripts import write_api_reference, write_schemas
+from scripts import write_api_reference, write_errors, write_schemas
 from tests.support.timelines import scores_by_hand
 from twinpath.cli.app import app
 from twinpath.evaluate.synthetic_clips import summarise
@@ -51,6 +51,23 @@ def test_the_api_reference_is_current() -> None:
 
 def test_the_schemas_are_current() -> None:
     assert write_schemas.PAGE.read_text("utf-8") == write_schemas.page(), "run `make docs`"
+
+
+def test_the_errors_are_current() -> None:
+    assert write_errors.PAGE.read_text("utf-8") == write_errors.page(), "run `make docs`"
+
+
+def test_the_page_of_errors_has_every_class_and_the_tree_its_exit_codes() -> None:
+    from twinpath import errors
+
+    classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, Exception)]
+    page = write_errors.page()
+    drawn = dict(re.findall(r"(\w+) +(\d+)", errors.__doc__ or ""))
+    for error in classes:
+        code = "" if error is errors.Stopped else str(error.exit_code)
+        assert re.search(rf"`{error.__name__}` \| {code} \| \S", page)
+        assert drawn.get(error.__name__, str(error.exit_code)) == str(error.exit_code)
+        assert error.__name__ in (errors.__doc__ or "")
 
 
 def timeline() -> dict[str, Any]:

@@ -161,8 +161,18 @@ def words() -> Violations:
                 yield name, f"{line}: {found}"
 
 
+def prints() -> Violations:
+    """What commands print goes through `cli/console.py`, which escapes it and masks secrets."""
+    for name, tree in sources().items():
+        if not name.startswith(PACKAGE + "cli/") or name.endswith("cli/console.py"):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+                yield name, f"{node.lineno}: print"
+
+
 RULES: dict[str, Callable[[], Violations]] = {
-    rule.__name__: rule for rule in (flags, commands, classes, functions, files, names, words)
+    rule.__name__: rule for rule in (flags, commands, classes, functions, files, names, words, prints)
 }
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from twinpath.cli.console import print_line
 from twinpath.cli.options import AsJson, Debug
 
 _EXTRAS = {  # of pyproject.toml, each with the package that it brings
@@ -33,7 +34,7 @@ def doctor(json: AsJson = False, debug: Debug = False) -> None:
         return
     width = max(len(name) for name in facts)
     for name, value in facts.items():
-        print(f"{name.ljust(width)}  {_readable(value)}", flush=True)
+        print_line(f"{name.ljust(width)}  {_readable(value)}")
 
 
 def _facts() -> dict[str, Any]:

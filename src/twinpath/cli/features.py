@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from twinpath.cli.console import print_line
 from twinpath.cli.option_groups import option_groups
 from twinpath.cli.options import AsJson, Debug, Reading, Resume, Runtime, Videos, Weights
 
@@ -90,7 +91,7 @@ def _print(outcome: Outcome[VideoFeatures], done: VideoFeatures, *, as_json: boo
     if as_json:
         print_json({"video": str(outcome.video.path), "clips": done.clips, "warnings": list(done.warnings)})
     else:
-        print(f"{video}  {done.clips} clips", flush=True)
+        print_line(f"{video}  {done.clips} clips")
 
 
 def _print_written(table: FeatureTable, out: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from twinpath.cli.batch import WarningPrinter, files_in_words
+from twinpath.cli.console import print_line
 
 if TYPE_CHECKING:
     from twinpath.jobs.batch import Outcome
@@ -35,7 +36,7 @@ class TimelinePrinter:
             return
         video = display_path(outcome.video.path)
         part = "" if windows.complete else f" of {clock(windows.duration_s)}, unfinished"
-        print(f"{video}  {clock(windows.done_s)}{part}, {len(windows)} windows", flush=True)
+        print_line(f"{video}  {clock(windows.done_s)}{part}, {len(windows)} windows")
         _print_segments(done.result)
         self._warnings.print(video, done.warnings)
         if done.scored:
@@ -52,7 +53,7 @@ def _print_segments(timeline: Timeline) -> None:
     if not segments:
         best = timeline.best()
         highest = f"; the highest is {best[1].label}, {best[1].score:.2f} at {clock(best[0])}" if best else ""
-        print(f"no smoothed score reaches {timeline.rules.min_score:g} (--min-score){highest}", flush=True)
+        print_line(f"no smoothed score reaches {timeline.rules.min_score:g} (--min-score){highest}")
         return
     more = len(segments) - MOST_ROWS if sys.stdout.isatty() else 0
     shown = segments[:MOST_ROWS] if more > 0 else segments
@@ -67,4 +68,4 @@ def _print_segments(timeline: Timeline) -> None:
         ]
     )
     if more > 0:
-        print(f"… and {more} more segments, in the files", flush=True)
+        print_line(f"… and {more} more segments, in the files")

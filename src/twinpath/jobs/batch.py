@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from twinpath.addresses import mask_secrets
 from twinpath.errors import (
     INPUT_FAILURES,
     Interrupted,
@@ -20,6 +21,7 @@ from twinpath.errors import (
     Terminated,
     TwinpathError,
 )
+from twinpath.escapes import printable
 from twinpath.paths import display_path
 from twinpath.video.find import InputVideo
 from twinpath.video.isolated.sandbox import probe_isolated
@@ -160,7 +162,7 @@ def input_failure(error: Exception, path: Path) -> Exception:
 
 def error_to_dict(error: Exception) -> dict[str, Any]:
     """What is reported of a failed input, as plain values for JSON."""
-    return {"error": {"type": type(error).__name__, "message": str(error)}}
+    return {"error": {"type": type(error).__name__, "message": printable(mask_secrets(str(error)))}}
 
 
 def check_single_input(videos: Sequence[InputVideo], limits: Limits, *, isolate: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from twinpath.errors import InputError
 from twinpath.jobs.outputs import check_folder, check_targets, sweep_targets
 from twinpath.jobs.score_files import other_settings
 from twinpath.locks import exclusive
+from twinpath.paths import MOST_NAME_BYTES, cut_name
 from twinpath.results.provenance import Provenance
 
 
@@ -96,4 +98,5 @@ def _forget(partial: Path, run: Provenance, read: Callable[[Path], Sequence[Prov
 
 def partial_path(out: Path) -> Path:
     """Where a run that starts over keeps its results until it is complete: answers.partial.jsonl."""
-    return out.with_name(f"{out.stem}.partial{out.suffix}")
+    ending = f".partial{out.suffix}"
+    return out.with_name(cut_name(out.stem, MOST_NAME_BYTES - len(os.fsencode(ending))) + ending)

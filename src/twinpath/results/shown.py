@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from twinpath.escapes import printable
+
 _MOST = 300  # characters of a message beside the file's name
 
 
@@ -9,6 +11,4 @@ def shown(text: str, most: int = _MOST) -> str:
     """The text with escapes in place of what does not show; of a long one the beginning and the end."""
     if len(text) > most:
         text = f"{text[: most * 2 // 3]} … {text[-most // 4 :]}"
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return printable(text)

@@ -70,8 +70,12 @@ def read_recipe(name_or_path: str) -> Recipe:
         return Recipe(**tomllib.loads(text))
     except ValidationError as error:
         raise ConfigError(f"{name_or_path}: {_first_problem(error)}") from error
-    except (ValueError, RecursionError) as error:  # ValueError: also of numbers with thousands of digits
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name_or_path}: not valid TOML: {error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{name_or_path}: not valid TOML: a number has too many digits") from error
+    except RecursionError as error:
+        raise ConfigError(f"{name_or_path}: not valid TOML: nested too deeply") from error
 
 
 def _text_of(path: Path) -> str:

@@ -33,6 +33,7 @@ from av.video.stream import VideoStream
 
 from twinpath.addresses import is_address, mask_address
 from twinpath.errors import LimitExceeded, NoFrames, SourceLost, UsageError
+from twinpath.escapes import printable
 from twinpath.paths import display_path
 from twinpath.retry import RetryPolicy
 from twinpath.video.damage import DamageReport, check_decoded
@@ -121,7 +122,7 @@ def parse_source(text: str) -> Source:
 def _check_spelling(text: str) -> None:
     """Check that the name of a file is no misspelt address. Raises: UsageError."""
     shown = mask_address(text)
-    if os.path.lexists(text) or not (is_address(text) or shown not in (text, ascii(text))):
+    if os.path.lexists(text) or not (is_address(text) or shown not in (text, printable(text))):
         return
     raise UsageError(
         f"{shown} is neither a file nor an address; addresses begin with rtsp://, rtsps://, http:// or https://"

@@ -32,6 +32,7 @@ import numpy as np
 
 from twinpath import errors
 from twinpath.errors import CorruptVideo, TwinpathError
+from twinpath.escapes import printable
 from twinpath.prefetch import check_prefetch
 from twinpath.video.clip_plan import ClipPlan, ClipSampling, Keyframes, Selections, Windows
 from twinpath.video.clips import Clip
@@ -348,4 +349,4 @@ def error_from_json(values: Any) -> TwinpathError:
 
 def plain(text: str) -> str:
     """Text on one line without control characters."""
-    return text if text.isprintable() else ascii(text)[1:-1]
+    return printable(text)
