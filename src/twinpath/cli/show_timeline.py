@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from twinpath.results.timeline import Timeline
 
 MOST_ROWS = 50  # of a table on a terminal
+NOTED_S = 0.5  # a first frame that comes later than this is noted
 
 
 class TimelinePrinter:
@@ -37,7 +38,12 @@ class TimelinePrinter:
         video = display_path(outcome.video.path)
         part = "" if windows.complete else f" of {clock(windows.duration_s)}, unfinished"
         print_line(f"{video}  {clock(windows.done_s)}{part}, {len(windows)} windows")
-        _print_segments(done.result)
+        _print_segments(done.result.on_players_clock())
+        if windows.first_frame_s >= NOTED_S:
+            print_note(
+                f"{video}: times are those of a player, which shows the first frame at "
+                f"{clock(windows.first_frame_s)}"
+            )
         self._warnings.print(video, done.warnings)
         if done.scored:
             rate = done.scored / max(done.took_s, 1e-9)

@@ -31,6 +31,7 @@ from twinpath.results.provenance import Provenance
 from twinpath.results.shown import shown
 
 _FORMAT = "twinpath keyframe scores 2"
+_LATER_FACTS = {"first_frame_s": 0.0}  # not in every file of this format, and what holds then
 _FACTS = {
     "video": TEXT,
     "dataset": TEXT,
@@ -43,6 +44,7 @@ _FACTS = {
     "every_s": SECONDS,
     "keyframes_expected": COUNT,
     "complete": FLAG,
+    "first_frame_s": SECONDS,
     "timing_s": NUMBERS,
     "settings": OBJECT,
 }
@@ -102,7 +104,7 @@ def _scores(arrays: Arrays) -> KeyframeScores:
     facts = arrays.facts("facts")
     if facts.get("format") != _FORMAT:
         raise ValueError(f"its format is not {_FORMAT!r}")
-    known = checked_facts(facts, _FACTS | {"warnings": TEXTS})
+    known = checked_facts(_LATER_FACTS | facts, _FACTS | {"warnings": TEXTS})
     if not (1 <= known["width_px"] <= _MOST_PX and 1 <= known["height_px"] <= _MOST_PX):
         raise ValueError("its frames have no size")
     labels = arrays.texts("labels")

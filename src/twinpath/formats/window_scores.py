@@ -22,6 +22,7 @@ from twinpath.results.shown import shown
 from twinpath.results.window_scores import WindowScores
 
 _FORMAT = "twinpath window scores 2"
+_LATER_FACTS = {"first_frame_s": 0.0}  # not in every file of this format, and what holds then
 _FACTS = {
     "video": TEXT,
     "dataset": TEXT,
@@ -31,6 +32,7 @@ _FACTS = {
     "span_s": SECONDS,
     "windows_expected": COUNT,
     "complete": FLAG,
+    "first_frame_s": SECONDS,
 }
 
 
@@ -80,7 +82,7 @@ def _windows(arrays: Arrays) -> WindowScores:
     facts = arrays.facts("facts")
     if facts.get("format") != _FORMAT:
         raise ValueError(f"its format is not {_FORMAT!r}")
-    known = checked_facts(facts, _FACTS | {"warnings": TEXTS, "settings": OBJECT})
+    known = checked_facts(_LATER_FACTS | facts, _FACTS | {"warnings": TEXTS, "settings": OBJECT})
     windows = WindowScores(
         **known | {"warnings": tuple(known["warnings"])},
         provenance=Provenance.from_dict(facts.get("provenance")),

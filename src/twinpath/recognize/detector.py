@@ -278,6 +278,7 @@ def detections_of(
         tracks=tracks_of(scores.keyframes, scores.labels, min_score=thresholds, smooth_s=smooth_s),
         warnings=(*scores.warnings, *model_warnings),
         timing_s=scores.timing_s,
+        first_frame_s=round(scores.first_frame_s, 3),
     )
 
 

@@ -153,6 +153,7 @@ class _Accumulator:
             video=self._video,
             provenance=self._provenance,
             duration_s=clips.end_s,
+            first_frame_s=clips.first_frame_s,
             every_s=float(self._provenance.settings["every_s"]),
             dataset=classifier.dataset,
             engine=_THEN.join(self._engines),

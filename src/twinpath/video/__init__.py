@@ -25,6 +25,7 @@ Internals:
 
 Other modules:
     live.py             cameras, RTSP, HTTP, and files played in real time
+    allocations.py      a bound for what FFmpeg allocates at once, for servers that announce any size
     writer.py           RGB arrays to an MP4
     audio.py            copies the audio track of another file into that MP4
     find.py             files, folders and patterns to a list of videos

@@ -30,6 +30,7 @@ from twinpath.video.source import DEFAULT_LIMITS, MAX_READ_ERRORS, Limits, as_fr
 _COPIED = frozenset({"aac", "mp3", "opus", "flac", "alac", "ac3", "eac3"})
 _AAC_RATES_HZ = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000})
 _AAC_BITS_PER_CHANNEL = 80_000
+_DEFAULT_RATE_HZ = 48_000
 _LEAD_S = 0.1  # before the first frame: a decoder needs the packets before the first sample
 
 
@@ -134,7 +135,7 @@ class AudioTrack:
             return
         dts = packet.dts or 0
         try:
-            if dts <= self._last_dts:
+            if dts < self._last_dts:  # equal times are fine: packets may be shorter than a tick
                 raise ValueError("the time decreases")
             self._last_dts = dts
             self._target.write(packet)
@@ -143,13 +144,25 @@ class AudioTrack:
 
 
 class _PacketCopier:
-    """Copies packets into a file."""
+    """Copies packets into a file. There, times must increase: equal ones are moved by a sample."""
 
     def __init__(self, track: AudioStream, output: OutputContainer) -> None:
         self._output = output
         self._stream = output.add_stream_from_template(track)
+        self._sample_s = Fraction(1, track.codec_context.sample_rate or _DEFAULT_RATE_HZ)
+        self._next_sample = -math.inf
 
     def write(self, packet: Packet[AudioStream]) -> None:
+        if packet.dts is not None:
+            scale = packet.time_base / self._sample_s
+            sample = round(packet.dts * scale)
+            if sample < self._next_sample:
+                later = int(self._next_sample) - sample
+                packet.pts, packet.dts = round((packet.pts or 0) * scale) + later, sample + later
+                packet.duration = round((packet.duration or 0) * scale)
+                packet.time_base = self._sample_s
+                sample += later
+            self._next_sample = sample + 1
         packet.stream = self._stream
         self._output.mux(packet)
 

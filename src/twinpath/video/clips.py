@@ -61,10 +61,12 @@ class ClipSource(Protocol):
 
     Attributes:
         end_s: End of the video in seconds, by the packets that were read.
+        first_frame_s: When a player shows the first frame, in seconds on its clock.
         warnings: One line each, for the user; complete after the last clip.
     """
 
     end_s: float
+    first_frame_s: float
     warnings: list[str]
 
     def __enter__(self) -> Self: ...
@@ -154,6 +156,7 @@ class ClipReader:
             first: Skip the clips before this number. It does not change the others.
         """
         self._source = open_video(path, limits=limits)
+        self.first_frame_s = self._source.first_frame_s
         self._keeps_all = isinstance(plan, Selections)
         self._decodes_start = first == 0 and getattr(plan, "start_s", 0.0) == 0
         self._convert = RgbConverter()

@@ -122,7 +122,8 @@ class DamageReport:
         if decoding.hides_frames and not decoding.bad_packets and 2 * decoded >= expected - 1:
             expected = decoded
         elif is_whole_file and source.claimed_frames:
-            expected = max(expected, source.claimed_frames - self._discarded - self._leading)
+            hidden = self._discarded + self._leading + source.empty_frames
+            expected = max(expected, source.claimed_frames - hidden)
         elif ends_at_s is not None and source.claimed_duration_s is not None:
             claimed_s = source.claimed_duration_s
             self._ends_at_s = ends_at_s if ends_at_s < claimed_s - _SHORT_S else None
@@ -162,10 +163,12 @@ class DamageReport:
     def warnings(self) -> list[str]:
         """Damage, then notes."""
         lines = self.damage()
-        if self._discarded:
+        cut = self._discarded + self._source.cut_frames
+        if cut:
+            claimed = (self._source.claimed_frames or 0) + self._source.cut_frames
             lines.append(
-                f"{self._discarded} frames are cut away by the file's edit list and are not shown "
-                f"({self._source.claimed_frames} in the header)"
+                f"{cut} frames are cut away by the file's edit list and are not shown "
+                f"({claimed} in the header)"
             )
         if self._leading:
             lines.append(

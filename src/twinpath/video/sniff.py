@@ -17,6 +17,8 @@ DEMUXERS = ("mov", "matroska", "avi", "mpegts", "gif", "h264", "hevc")
 #: Their names in FFmpeg's whitelist ("mov" alone is not enough: it compares any one name).
 FORMAT_WHITELIST = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,gif,h264,hevc"
 
+_AVI_PADDING_BYTES = 4096  # behind the end that its header names
+
 RAW_SUFFIXES = frozenset({".h264", ".264", ".avc", ".h265", ".265", ".hevc"})
 
 _MP4_FIRST_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"})
@@ -92,4 +94,28 @@ def has_mp4_index(file: BinaryIO) -> bool:
         if header[4:8] == b"moov":
             return position + size <= end
         position += size
+    return False
+
+
+def has_avi_index(file: BinaryIO) -> bool:
+    """Whether an AVI has a complete index (`idx1`): one without it was cut off, or is still written.
+
+    Files above 1 GB have more parts, and an index for each; for them the answer is False.
+
+    Args:
+        file: The file, open for reading and seekable. Its position changes.
+    """
+    end = file.seek(0, os.SEEK_END)
+    file.seek(4)
+    size = int.from_bytes(file.read(4), "little")
+    if end > size + 8 + _AVI_PADDING_BYTES:
+        return False
+    position = 12
+    while position + 8 <= end:
+        file.seek(position)
+        header = file.read(8)
+        size = int.from_bytes(header[4:], "little")
+        if header[:4] == b"idx1":
+            return size > 0 and position + 8 + size <= end
+        position += 8 + size + size % 2
     return False

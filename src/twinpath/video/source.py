@@ -35,10 +35,19 @@ from twinpath.errors import (
 from twinpath.paths import display_path
 from twinpath.prefetch import check_prefetch
 from twinpath.video.file_access import ffmpeg_input, open_binary
-from twinpath.video.sniff import FORMAT_WHITELIST, RAW_SUFFIXES, SNIFF_BYTES, gif_size, has_mp4_index, sniff
+from twinpath.video.sniff import (
+    FORMAT_WHITELIST,
+    RAW_SUFFIXES,
+    SNIFF_BYTES,
+    gif_size,
+    has_avi_index,
+    has_mp4_index,
+    sniff,
+)
 
 MAX_READ_ERRORS = 64  # in a row; a demuxer that fails this often makes no progress
 DEFAULT_FPS = Fraction(25)  # FFmpeg's default for raw streams, too
+_ANY_START = ("mpegts", "mpeg", "flv")  # their clocks start at any time
 _SANE_FPS = (Fraction(1, 1000), Fraction(100_000))
 _MICROSECOND = Fraction(1, 1_000_000)
 
@@ -134,11 +143,17 @@ class VideoSource:
         stream: The video stream that is read.
         time_base: Seconds per tick of the stream's clock.
         origin: Presentation time of the first frame, in ticks (MPEG-TS starts at any time).
+        first_frame_s: When a player shows the first frame, in seconds on its clock. The sound may begin
+            earlier.
         nominal_fps: The frame rate in the header, or 25 if it is missing or implausible.
-        claimed_frames: Number of frames by the header, or None. Decoding may give another number.
+        claimed_frames: Number of frames by the header, in AVI and MP4 by the index; or None. Decoding may
+            give another number.
+        cut_frames: Number of frames by the header that an edit list removes from the index.
+        empty_frames: Number of `claimed_frames` without data, which repeat the frame before; known when all
+            packets were read.
         codec: FFmpeg's name of the decoder.
-        claimed_duration_s: Duration of the stream by the header in seconds, or None. Decoding may give
-            another.
+        claimed_duration_s: End of the last frame by the header, in seconds since the first frame; or None.
+            Decoding may give another.
         read_errors: Number of errors of the demuxer so far.
         on_one_thread: Whether `use_one_thread` was called. It is called on a computer with one core, too:
             frames behind damage differ slightly if decoding starts at another keyframe.
@@ -148,8 +163,10 @@ class VideoSource:
     stream: VideoStream
     time_base: Fraction
     origin: int
+    first_frame_s: float
     nominal_fps: Fraction
     claimed_frames: int | None
+    cut_frames: int
     claimed_duration_s: float | None
     codec: str
     read_errors: int
@@ -160,6 +177,7 @@ class VideoSource:
         self.limits = limits
         self.budget = Budget(path, limits)
         self.on_one_thread = False
+        self.empty_frames = 0
         self._open()
 
     def __enter__(self) -> Self:
@@ -206,8 +224,10 @@ class VideoSource:
         """Copy the header's values: after `close` the stream must not be accessed."""
         self.time_base = as_fraction(self.stream.time_base) or _MICROSECOND
         self.origin = self.stream.start_time or 0
+        self.first_frame_s = self._first_frame_s()
         self.nominal_fps = self._nominal_fps()
-        self.claimed_frames = self.stream.frames or None
+        self.claimed_frames = self._claimed_frames()
+        self.cut_frames = max(self.stream.frames - (self.claimed_frames or 0), 0) if self._has_edits() else 0
         self.claimed_duration_s = self._claimed_duration_s()
         self.codec = self.stream.codec_context.name
 
@@ -235,28 +255,54 @@ class VideoSource:
                 return rate
         return DEFAULT_FPS
 
+    def _first_frame_s(self) -> float:
+        """Players show 0 where the clock of the container does; in MPEG, where the first stream begins."""
+        first_s = float(self.origin * self.time_base)
+        if self.kind in _ANY_START:
+            first_s -= (self.container.start_time or 0) / 1_000_000
+        return max(first_s, 0.0)
+
+    def _has_edits(self) -> bool:
+        return self.kind == "mov" and 0 < len(self.stream.index_entries) != self.stream.frames > 0
+
+    def _claimed_frames(self) -> int | None:
+        if self._has_edits():
+            return len(self.stream.index_entries)
+        if self.kind == "avi" and _has_avi_index(self.path):
+            # The header also counts chunks without data, which repeat a frame; FFmpeg's index does not.
+            return len(self.stream.index_entries) or None
+        return self.stream.frames or None
+
     def _claimed_duration_s(self) -> float | None:
         if self.stream.duration:
             return float(self.stream.duration * self.time_base)
-        tag = self.stream.metadata.get("DURATION", "")  # Matroska, as FFmpeg and mkvmerge write it
+        tag = self.stream.metadata.get("DURATION", "")  # Matroska
         try:
             hours, minutes, seconds = tag.split(":")
-            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+            claimed_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
         except ValueError:
             return None
+        # FFmpeg counts from the zero of the container, mkvmerge from the first frame.
+        is_mkvmerge = "_STATISTICS_WRITING_APP" in self.stream.metadata
+        claimed_s -= 0.0 if is_mkvmerge else float(self.origin * self.time_base)
+        return claimed_s if claimed_s > 0 else None
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Packets of the video stream from the current position to the end; unreadable parts are skipped."""
         self._at_start = False
-        failures = 0
+        failures = count = 0
         while failures < MAX_READ_ERRORS:
             try:
                 for packet in self.container.demux(self.stream):
                     failures = 0
                     if packet.size:
+                        count += 1
                         yield packet
                     elif packet.pts is None and packet.dts is None:
                         # PyAV marks the end with an empty packet per stream; it cannot decode earlier ones.
+                        if self.kind == "mov" and count < (self.claimed_frames or 0):
+                            entries = self.stream.index_entries
+                            self.empty_frames = sum(not entry.size for entry in entries)
                         return
             except av.FFmpegError:
                 failures += 1
@@ -380,6 +426,11 @@ def _read_head(path: Path) -> bytes:
 def _has_index(path: Path) -> bool:
     with open_binary(path) as file:
         return has_mp4_index(file)
+
+
+def _has_avi_index(path: Path) -> bool:
+    with open_binary(path) as file:
+        return has_avi_index(file)
 
 
 def choose_stream(container: InputContainer, name: str) -> VideoStream:

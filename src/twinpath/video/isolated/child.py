@@ -205,7 +205,14 @@ class _RequestedClips:
             first=self._request["first"],
         )
         self._clips = iter(self._reader)
-        return {"opened": {"expected": len(self._reader), "end_s": self._reader.end_s}}
+        reader = self._reader
+        return {
+            "opened": {
+                "expected": len(reader),
+                "end_s": reader.end_s,
+                "first_frame_s": reader.first_frame_s,
+            }
+        }
 
     def next(self) -> Message:
         """The next clip with the warnings so far; after the last one all warnings."""

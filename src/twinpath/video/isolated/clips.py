@@ -52,7 +52,7 @@ class IsolatedClips:
         self._earlier_warnings: list[str] = []  # about the part that an earlier process read
         self._warnings_by_time: list[tuple[float, list[str]]] = []  # (seconds, warnings until then)
         self.warnings: list[str] = []
-        self._expected, self.end_s = self._open()
+        self._expected, self.end_s, self.first_frame_s = self._open()
 
     def __enter__(self) -> Self:
         return self
@@ -118,8 +118,8 @@ class IsolatedClips:
             raise ProtocolError("sent a clip that is not in the plan")
         return self._plan.selections[number].num_frames
 
-    def _open(self) -> tuple[int, float]:
-        """The number of remaining clips, and the end of the video in seconds."""
+    def _open(self) -> tuple[int, float, float]:
+        """The number of remaining clips; the end of the video and `first_frame_s`, both in seconds."""
         while True:
             limits = self._limits
             if self._next_number:
@@ -137,9 +137,12 @@ class IsolatedClips:
             try:
                 opened = _dict(self._request(request).get("opened"))
                 expected, end_s = opened.get("expected"), opened.get("end_s")
-                if type(expected) is not int or expected < 0 or not isinstance(end_s, float):
+                first_frame_s = opened.get("first_frame_s")
+                if type(expected) is not int or expected < 0:
                     raise ProtocolError("sent no description of the clips")
-                return expected, end_s
+                if not isinstance(end_s, float) or not isinstance(first_frame_s, float):
+                    raise ProtocolError("sent no times of the video")
+                return expected, end_s, first_frame_s
             except (ProcessDied, ProtocolError) as error:
                 self._died(error)
 

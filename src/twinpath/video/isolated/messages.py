@@ -302,6 +302,7 @@ _INFO_TYPES: dict[str, tuple[type, ...]] = {
     "sample_aspect_ratio": (float,),
     "average_fps": (float, type(None)),
     "duration_s": (float, type(None)),
+    "first_frame_s": (float,),
     "frame_count_claimed": (int, type(None)),
     "has_audio": (bool,),
     "size_bytes": (int,),
