@@ -62,6 +62,13 @@ def originals(folder: Path) -> list[Bytes]:
         bad_videos.encode(folder / "k.gif", numbers=short, codec="gif", pixels="rgb8", codec_options={}),
         bad_videos.encode(folder / "l.h264", numbers=short, container="h264"),
         bad_videos.encode(folder / "m.hevc", numbers=short, codec="libx265", codec_options=hevc),
+        bad_videos.encode(folder / "n.flv", numbers=short, codec="flv", codec_options={}),
+        bad_videos.encode(folder / "o.wmv", numbers=short, codec="wmv2", codec_options={}),
+        bad_videos.encode(folder / "p.mpg", numbers=short, codec="mpeg2video", codec_options={}),
+        bad_videos.encode(
+            folder / "q.ogv", numbers=short, container="ogg", codec="libvpx", codec_options=vp9
+        ),
+        bad_videos.encode(folder / "r.mxf", numbers=short, codec="mpeg2video", codec_options={}),
     ]
     for name in FAULTS:
         of_one = folder / name
