@@ -397,6 +397,9 @@ class _own_cache:  # noqa: N801 - used as a context manager
         engines = self._home / "engines"
         engines.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._home.chmod(0o700)
+        key = engines / "key"
+        key.write_bytes(b"k" * 32)
+        key.chmod(0o600)
         return engines
 
     def __exit__(self, *_: object) -> None:
@@ -413,7 +416,7 @@ def _read_entry(path: Path) -> None:
     sound = _engine_entries(path.parent)
     content = path.read_bytes()
     with _own_cache(path.parent) as engines:
-        copy = engines / path.name
+        copy = engines / "net-1.ov"  # the name belongs to the entry
         copy.write_bytes(content)
         entry = read_entry(copy)
         if entry is not None and content not in sound:
