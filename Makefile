@@ -6,7 +6,7 @@ CORE := .venv/.core
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check fuzz bench train accuracy models docs format clean
+.PHONY: help demo test test-slow check fuzz kills bench train accuracy models docs format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,8 +41,15 @@ check: $(READY)  ## Format, lint, types, import layering, public names
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/unit/test_public_names.py
 
-fuzz: $(READY)  ## Read N=10000 changed videos of SEED=1 in a process with limits; what fails is kept
-	@$(BIN)/python -m tests.support.mutants --count $(or $(N),10000) --seed $(or $(SEED),1)
+fuzz: $(READY)  ## Read N=10000 changed videos of SEED=1, and a fifth as many weights and texts; keep what fails
+	@code=0; n=$(or $(N),10000); seed=$(or $(SEED),1); fifth=$$(( (n + 4) / 5 )); \
+	$(BIN)/python -m tests.support.mutants --count $$n --seed $$seed --processes 2 || code=1; \
+	$(BIN)/python -m tests.support.text_mutants --count $$fifth --seed $$seed --processes 2 || code=1; \
+	$(BIN)/python -m tests.support.weight_mutants --count $$fifth --seed $$seed || code=1; \
+	exit $$code
+
+kills: $(READY)  ## Kill N=1000 commands of SEED=1 at random moments, run them again, compare
+	@$(BIN)/python -m tests.support.kills --count $(or $(N),1000) --seed $(or $(SEED),1)
 
 bench: $(READY)  ## Measure speed on this machine (ARGS='--peer', '--quick', '--only clip' …)
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support import fuzz, mutants
+from tests.support import fuzz, mutants, text_mutants, text_samples
 from tests.support.fuzz import Outcome
 from twinpath.errors import InputError, NotAFile, TwinpathError
 from twinpath.video.isolated import worker as worker_module
@@ -40,7 +40,22 @@ def test_mutants_of_videos_give_only_typed_errors(half):
     assert resident_bytes() - before_bytes < 200 << 20
 
 
-@pytest.mark.parametrize("part", [mutants.PART], ids=lambda part: part.name)
+@pytest.mark.parametrize("number", range(2))
+def test_mutants_of_texts_give_only_typed_errors(number):
+    ends = ends_of(text_mutants.PART, range(400 * number, 400 * (number + 1)))
+    assert {"sound", "InputError", "ConfigError"} <= ends
+
+
+@pytest.mark.parametrize("kind", text_samples.FORMATS, ids=lambda kind: kind.ending)
+def test_the_sound_texts_are_read(tmp_path, kind):
+    """Else their mutants would show nothing."""
+    for number, content in enumerate(kind.samples(tmp_path)):
+        path = tmp_path / f"{number}.{kind.ending}"
+        path.write_bytes(content)
+        assert fuzz.judge(lambda: str(kind.read(path)), path) == Outcome(("None",))  # noqa: B023
+
+
+@pytest.mark.parametrize("part", [mutants.PART, text_mutants.PART], ids=lambda part: part.name)
 def test_a_mutant_is_made_from_its_seed_and_number_alone(tmp_path, part):
     made = []
     for folder in (tmp_path / "one", tmp_path / "two"):
@@ -75,14 +90,22 @@ child.read_frames = read_frames
     assert (keep / "videos-9-5.mp4").read_bytes() == good
 
 
+class Raw(InputError):
+    """Without the escapes that our errors make."""
+
+    def __init__(self, message):
+        super().__init__()
+        self.args = (message,)
+
+
 @pytest.mark.parametrize(
     ("error", "finding"),
     [
         (NotAFile("there is no a.csv; check the name"), None),
         (TwinpathError("a.csv: what?"), "TwinpathError is too vague: a.csv: what?"),
         (InputError("not a table"), "InputError does not name the file: not a table"),
-        (InputError("a.csv:\nno"), r"InputError is not one line of plain text: 'a.csv:\nno'"),
-        (InputError("a.csv: \x1b[2J"), r"InputError is not one line of plain text: 'a.csv: \x1b[2J'"),
+        (Raw("a.csv:\nno"), r"Raw is not one line of plain text: 'a.csv:\nno'"),
+        (Raw("a.csv: \x1b[2J"), r"Raw is not one line of plain text: 'a.csv: \x1b[2J'"),
         (InputError("a.csv" + "9" * 5000), f"InputError has 5005 characters: a.csv{'9' * 95} …"),
     ],
 )

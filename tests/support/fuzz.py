@@ -31,10 +31,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from twinpath.errors import TwinpathError
+from twinpath.escapes import printable
 
 Examine = Callable[[Path], "Outcome"]
 KEEP = Path("build/mutants")
-ENOUGH = 20  # finds; then something is wrong that shows in every file
+ENOUGH = 100  # finds; then something is wrong that shows in every file
 CHUNK = 100  # mutants that a process takes at once
 MOST_MESSAGE = 1000  # characters
 
@@ -99,7 +100,7 @@ def fault_of(error: TwinpathError, path: Path, *, vague: Iterable[type[TwinpathE
         return f"{name} is too vague: {message}"[:MOST_MESSAGE]
     if path.name not in message:
         return f"{name} does not name the file: {message}"[:MOST_MESSAGE]
-    if not message.isprintable():
+    if message != printable(message):
         return f"{name} is not one line of plain text: {message!r}"[:MOST_MESSAGE]
     if len(message) > MOST_MESSAGE:
         return f"{name} has {len(message)} characters: {message[:100]} …"
@@ -276,17 +277,17 @@ def describe(part: Part, number: int, outcome: Outcome, *, seed: int, keep: Path
     )
 
 
-class _Log:
+class Log:
     """Lines for people on stdout, and in a file that is only added to."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
 
-    def say(self, text: str) -> None:
+    def write(self, text: str) -> None:
         print(text, flush=True)
-        self.note(text)
+        self.record(text)
 
-    def note(self, text: str) -> None:
+    def record(self, text: str) -> None:
         if self._path is not None:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(f"{time.strftime('%H:%M:%S', time.gmtime())} {text}\n")
@@ -320,8 +321,8 @@ def main(part: Part, argv: Sequence[str] | None = None) -> int:
 def _campaign(part: Part, numbers: range, wanted: argparse.Namespace) -> int:
     from twinpath.cli.progress import BatchBar
 
-    log = _Log(wanted.log)
-    log.note(f"begin {part.name}: {len(numbers)} from {numbers.start} of seed {wanted.seed}")
+    log = Log(wanted.log)
+    log.record(f"begin {part.name}: {len(numbers)} from {numbers.start} of seed {wanted.seed}")
     ends: Counter[str] = Counter()
     done = findings = 0
     began_s = time.monotonic()
@@ -340,11 +341,11 @@ def _campaign(part: Part, numbers: range, wanted: argparse.Namespace) -> int:
         ends.update(outcome.ends)
         if outcome.finding:
             findings += 1
-            log.say(describe(part, number, outcome, seed=wanted.seed, keep=wanted.keep))
+            log.write(describe(part, number, outcome, seed=wanted.seed, keep=wanted.keep))
             if findings == ENOUGH:
                 outcomes.close()
                 break
         if done % 1000 == 0:
-            log.note(counts())
-    log.say(counts())
+            log.record(counts())
+    log.write(counts())
     return int(findings > 0)

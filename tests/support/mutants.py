@@ -14,7 +14,19 @@ from pathlib import Path
 import numpy as np
 
 from tests.support import bad_videos
-from tests.support.byte_changes import BLIND, Bytes, Change, with_changes
+from tests.support.byte_changes import (  # noqa: F401 - the mutants of weights take some of them from here
+    BLIND,
+    Bytes,
+    Change,
+    flip_bits,
+    overwrite,
+    remove,
+    repeat,
+    splice,
+    swap_chunks,
+    truncate,
+    with_changes,
+)
 from tests.support.fuzz import Examine, Outcome, fault_of, main
 from twinpath.errors import InputError, TwinpathError, WorkerDied
 from twinpath.video.clip_plan import ClipSampling, Windows
@@ -50,6 +62,13 @@ def originals(folder: Path) -> list[Bytes]:
         bad_videos.encode(folder / "k.gif", numbers=short, codec="gif", pixels="rgb8", codec_options={}),
         bad_videos.encode(folder / "l.h264", numbers=short, container="h264"),
         bad_videos.encode(folder / "m.hevc", numbers=short, codec="libx265", codec_options=hevc),
+        bad_videos.encode(folder / "n.flv", numbers=short, codec="flv", codec_options={}),
+        bad_videos.encode(folder / "o.wmv", numbers=short, codec="wmv2", codec_options={}),
+        bad_videos.encode(folder / "p.mpg", numbers=short, codec="mpeg2video", codec_options={}),
+        bad_videos.encode(
+            folder / "q.ogv", numbers=short, container="ogg", codec="libvpx", codec_options=vp9
+        ),
+        bad_videos.encode(folder / "r.mxf", numbers=short, codec="mpeg2video", codec_options={}),
     ]
     for name in FAULTS:
         of_one = folder / name

@@ -66,13 +66,15 @@ def _open_closed_streams() -> None:
 
 def _run() -> None:
     from twinpath.cli.app import app
+    from twinpath.cli.lost_signals import sent_again
     from twinpath.cli.option_names import in_options
     from twinpath.errors import Stopped, TwinpathError
 
     debug = "--debug" in sys.argv
     try:
         try:
-            app(prog_name="twinpath")
+            with sent_again(_received):
+                app(prog_name="twinpath")
         finally:
             sys.stdout.flush()
     except TwinpathError as error:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,16 @@ from numpy.typing import NDArray
 
 from twinpath.data.ava.clips import FAILURES, AvaClip, AvaSource, MissingClip
 from twinpath.engine.base import Engine
-from twinpath.errors import UsageError
+from twinpath.errors import InputError, UsageError
 from twinpath.formats.ava import BoxRows
 from twinpath.formats.ava_label_map import LabelMap
 from twinpath.formats.journal import ResultsJournal
 from twinpath.models.input_spec import InputSpec
+from twinpath.paths import display_path
 from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
 from twinpath.recognize.inference import scores_of
 from twinpath.results.provenance import FileFacts, Provenance
+from twinpath.results.shown import shown
 
 Boxes = NDArray[np.float64]
 People = Mapping[str, Mapping[int, Boxes]]  # by video and second, in order: (N, 4) relative coordinates
@@ -132,7 +135,7 @@ def score_split(
                 raise ValueError("resume needs the provenance of the run")
             paths = [source.path for name, source in sources.items() if name in people]
             journal = stack.enter_context(ResultsJournal(resume, provenance, paths))
-            scored = _valid_scores(journal, people, sources)
+            scored = _valid_scores(journal, people, sources, len(label_map.ids))
         for video, seconds in people.items():
             if video in scored:
                 counter.add(len(seconds))
@@ -224,7 +227,7 @@ def _as_json(scored: list[_Scored]) -> dict[str, Any]:
 
 
 def _valid_scores(
-    journal: ResultsJournal, people: People, sources: Mapping[str, AvaSource]
+    journal: ResultsJournal, people: People, sources: Mapping[str, AvaSource], num_actions: int
 ) -> dict[str, list[_Scored]]:
     """The scores of an earlier run that are valid for this one: of the same file and the same people."""
     lines = {str(path): line for path, line in journal.done.items()}
@@ -232,13 +235,29 @@ def _valid_scores(
     for name, seconds in people.items():
         line = lines.get(str(sources[name].path)) if name in sources else None
         if line is not None:
-            columns = zip(line["seconds"], line["boxes"], line["scores"], strict=True)
-            scored = [_Scored(s, np.asarray(b), np.asarray(p, dtype=np.float32)) for s, b, p in columns]
+            scored = _scored_of(line, journal.path, num_actions)
             if [keyframe.second for keyframe in scored] == list(seconds) and all(
                 np.array_equal(keyframe.boxes_xyxy, seconds[keyframe.second]) for keyframe in scored
             ):
                 valid[name] = scored
     return valid
+
+
+def _scored_of(line: Mapping[str, Any], path: Path, num_actions: int) -> list[_Scored]:
+    """The scores in a line of the journal. Raises: InputError: it holds something else."""
+    scored = []
+    try:
+        for second, boxes, scores in zip(line["seconds"], line["boxes"], line["scores"], strict=True):
+            boxes_xyxy = np.asarray(boxes, np.float64).reshape(-1, 4)
+            of_actions = np.asarray(scores, np.float32).reshape(len(boxes_xyxy), num_actions)
+            if type(second) is not int or not np.isfinite(of_actions).all():
+                raise ValueError("no second, or no scores")
+            scored.append(_Scored(second, boxes_xyxy, of_actions))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"{display_path(path)}: the scores of {shown(line['video'])} are damaged; remove the file"
+        ) from error
+    return scored
 
 
 def _rows(scored: Mapping[str, list[_Scored]], label_map: LabelMap) -> BoxRows:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from twinpath.errors import InputError
 from twinpath.formats.json_nodes import Node
 from twinpath.paths import display_path
+from twinpath.results.shown import shown
 from twinpath.suggest import nearest_name
 
 Box = tuple[float, float, float, float]
@@ -87,11 +88,11 @@ def match_video_name(names: Iterable[str], video: Path, where: str) -> str:
         near = nearest_name(video.stem, distinct, cutoff=0.0)
         raise InputError(
             f"{where} has boxes of {len(distinct)} videos, but of none called {video.stem!r}; "
-            f"nearest is {near!r}"
+            f"nearest is {shown(repr(near))}"
         )
     alike = [name for name in distinct if nearness[name] == best]
     if len(alike) > 1:
-        listed = ", ".join(map(repr, alike[:_MAX_NAMES])) + (", …" if len(alike) > _MAX_NAMES else "")
+        listed = shown(", ".join(map(repr, alike[:_MAX_NAMES]))) + (", …" if len(alike) > _MAX_NAMES else "")
         raise InputError(
             f"{where} has boxes of {listed}, and more than one name matches {display_path(video)}"
         )

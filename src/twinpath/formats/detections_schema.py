@@ -10,8 +10,9 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from twinpath.errors import InputError
-from twinpath.formats.json_nodes import format_value
+from twinpath.formats.json_nodes import Node, format_value
+
+MOST = (1 << 31) - 1  # of whole numbers
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -66,7 +67,7 @@ class ActionSchema(_Schema):
     """An action of a person, see `Prediction`."""
 
     label: str
-    index: Annotated[int, Field(ge=0)]
+    index: Annotated[int, Field(ge=0, le=MOST)]
     score: Score
 
 
@@ -82,7 +83,7 @@ class DetectionsPointSchema(_Schema):
 class DetectionsTrackSchema(_Schema):
     """See `Track`."""
 
-    track_id: Annotated[int, Field(ge=1)]
+    track_id: Annotated[int, Field(ge=1, le=MOST)]
     points: list[DetectionsPointSchema]
 
 
@@ -95,8 +96,8 @@ class DetectionsSchema(_Schema):
     engine: str
     person_detector: str
     tracker: str
-    width_px: Annotated[int, Field(ge=1)]
-    height_px: Annotated[int, Field(ge=1)]
+    width_px: Annotated[int, Field(ge=1, le=MOST)]
+    height_px: Annotated[int, Field(ge=1, le=MOST)]
     duration_s: Seconds
     every_s: Seconds
     keyframes_s: list[Seconds]
@@ -135,7 +136,7 @@ def validated(schema: type[SchemaT], values: Any, *, file: str, place: str = "")
     except ValidationError as error:
         where, what = _describe(error.errors(include_url=False, include_context=True)[0])
         place = (place + where).removeprefix(".")
-        raise InputError(f"{file}: {place}: {what}" if place else f"{file}: {what}") from error
+        raise Node(None, file, place).error(what) from error
 
 
 def _describe(error: ErrorDetails) -> tuple[str, str]:
@@ -150,13 +151,18 @@ def _describe(error: ErrorDetails) -> tuple[str, str]:
     if kind in ("too_short", "too_long"):
         return where, f"{limits['actual_length']} numbers, not 4"
     if kind == "greater_than_equal":
-        return where, f"{value:g} is less than {limits['ge']:g}"
+        return where, f"{_number(value)} is less than {limits['ge']:g}"
     if kind == "less_than_equal":
-        return where, f"{value:g} is more than {limits['le']:g}"
+        return where, f"{_number(value)} is more than {limits['le']:g}"
     wanted = _KINDS.get(kind, error["msg"])
     if kind == "float_type" and isinstance(value, int) and not isinstance(value, bool):
         wanted = _KINDS["finite_number"]  # an integer too large for a float
     return where, f"{format_value(value)} is not {wanted}"
+
+
+def _number(value: float) -> str:
+    """An int may be too large for a float."""
+    return format_value(value) if isinstance(value, int) else f"{value:g}"
 
 
 def _place(steps: list[int | str]) -> str:

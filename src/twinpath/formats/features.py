@@ -13,7 +13,6 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,8 +23,11 @@ from numpy.typing import NDArray
 
 from twinpath.atomic import atomic_path
 from twinpath.errors import InputError, MissingExtra, UsageError
+from twinpath.formats.arrays import open_arrays
 from twinpath.paths import display_path
+from twinpath.results.facts import MOST_SECONDS
 from twinpath.results.provenance import FileFacts, Provenance
+from twinpath.results.shown import shown
 
 Dtype = Literal["float32", "float16"]
 
@@ -145,40 +147,63 @@ class FeatureTable:
             OSError: The file does not exist or cannot be read.
         """
         try:
-            columns, text = _read_npz(path) if path.suffix == ".npz" else _read_parquet(path)
-            values = json.loads(text)
-            sources = {video: FileFacts.from_dict(facts) for video, facts in values["sources"].items()}
-            names, embeddings = columns["video"], columns["embedding"]
-            if embeddings.ndim != 2 or any(len(columns[name]) != len(names) for name in _COLUMNS):
-                raise ValueError("its columns have different lengths")
-            table = cls(Provenance.from_dict(values), "float16" if embeddings.itemsize == 2 else "float32")
-            borders = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist(), len(names)]
-            for first, last in itertools.pairwise(borders):
-                video = str(names[first])
-                part = slice(first, last)
-                table._videos[video] = FeatureRows(
-                    columns["start_s"][part], columns["end_s"][part], embeddings[part], sources[video]
-                )
-        except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{display_path(path)} is no valid file of features: {error}") from error
+            columns, values = _read_npz(path) if path.suffix == ".npz" else _read_parquet(path)
+            return cls._of(columns, values)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            reason = shown(str(error))
+            raise InputError(f"{display_path(path)} is no valid file of features: {reason}") from error
+
+    @classmethod
+    def _of(cls, columns: dict[str, NDArray[Any]], values: Any) -> Self:
+        """Raises: ValueError, KeyError, TypeError, AttributeError: these are no features of ours."""
+        sources = {video: FileFacts.from_dict(facts) for video, facts in values["sources"].items()}
+        names, embeddings = columns["video"], columns["embedding"]
+        if embeddings.ndim != 2 or any(len(columns[name]) != len(names) for name in _COLUMNS):
+            raise ValueError("its columns have different lengths")
+        if embeddings.dtype not in (np.float32, np.float16):
+            raise ValueError("its embeddings are no floats")
+        table = cls(Provenance.from_dict(values), "float16" if embeddings.itemsize == 2 else "float32")
+        borders = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1).tolist(), len(names)]
+        for first, last in itertools.pairwise(borders):
+            video = str(names[first])
+            if video in table._videos:
+                raise ValueError("the rows of a video are not together")
+            part = slice(first, last)
+            table._videos[video] = FeatureRows(
+                columns["start_s"][part], columns["end_s"][part], embeddings[part], sources[video]
+            )
         return table
 
 
-def _read_npz(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
-    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-        return {name: file[name] for name in _COLUMNS}, str(file["provenance"])
+def _read_npz(path: Path) -> tuple[dict[str, NDArray[Any]], Any]:
+    with open_arrays(path) as arrays:
+        columns = {
+            name: arrays.numbers(name, "float64", ndim=1, least=0.0, most=MOST_SECONDS)
+            for name in ("start_s", "end_s")
+        }
+        columns["video"] = np.asarray(arrays.texts("video"), dtype=np.str_)
+        columns["embedding"] = arrays.floats("embedding", ndim=2)
+        return columns, arrays.facts("provenance")
 
 
-def _read_parquet(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
+def _read_parquet(path: Path) -> tuple[dict[str, NDArray[Any]], Any]:
+    """Raises: ValueError: it is damaged or something else."""
     import pyarrow.parquet
 
     with path.open("rb") as file:
-        table = pyarrow.parquet.read_table(file)
+        try:
+            table = pyarrow.parquet.read_table(file)
+            table.validate(full=True)
+        except OSError as error:  # also of what the file holds
+            raise ValueError(str(error)) from error
     embeddings = table["embedding"].combine_chunks()
     columns = {name: table[name].to_numpy() for name in ("start_s", "end_s")}
     columns["video"] = np.asarray(table["video"].to_pylist(), dtype=np.str_)
     columns["embedding"] = embeddings.flatten().to_numpy().reshape(len(embeddings), -1)
-    return columns, table.schema.metadata[b"provenance"].decode()
+    for name in ("start_s", "end_s"):
+        if columns[name].dtype != np.float64 or not np.isfinite(columns[name]).all():
+            raise ValueError(f"{name} holds values that cannot be")
+    return columns, json.loads(table.schema.metadata[b"provenance"])
 
 
 def _write_parquet(path: Path, columns: dict[str, NDArray[Any]], facts: dict[str, str]) -> None:

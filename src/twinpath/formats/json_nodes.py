@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinpath.errors import InputError
+from twinpath.results.shown import shown
+
+_MOST_PLACE = 120  # characters
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Node:
 
     def error(self, what: str) -> InputError:
         """An error to raise, with file and place."""
-        return InputError(f"{self.file}: {self.place}: {what}" if self.place else f"{self.file}: {what}")
+        place = f"{shown(self.place, _MOST_PLACE)}: " if self.place else ""
+        return InputError(f"{self.file}: {place}{shown(what)}")
 
     def has(self, key: str) -> bool:
         """Whether the object has a key; its value may be null."""
@@ -127,5 +131,8 @@ def _no_json(where: str, error: ValueError | RecursionError) -> InputError:
 
 def format_value(value: object) -> str:
     """A value for a message, at most 40 characters."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = f"{type(value).__name__} of {type(value).__name__} of …"
     return text if len(text) <= 40 else f"{text[:37]}…"

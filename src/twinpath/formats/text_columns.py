@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from twinpath.errors import InputError, NotAFile
 from twinpath.paths import display_path
+from twinpath.results.shown import shown
 
 Number = TypeVar("Number", np.float64, np.int64)
 
@@ -27,7 +28,7 @@ _FORMULA = re.compile(r"'*([=+@\t\r]|-(?![\w-]*$))")
 
 def line_error(path: Path, line: int, what: str) -> InputError:
     """An error with file and line."""
-    return InputError(f"{display_path(path)}:{line}: {what}")
+    return InputError(f"{display_path(path)}:{line}: {shown(what)}")
 
 
 def read_lines(path: str | os.PathLike[str]) -> list[str]:

@@ -22,8 +22,9 @@ from twinpath.paths import display_path
 from twinpath.recognize.classifier import checked_views, classification_settings
 from twinpath.recognize.model import check_model, weights_sha256
 from twinpath.recognize.read import fps_settings
-from twinpath.results.classification import Classification, Prediction
+from twinpath.results.classification import Classification
 from twinpath.results.provenance import FileFacts, Provenance
+from twinpath.results.shown import shown
 from twinpath.video.find import InputVideo
 
 if TYPE_CHECKING:
@@ -170,17 +171,9 @@ def _outcomes(
 def _from_line(line: dict[str, Any], path: Path) -> Classification:
     """Raises: InputError: the line of the journal holds something else."""
     try:
-        predictions = tuple(Prediction(**prediction) for prediction in line["predictions"])
-        return Classification(
-            line["video"],
-            line["model"],
-            line["engine"],
-            line["views"],
-            predictions,
-            tuple(line["warnings"]),
-            line["timing_s"],
-        )
-    except (KeyError, TypeError) as error:
+        return Classification.from_dict(line)
+    except ValueError as error:
         raise InputError(
-            f"{display_path(path)}: the result of {line['video']} is no classification; give another file"
+            f"{display_path(path)}: the result of {shown(line['video'])} is no classification ({error}); "
+            "give another file"
         ) from error

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinpath.atomic import replaceable
+from twinpath.atomic import replaceable, sweep
 from twinpath.errors import UsageError
 from twinpath.paths import display_path
 from twinpath.video.find import InputVideo
@@ -23,6 +23,7 @@ MOST_NAME_BYTES = (
     120  # of a video's name in that of a file; endings and the temporary file's name come on top
 )
 _HASH_DIGITS = 8
+_ALIKE = 20  # letters of a name
 _DRAWN, _SCORES_OF_DRAWN = ".detect.mp4", ".detect.keyframes.npz"  # as `detect` names them
 
 
@@ -156,6 +157,25 @@ def check_targets(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
             raise UsageError(
                 f"{display_path(target)} would be overwritten, and is an input of this run; give another name"
             )
+
+
+def sweep_targets(targets: Iterable[Path]) -> None:
+    """Remove what runs that were killed left of writing these files; this run may not write all of them.
+
+    Each folder is listed once, since there may be thousands of files.
+    """
+    by_folder: dict[Path, list[Path]] = {}
+    for target in targets:
+        by_folder.setdefault(target.parent, []).append(target)
+    for folder, paths in by_folder.items():
+        try:
+            names = [entry.name for entry in folder.iterdir()]
+        except OSError:
+            continue
+        left = {name[1 : 1 + _ALIKE] for name in names if name.startswith(".") and ".tmp" in name}
+        for path in paths:
+            if any(name.startswith(path.name[:_ALIKE]) for name in left):
+                sweep(path)
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinpath.jobs.outputs import check_folder, check_targets
+from twinpath.errors import InputError
+from twinpath.jobs.outputs import check_folder, check_targets, sweep_targets
 from twinpath.jobs.score_files import other_settings
 from twinpath.locks import exclusive
 from twinpath.paths import MOST_NAME_BYTES, cut_name
@@ -69,6 +70,7 @@ def _find(
     out: Path, run: Provenance, *, resume: bool, read: Callable[[Path], Sequence[Provenance]]
 ) -> ResultFile:
     partial = partial_path(out)
+    sweep_targets([out, partial])
     if not out.exists():
         return ResultFile(out, out, is_resumed=False)
     earlier = read(out)
@@ -79,10 +81,19 @@ def _find(
         return ResultFile(partial, out, is_resumed=False)
     other = next((made for made in earlier if not made.same_run(run)), None)
     if other is None:
+        _forget(partial, run, read)
         return ResultFile(out, out, is_resumed=True)
     if partial.exists() and all(made.same_run(run) for made in read(partial)):
         return ResultFile(partial, out, is_resumed=True)
     raise other_settings(out, other, run)
+
+
+def _forget(partial: Path, run: Provenance, read: Callable[[Path], Sequence[Provenance]]) -> None:
+    """Remove what a run that started over left, where the results of the same settings are complete."""
+    if partial.exists():
+        with contextlib.suppress(InputError):  # somebody else's
+            if all(made.same_run(run) for made in read(partial)):
+                partial.unlink()
 
 
 def partial_path(out: Path) -> Path:

@@ -145,6 +145,15 @@ class ScoreFiles(Generic[ScoresT]):
         """Remove the state of a run that is complete or failed."""
         self.partial_path.unlink(missing_ok=True)
 
+    def drop_stale_partial(self, now: Provenance) -> None:
+        """Where the scores are complete: remove the state of a run of the same settings that started over."""
+        try:
+            partial = self._format.load(self.partial_path)
+        except (FileNotFoundError, InputError):
+            return
+        if not partial.provenance.differences(now):
+            self.drop_partial()
+
     def _load_all(self, *, ignore_damage: bool) -> tuple[list[tuple[Path, ScoresT]], bool]:
         """The scores that are there, complete ones first, and whether some are damaged."""
         found: list[tuple[Path, ScoresT]] = []

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from twinpath.errors import InputError, UsageError
 from twinpath.jobs.batch import Outcome, Progress, each_input
-from twinpath.jobs.outputs import OutputFiles, check_folders, check_targets, name_outputs
+from twinpath.jobs.outputs import OutputFiles, check_folders, check_targets, name_outputs, sweep_targets
 from twinpath.jobs.score_files import PARTIAL, ScoreFiles, ScoresFormat, ScoresT, WrittenFiles
 from twinpath.locks import exclusive
 from twinpath.paths import display_path
@@ -140,6 +140,7 @@ class ScoredVideos(Generic[ScoresT, ResultT]):
         check_folders(self._outputs.values())
         targets = [path for outputs in self._outputs.values() for path in self._targets(outputs)]
         check_targets(targets, [*(video.path for video in videos), *inputs])
+        sweep_targets(targets)
         unscored = [self._is_unscored(video) for video in videos]
         self.needs_model = any(unscored)
 
@@ -180,6 +181,8 @@ class ScoredVideos(Generic[ScoresT, ResultT]):
         scores, stop = earlier, None
         if scores is None or not scores.complete:
             scores, stop = self._score(video, files, earlier, progress)
+        else:
+            files.drop_stale_partial(scores.provenance)
         result = self._steps.result(scores)
         if stop is None:
             written = self._write(video, files, scores, result)

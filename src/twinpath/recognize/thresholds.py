@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from twinpath.errors import ConfigError, UsageError
 from twinpath.paths import display_path
+from twinpath.results.shown import shown
 from twinpath.suggest import nearest_names
 
 _COMMA = re.compile(r"\s*,\s*")
@@ -102,7 +103,7 @@ def read_thresholds(path: Path, labels: Sequence[str], *, default: float) -> NDA
                 raise _no_label(row[0], labels)
             _add(for_label, index, row[1], labels)
         except UsageError as error:
-            raise ConfigError(f"{display_path(path)}:{line}: {error}") from error
+            raise ConfigError(f"{display_path(path)}:{line}: {shown(str(error))}") from error
     if not for_label:
         raise ConfigError(f"{display_path(path)}: no label has a score in it; a line is: label,score")
     return _thresholds(for_label, labels, default=default)

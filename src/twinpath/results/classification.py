@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
+
+from twinpath.results.facts import COUNT, NUMBERS, TEXT, TEXTS, checked_facts, is_number
 
 SYNTHETIC_WARNING = (
     "this model is trained on Twinpath's synthetic world only; its result on a real video is meaningless; "
     "use a model trained on real video, such as slowfast_r50_8x8 or, for detection, slowfast_r50_8x8_det"
 )
+
+
+_SCORE = ("a score, 0 to 1", lambda value: is_number(value) and 0 <= value <= 1.001)  # and rounding
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,12 @@ class Prediction:
     label: str
     index: int
     score: float
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Self:
+        """Convert back from `dataclasses.asdict`. Raises: ValueError: The values have another form."""
+        known = checked_facts(values, {"label": TEXT, "index": COUNT, "score": _SCORE})
+        return cls(**known)
 
 
 @dataclass(frozen=True)
@@ -50,3 +61,20 @@ class Classification:
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Any) -> Self:
+        """Convert back from `to_dict`; other keys are ignored.
+
+        Raises:
+            ValueError: The values have another form.
+        """
+        known = checked_facts(values, {**_FACTS, "warnings": TEXTS, "timing_s": NUMBERS})
+        predictions = values.get("predictions")
+        if not isinstance(predictions, list) or not predictions:
+            raise ValueError("predictions is no list of labels with their scores")
+        made = tuple(Prediction.from_dict(prediction) for prediction in predictions)
+        return cls(**known | {"predictions": made, "warnings": tuple(known["warnings"])})
+
+
+_FACTS = {"video": TEXT, "model": TEXT, "engine": TEXT, "views": TEXT}

@@ -16,6 +16,7 @@ import numpy as np
 
 from twinpath import __version__
 from twinpath.errors import InputError
+from twinpath.results.shown import shown
 from twinpath.video.frame_folder import find_sequence, frames_folder
 
 _NOT_SET = object()
@@ -157,13 +158,13 @@ class Provenance:
         elif self.source != other.source:
             lines.append("the video file could be accessed only once")
         if self.model != other.model:
-            lines.append(f"the model is {other.model}, before {self.model}")
+            lines.append(f"the model is {other.model}, before {shown(self.model, _MOST_SHOWN)}")
         if self.weights_sha256 != other.weights_sha256:
             lines.append("the weight file is another one")
         for name in dict.fromkeys([*other.settings, *self.settings]):
             now, before = (settings.get(name, _NOT_SET) for settings in (other.settings, self.settings))
             if now != before:
-                lines.append(f"{name} is {_shown(now)}, before {_shown(before)}")
+                lines.append(f"{shown(name, _MOST_SHOWN)} is {_shown(now)}, before {_shown(before)}")
         return lines
 
     def to_dict(self) -> dict[str, Any]:

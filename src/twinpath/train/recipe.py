@@ -11,6 +11,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from twinpath.errors import ConfigError
+from twinpath.results.shown import shown
 from twinpath.suggest import nearest_name
 
 LAST = "last.ckpt"  # the checkpoint after the last whole epoch
@@ -69,9 +70,9 @@ def read_recipe(name_or_path: str) -> Recipe:
     try:
         return Recipe(**tomllib.loads(text))
     except ValidationError as error:
-        raise ConfigError(f"{name_or_path}: {_first_problem(error)}") from error
+        raise ConfigError(f"{name_or_path}: {shown(_first_problem(error))}") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name_or_path}: not valid TOML: {error}") from error
+        raise ConfigError(f"{name_or_path}: not valid TOML: {shown(str(error))}") from error
     except ValueError as error:
         raise ConfigError(f"{name_or_path}: not valid TOML: a number has too many digits") from error
     except RecursionError as error:

@@ -26,6 +26,7 @@ from twinpath.atomic import atomic_path
 from twinpath.errors import DamagedWeights, DownloadFailed, InputError, WeightsError
 from twinpath.escapes import printable
 from twinpath.paths import cache_dir, display_path
+from twinpath.results.facts import BYTES, TEXT, checked_facts
 from twinpath.retry import RetryPolicy
 from twinpath.weights.callbacks import Check
 from twinpath.weights.callbacks import Progress as Progress  # who fetches needs it
@@ -56,6 +57,9 @@ class _Remembered:
     size: int
     sha256: str
     date: str
+
+
+_FACTS = {"url": TEXT, "size": BYTES, "sha256": TEXT, "date": TEXT}
 
 
 def cached_path(record: Downloadable) -> Path:
@@ -126,7 +130,9 @@ def fetch_file(
     Source: Range and If-Range as in RFC 9110, sections 13.1.5 and 14.2.
     """
     if final.exists():
-        verify(final, url=url, check=_with_hash_of_name(url, check))
+        verify(final, url=mask_address(_mirrored(url)), check=_with_hash_of_name(url, check))
+        with contextlib.suppress(OSError):  # of a run that was killed at its end; a read-only cache stays
+            final.with_name(final.name + ".part.version").unlink(missing_ok=True)
         return final
     from filelock import FileLock
 
@@ -203,7 +209,8 @@ def _sidecar(path: Path) -> Path:
 
 def _recall(path: Path) -> _Remembered | None:
     try:
-        return _Remembered(**json.loads(_sidecar(path).read_text(encoding="utf-8")))
+        values = json.loads(_sidecar(path).read_text(encoding="utf-8"))
+        return _Remembered(**checked_facts(values, _FACTS))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, RecursionError) as error:

@@ -174,6 +174,50 @@ def test_a_run_that_starts_over_and_is_stopped_is_resumed_beside_the_old_file(
     assert not (tmp_path / "a.partial.jsonl").exists()
 
 
+@pytest.mark.parametrize(("of", "stays"), [({}, False), ({"top_k": 2}, True)], ids=["same", "other settings"])
+def test_what_a_run_that_starts_over_left_goes_where_the_results_are_complete(
+    clips: Path, classifier: FakeClassifier, tmp_path: Path, of: dict[str, Any], stays: bool
+) -> None:
+    """Else it would lie there for ever."""
+    out, partial = tmp_path / "a.jsonl", tmp_path / "a.partial.jsonl"
+    run(clips, classifier, out=out)
+    run(clips, classifier, out=partial, **of)
+    run(clips, classifier, out=out)
+    assert partial.exists() is stays
+
+
+def test_a_file_of_others_that_is_called_as_a_part_stays(
+    clips: Path, classifier: FakeClassifier, tmp_path: Path
+) -> None:
+    out, partial = tmp_path / "a.jsonl", tmp_path / "a.partial.jsonl"
+    run(clips, classifier, out=out)
+    partial.write_text("mine")
+    run(clips, classifier, out=out)
+    assert partial.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"predictions": []},
+        {"predictions": [{"label": 3, "index": 1, "score": 0.5}]},
+        {"predictions": [{"label": "a", "index": 1, "score": float("nan")}]},
+        {"warnings": "hm"},
+        {"timing_s": {"decode": "long"}},
+        {"video": None},
+    ],
+)
+def test_an_answer_of_other_kinds_of_values_is_an_error(
+    clips: Path, classifier: FakeClassifier, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    out = tmp_path / "a.jsonl"
+    run(clips, classifier, out=out)
+    first, *rest = lines(out)
+    out.write_text("".join(json.dumps(line) + "\n" for line in ({**first, **change}, *rest)))
+    with pytest.raises(InputError, match=r"a\.jsonl"):
+        run(clips, classifier, out=out)
+
+
 def test_where_every_video_fails_the_old_file_stays(
     clips: Path, classifier: FakeClassifier, tmp_path: Path
 ) -> None:

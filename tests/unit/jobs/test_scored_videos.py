@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -273,6 +275,24 @@ def test_a_complete_result_survives_a_second_run_that_is_stopped(video: InputVid
         "match.mp4.fake.scores.npz",
     ]
     assert run(video, out, Steps()).was_done, "the first result is still complete"
+    assert not files(out, "partial.npz"), "what is complete needs no part of the same"
+
+
+def test_what_a_killed_run_left_of_writing_goes_also_of_files_that_are_not_written_now(
+    video: InputVideo, out: Path
+) -> None:
+    run(video, out, Steps())
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    with atomic_path(out / "match.mp4.fake.partial.npz") as temporary:
+        ours = re.sub(r"-\d+-", f"-{dead.pid}-", temporary.name, count=1)
+        alive = temporary.name
+        temporary.write_bytes(b"")
+        (out / ours).write_bytes(b"half")
+        (out / ours.replace("match.mp4.fake.partial", "notes")).write_bytes(b"somebody else's")
+        assert run(video, out, Steps()).was_done
+        left = {path.name for path in out.iterdir() if path.name.startswith(".")}
+        assert left == {alive, ours.replace("match.mp4.fake.partial", "notes")}
 
 
 def test_a_second_run_of_other_settings_is_resumed_and_then_replaces_the_first(

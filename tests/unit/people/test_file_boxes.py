@@ -132,7 +132,7 @@ def test_a_file_of_one_video_is_taken_as_it_is(tmp_path: Path) -> None:
         ("clip,0_1,0.1,0.2,0.5,0.8", ":2: second is '0_1', not a number"),
         ("clip,1,0_0.1,0.2,0.5,0.8", ":2: x1 is '0_0.1', not a number"),
         ("clip,1,0.1,0.2,0.5,0.8,3,1_0", ":2: '1_0' is no person id"),
-        pytest.param("clip,1,0.1,0.2,0.5,0.8,3," + "9" * 5000, ":2: '99*' is no person id", id="huge"),
+        pytest.param("clip,1,0.1,0.2,0.5,0.8,3," + "9" * 5000, ":2: '99* … 99*' is no person id", id="huge"),
         ("video,second,x1,y1,x2,y2,action,person", ":2: second is 'second', not a number; AVA files have no"),
         ("clip,second,x1,y1,x2,y2", ":2: second is 'second', not a number; AVA files have no header"),
     ],

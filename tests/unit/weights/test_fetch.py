@@ -130,6 +130,35 @@ def test_a_later_call_resumes_too(server: Server) -> None:
     assert server.requests[-1]["Range"] == "bytes=1000-"
 
 
+@pytest.mark.parametrize("noted", ["é".encode(), b"\xe9", b"a\nb", b"\0", b"x" * 5000, b""])
+def test_a_noted_version_that_is_none_starts_over(server: Server, noted: bytes) -> None:
+    server.respond = lambda handler, turn: rest(handler, stop=1000) if turn == 1 else answer(handler, 503)
+    fails(server, "503")
+    (version,) = cached_path(Wanted(server.url)).parent.glob("*.part.version")
+    version.write_bytes(noted)
+    server.respond = lambda handler, turn: rest(handler)
+    assert only_whole_file(fetch(Wanted(server.url), **QUICK))
+    assert "Range" not in server.requests[-1]
+
+
+def test_what_a_download_that_was_killed_at_its_end_left_goes(server: Server) -> None:
+    server.respond = lambda handler, turn: rest(handler)
+    path = fetch(Wanted(server.url), **QUICK)
+    path.with_name(path.name + ".json").unlink()
+    path.with_name(path.name + ".part.version").write_text('"v1"')
+    assert only_whole_file(fetch(Wanted(server.url), **QUICK))
+    assert json.loads(path.with_name(path.name + ".json").read_text())["url"] == server.url
+
+
+@pytest.mark.parametrize("noted", ["[" * 100_000, "[]", '{"url": 1}', '{"size": "é"}', "null"])
+def test_what_is_remembered_is_no_record(server: Server, noted: str) -> None:
+    server.respond = lambda handler, turn: rest(handler)
+    path = fetch(Wanted(server.url), **QUICK)
+    path.with_name(path.name + ".json").write_text(noted)
+    with pytest.raises(DamagedWeights, match="cannot be read"):
+        fetch(Wanted(server.url), **QUICK)
+
+
 def test_starts_over_where_the_server_ignores_range(server: Server) -> None:
     server.respond = lambda handler, turn: (
         rest(handler, stop=1000) if turn == 1 else answer(handler, body=BODY, ETag='"v1"')
