@@ -123,7 +123,7 @@ def test_thresholds_in_a_file(tmp_path: Path, head: str) -> None:
         ("label,score\nstand,0.9\nsit,2\n", ":3: '2' is no score"),
         ("stand,0.9\nsitt,0.5\n", ":2: the model has no label 'sitt'; did you mean 'sit'"),
         (f"{TALK},0.7\n", ":1: a line needs a label and a score; a label with commas needs quotes"),
-        ("stand;0.9\n", ":1: a line needs a label and a score"),
+        ("stand;0.9\n", ":1: semicolons between the fields; a line is: label,score"),
         ("stand,0.9\n\nstand,0.8\n", ":3: 'stand' has two scores"),
         ('stand,"0.9\n', ":1: no CSV"),
     ],
