@@ -64,7 +64,13 @@ class DamageReport:
         self._recoloured = 0
 
     def add_planned(
-        self, plan: Plan, decoding: DecodePass, *, decoded_s: Sequence[float], last_s: float
+        self,
+        plan: Plan,
+        decoding: DecodePass,
+        *,
+        decoded_s: Sequence[float],
+        first_s: float,
+        last_s: float,
     ) -> None:
         """Add a pass that followed a plan.
 
@@ -72,10 +78,15 @@ class DamageReport:
             plan: The expected frames.
             decoding: The pass.
             decoded_s: Times of the decoded frames in seconds, increasing.
+            first_s: Time of the first target frame in seconds. Frames before it that do not decode from a
+                keyframe in the middle of the file do not count: with intra refresh there are such.
             last_s: Time of the last target frame in seconds; later damage does not count.
         """
         end_s = last_s + TIME_TOLERANCE_S
         expected = int(np.searchsorted(plan.times_s, end_s, side="right"))
+        if not plan.from_start and len(decoded_s):
+            begin_s = min(decoded_s[0], first_s) - TIME_TOLERANCE_S
+            expected -= int(np.searchsorted(plan.times_s, begin_s))
         decoded = bisect_right(decoded_s, end_s)
         reaches_end = plan.reached_end and plan.times_s[-1] <= end_s
         if plan.from_start and len(decoded_s) and plan.times_s[0] < decoded_s[0] - TIME_TOLERANCE_S:

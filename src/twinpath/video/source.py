@@ -19,7 +19,7 @@ from typing import Any, Self
 import av
 import av.logging
 from av.container import InputContainer
-from av.packet import Packet
+from av.packet import Packet, PacketSideData
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
@@ -160,6 +160,7 @@ class VideoSource:
         self.limits = limits
         self.budget = Budget(path, limits)
         self.on_one_thread = False
+        self._palette: PacketSideData | None = None
         self._open()
 
     def __enter__(self) -> Self:
@@ -246,7 +247,11 @@ class VideoSource:
             return None
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
-        """Packets of the video stream from the current position to the end; unreadable parts are skipped."""
+        """Packets of the video stream from the current position to the end; unreadable parts are skipped.
+
+        The colours of pictures with a palette are in the first packet of the file only: every keyframe gets
+        them, so that decoding may start there.
+        """
         self._at_start = False
         failures = 0
         while failures < MAX_READ_ERRORS:
@@ -254,6 +259,7 @@ class VideoSource:
                 for packet in self.container.demux(self.stream):
                     failures = 0
                     if packet.size:
+                        self._keep_palette(packet)
                         yield packet
                     elif packet.pts is None and packet.dts is None:
                         # PyAV marks the end with an empty packet per stream; it cannot decode earlier ones.
@@ -263,6 +269,12 @@ class VideoSource:
                 self.read_errors += 1
             else:
                 return
+
+    def _keep_palette(self, packet: Packet[VideoStream]) -> None:
+        if packet.has_sidedata("palette"):
+            self._palette = packet.get_sidedata("palette")
+        elif self._palette is not None and packet.is_keyframe:
+            packet.set_sidedata(self._palette)
 
     def rewind(self) -> None:
         """Go to the start by opening the file again: only this works for every format and any damage."""
@@ -298,6 +310,9 @@ class VideoSource:
         Returns:
             False if this file cannot seek; it is then rewound.
         """
+        if self._palette is None and self.stream.codec_context.pix_fmt == "pal8":
+            self.rewind()
+            next(self.packets(), None)
         self._at_start = False
         try:
             self.container.seek(
