@@ -7,6 +7,8 @@ Therefore the demuxer is chosen here, from a short list, and passed to FFmpeg.
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from typing import BinaryIO
 
 SNIFF_BYTES = 4096
@@ -19,7 +21,9 @@ FORMAT_WHITELIST = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,gif,h264,he
 
 RAW_SUFFIXES = frozenset({".h264", ".264", ".avc", ".h265", ".265", ".hevc"})
 
-_MP4_FIRST_BOXES = frozenset({b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"})
+_MP4_FIRST_BOXES = frozenset(
+    re.findall(rb"\w{4}", b"ftyp styp moov mdat free skip wide pnot moof sidx emsg prft pdin uuid")
+)
 _H264_FIRST_NALS = frozenset({1, 5, 6, 7, 8, 9})  # slices, SEI, parameter sets, delimiter
 _HEVC_FIRST_NALS = frozenset({1, 19, 20, 21, 32, 33, 34, 35, 39})
 
@@ -77,6 +81,16 @@ def has_mp4_index(file: BinaryIO) -> bool:
     Args:
         file: The file, open for reading and seekable. Its position changes.
     """
+    return any(name == b"moov" and is_whole for name, is_whole in _mp4_boxes(file))
+
+
+def has_mp4_fragments(file: BinaryIO) -> bool:
+    """Whether an MP4 has a `moof` box at its top level: the samples of a part of a stream."""
+    return any(name == b"moof" for name, _ in _mp4_boxes(file))
+
+
+def _mp4_boxes(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
+    """The names of the boxes at the top level, and whether the file holds all of each."""
     end = file.seek(0, os.SEEK_END)
     position = 0
     while position + 8 <= end:
@@ -88,8 +102,6 @@ def has_mp4_index(file: BinaryIO) -> bool:
         elif size == 0:
             size = end - position
         if size < 8:
-            return False
-        if header[4:8] == b"moov":
-            return position + size <= end
+            return
+        yield header[4:8], position + size <= end
         position += size
-    return False

@@ -23,7 +23,6 @@ from av.packet import Packet, PacketSideData
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from twinpath.addresses import is_address
 from twinpath.errors import (
     LimitExceeded,
     NoFrames,
@@ -35,11 +34,21 @@ from twinpath.errors import (
 from twinpath.paths import display_path
 from twinpath.prefetch import check_prefetch
 from twinpath.video.file_access import ffmpeg_input, open_binary
-from twinpath.video.sniff import FORMAT_WHITELIST, RAW_SUFFIXES, SNIFF_BYTES, gif_size, has_mp4_index, sniff
+from twinpath.video.foreign import foreign_content, missing_reason
+from twinpath.video.sniff import (
+    FORMAT_WHITELIST,
+    RAW_SUFFIXES,
+    SNIFF_BYTES,
+    gif_size,
+    has_mp4_fragments,
+    has_mp4_index,
+    sniff,
+)
 
 MAX_READ_ERRORS = 64  # in a row; a demuxer that fails this often makes no progress
 DEFAULT_FPS = Fraction(25)  # FFmpeg's default for raw streams, too
 _SANE_FPS = (Fraction(1, 1000), Fraction(100_000))
+_ENCRYPTED_TAGS = ("drmi", "encv")  # of MP4: iTunes, and others without what FFmpeg needs to know the codec
 _MICROSECOND = Fraction(1, 1_000_000)
 
 #: Accept metadata in Latin-1. PyAV 19 keeps such bytes and has no such argument.
@@ -112,6 +121,11 @@ class Budget:
             yield
         except MemoryError as error:
             raise out_of_memory(self.path) from error
+
+
+def encrypted(name: str) -> UnsupportedCodec:
+    """The error for a video that only its licence opens."""
+    return UnsupportedCodec(f"{name} is encrypted (copy protection); give a copy without it")
 
 
 def out_of_memory(path: Path) -> LimitExceeded:
@@ -251,6 +265,9 @@ class VideoSource:
 
         The colours of pictures with a palette are in the first packet of the file only: every keyframe gets
         them, so that decoding may start there.
+
+        Raises:
+            UnsupportedCodec: A packet is encrypted.
         """
         self._at_start = False
         failures = 0
@@ -259,7 +276,7 @@ class VideoSource:
                 for packet in self.container.demux(self.stream):
                     failures = 0
                     if packet.size:
-                        self._keep_palette(packet)
+                        self._check_packet(packet)
                         yield packet
                     elif packet.pts is None and packet.dts is None:
                         # PyAV marks the end with an empty packet per stream; it cannot decode earlier ones.
@@ -270,7 +287,10 @@ class VideoSource:
             else:
                 return
 
-    def _keep_palette(self, packet: Packet[VideoStream]) -> None:
+    def _check_packet(self, packet: Packet[VideoStream]) -> None:
+        """Keep the palette. Raises: UnsupportedCodec: The packet is encrypted."""
+        if packet.has_sidedata("encryption_info"):
+            raise encrypted(display_path(self.path))
         if packet.has_sidedata("palette"):
             self._palette = packet.get_sidedata("palette")
         elif self._palette is not None and packet.is_keyframe:
@@ -345,6 +365,9 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
         kind_of_error = NoFrames if path.suffix.lower() in RAW_SUFFIXES else NotAVideo
         raise kind_of_error(f"{display_path(path)} is empty (0 bytes); was the upload complete?")
     if kind is None:
+        what = foreign_content(head)
+        if what is not None:
+            raise NotAVideo(f"{display_path(path)} is not a video that Twinpath reads: {what}")
         raise NotAVideo(
             f"{display_path(path)} is not a video that Twinpath reads (MP4, MOV, MKV, "
             "WebM, AVI, MPEG-TS, GIF, "
@@ -358,9 +381,7 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
         raise out_of_memory(path) from error
     except (av.FFmpegError, OSError, ValueError) as error:
         if kind == "mov" and not _has_index(path):
-            raise NotAVideo(
-                f"{display_path(path)}: the index is missing; was the upload complete?"
-            ) from error
+            raise NotAVideo(f"{display_path(path)}: {_why_no_index(path)}") from error
         reason = getattr(error, "strerror", None) or str(error)
         raise NotAVideo(
             f"{display_path(path)} cannot be opened as {kind} ({reason}); is it complete?"
@@ -382,11 +403,7 @@ def _read_head(path: Path) -> bytes:
         with open_binary(path) as file:
             return file.read(SNIFF_BYTES)
     except FileNotFoundError as error:
-        if is_address(str(path)):
-            raise NotAFile(
-                f"{display_path(path)} is an address, not a file; save the video as a file first"
-            ) from error
-        raise NotAFile(f"{display_path(path)} does not exist; check the name") from error
+        raise NotAFile(f"{display_path(path)} {missing_reason(path)}") from error
     except OSError as error:  # no permission, a name too long, a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise NotAFile(f"{display_path(path)} cannot be read: {reason}") from error
@@ -395,6 +412,16 @@ def _read_head(path: Path) -> bytes:
 def _has_index(path: Path) -> bool:
     with open_binary(path) as file:
         return has_mp4_index(file)
+
+
+def _why_no_index(path: Path) -> str:
+    with open_binary(path) as file:
+        if has_mp4_fragments(file):
+            return (
+                "a part of a stream (DASH, HLS) without its beginning; join the first part, which has the "
+                "index, and the others to one file"
+            )
+    return "the index is missing; was the upload complete?"
 
 
 def choose_stream(container: InputContainer, name: str) -> VideoStream:
@@ -415,9 +442,11 @@ def choose_stream(container: InputContainer, name: str) -> VideoStream:
             return stream
         undecodable = True
     if undecodable:
+        codec = _codec_name(container)
+        if any(tag in codec for tag in _ENCRYPTED_TAGS):
+            raise encrypted(name)
         raise UnsupportedCodec(
-            f"{name}: this FFmpeg has no decoder for its video codec {_codec_name(container)}; "
-            "convert it to H.264"
+            f"{name}: this FFmpeg has no decoder for its video codec {codec}; convert it to H.264"
         )
     raise NoVideoStream(f"{name} has no video stream, only {_other_streams(container)}; check the source")
 
