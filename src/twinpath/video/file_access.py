@@ -37,20 +37,22 @@ def open_regular(path: Path, *, name: str | None = None) -> int:
     """
     name = display_path(path) if name is None else name
     try:
-        _check_regular(path.stat().st_mode, name)  # before it is opened: that blocks on a pipe
+        _check_regular(path, path.stat().st_mode, name)  # before it is opened: that blocks on a pipe
         descriptor = os.open(path, _FLAGS)
     except ValueError as error:  # a NUL in the name
         raise OSError(errno.EINVAL, str(error)) from error
     try:
-        _check_regular(os.fstat(descriptor).st_mode, name)  # it may have been replaced meanwhile
+        _check_regular(path, os.fstat(descriptor).st_mode, name)  # it may have been replaced meanwhile
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def _check_regular(mode: int, name: str) -> None:
+def _check_regular(path: Path, mode: int, name: str) -> None:
     if not stat.S_ISREG(mode):
+        if stat.S_ISDIR(mode) and not os.access(path, os.R_OK | os.X_OK):
+            raise NotAFile(f"{name} is a folder that cannot be listed: permission denied")
         what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
         raise NotAFile(f"{name} is {what}, not a file; give the name of a video file")
 

@@ -13,12 +13,24 @@ from pathlib import Path, PurePath
 
 from twinpath.errors import NotAFile
 from twinpath.paths import display_path
-from twinpath.video.sniff import RAW_SUFFIXES
+from twinpath.video.file_access import open_binary
+from twinpath.video.foreign import is_text
+from twinpath.video.sniff import RAW_SUFFIXES, SNIFF_BYTES
 
 #: Suffixes of the videos in a folder. A file given by name may have any suffix.
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".gif", ".3gp"} | RAW_SUFFIXES
 )
+#: Of videos, and of source code: TypeScript.
+_SHARED_SUFFIXES = frozenset({".ts", ".mts"})
+
+#: What is in them is thrown away, a snapshot or a thumbnail: Windows, macOS, Synology, QNAP.
+_SYSTEM_FOLDERS = frozenset(
+    {
+        "$recycle.bin", "recycler", "system volume information", "__macosx", "lost+found",
+        "#recycle", "#snapshot", "@eadir", "@recycle", "@recently-snapshot",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,9 +63,10 @@ def find_inputs(
 ) -> list[InputVideo]:
     """Expand files, folders and glob patterns.
 
-    A folder expands to the videos in it and in its subfolders, sorted, without hidden ones. A pattern expands
-    to the files that match it, sorted. A file that does not exist stays in the list, so that a batch can
-    report it.
+    A folder expands to the videos in it and in its subfolders, sorted, without hidden ones and those of the
+    operating system, such as a recycle bin. A pattern expands to the files that match it, sorted. A file that
+    does not exist stays in the list, so that a batch can report it; so do a subfolder that cannot be listed
+    and the placeholder of a video that iCloud keeps elsewhere.
 
     Args:
         arguments: Paths or patterns. The path of an existing file is never taken for a pattern.
@@ -75,6 +88,11 @@ def _expand(path: Path, is_result: Callable[[Path], bool]) -> list[InputVideo]:
     if os.path.isdir(path):  # noqa: PTH112 - unlike Path.is_dir it takes a name with a NUL
         videos = sorted(video for video in _walk(path) if not is_result(video))
         if not videos:
+            if path.suffix.lower() in VIDEO_SUFFIXES and not any(path.iterdir()):
+                raise NotAFile(
+                    f"{display_path(path)} is an empty folder, not a video; does the file exist that "
+                    "was mounted there?"
+                )
             raise NotAFile(
                 f"the folder {display_path(path)} holds no videos ({' '.join(sorted(VIDEO_SUFFIXES))})"
             )
@@ -102,10 +120,52 @@ def _below(folder: Path, path: Path) -> PurePath:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """The videos below a folder. Links to folders are not followed: they may form a cycle."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = Path(parent, name)
-            if not name.startswith(".") and path.suffix.lower() in VIDEO_SUFFIXES:
-                yield path
+    """The videos below a folder, and what would be lost in silence: each fails by its name when it is opened.
+
+    Links to folders are followed, behind everything else, and no folder twice: links may form a cycle.
+    """
+    seen: set[str] = set()
+    unlisted: list[OSError] = []
+    waiting = [str(folder)]
+    while waiting:
+        links: list[str] = []
+        for top in sorted(waiting):
+            for parent, folders, names in os.walk(top, onerror=unlisted.append):
+                if (real := os.path.realpath(parent)) in seen:
+                    folders.clear()
+                    continue
+                seen.add(real)
+                folders[:] = [name for name in folders if not _is_system_folder(name)]
+                below = [os.path.join(parent, name) for name in folders]  # noqa: PTH118
+                links += filter(os.path.islink, below)
+                yield from (path for name in names if _is_input(path := Path(parent, name)))
+        waiting = [link for link in links if os.path.realpath(link) not in seen]
+    for error in unlisted:
+        if Path(error.filename) == folder:
+            raise NotAFile(f"the folder {display_path(folder)} cannot be listed: {error.strerror}") from error
+        yield Path(error.filename)
+
+
+def _is_system_folder(name: str) -> bool:
+    """Whether a folder is hidden, or holds what an operating system or a network disk keeps there."""
+    return name.startswith(".") or name.casefold() in _SYSTEM_FOLDERS
+
+
+def _is_input(path: Path) -> bool:
+    if path.name.startswith("."):
+        return _is_cloud_placeholder(path)
+    suffix = path.suffix.lower()
+    return suffix in VIDEO_SUFFIXES and not (suffix in _SHARED_SUFFIXES and _is_text_file(path))
+
+
+def _is_cloud_placeholder(path: Path) -> bool:
+    """Whether a file stands for a video of iCloud that is not on this computer: ".match.mov.icloud"."""
+    return path.suffix == ".icloud" and Path(path.stem).suffix.lower() in VIDEO_SUFFIXES
+
+
+def _is_text_file(path: Path) -> bool:
+    try:
+        with open_binary(path) as file:
+            return is_text(file.read(SNIFF_BYTES))
+    except (OSError, NotAFile):  # it fails by its name later
+        return False

@@ -97,6 +97,11 @@ def is_text(head: bytes) -> bool:
     return bool(text) and all(character.isprintable() or character in "\t\r\n\f" for character in text)
 
 
+def placeholder_reason(name: str) -> str:
+    """What a file called ".match.mov.icloud" is, with the next step."""
+    return f"a placeholder of iCloud; download {name.removeprefix('.').removesuffix('.icloud')} first"
+
+
 def missing_reason(path: Path) -> str:
     """Why a name leads to no file, with the next step, to be put behind the name.
 

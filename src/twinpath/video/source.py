@@ -34,7 +34,7 @@ from twinpath.errors import (
 from twinpath.paths import display_path
 from twinpath.prefetch import check_prefetch
 from twinpath.video.file_access import ffmpeg_input, open_binary
-from twinpath.video.foreign import foreign_content, missing_reason
+from twinpath.video.foreign import foreign_content, missing_reason, placeholder_reason
 from twinpath.video.sniff import (
     FORMAT_WHITELIST,
     RAW_SUFFIXES,
@@ -365,7 +365,8 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
         kind_of_error = NoFrames if path.suffix.lower() in RAW_SUFFIXES else NotAVideo
         raise kind_of_error(f"{display_path(path)} is empty (0 bytes); was the upload complete?")
     if kind is None:
-        what = foreign_content(head)
+        is_placeholder = path.suffix == ".icloud"
+        what = placeholder_reason(path.name) if is_placeholder else foreign_content(head)
         if what is not None:
             raise NotAVideo(f"{display_path(path)} is not a video that Twinpath reads: {what}")
         raise NotAVideo(
