@@ -1,4 +1,4 @@
-"""Cases from the field: folders as disks, phones, tools and containers leave them. Numbers as in README.md."""
+"""Cases from the field: folders as disks, phones and containers leave them. Numbers as in README.md."""
 
 from __future__ import annotations
 
