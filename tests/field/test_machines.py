@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from tests.support.bad_videos import make_truncated
+from tests.support.commands import environment
+from twinpath.device import mind_fork
+from twinpath.errors import NotAFile, UsageError
 from twinpath.locks import exclusive, open_locked
+from twinpath.video import file_access
+from twinpath.video.decode import EvenSpan, FrameStream, read_frames
 
 
 @pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
@@ -36,3 +45,55 @@ def test_another_error_of_a_disk_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(fcntl, "flock", flock)
     with pytest.raises(OSError, match="Input/output"), exclusive(tmp_path / "out.npz"):
         pass
+
+
+FORK = """
+import os, sys
+import torch
+torch.set_num_threads(2)
+import twinpath
+from twinpath.engine.config import EngineConfig
+classify = twinpath.Classifier("slowfast_tiny.synthetic", config=EngineConfig(engine="torch", threads=2))
+print(classify(sys.argv[1]).predictions[0].score, flush=True)
+child = os.fork()
+if not child:
+    print(classify(sys.argv[1]).predictions[0].score, flush=True)
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_classifier_that_was_made_before_a_fork(good_video: Path) -> None:  # 30
+    """As Gunicorn with preloading, Celery and `multiprocessing` with "fork" use it."""
+    command = [sys.executable, "-W", "ignore", "-c", FORK, str(good_video)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=True)
+    first, forked = map(float, done.stdout.split())
+    assert forked == pytest.approx(first, abs=1e-4)
+
+
+def test_a_gpu_in_a_forked_process_is_a_usage_error() -> None:  # 30
+    with pytest.raises(
+        UsageError, match="make it in that process, or start processes with the method 'spawn'"
+    ):
+        mind_fork(os.getpid() + 1, torch.device("cuda"))
+    mind_fork(os.getpid(), torch.device("cuda"))
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.ENOTCONN])
+def test_a_disk_that_is_gone_is_no_damaged_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:  # 36
+    """FFmpeg takes the error for the end of the file; half an answer would be kept as a whole one."""
+    path = make_truncated(tmp_path)
+    assert "decoded" in read_frames(path, [EvenSpan(0, 2, num_frames=4)]).warnings[0]
+
+    def gone(_: Path) -> Any:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(file_access, "open_binary", gone)
+    with pytest.raises(
+        NotAFile, match=r"truncated\.mp4 cannot be read to its end: .*is its disk still there"
+    ):
+        read_frames(path, [EvenSpan(0, 2, num_frames=4)])
+    with pytest.raises(NotAFile, match="its disk"), FrameStream(path) as stream:
+        list(stream)

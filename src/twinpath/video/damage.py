@@ -16,6 +16,7 @@ from twinpath.paths import display_path
 from twinpath.video.color import RgbConverter
 from twinpath.video.decode_pass import DecodePass
 from twinpath.video.decode_plan import Plan
+from twinpath.video.file_access import check_readable
 from twinpath.video.sampling import TIME_TOLERANCE_S
 from twinpath.video.source import VideoSource
 
@@ -62,6 +63,7 @@ class DamageReport:
         self._ends_at_s: float | None = None
         self._resized = 0
         self._recoloured = 0
+        self._is_readable = False  # known to be
 
     def add_planned(
         self,
@@ -149,7 +151,11 @@ class DamageReport:
         self._recoloured += convert.recoloured
 
     def damage(self) -> list[str]:
-        """One line for each kind of damage; empty for an undamaged file."""
+        """One line for each kind of damage; empty for an undamaged file.
+
+        Raises:
+            NotAFile: There is damage because the disk of the file fails.
+        """
         lines = []
         if self._decoded < self._expected:
             bad = f"; {self._bad_packets} packets could not be decoded" if self._bad_packets else ""
@@ -168,6 +174,9 @@ class DamageReport:
             )
         if self._corrupt:
             lines.append(f"{self._corrupt} decoded frames are marked as corrupt")
+        if lines and not self._is_readable:
+            check_readable(self._source.path)
+            self._is_readable = True
         return lines
 
     def warnings(self) -> list[str]:
