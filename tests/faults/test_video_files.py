@@ -42,6 +42,9 @@ REFUSED = [
     ("make_headless_fragments", NoFrames, "holds no frames"),
     ("make_lost_index", NotAVideo, "the index is missing; was the upload complete?"),  # 3
     ("make_unknown_codec", UnsupportedCodec, "xxxx"),  # 8
+    ("make_cinepak", UnsupportedCodec, "cinepak; convert it: ffmpeg -i"),
+    ("make_flashsv", UnsupportedCodec, "flashsv; convert it: ffmpeg -i"),
+    ("make_heic", NotAVideo, "is a HEIC picture"),
     ("make_audio_only", NoVideoStream, "only audio"),  # 9
     ("make_gif_bomb", LimitExceeded, "16000x16000"),  # 20
     ("make_playlist", NotAVideo, "not a video"),  # 22
@@ -175,6 +178,17 @@ UNUSUAL = [  # 15, 16: the recipe, frames, height, width
     ("make_wide_pixels", 50, 48, 64),
     ("make_wrong_extension", 50, 48, 64),
     ("make_rotated", 50, 64, 48),  # 14
+    ("make_mpeg_ps", 50, 48, 64),
+    ("make_vob", 50, 48, 64),
+    ("make_mpeg_1", 50, 48, 64),
+    ("make_flv", 50, 48, 64),
+    ("make_sorenson_flv", 50, 48, 64),
+    ("make_wmv", 50, 48, 64),
+    ("make_asf", 50, 48, 64),
+    ("make_ogg", 50, 48, 64),
+    ("make_mxf", 50, 48, 64),
+    ("make_ts_with_error_correction", 50, 48, 64),
+    ("make_ts_within_a_packet", 50, 48, 64),
 ]
 
 

@@ -20,17 +20,17 @@ CONTENTS = [  # the name, the content, and words of the error
     ("._clip.mp4", b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        " + bytes(99), "AppleDouble"),  # 17
     ("clip.mp4", b"<!DOCTYPE html><html><head><title>Quota exceeded", "a web page"),  # 18
     ("clip.mp4", b'\xef\xbb\xbf\n<html lang="en">', "a web page"),
-    ("clip.mp4", b'{"error": {"code": 403}}', "a JSON text.*an error in its place"),
+    ("clip.mp4", b'{"error": {"code": 403}}', "a JSON text, not a video; open it"),
     ("clip.mov", b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "an XML text"),
-    ("clips.zip", b"PK\x03\x04" + bytes(99), "a ZIP archive; unpack it"),  # 19
-    ("clip.mp4.gz", b"\x1f\x8b\x08\x00" + bytes(99), "gzip; unpack it"),
+    ("clips.zip", b"PK\x03\x04" + bytes(99), "a ZIP archive, not a video; unpack it"),  # 19
+    ("clip.mp4.gz", b"\x1f\x8b\x08\x00" + bytes(99), "a gzip archive, not a video; unpack it"),
     ("clip.avi", b"Rar!\x1a\x07\x01\x00" + bytes(99), "a RAR archive"),
-    ("clip.mp4", bytes(5000), "zeros at its beginning; was it downloaded"),  # 20
-    ("scan.dcm", DICOM, "a DICOM file; convert it"),  # 21
+    ("clip.mp4", bytes(5000), "zeros at its beginning, not a video; was it downloaded"),  # 20
+    ("scan.dcm", DICOM, "a DICOM file, not a video; export"),  # 21
     ("photo.jpg", b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes(99), "a JPEG picture"),
-    ("sound.mp4", b"RIFF\x24\x00\x00\x00WAVEfmt ", "a sound file"),
+    ("sound.mp4", b"RIFF\x24\x00\x00\x00WAVEfmt ", "a WAV sound file"),
     ("clip.webp", b"RIFF\x24\x00\x00\x00WEBPVP8X", "a WebP picture"),
-    ("camera.dav", b"DHAV\xfd\x00\x00\x00" + bytes(99), "a Dahua recorder"),  # 14
+    ("camera.dav", b"DHAV\xfd\x00\x00\x00" + bytes(99), "a Dahua recorder.*convert it: ffmpeg -i"),  # 14
     ("clip.lnk", b"L\x00\x00\x00\x01\x14\x02\x00" + bytes(99), "a shortcut of Windows"),
     ("part2.webm", b"\x1f\x43\xb6\x75\x01\xff" + bytes(99), "a later part of a WebM recording"),  # 12
     ("main.ts", b"import { Clip } from './clip';\n", "a text"),  # 24

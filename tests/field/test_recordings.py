@@ -14,6 +14,7 @@ from tests.support.bad_videos import FPS, HEIGHT, WIDTH, encode
 from twinpath.video.clip_plan import ClipSampling, Windows
 from twinpath.video.clips import open_clips
 from twinpath.video.decode import EvenSpan, FrameStream, read_frames
+from twinpath.video.probe import probe
 
 LATE = EvenSpan(3.5, 0.4, num_frames=8)
 
@@ -89,3 +90,74 @@ def test_resuming_where_pictures_become_whole_little_by_little(tmp_path: Path) -
     assert min(rest) == 3.2
     assert all(np.array_equal(frames, whole[start_s]) for start_s, frames in rest.items())
     assert clips.warnings == []
+
+
+def whole_transport_stream(folder: Path) -> bytes:
+    return encode(folder / "whole.ts", numbers=range(50)).read_bytes()
+
+
+def transport_stream(folder: Path, change: Callable[[bytes], bytes]) -> Path:
+    path = folder / "recording.ts"
+    path.write_bytes(change(whole_transport_stream(folder)))
+    return path
+
+
+def id3_tag(data: bytes) -> bytes:
+    return b"ID3\x04\x00\x00\x00\x00\x00\x3fPRIV" + bytes(59) + data
+
+
+def error_correction(data: bytes) -> bytes:
+    return b"".join(data[i : i + 188] + bytes(16) for i in range(0, len(data), 188))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [  # 6, 7, 8
+        lambda data: data[100:],
+        lambda data: b"\r\n" + data,
+        lambda data: b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n\r\n" + data,
+        id3_tag,
+        error_correction,
+    ],
+)
+def test_a_transport_stream_that_does_not_begin_with_a_packet(
+    tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    path = transport_stream(tmp_path, change)
+    info = probe(path)
+    assert (info.container, info.duration_s) == ("mpegts", pytest.approx(2.0))
+    with FrameStream(path) as stream:
+        assert len(list(stream)) == 50
+    assert stream.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("codec", "head"),
+    [  # 9
+        ("libx264", b"\x00"),
+        ("libx264", bytes(3)),
+        ("libx264", b"HXVS" + bytes(12)),
+        ("libx264", b"\x00\x00\x01\xfc\x02\x19\x50\x2d" + bytes(8)),
+        ("libx265", b"HXVS" + bytes(12)),
+    ],
+)
+def test_a_raw_stream_behind_a_recorders_own_header(tmp_path: Path, codec: str, head: bytes) -> None:
+    container = "h264" if codec == "libx264" else "hevc"
+    quiet = {} if codec == "libx264" else {"x265-params": "log-level=none"}
+    options = {"preset": "ultrafast", **quiet}
+    path = encode(tmp_path / "a.264", container=container, codec=codec, codec_options=options)
+    path.write_bytes(head + path.read_bytes())
+    assert probe(path).container == container
+    with FrameStream(path) as stream:
+        assert len(list(stream)) == 50
+    assert stream.warnings == ["the file has no timestamps: 25 frames per second assumed"]
+
+
+def test_a_recorders_mp4_is_a_program_stream(tmp_path: Path) -> None:  # 14
+    """Hikvision calls MPEG-PS behind a header of 40 bytes "….mp4"."""
+    stream = encode(tmp_path / "a.mpg", container="vob", codec="mpeg2video", codec_options={"g": "12"})
+    path = tmp_path / "ch01.mp4"
+    path.write_bytes(b"IMKH\x01\x01\x00\x00" + bytes(32) + stream.read_bytes())
+    assert probe(path).container == "mpeg"
+    with FrameStream(path) as frames:
+        assert len(list(frames)) == 50

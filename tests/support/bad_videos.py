@@ -7,6 +7,7 @@ the grey value 4 * k + 20, so that a test can read the number from the pixels.
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
+from av.stream import Disposition
+from av.video.reformatter import ColorPrimaries, ColorTrc
 
 from tests.support.field_coded import write_field_coded
 
@@ -382,3 +385,160 @@ def make_folder(folder: Path) -> Path:
     path = folder / "folder.mp4"
     path.mkdir()
     return path
+
+
+# Field case 5
+def make_oriented(folder: Path, matrix: tuple[int, int, int, int]) -> Path:
+    """`make_rotated` with a display matrix (a, b, c, d): x' = a x + c y, y' = b x + d y."""
+    whole = make_rotated(folder, rotation_deg=0)
+    data = bytearray(whole.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40  # behind version, times, track number, duration, layer, volume
+    a, b, c, d = (value << 16 for value in matrix)
+    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    return _write(folder / f"oriented{'_'.join(map(str, matrix))}.mp4", bytes(data))
+
+
+# Field case 23
+def make_hdr(
+    folder: Path, colors: np.ndarray, *, transfer: ColorTrc, primaries: ColorPrimaries, frames: int = 1
+) -> Path:
+    """Pictures of 64x48 in 12 bits without loss: upright bars of (N, 3) encoded RGB from 0 to 1."""
+    bars = np.repeat(np.asarray(colors), WIDTH // len(colors), axis=0)
+    picture = np.round(np.tile(bars, (HEIGHT, 1, 1)) * 4095).astype(np.uint16)
+    path = folder / f"{transfer.name}_{primaries.name}.mkv"
+    with av.open(str(path), "w", options=REPEATABLE) as output:
+        stream = output.add_stream("ffv1", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = picture.shape[1], HEIGHT, "gbrp12le"
+        stream.codec_context.color_trc, stream.codec_context.color_primaries = transfer, primaries
+        for k in range(frames):
+            frame = av.VideoFrame.from_ndarray(picture, format="gbrp12le")
+            frame.pts, frame.time_base = k, Fraction(1, FPS)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+# Field case 21: containers of camcorders, broadcasters and older recordings
+MPEG_GOPS = {"g": "12", "bf": "2", "qmin": "1", "qmax": "2"}
+
+
+def _add_detail(picture: np.ndarray) -> None:
+    """Noise at the top, so that a picture fills a packet of MPEG-PS: else FFmpeg guesses its time."""
+    noise = np.random.default_rng(int(picture[0, 0, 0])).integers(0, 255, (12, WIDTH // 2, 3), dtype=np.uint8)
+    picture[:12] = noise.repeat(2, axis=1)
+
+
+def make_mpeg_ps(folder: Path) -> Path:
+    return encode(folder / "mpeg_ps.mpg", codec="mpeg2video", codec_options=MPEG_GOPS, paint=_add_detail)
+
+
+def make_vob(folder: Path) -> Path:
+    return encode(
+        folder / "dvd.vob", container="vob", codec="mpeg2video", codec_options=MPEG_GOPS, paint=_add_detail
+    )
+
+
+def make_mpeg_1(folder: Path) -> Path:
+    return encode(
+        folder / "mpeg_1.mpeg",
+        container="mpeg",
+        codec="mpeg1video",
+        codec_options=MPEG_GOPS,
+        paint=_add_detail,
+    )
+
+
+def make_flv(folder: Path) -> Path:
+    return encode(folder / "flash.flv")
+
+
+def make_sorenson_flv(folder: Path) -> Path:
+    return encode(folder / "sorenson.flv", codec="flv", codec_options={"qmin": "1", "qmax": "2"})
+
+
+def make_wmv(folder: Path) -> Path:
+    return encode(folder / "windows.wmv", codec="wmv2", codec_options={"qmin": "1", "qmax": "2"})
+
+
+def make_asf(folder: Path) -> Path:
+    return encode(folder / "windows.asf", codec="msmpeg4", codec_options={"qmin": "1", "qmax": "2"})
+
+
+def make_ogg(folder: Path) -> Path:
+    options = {"deadline": "realtime", "cpu-used": "8"}
+    return encode(folder / "free.ogv", container="ogg", codec="libvpx", codec_options=options)
+
+
+def make_mxf(folder: Path) -> Path:
+    return encode(folder / "broadcast.mxf", codec="mpeg2video", codec_options=MPEG_GOPS)
+
+
+def make_ts_with_error_correction(folder: Path) -> Path:
+    """Packets of 204 bytes, as some receivers keep them."""
+    data = encode(folder / "188.ts").read_bytes()
+    packets = (data[at : at + 188] + bytes(16) for at in range(0, len(data), 188))
+    return _write(folder / "204.ts", b"".join(packets))
+
+
+def make_ts_within_a_packet(folder: Path) -> Path:
+    """The same frames behind 100 bytes of a packet that was cut, as recorders leave them."""
+    data = encode(folder / "whole.ts").read_bytes()
+    return _write(folder / "within.ts", b"\x11" * 100 + data)
+
+
+def make_raw_mpeg_2(folder: Path) -> Path:
+    return encode(folder / "raw.m2v", container="mpeg2video", codec="mpeg2video", codec_options=MPEG_GOPS)
+
+
+def make_cinepak(folder: Path) -> Path:
+    """A codec that Twinpath does not read, though FFmpeg does."""
+    return encode(folder / "cinepak.avi", codec="cinepak", pixels="rgb24", codec_options={}, numbers=range(3))
+
+
+def make_flashsv(folder: Path) -> Path:
+    return encode(folder / "screen.flv", codec="flashsv", pixels="bgr24", codec_options={}, numbers=range(3))
+
+
+# Field case 22
+def make_tracks(
+    folder: Path,
+    name: str,
+    tracks: Sequence[tuple[Sequence[int], str, int]],
+    *,
+    covers: int = 0,
+    late: int = 0,
+) -> Path:
+    """A file of several video tracks: (the numbers of its pictures, its codec, its disposition) of each.
+
+    The first `covers` tracks are attached pictures; the last track begins `late` pictures later.
+    """
+    with av.open(str(folder / name), "w", options=REPEATABLE) as output:
+        streams = []
+        for k, (_, codec, disposition) in enumerate(tracks):
+            stream = output.add_stream(codec, rate=FPS)
+            stream.width, stream.height = WIDTH, HEIGHT
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            stream.options = {"color_range": "pc"} if codec == "mjpeg" else TINY_GOPS
+            stream.disposition = Disposition.attached_pic if k < covers else Disposition(disposition)
+            streams.append(stream)
+        packets = []
+        for stream, (numbers, _, _) in zip(streams, tracks, strict=True):
+            for k, number in enumerate(numbers):
+                picture = np.full((HEIGHT, WIDTH, 3), grey_of(number), dtype=np.uint8)
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                shift = late if stream is streams[-1] else 0
+                frame.pts, frame.time_base = k + shift, Fraction(1, FPS)
+                packets += stream.encode(frame)
+            packets += stream.encode(None)
+        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
+            output.mux(packet)
+    return folder / name
+
+
+# Field case 24
+def make_heic(folder: Path, *, brand: bytes = b"heic") -> Path:
+    """What a HEIC or AVIF picture begins with; no moov box."""
+    boxes = struct.pack(">I4s4sI4s4s", 24, b"ftyp", brand, 0, b"mif1", brand) + struct.pack(
+        ">I4s", 72, b"meta"
+    )
+    return _write(folder / f"photo.{brand.decode()}", boxes + bytes(64))

@@ -16,12 +16,17 @@ Internals:
     source.py           opens a file safely; limits and the budget
     file_access.py      where the bytes come from: a path, or a descriptor of another process
     sniff.py            the container of a file, from its first bytes
+    codecs.py           the codecs that are read
+    tracks.py           which video track of a file is read
+    side_data.py        facts that FFmpeg keeps beside a stream
     foreign.py          what a file is that is no video, with the next step
     decode_plan.py      where decoding starts and which frames to expect, from the packets
     decode_pass.py      decodes one part of a file, also behind damage
     nearest_frames.py   the decoded frames nearest to given times
     clock.py            presentation times for every container
     color.py            decoded frames to upright RGB
+    orientation.py      how a frame is turned and mirrored
+    hdr.py              PQ, HLG and wide gamuts to BT.709
     damage.py           damage found while decoding, as warnings and errors
 
 Other modules:

@@ -181,7 +181,7 @@ class DamageReport:
 
     def warnings(self) -> list[str]:
         """Damage, then notes."""
-        lines = self.damage()
+        lines = self.damage() + self._source.notes
         if self._discarded:
             lines.append(
                 f"{self._discarded} frames are cut away by the file's edit list and are not shown "

@@ -35,6 +35,7 @@ from twinpath.addresses import is_address, mask_address
 from twinpath.errors import LimitExceeded, NoFrames, SourceLost, UsageError
 from twinpath.paths import display_path
 from twinpath.retry import RetryPolicy
+from twinpath.video.codecs import CODEC_WHITELIST
 from twinpath.video.damage import DamageReport, check_decoded
 from twinpath.video.decode_pass import DecodePass
 from twinpath.video.sniff import FORMAT_WHITELIST
@@ -45,9 +46,9 @@ from twinpath.video.source import (
     METADATA_OPTIONS,
     Limits,
     as_fraction,
-    choose_stream,
     open_video,
 )
+from twinpath.video.tracks import choose_stream
 
 Kind = Literal["file", "camera", "rtsp", "http"]
 
@@ -57,7 +58,7 @@ _CAMERA = re.compile(r"/dev/(video\d+|v4l/.+)")
 #: For each system: FFmpeg's input device, and its name for the camera of a number.
 CAMERAS = {"linux": ("video4linux2", "/dev/video{}"), "darwin": ("avfoundation", "{}:none")}
 
-_HTTP_FORMATS = FORMAT_WHITELIST + ",flv,live_flv,mpjpeg,mjpeg"
+_HTTP_FORMATS = FORMAT_WHITELIST + ",live_flv,mpjpeg,mjpeg"
 _WITHOUT_CLOCK = frozenset({"mpjpeg", "mjpeg", "h264", "hevc"})  # FFmpeg makes up times for these
 _DECODER_THREADS = 4  # each delays the output by one frame
 _SANE_FPS = (Fraction(1, 100), Fraction(1000))
@@ -426,7 +427,10 @@ class _LiveConnection:
                     f"{source.shown} sends frames of {context.width}x{context.height}, more than "
                     f"{limits.max_pixels} pixels; choose a smaller one of its streams"
                 )
-            context.options = {"max_pixels": str(limits.max_pixels)}  # sizes may change midway
+            context.options = {
+                "max_pixels": str(limits.max_pixels),
+                "codec_whitelist": CODEC_WHITELIST,
+            }  # sizes may change midway
             context.thread_type = "AUTO"
             context.thread_count = _DECODER_THREADS
         except BaseException:
@@ -443,7 +447,11 @@ class _LiveConnection:
         self._container.close()
 
     def _open(self, limits: Limits) -> InputContainer:
-        options = {"max_pixels": str(limits.max_pixels), **_allowed(self._source, self._connection)}
+        options = {
+            "max_pixels": str(limits.max_pixels),
+            "codec_whitelist": CODEC_WHITELIST,
+            **_allowed(self._source, self._connection),
+        }
         began_s = time.monotonic()
         try:
             container: InputContainer = av.open(

@@ -10,6 +10,7 @@ from twinpath.video.damage import NOTHING_DECODES, no_frames, nothing_decodes
 from twinpath.video.decode_pass import DecodePass
 from twinpath.video.decode_plan import plan_pass
 from twinpath.video.file_access import size_bytes
+from twinpath.video.orientation import Orientation
 from twinpath.video.sampling import Times
 from twinpath.video.source import DEFAULT_LIMITS, Limits, VideoSource, as_fraction, open_video
 
@@ -23,12 +24,13 @@ class VideoInfo:
     """
 
     path: str
-    container: str  # FFmpeg's demuxer: mov (also MP4), matroska (also WebM), avi, mpegts, gif, h264, hevc
+    container: str  # FFmpeg's demuxer, one of `sniff.DEMUXERS`: mov is also MP4, matroska also WebM
     codec: str
     pixel_format: str | None
     width: int  # as displayed, after rotation; pixels
     height: int
     rotation_deg: int  # counter-clockwise, from stored to displayed: 0, 90, 180 or 270
+    is_mirrored: bool  # whether left and right are exchanged before it is rotated
     sample_aspect_ratio: float  # width of a pixel over its height; Twinpath's frames ignore it
     average_fps: float | None  # None: raw streams, which have no clock
     duration_s: float | None  # None: unknown
@@ -61,19 +63,19 @@ def probe(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> V
         frame = next((frame for _, frame in decoding), None)
         if frame is None and not decoding.packets:
             raise no_frames(source.path)
-        warnings = []
+        warnings = source.notes
         if frame is None:
             warnings.append(NOTHING_DECODES)
         elif decoding.bad_packets:
             warnings.append(f"the first {decoding.bad_packets} packets could not be decoded")
-        rotation_deg = round(frame.rotation / 90) % 4 * 90 if frame is not None else 0
+        orientation = Orientation.of(frame) if frame is not None else Orientation()
         if frame is not None:
             size = (frame.width, frame.height)
         if not all(size):  # no frame, and no size in the header: raw streams and MPEG-TS
             raise nothing_decodes(source.path)
-        if rotation_deg % 180:
+        if orientation.swaps_sides:
             size = (size[1], size[0])
-        return _describe(source, size=size, rotation_deg=rotation_deg, warnings=warnings)
+        return _describe(source, size=size, orientation=orientation, warnings=warnings)
 
 
 def frame_times(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> Times:
@@ -89,7 +91,7 @@ def frame_times(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS
 
 
 def _describe(
-    source: VideoSource, *, size: tuple[int, int], rotation_deg: int, warnings: list[str]
+    source: VideoSource, *, size: tuple[int, int], orientation: Orientation, warnings: list[str]
 ) -> VideoInfo:
     context = source.stream.codec_context
     pixel_format, aspect = context.pix_fmt, as_fraction(context.sample_aspect_ratio)
@@ -106,7 +108,8 @@ def _describe(
         pixel_format=pixel_format,
         width=size[0],
         height=size[1],
-        rotation_deg=rotation_deg,
+        rotation_deg=90 * orientation.quarter_turns,
+        is_mirrored=orientation.is_mirrored,
         sample_aspect_ratio=float(aspect) if aspect else 1.0,
         average_fps=None if source.is_raw else fps,
         duration_s=duration_s,

@@ -13,19 +13,66 @@ from typing import BinaryIO
 
 SNIFF_BYTES = 4096
 
-#: The demuxers that `sniff` can return, by FFmpeg's names.
-DEMUXERS = ("mov", "matroska", "avi", "mpegts", "gif", "h264", "hevc")
+#: The demuxers that `sniff` can return, by FFmpeg's names, and what people call them.
+DEMUXERS = {
+    "mov": "MP4, MOV",
+    "matroska": "MKV, WebM",
+    "avi": "AVI",
+    "mpegts": "MPEG-TS",
+    "mpeg": "MPEG-PS",
+    "flv": "FLV",
+    "asf": "WMV, ASF",
+    "ogg": "Ogg",
+    "mxf": "MXF",
+    "dv": "DV",
+    "gif": "GIF",
+    "h264": "raw H.264",
+    "hevc": "raw HEVC",
+    "mpegvideo": "raw MPEG-2",
+}
+
+#: Demuxers of streams without a container, and so without times.
+RAW_DEMUXERS = frozenset({"h264", "hevc", "mpegvideo"})
 
 #: Their names in FFmpeg's whitelist ("mov" alone is not enough: it compares any one name).
-FORMAT_WHITELIST = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,gif,h264,hevc"
+FORMAT_WHITELIST = ",".join([*DEMUXERS, "mp4,m4a,3gp,3g2,mj2,webm"])
 
-RAW_SUFFIXES = frozenset({".h264", ".264", ".avc", ".h265", ".265", ".hevc"})
+RAW_SUFFIXES = frozenset({".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".m1v", ".m2v", ".mpv", ".mpgv"})
 
 _MP4_FIRST_BOXES = frozenset(
-    re.findall(rb"\w{4}", b"ftyp styp moov mdat free skip wide pnot moof sidx emsg prft pdin uuid")
+    {
+        b"ftyp",
+        b"styp",
+        b"moov",
+        b"moof",
+        b"mdat",
+        b"free",
+        b"skip",
+        b"wide",
+        b"pnot",
+        b"uuid",
+        b"sidx",
+        b"emsg",
+        b"prft",
+        b"pdin",
+    }
 )
+_FIRST_BYTES = (
+    (b"\x1a\x45\xdf\xa3", "matroska"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"FLV\x01", "flv"),
+    (b"OggS", "ogg"),
+    (bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"), "asf"),
+)
+_MXF_KEY = bytes.fromhex("060e2b34020501010d0102010102")  # of a header partition
 _H264_FIRST_NALS = frozenset({1, 5, 6, 7, 8, 9})  # slices, SEI, parameter sets, delimiter
 _HEVC_FIRST_NALS = frozenset({1, 19, 20, 21, 32, 33, 34, 35, 39})
+_HEADER_BYTES = 1024  # of a recorder's own header and the parameter sets behind it
+_H264_SETS = re.compile(rb"\x00\x00\x01[\x27\x47\x67][^\x00].{2,200}?\x00\x00\x01[\x28\x48\x68]", re.DOTALL)
+_HEVC_SETS = re.compile(rb"\x00\x00\x01\x40\x01.{2,200}?\x00\x00\x01\x42\x01", re.DOTALL)
+_TS_PACKETS = {188: 0, 192: 4, 204: 0}  # length: where its sync byte lies; Blu-ray, and with error correction
+_TS_SYNCS = 8  # in a row, in a recording that does not begin with a packet
 
 
 def sniff(head: bytes) -> str | None:
@@ -38,31 +85,60 @@ def sniff(head: bytes) -> str | None:
     """
     if head[4:8] in _MP4_FIRST_BOXES:
         return "mov"
-    if head.startswith(b"\x1a\x45\xdf\xa3"):
-        return "matroska"
     if head.startswith((b"RIFF", b"RIFX")) and head[8:12] == b"AVI ":
         return "avi"
-    if head.startswith((b"GIF87a", b"GIF89a")):
-        return "gif"
-    if _is_mpegts(head, offset=0, stride=188) or _is_mpegts(head, offset=4, stride=192):
-        return "mpegts"
-    return _sniff_raw(head)
+    if head.startswith(b"RIFF") and head[8:12] == b"CDXA":  # a Video CD
+        return "mpeg"
+    for start, name in _FIRST_BYTES:
+        if head.startswith(start):
+            return name
+    if head[:4] in (b"\x1f\x07\x00\x3f", b"\x1f\x07\x00\xbf"):
+        return "dv"
+    if _MXF_KEY in head:  # cameras may write up to 64 kB before it, but do not
+        return "mxf"
+    return _sniff_start_code(head) or ("mpegts" if _is_mpegts(head) else _sniff_behind_header(head))
 
 
-def _is_mpegts(head: bytes, *, offset: int, stride: int) -> bool:
-    """Whether every packet starts with a sync byte; Blu-ray has packets of 192 bytes with a 4-byte prefix."""
-    starts = range(offset, min(len(head), offset + 5 * stride), stride)
-    return len(starts) >= 2 and all(head[i] == 0x47 for i in starts)
+def _is_mpegts(head: bytes) -> bool:
+    """Whether every packet starts with a sync byte; a cut recording may start within a packet."""
+    for stride, at in _TS_PACKETS.items():
+        starts = range(at, min(len(head), at + 5 * stride), stride)
+        if len(starts) >= 2 and all(head[i] == 0x47 for i in starts):
+            return True
+        for offset in range(stride):
+            syncs = head[offset::stride]
+            if len(syncs) >= _TS_SYNCS and syncs.count(0x47) == len(syncs):
+                return True
+    return False
 
 
-def _sniff_raw(head: bytes) -> str | None:
-    """H.264 or HEVC without a container starts with a start code and a parameter set, SEI or slice."""
-    if head.startswith(b"\x00\x00\x00\x01"):
-        nal = head[4:6]
-    elif head.startswith(b"\x00\x00\x01"):
-        nal = head[3:5]
-    else:
+def _sniff_start_code(head: bytes) -> str | None:
+    """An MPEG program stream, or a raw stream, starts with a start code; zeros may stand before it."""
+    start = head.lstrip(b"\x00")
+    zeros = len(head) - len(start)
+    if zeros < 2 or start[:1] != b"\x01" or len(start) < 2:
         return None
+    code = start[1]
+    if code == 0xBA or code in (0xBB, 0xBD, 0xBE) or 0xC0 <= code <= 0xEF:  # a pack, or a packet of one
+        return "mpeg"
+    if code == 0xB3:  # a sequence header
+        return "mpegvideo"
+    return _sniff_nal(start[1:3]) if zeros <= 3 else None
+
+
+def _sniff_behind_header(head: bytes) -> str | None:
+    """What begins behind a recorder's own header: a program stream, or the parameter sets of a raw stream."""
+    if head.startswith(b"IMKH"):  # Hikvision; FFmpeg's demuxer finds the packs
+        return "mpeg"
+    if head.startswith(b"DHAV"):  # Dahua: a container of its own, with times
+        return None
+    if _HEVC_SETS.search(head, 0, _HEADER_BYTES):
+        return "hevc"
+    return "h264" if _H264_SETS.search(head, 0, _HEADER_BYTES) else None
+
+
+def _sniff_nal(nal: bytes) -> str | None:
+    """H.264 or HEVC without a container starts with a parameter set, SEI or slice."""
     if len(nal) < 2 or nal[0] & 0x80:  # the forbidden bit
         return None
     if (nal[0] >> 1) & 0x3F in _HEVC_FIRST_NALS and nal[0] & 1 == 0 and nal[1] == 0x01:

@@ -6,7 +6,6 @@ Every other module of this package opens files through `open_video`; cameras and
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +16,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import av
-import av.logging
 from av.container import InputContainer
 from av.packet import Packet, PacketSideData
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from twinpath.errors import (
@@ -28,15 +25,23 @@ from twinpath.errors import (
     NoFrames,
     NotAFile,
     NotAVideo,
-    NoVideoStream,
-    UnsupportedCodec,
 )
 from twinpath.paths import display_path
 from twinpath.prefetch import check_prefetch
+from twinpath.video.codecs import CODEC_WHITELIST
 from twinpath.video.file_access import ffmpeg_input, open_binary
-from twinpath.video.foreign import foreign_content, missing_reason, placeholder_reason
+from twinpath.video.foreign import (
+    CONVERT,
+    Foreign,
+    cloud_placeholder,
+    foreign_content,
+    foreign_picture,
+    missing_reason,
+)
 from twinpath.video.sniff import (
+    DEMUXERS,
     FORMAT_WHITELIST,
+    RAW_DEMUXERS,
     RAW_SUFFIXES,
     SNIFF_BYTES,
     gif_size,
@@ -44,11 +49,11 @@ from twinpath.video.sniff import (
     has_mp4_index,
     sniff,
 )
+from twinpath.video.tracks import TrackChoice, choose_track, convert_line, encrypted
 
 MAX_READ_ERRORS = 64  # in a row; a demuxer that fails this often makes no progress
 DEFAULT_FPS = Fraction(25)  # FFmpeg's default for raw streams, too
 _SANE_FPS = (Fraction(1, 1000), Fraction(100_000))
-_ENCRYPTED_TAGS = ("drmi", "encv")  # of MP4: iTunes, and others without what FFmpeg needs to know the codec
 _MICROSECOND = Fraction(1, 1_000_000)
 
 #: Accept metadata in Latin-1. PyAV 19 keeps such bytes and has no such argument.
@@ -123,11 +128,6 @@ class Budget:
             raise out_of_memory(self.path) from error
 
 
-def encrypted(name: str) -> UnsupportedCodec:
-    """The error for a video that only its licence opens."""
-    return UnsupportedCodec(f"{name} is encrypted (copy protection); give a copy without it")
-
-
 def out_of_memory(path: Path) -> LimitExceeded:
     """The error for a file that needs more memory than is available."""
     return LimitExceeded(f"{display_path(path)}: decoding it takes more memory than there is; scale it down")
@@ -175,6 +175,7 @@ class VideoSource:
         self.budget = Budget(path, limits)
         self.on_one_thread = False
         self._palette: PacketSideData | None = None
+        self._track: TrackChoice | None = None
         self._open()
 
     def __enter__(self) -> Self:
@@ -189,29 +190,46 @@ class VideoSource:
         self.container.close()
 
     def _open(self) -> None:
+        # Opening decodes some frames, and sizes change midway.
+        options = {"max_pixels": str(self.limits.max_pixels), "codec_whitelist": CODEC_WHITELIST}
         with ffmpeg_input(self.path) as (address, protocol):
             self.container = av.open(
                 address,
                 format=self.kind,
                 **METADATA_OPTIONS,
-                options={
-                    **protocol,
-                    "format_whitelist": FORMAT_WHITELIST,
-                    "max_pixels": str(self.limits.max_pixels),  # opening decodes some frames
-                },
+                options={**protocol, "format_whitelist": FORMAT_WHITELIST, **options},
             )
         try:
-            self.stream = choose_stream(self.container, display_path(self.path))
+            if self._track is None:
+                self._track = choose_track(self.container, self.path)
+                if self._track.was_read:
+                    self.container.close()
+                    self._open()
+                    return
+            self.stream = self._chosen_stream(self._track.index)
             self._check_size()
         except BaseException:
             self.container.close()
             raise
-        self.stream.codec_context.options = {"max_pixels": str(self.limits.max_pixels)}  # sizes change midway
+        self.stream.codec_context.options = options
         self.stream.thread_type = "FRAME"  # threads for slices of one frame do not report damage
         self.stream.codec_context.thread_count = 1 if self.on_one_thread else 0  # 0: FFmpeg's choice
         self._read_header()
         self.read_errors = 0
         self._at_start = True
+
+    def _chosen_stream(self, index: int) -> VideoStream:
+        """Raises: NotAFile: The file was opened again, and is another one by now."""
+        streams = self.container.streams
+        stream = streams[index] if index < len(streams) else None
+        if not isinstance(stream, VideoStream):
+            raise NotAFile(f"{display_path(self.path)} was changed while it was read; try again")
+        return stream
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know about the file beside damage."""
+        return [self._track.note] if self._track is not None and self._track.note else []
 
     def _check_size(self) -> None:
         context = self.stream.codec_context
@@ -229,7 +247,7 @@ class VideoSource:
     @property
     def has_pts(self) -> bool:
         """Whether packets have presentation times: raw streams have none, AVI only the decoding order."""
-        return self.kind not in ("avi", "h264", "hevc")
+        return self.kind != "avi" and not self.is_raw
 
     @property
     def can_seek(self) -> bool:
@@ -238,12 +256,12 @@ class VideoSource:
 
     @property
     def is_raw(self) -> bool:
-        """Whether it is H.264 or HEVC without a container, which has no timestamps."""
-        return self.kind in ("h264", "hevc")
+        """Whether it is a stream without a container, which has no timestamps."""
+        return self.kind in RAW_DEMUXERS
 
     def _nominal_fps(self) -> Fraction:
         rates = [self.stream.average_rate, self.stream.guessed_rate]
-        if self.is_raw:  # the average rate is only FFmpeg's default; the codec's header may have the rate
+        if self.is_raw or self.kind == "dv":  # the average rate is FFmpeg's default, or its clock's
             rates.reverse()
         for rate in map(as_fraction, rates):
             if rate is not None and _SANE_FPS[0] <= rate <= _SANE_FPS[1]:
@@ -355,25 +373,21 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
         NotAVideo: The content is no video, or its index is missing.
         NoVideoStream: For example audio only.
         NoFrames: A raw stream of 0 bytes.
-        UnsupportedCodec: FFmpeg has no decoder for it.
+        UnsupportedCodec: Its codec is none of `codecs.VIDEO_CODECS`.
         LimitExceeded: The frames are too large.
     """
     path = Path(path)
     head = _read_head(path)
-    kind = sniff(head)
     if not head:
         kind_of_error = NoFrames if path.suffix.lower() in RAW_SUFFIXES else NotAVideo
         raise kind_of_error(f"{display_path(path)} is empty (0 bytes); was the upload complete?")
+    kind = sniff(head)
     if kind is None:
         is_placeholder = path.suffix == ".icloud"
-        what = placeholder_reason(path.name) if is_placeholder else foreign_content(head)
-        if what is not None:
-            raise NotAVideo(f"{display_path(path)} is not a video that Twinpath reads: {what}")
-        raise NotAVideo(
-            f"{display_path(path)} is not a video that Twinpath reads (MP4, MOV, MKV, "
-            "WebM, AVI, MPEG-TS, GIF, "
-            "raw H.264 or HEVC); convert it to MP4"
-        )
+        raise _not_a_video(path, cloud_placeholder(path.name) if is_placeholder else foreign_content(head))
+    picture = foreign_picture(head)
+    if picture is not None and not _has_index(path):
+        raise _not_a_video(path, picture)
     if kind == "gif":
         check_pixels(*gif_size(head), path=path, limits=limits)
     try:
@@ -387,6 +401,19 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
         raise NotAVideo(
             f"{display_path(path)} cannot be opened as {kind} ({reason}); is it complete?"
         ) from error
+
+
+def _not_a_video(path: Path, foreign: Foreign | None) -> NotAVideo:
+    """The error for a file that is no video; `foreign`: what it is instead, if that is known."""
+    name, known = display_path(path), ", ".join(DEMUXERS.values())
+    if foreign is None:
+        return NotAVideo(f"{name} is not a video that Twinpath reads ({known}); convert it to MP4")
+    if foreign.advice == CONVERT:
+        return NotAVideo(
+            f"{name} is {foreign.what}, which is not a video that Twinpath reads; "
+            f"convert it: {convert_line(path)}"
+        )
+    return NotAVideo(f"{name} is {foreign.what}, not a video; {foreign.advice}")
 
 
 def check_pixels(width: int, height: int, *, path: Path, limits: Limits) -> None:
@@ -423,50 +450,3 @@ def _why_no_index(path: Path) -> str:
                 "index, and the others to one file"
             )
     return "the index is missing; was the upload complete?"
-
-
-def choose_stream(container: InputContainer, name: str) -> VideoStream:
-    """The first video stream that can be decoded and is no cover picture.
-
-    Args:
-        container: An open container.
-        name: The file or URL, for messages.
-    Raises:
-        NoVideoStream: There is none, for example audio only.
-        UnsupportedCodec: FFmpeg has no decoder for any of them.
-    """
-    undecodable = False
-    for stream in container.streams:
-        if stream.type != "video" or stream.disposition & Disposition.attached_pic:
-            continue
-        if isinstance(stream, VideoStream) and stream.codec_context is not None:
-            return stream
-        undecodable = True
-    if undecodable:
-        codec = _codec_name(container)
-        if any(tag in codec for tag in _ENCRYPTED_TAGS):
-            raise encrypted(name)
-        raise UnsupportedCodec(
-            f"{name}: this FFmpeg has no decoder for its video codec {codec}; convert it to H.264"
-        )
-    raise NoVideoStream(f"{name} has no video stream, only {_other_streams(container)}; check the source")
-
-
-def _other_streams(container: InputContainer) -> str:
-    kinds = sorted({stream.type for stream in container.streams})
-    return " and ".join(kinds) or "an empty container"
-
-
-def _codec_name(container: InputContainer) -> str:
-    """The codec tag of a video stream without a decoder, for example "xxxx / 0x78787878".
-
-    PyAV has no codec context for it, but FFmpeg's description of the file has the tag.
-    """
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.INFO)
-    try:
-        description: str = container.dumps_format()  # type: ignore[attr-defined]
-    finally:
-        av.logging.set_level(level)
-    found = re.search(r"Video: ([^,\n]*)", description)
-    return found[1].strip() if found else "(unknown)"

@@ -20,7 +20,7 @@ from tests.support import live_sources as servers
 from tests.support.http_server import cut, http_server, status, whole
 from twinpath.errors import InputError, NoFrames, NotAFile, NotAVideo, SourceLost, UsageError
 from twinpath.retry import RetryPolicy
-from twinpath.video import live
+from twinpath.video import live, tracks
 from twinpath.video.decode import FrameStream
 from twinpath.video.live import ConnectionOptions, LiveFrame, LiveReader, parse_source
 from twinpath.video.writer import VideoWriter
@@ -353,6 +353,8 @@ def test_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     """Through the camera's own path, with FFmpeg's test picture in place of the device."""
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setitem(live.CAMERAS, "linux", ("lavfi", "testsrc2=size=64x48:rate=25:d=9{},realtime"))
+    monkeypatch.setattr(live, "CODEC_WHITELIST", live.CODEC_WHITELIST + ",wrapped_avframe")  # the picture's
+    monkeypatch.setattr(tracks, "VIDEO_CODECS", tracks.VIDEO_CODECS | {"wrapped_avframe"})
     seen = read("0", at_most=25)
     assert len(seen.frames) == 25
     assert np.diff(seen.times_s) == pytest.approx(0.04, abs=1e-3)

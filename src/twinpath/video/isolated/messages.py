@@ -298,6 +298,7 @@ _INFO_TYPES: dict[str, tuple[type, ...]] = {
     "width": (int,),
     "height": (int,),
     "rotation_deg": (int,),
+    "is_mirrored": (bool,),
     "sample_aspect_ratio": (float,),
     "average_fps": (float, type(None)),
     "duration_s": (float, type(None)),
