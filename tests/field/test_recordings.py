@@ -10,7 +10,10 @@ import av
 import numpy as np
 import pytest
 
+from tests.support import bad_videos
 from tests.support.bad_videos import FPS, HEIGHT, WIDTH, encode
+from twinpath.render.annotate import annotate_video
+from twinpath.results.detections import Detections
 from twinpath.video.clip_plan import ClipSampling, Windows
 from twinpath.video.clips import open_clips
 from twinpath.video.decode import EvenSpan, FrameStream, read_frames
@@ -161,3 +164,32 @@ def test_a_recorders_mp4_is_a_program_stream(tmp_path: Path) -> None:  # 14
     assert probe(path).container == "mpeg"
     with FrameStream(path) as frames:
         assert len(list(frames)) == 50
+
+
+def test_the_last_picture_of_a_screen_recording_stays(tmp_path: Path) -> None:  # 5
+    path = tmp_path / "screen.mp4"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.options = {"bf": "0", "preset": "ultrafast"}
+        packets = []
+        for number in range(10):
+            picture = np.full((HEIGHT, WIDTH, 3), bad_videos.grey_of(number), np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, FPS)
+            packets += stream.encode(frame)
+        packets += stream.encode(None)
+        packets[-1].duration = round(8 / packets[-1].time_base)
+        output.mux(packets)
+    info = probe(path)
+    assert info.duration_s == pytest.approx(8.36, abs=0.01)
+    nobody = Detections(
+        video=str(path), model="", dataset="ava", engine="", person_detector="", tracker="",
+        width_px=WIDTH, height_px=HEIGHT, duration_s=8.36, every_s=1.0, keyframes_s=(0.0,), tracks=(),
+        warnings=(), timing_s={},
+    )  # fmt: skip
+    annotate_video(path, nobody, tmp_path / "out.mp4")
+    assert probe(tmp_path / "out.mp4").duration_s == pytest.approx(8.36, abs=0.05)
+    with FrameStream(tmp_path / "out.mp4") as frames:
+        times_s = [time_s for time_s, _ in frames]
+    assert len(times_s) == 11
