@@ -38,6 +38,7 @@ from twinpath.video.foreign import (
     foreign_picture,
     missing_reason,
 )
+from twinpath.video.not_coded import NotCoded
 from twinpath.video.sniff import (
     DEMUXERS,
     FORMAT_WHITELIST,
@@ -243,6 +244,8 @@ class VideoSource:
         self.claimed_frames = self.stream.frames or None
         self.claimed_duration_s = self._claimed_duration_s()
         self.codec = self.stream.codec_context.name
+        extradata = self.stream.codec_context.extradata or b""
+        self._not_coded = NotCoded(extradata) if self.codec == "mpeg4" else None
 
     @property
     def has_pts(self) -> bool:
@@ -253,6 +256,15 @@ class VideoSource:
     def can_seek(self) -> bool:
         """Whether the container has a reliable index; otherwise packets are skipped from the start."""
         return self.kind in ("mov", "matroska")
+
+    @property
+    def can_start_midway(self) -> bool:
+        """Whether the times of frames are known if decoding starts at a keyframe in the middle.
+
+        Without presentation times frames are counted, and behind a keyframe B-frames may be missing that
+        refer to frames before it.
+        """
+        return self.has_pts or not self.stream.codec_context.has_b_frames
 
     @property
     def is_raw(self) -> bool:
@@ -313,6 +325,10 @@ class VideoSource:
             self._palette = packet.get_sidedata("palette")
         elif self._palette is not None and packet.is_keyframe:
             packet.set_sidedata(self._palette)
+
+    def repeats_picture(self, packet: Packet[VideoStream]) -> bool:
+        """Whether a packet only repeats the picture before it; call it for every packet in order."""
+        return self._not_coded is not None and self._not_coded(bytes(packet))
 
     def rewind(self) -> None:
         """Go to the start by opening the file again: only this works for every format and any damage."""
