@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.support.bad_videos import make_truncated
-from tests.support.commands import environment
+from tests.support.commands import TINY, environment
 from twinpath.device import mind_fork
 from twinpath.errors import NotAFile, UsageError
 from twinpath.locks import exclusive, open_locked
@@ -97,3 +97,53 @@ def test_a_disk_that_is_gone_is_no_damaged_file(
         read_frames(path, [EvenSpan(0, 2, num_frames=4)])
     with pytest.raises(NotAFile, match="its disk"), FrameStream(path) as stream:
         list(stream)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_output_to_a_console_that_is_not_utf_8(tmp_path: Path, good_video: Path, encoding: str) -> None:  # 31
+    path = tmp_path / "größe 動画.mp4"
+    path.write_bytes(good_video.read_bytes())
+    command = [sys.executable, "-m", "twinpath", "classify", str(path), *TINY]
+    done = subprocess.run(
+        command,
+        env=environment(PYTHONIOENCODING=encoding, PYTHONUTF8="0"),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert r"\u52d5\u753b.mp4" in done.stdout.decode(encoding)
+
+
+NOTEBOOK = """
+import asyncio, io, sys
+class Stream(io.TextIOBase):  # as ipykernel's: it has no descriptor
+    def __init__(self, real): self.real = real
+    def write(self, text): return self.real.write(text)
+    def fileno(self): raise io.UnsupportedOperation("fileno")
+sys.stdout, sys.stderr = Stream(sys.__stdout__), Stream(sys.__stderr__)
+async def cell():
+    from twinpath.video.decode import EvenSpan
+    from twinpath.video.isolated import read_frames_isolated
+    print(len(read_frames_isolated(sys.argv[1], [EvenSpan(0, 2, num_frames=4)]).frames))
+    sys.executable = ""
+    from twinpath.video.isolated import ProcessLimits, Sandbox
+    try:
+        with Sandbox(ProcessLimits()) as sandbox:
+            sandbox.probe(sys.argv[1])
+    except Exception as error:
+        print(type(error).__name__)
+asyncio.run(cell())
+"""
+
+
+def test_a_notebook_and_a_program_with_python_inside(good_video: Path) -> None:  # 32
+    done = subprocess.run(
+        [sys.executable, "-c", NOTEBOOK, str(good_video)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.split() == ["4", "WorkerDied"]

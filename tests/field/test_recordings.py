@@ -274,3 +274,75 @@ def test_the_end_of_a_slow_video_is_as_full_as_the_rest(tmp_path: Path) -> None:
     with open_clips(path, Windows(ClipSampling(16, 4), every_s=1.0)) as clips:
         assert len(list(clips)) == 9
     assert clips.warnings == []
+
+
+def test_a_writer_that_was_killed(tmp_path: Path) -> None:  # 15
+    """AVI keeps its lengths and its index for the end."""
+    data = bytearray(encode(tmp_path / "a.avi", codec="mpeg4", codec_options={"g": "12"}).read_bytes())
+    del data[data.index(b"idx1") :]
+    for name, at, size in ((b"RIFF", 4, 4), (b"avih", 24, 4), (b"strh", 40, 4), (b"movi", -4, 4)):
+        start = data.index(name) + at
+        data[start : start + size] = bytes(size)
+    path = tmp_path / "killed.avi"
+    path.write_bytes(data)
+    with FrameStream(path) as frames:
+        assert len(list(frames)) == 50
+    assert frames.warnings == []
+
+
+def make_alternate_references(folder: Path) -> Path:
+    options = {"auto-alt-ref": "1", "lag-in-frames": "16", "deadline": "good", "cpu-used": "5"}
+    return encode(folder / "hidden.webm", codec="libvpx", codec_options=options)
+
+
+def make_wrapping_clock(folder: Path) -> Path:
+    """MPEG-TS counts 2^33 ticks of 90 kHz: 95443.7 s."""
+    return encode(folder / "wrap.ts", offset_s=95_442)
+
+
+def make_cut_hevc(folder: Path) -> Path:
+    """From the second keyframe on, whose leading pictures refer to what is cut away."""
+    options = {
+        "x265-params": "open-gop=1:keyint=12:min-keyint=12:bframes=3:log-level=none",
+        "preset": "ultrafast",
+    }
+    whole = encode(folder / "whole.mkv", codec="libx265", codec_options=options, numbers=range(62))
+    keyframes: list[int] = []
+
+    def behind(number: int, packet: av.Packet) -> av.Packet | None:
+        keyframes.extend([number] * packet.is_keyframe)
+        return packet if len(keyframes) > 1 else None
+
+    return bad_videos.remux(whole, folder / "cut.ts", behind)
+
+
+@pytest.mark.parametrize("make", [make_alternate_references, make_wrapping_clock, make_cut_hevc])
+def test_every_picture_that_a_player_shows(tmp_path: Path, make: Callable[[Path], Path]) -> None:  # 40
+    with FrameStream(make(tmp_path)) as frames:
+        times_s = [time_s for time_s, _ in frames]
+    assert times_s == pytest.approx([number / FPS for number in range(50)], abs=1e-3)
+    assert [w for w in frames.warnings if "open group" not in w] == []
+
+
+def test_a_phone_that_is_turned_while_it_records(tmp_path: Path) -> None:  # 42
+    vp8 = {"codec": "libvpx", "codec_options": {"deadline": "realtime", "cpu-used": "8"}}
+    parts = [
+        encode(tmp_path / "wide.webm", size=(128, 96), numbers=range(25), **vp8),
+        encode(tmp_path / "high.webm", size=(96, 128), numbers=range(25), **vp8),
+    ]
+    path = tmp_path / "call.webm"
+    number = 0
+    with av.open(str(path), "w") as output:
+        stream = None
+        for part in parts:
+            with av.open(str(part)) as given:
+                stream = stream or output.add_stream_from_template(given.streams.video[0])
+                for packet in given.demux(video=0):
+                    if packet.size:
+                        packet.pts = packet.dts = number * 40
+                        packet.time_base, packet.stream = Fraction(1, 1000), stream
+                        output.mux(packet)
+                        number += 1
+    with FrameStream(path) as frames:
+        assert {picture.shape for _, picture in frames} == {(96, 128, 3)}
+    assert frames.warnings == ["the frame size changes midway: 25 frames scaled to the size of the first"]
