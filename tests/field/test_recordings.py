@@ -346,3 +346,14 @@ def test_a_phone_that_is_turned_while_it_records(tmp_path: Path) -> None:  # 42
     with FrameStream(path) as frames:
         assert {picture.shape for _, picture in frames} == {(96, 128, 3)}
     assert frames.warnings == ["the frame size changes midway: 25 frames scaled to the size of the first"]
+
+
+def test_two_files_that_were_joined_with_cat(tmp_path: Path) -> None:  # 13
+    part = encode(tmp_path / "part.mp4")
+    joined = tmp_path / "joined.mp4"
+    joined.write_bytes(part.read_bytes() * 2)
+    decoded = read_frames(joined, [EvenSpan(0, 2, num_frames=50)], strict=True)
+    assert decoded.frames_decoded == 50
+    (warning,) = decoded.warnings
+    assert "another video follows in the file" in warning
+    assert read_frames(part, [EvenSpan(0, 2, num_frames=50)]).warnings == []

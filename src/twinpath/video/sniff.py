@@ -6,6 +6,7 @@ Therefore the demuxer is chosen here, from a short list, and passed to FFmpeg.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -163,6 +164,12 @@ def has_mp4_index(file: BinaryIO) -> bool:
 def has_mp4_fragments(file: BinaryIO) -> bool:
     """Whether an MP4 has a `moof` box at its top level: the samples of a part of a stream."""
     return any(name == b"moof" for name, _ in _mp4_boxes(file))
+
+
+def is_joined_mp4(file: BinaryIO) -> bool:
+    """Whether one MP4 follows another, as `cat` joins them; looks at the first 1000 boxes."""
+    boxes = itertools.islice(_mp4_boxes(file), 1000)
+    return sum(name == b"ftyp" for name, _ in boxes) > 1
 
 
 def _mp4_boxes(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:

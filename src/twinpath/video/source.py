@@ -48,6 +48,7 @@ from twinpath.video.sniff import (
     gif_size,
     has_mp4_fragments,
     has_mp4_index,
+    is_joined_mp4,
     sniff,
 )
 from twinpath.video.tracks import TrackChoice, choose_track, convert_line, encrypted
@@ -230,7 +231,10 @@ class VideoSource:
     @property
     def notes(self) -> list[str]:
         """What the user should know about the file beside damage."""
-        return [self._track.note] if self._track is not None and self._track.note else []
+        notes = [self._track.note] if self._track is not None and self._track.note else []
+        if self.kind == "mov" and _is_joined(self.path):
+            notes.append("another video follows in the file, which players do not show either: not read")
+        return notes
 
     def _check_size(self) -> None:
         context = self.stream.codec_context
@@ -456,6 +460,14 @@ def _read_head(path: Path) -> bytes:
 def _has_index(path: Path) -> bool:
     with open_binary(path) as file:
         return has_mp4_index(file)
+
+
+def _is_joined(path: Path) -> bool:
+    try:
+        with open_binary(path) as file:
+            return is_joined_mp4(file)
+    except (NotAFile, OSError):  # it went away meanwhile; whoever reads on tells
+        return False
 
 
 def _why_no_index(path: Path) -> str:
