@@ -131,6 +131,11 @@ SCHEMAS: dict[str, Schema] = {
             (
                 VIDEO,
                 ("duration_s", "number", "Of the video."),
+                (
+                    "first_frame_s",
+                    "number",
+                    "When a player shows the first frame, on its clock; all other times count from there.",
+                ),
                 ("complete", "boolean", "Whether the whole video was scored."),
                 ("done_s", "number", "Up to where the video was scored."),
                 ("model", "string", "Full name of network and weights."),

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import re
 
+from twinpath.escapes import printable
+
 _SCHEMES = (
     "rtsp|rtsps|rtspu|rtspt|rtmp|rtmps|rtmpt|rtmpe|http|https|ws|wss|ftp|ftps|sftp|srt|udp|rtp|srtp|tcp|tls|"
     "mms|mmsh|mmst|onvif|smb|nfs|s3|gs|hls|icecast|socks4|socks4a|socks5|socks5h"
@@ -71,7 +73,7 @@ def mask_address(address: str) -> str:
         shown = start["scheme"] + _masked(address[start.end() :])
     else:
         shown = _LOGIN.sub("***@", address, count=1)
-    return shown if shown.isprintable() else ascii(shown)
+    return printable(shown)
 
 
 def _masked(rest: str) -> str:

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
+import hashlib
 import os
+import platform
 import re
 import secrets
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-_OWNER = re.compile(r"\.(?P<host>[\w-]+)-(?P<pid>\d+)-[0-9a-f]{8}\.tmp(\.\w+)?$")
+from twinpath.errors import UsageError
+from twinpath.paths import display_path
+
+_OWNER = re.compile(r"\.(?P<machine>[\w-]+)-(?P<pid>\d+)-[0-9a-f]{8}\.tmp(\.[^.]*)?$", re.DOTALL)
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_ABANDONED_S = 7 * 24 * 3600.0  # a temporary file that nobody has written to for so long
+_MOST_NAME_BYTES = 255  # of a file name, on all common file systems
+_MOST_SUFFIX_BYTES = 16
+_OF_SYSTEM = ("/dev/std", "/dev/fd/", "/proc/", "/sys/")  # also where a shell has made stdout a regular file
 
 
 @contextlib.contextmanager
@@ -21,20 +32,22 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path in the same folder; at the end of the block its file replaces `final` atomically.
 
     If the block raises, or the process dies, the old file is unchanged. Temporary files of dead processes on
-    this computer for the same file are removed first. Missing folders are created.
+    this computer for the same file are removed first. Missing folders are created. Of a symbolic link the
+    file that it leads to is replaced.
 
     Args:
         final: Path of the file.
     Yields:
         A path that does not exist yet, with the same suffix.
     Raises:
+        UsageError: There is a folder, a device or a pipe of that name.
         OSError: The disk is full or refuses; names `final`; the old file is kept.
     """
-    final = Path(final)
+    named = Path(final)
+    final = replaceable(named)
     final.parent.mkdir(parents=True, exist_ok=True)
     sweep(final)
-    owner = f"{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
-    temporary = final.parent / f".{final.name}.{owner}.tmp{final.suffix}"
+    temporary = _temporary_for(final)
     try:
         mode = _mode_for(final, temporary)
         yield temporary
@@ -45,12 +58,49 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
         if error.errno in _NO_ROOM:
             kept = "the old file is kept" if final.exists() else "nothing was left there"
             reason = f"{os.strerror(error.errno)}; free some space, {kept}"
-            raise OSError(error.errno, reason, str(final)) from error
+            raise OSError(error.errno, reason, str(named)) from error
+        if str(error.filename) == str(temporary):
+            raise type(error)(error.errno, error.strerror, str(named)) from error
         raise
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
     _sync_folder(final.parent)
+
+
+def replaceable(path: Path) -> Path:
+    """The path that a file can be written to: the same, or where its symbolic link leads.
+
+    Raises:
+        UsageError: There is something else than a regular file, for example /dev/null, a pipe, a folder; or
+            it is a name of the system, for example /dev/stdout.
+    """
+    name = display_path(path)
+    if "\0" in str(path):
+        raise UsageError(f"{name} cannot be the name of a file: it holds a NUL; give another name")
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    is_folder = target.name in ("", "..") or target.is_dir()
+    is_other = os.path.lexists(target) and not target.is_file()
+    if is_folder or is_other or os.path.abspath(path).startswith(_OF_SYSTEM):  # noqa: PTH100 - resolve() follows links
+        what = "a folder" if is_folder else "a device or a pipe"
+        raise UsageError(f"{name} is no regular file but {what}; give another name")
+    return target
+
+
+def _temporary_for(final: Path) -> Path:
+    """A new hidden name in the same folder; as much of the file's own name as there is room for."""
+    owner = f"{_machine()}-{os.getpid()}-{secrets.token_hex(4)}"
+    suffix = final.suffix if len(os.fsencode(final.suffix)) <= _MOST_SUFFIX_BYTES else ""
+    ending = f".{owner}.tmp{suffix}"
+    return final.with_name(f".{_beginning(final.name, ending)}{ending}")
+
+
+def _beginning(name: str, ending: str) -> str:
+    """As many characters of the name as there is room for, whole ones."""
+    room = _MOST_NAME_BYTES - 1 - len(os.fsencode(ending))
+    while len(os.fsencode(name)) > room:
+        name = name[:-1]
+    return name
 
 
 def _mode_for(final: Path, temporary: Path) -> int:
@@ -62,17 +112,24 @@ def _mode_for(final: Path, temporary: Path) -> int:
 
 
 def sweep(final: Path) -> None:
-    """Remove temporary files for `final` whose process no longer runs on this computer."""
-    prefix = f".{final.name}."
+    """Remove temporary files for `final` that nobody writes to.
+
+    These are the ones of processes that ended, and of other computers or containers the ones that are a week
+    old: whether their processes run cannot be known here.
+    """
     with contextlib.suppress(OSError):  # a folder that cannot be listed may still be writable
         for entry in final.parent.iterdir():
             owner = _OWNER.search(entry.name)
-            if owner and entry.name[: owner.start() + 1] == prefix and _is_dead(owner):
+            if owner is None or entry.name[: owner.start()] != f".{_beginning(final.name, owner[0])}":
+                continue
+            if _is_abandoned(owner, entry):
                 entry.unlink(missing_ok=True)
 
 
-def _is_dead(owner: re.Match[str]) -> bool:
-    if owner["host"] != _host() or os.name == "nt":  # on Windows signal 0 would end the process
+def _is_abandoned(owner: re.Match[str], entry: Path) -> bool:
+    if time.time() - entry.stat().st_mtime > _ABANDONED_S:
+        return True
+    if owner["machine"] != _machine() or os.name == "nt":  # on Windows signal 0 would end the process
         return False
     try:
         os.kill(int(owner["pid"]), 0)
@@ -83,8 +140,22 @@ def _is_dead(owner: re.Match[str]) -> bool:
     return False
 
 
-def _host() -> str:
-    return re.sub(r"\W", "-", socket.gethostname()) or "host"
+@functools.cache
+def _machine() -> str:
+    """Where process numbers mean the same: this computer since it started, and its container.
+
+    Containers often share a host name, and each has a process 1. Where that cannot be known, it is a name
+    that no other process has.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        space = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - the text of the link
+    except (OSError, ValueError):
+        if platform.system() == "Linux":
+            return secrets.token_hex(6)
+        boot = space = ""
+    facts = "\n".join((socket.gethostname(), boot, space))
+    return hashlib.sha256(facts.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
 def _sync(path: Path) -> None:

@@ -338,4 +338,5 @@ def test_doctor_tells_what_is_here() -> None:
     assert facts["engine"] == "openvino"
     assert facts["torch"]
     assert facts["ffmpeg"].startswith("libavcodec")
+    assert facts["isolated reading"].startswith("limits of memory and time")
     assert "openvino" in twinpath("doctor").out

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support import bad_videos
 from tests.support import live_sources as servers
 from tests.support.commands import TINY, environment, in_process, on_terminal, start, twinpath
 from tests.support.http_server import http_server
@@ -157,7 +161,12 @@ def stream_from_camera(*arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize(
-    ("signum", "code", "word"), [(signal.SIGINT, 130, "stopped"), (signal.SIGTERM, 143, "terminated")]
+    ("signum", "code", "word"),
+    [
+        (signal.SIGINT, 130, "stopped"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 129, "terminated"),  # the terminal was closed
+    ],
 )
 def test_a_signal_ends_a_camera_in_order(
     tmp_path: Path, signum: signal.Signals, code: int, word: str
@@ -181,6 +190,121 @@ def test_a_signal_ends_a_camera_in_order(
     assert len(times_s) == end["frames_written"] > 40
     assert probe(annotated).average_fps == pytest.approx(20, abs=0.5)
     assert [path.name for path in tmp_path.iterdir()] == ["camera.mp4"]
+
+
+def test_more_signals_do_not_lose_the_file(tmp_path: Path) -> None:
+    """Whoever closes a terminal, or stops a service, often sends several."""
+    annotated = tmp_path / "camera.mp4"
+    running = stream_from_camera("--annotate", str(annotated), "--every", "0.3")
+    assert running.stdout is not None
+    running.stdout.readline()
+    running.send_signal(signal.SIGTERM)
+    began_s = time.monotonic()
+    while running.poll() is None and time.monotonic() < began_s + 20:
+        running.send_signal(signal.SIGHUP)
+        time.sleep(0.02)
+    _, err = running.communicate(timeout=30)
+    assert running.returncode in (129, 143, -signal.SIGHUP), err  # the last one when all is done
+    assert f"wrote {annotated}" in err
+    assert len(frames_of(annotated)[0]) > 40
+    assert [path.name for path in tmp_path.iterdir()] == ["camera.mp4"]
+
+
+def silent(port: socket.socket) -> None:
+    """Accept connections and answer nothing."""
+    with contextlib.suppress(OSError):
+        while True:
+            kept.append(port.accept()[0])
+
+
+kept: list[socket.socket] = []
+
+
+@pytest.mark.parametrize("state", ["connecting", "waiting to retry"])
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_a_signal_before_the_first_picture(
+    tmp_path: Path, state: str, signum: signal.Signals, code: int
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        number = port.getsockname()[1]
+        if state == "connecting":
+            threading.Thread(target=silent, args=(port,), daemon=True).start()
+        else:
+            port.close()
+        url = f"rtsp://joe:s3cret@127.0.0.1:{number}/live"
+        options = ("--retry-for", "600", "--timeout", "60", "--annotate", tmp_path / "out.mp4")
+        running = start("stream", url, *TINY, *options)
+        assert running.stderr is not None
+        wanted = "; retry 4 in" if state == "waiting to retry" else "; reading rtsp://***@"
+        lines = []
+        while not lines or wanted not in lines[-1]:
+            lines.append(running.stderr.readline())
+            assert lines[-1], lines
+        time.sleep(0.3)
+        began_s = time.monotonic()
+        running.send_signal(signum)
+        out, err = running.communicate(timeout=30)
+    assert time.monotonic() - began_s < 10
+    assert running.returncode == code, err
+    assert json.loads(out.splitlines()[-1])["windows"] == 0
+    assert "s3cret" not in out + err + "".join(lines)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("limit_bytes", [4096, 16_000])
+def test_a_full_disk_is_said(clips: Path, tmp_path: Path, limit_bytes: int) -> None:
+    """A limit of the file size stands in for a full disk: at the first frames, and at the end."""
+    annotated = tmp_path / "out.mp4"
+    code = (
+        "import resource\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit_bytes}, {limit_bytes}))\n"
+        "from twinpath.cli import main\n"
+        "main()\n"
+    )
+    arguments = ("stream", str(clips / "a.mp4"), *TINY, "--no-realtime", "--annotate", str(annotated))
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 3, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"twinpath: {annotated}: ")
+    assert "wrote" not in done.stderr
+    end = json.loads(done.stdout.splitlines()[-1])
+    assert (end["reason"], end["frames_written"]) == ("failed", 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_its_own_file_is_replaced(clips: Path, tmp_path: Path) -> None:
+    """A film that somebody has there stays; a recording of an earlier run goes, and so does an empty file."""
+    annotated = tmp_path / "out.mp4"
+    wanted = ("stream", clips / "a.mp4", *TINY, "--no-realtime", "--annotate", annotated)
+    annotated.write_bytes((clips / "b.mp4").read_bytes())
+    before = annotated.read_bytes()
+    refused = in_process(*wanted, code=2)
+    assert f"{annotated} exists, and is no earlier recording" in refused.error
+    assert annotated.read_bytes() == before
+    annotated.write_bytes(b"")
+    for _ in range(2):
+        assert twinpath(*wanted).objects[-1]["frames_written"] > 40
+    annotated.write_text("my notes")
+    in_process(*wanted, code=2)
+    assert annotated.read_text() == "my notes"
+
+
+def test_pauses_of_a_recording_are_in_its_times(tmp_path: Path) -> None:
+    """Doorbells and dashcams record what moves: 42 s of which 5 s have pictures."""
+    pts = [*range(62), *range(1000, 1063)]
+    video = bad_videos.encode(tmp_path / "doorbell.mp4", numbers=[n % 60 for n in range(125)], pts=pts)
+    *windows, end = twinpath("stream", video, *TINY, "--no-realtime", "--every", "0.5").objects
+    assert end["windows_skipped"] + end["windows"] <= 8
+    assert windows[-1]["end_s"] == pytest.approx(1063 / 25, abs=0.5)
+    check([*windows, end])
 
 
 def test_a_source_that_never_opens(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def read_frames(path, *arguments, **options):
     {deed}
 child.read_frames = read_frames
 """
-    start = worker_module.START.replace("main(int", evil + "main(int")
+    start = worker_module.START.replace("main(*json", evil + "main(*json")
     monkeypatch.setattr(worker_module, "START", start)
     monkeypatch.setattr(mutants, "originals", lambda folder: [np.frombuffer(good, dtype=np.uint8)])
     monkeypatch.setattr(mutants, "CHANGES", (lambda rng, data, other: data,))

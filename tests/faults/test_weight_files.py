@@ -273,9 +273,9 @@ def test_kill_while_saving_leaves_a_whole_file(here: Path) -> None:
 
 
 def next_owner(pid: int) -> str:
-    from twinpath.atomic import _host
+    from twinpath.atomic import _machine
 
-    return f"{_host()}-{pid}-00000000"
+    return f"{_machine()}-{pid}-00000000"
 
 
 def test_temporaries_of_the_living_and_of_other_files_stay(here: Path) -> None:

@@ -357,3 +357,12 @@ def test_two_files_that_were_joined_with_cat(tmp_path: Path) -> None:  # 13
     (warning,) = decoded.warnings
     assert "another video follows in the file" in warning
     assert read_frames(part, [EvenSpan(0, 2, num_frames=50)]).warnings == []
+
+
+def test_a_recording_on_the_clock_of_the_wall(tmp_path: Path) -> None:  # 41
+    path = encode(tmp_path / "wall.mkv", offset_s=1_700_000_000)
+    assert probe(path).duration_s == pytest.approx(2.0, abs=0.05)
+    with FrameStream(path) as frames:
+        times_s = [time_s for time_s, _ in frames]
+    assert times_s == pytest.approx([number / FPS for number in range(50)], abs=1e-3)
+    assert frames.warnings == []

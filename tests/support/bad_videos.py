@@ -17,6 +17,7 @@ import numpy as np
 from av.bitstream import BitStreamFilterContext
 from av.stream import Disposition
 from av.video.reformatter import ColorPrimaries, ColorTrc
+from PIL import Image
 
 from tests.support.field_coded import write_field_coded
 
@@ -388,7 +389,7 @@ def make_folder(folder: Path) -> Path:
 
 
 # Field case 5
-def make_oriented(folder: Path, matrix: tuple[int, int, int, int]) -> Path:
+def make_oriented(folder: Path, matrix: tuple[int, int, int, int] = (-1, 0, 0, 1)) -> Path:
     """`make_rotated` with a display matrix (a, b, c, d): x' = a x + c y, y' = b x + d y."""
     whole = make_rotated(folder, rotation_deg=0)
     data = bytearray(whole.read_bytes())
@@ -400,7 +401,12 @@ def make_oriented(folder: Path, matrix: tuple[int, int, int, int]) -> Path:
 
 # Field case 23
 def make_hdr(
-    folder: Path, colors: np.ndarray, *, transfer: ColorTrc, primaries: ColorPrimaries, frames: int = 1
+    folder: Path,
+    colors: np.ndarray | Sequence[Sequence[float]] = ((0.2, 0.5, 0.7), (0.6, 0.6, 0.6)),
+    *,
+    transfer: ColorTrc = ColorTrc.SMPTE2084,
+    primaries: ColorPrimaries = ColorPrimaries.BT2020,
+    frames: int = 1,
 ) -> Path:
     """Pictures of 64x48 in 12 bits without loss: upright bars of (N, 3) encoded RGB from 0 to 1."""
     bars = np.repeat(np.asarray(colors), WIDTH // len(colors), axis=0)
@@ -502,8 +508,8 @@ def make_flashsv(folder: Path) -> Path:
 # Field case 22
 def make_tracks(
     folder: Path,
-    name: str,
-    tracks: Sequence[tuple[Sequence[int], str, int]],
+    name: str = "tracks.mkv",
+    tracks: Sequence[tuple[Sequence[int], str, int]] = (([45], "mjpeg", 1), (range(20), "libx264", 0)),
     *,
     covers: int = 0,
     late: int = 0,
@@ -542,3 +548,24 @@ def make_heic(folder: Path, *, brand: bytes = b"heic") -> Path:
         ">I4s", 72, b"meta"
     )
     return _write(folder / f"photo.{brand.decode()}", boxes + bytes(64))
+
+
+def make_frames(
+    folder: Path,
+    numbers: Iterable[int] = range(1, 21),
+    *,
+    name: str = "img_{:05d}.jpg",
+    size: tuple[int, int] = (WIDTH, HEIGHT),
+    mode: str = "RGB",
+    orientation: int | None = None,
+) -> Path:
+    """A folder of numbered pictures; that of number n has the grey value of n."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        image = Image.new("RGB", size, (grey_of(number % 50),) * 3)
+        if orientation is not None:
+            image.paste((255, 255, 255), (0, 0, 16, 16))
+        exif = Image.Exif()
+        exif[0x112] = orientation or 1
+        image.convert(mode).save(folder / name.format(number), exif=exif)
+    return folder

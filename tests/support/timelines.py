@@ -68,6 +68,7 @@ def scores_by_hand(
     complete: bool = True,
     duration_s: float | None = None,
     warnings: tuple[str, ...] = (),
+    first_frame_s: float = 0.0,
 ) -> WindowScores:
     """Windows of 2 s, one every second."""
     columns = np.asarray(scores, dtype=np.float16).reshape(-1, len(labels))
@@ -90,6 +91,7 @@ def scores_by_hand(
         complete=complete,
         warnings=warnings,
         settings={},
+        first_frame_s=first_frame_s,
     )
 
 

@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from types import FrameType
+from typing import TextIO, cast
 
 _received: list[int] = []  # the signals of this run
 
@@ -15,28 +16,58 @@ _received: list[int] = []  # the signals of this run
 def main() -> None:
     """Run `twinpath`; the exit code says how it went, as `twinpath.errors` has it."""
     _received.clear()
-    signal.signal(signal.SIGTERM, _stop)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
-        signal.signal(signal.SIGINT, _stop)
+    _handle_signals()
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a file's name may hold what the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
+    from twinpath.cli.console import Output, log_as_notes
+
+    log_as_notes()
+    stdout = sys.stdout
+    output = Output(stdout)
+    sys.stdout = cast("TextIO", output)
     try:
         _run()
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:  # `twinpath … | head`: nothing is left to print for
-        _discard_stdout()
+        pass
     except SystemExit as stop:
         if not isinstance(stop.__context__, BrokenPipeError):  # seen by typer or rich first
             raise
-        _discard_stdout()
+    finally:
+        sys.stdout = stdout
+    if output.failure is not None:
+        _fail(_os_error_in_words(output.failure), 3)
+
+
+def _handle_signals() -> None:
+    signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
+        signal.signal(signal.SIGINT, _stop)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # not under nohup
+        signal.signal(signal.SIGHUP, _stop)
+
+
+def _open_closed_streams() -> None:
+    """A stream that is closed becomes /dev/null; else the next file that is opened would take its number."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            os.dup2(opened, number)  # children inherit it
+            if opened != number:
+                os.close(opened)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - for the whole run
 
 
 def _run() -> None:
     from twinpath.cli.app import app
     from twinpath.cli.option_names import in_options
-    from twinpath.errors import TwinpathError
+    from twinpath.errors import Stopped, TwinpathError
 
     debug = "--debug" in sys.argv
     try:
@@ -47,13 +78,14 @@ def _run() -> None:
     except TwinpathError as error:
         if debug:
             traceback.print_exc()
-        _fail(in_options(str(error)), error.exit_code)
+        is_stopped = isinstance(error, Stopped) and _received
+        _fail(in_options(str(error)), 128 + _received[-1] if is_stopped else error.exit_code)
     except BrokenPipeError:
         raise
     except OSError as error:
         if debug:
             traceback.print_exc()
-        _fail(str(error), 3)
+        _fail(_os_error_in_words(error), 3)
     except Exception as error:  # noqa: BLE001 - the last resort, and it is reported
         if debug:
             traceback.print_exc()
@@ -69,13 +101,18 @@ def _fail(message: str, exit_code: int) -> None:
     sys.exit(exit_code)
 
 
-def _discard_stdout() -> None:
-    """Nobody reads it any more: what is still in its buffer must not fail at the exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+def _os_error_in_words(error: OSError) -> str:
+    """The file and the reason; for errors without a file, Python's text."""
+    if error.filename is None or error.strerror is None:
+        return str(error)
+    from twinpath.paths import display_path
+
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(error.filename)
+    return f"{display_path(name)}: {error.strerror}"
 
 
 def _stop(signum: int, frame: FrameType | None) -> None:
-    """SIGTERM ends a command as Ctrl-C does: files stay whole."""
+    """SIGTERM and SIGHUP end a command as Ctrl-C does: files stay whole."""
     _received.append(signum)
     if signum == signal.SIGINT:
         raise KeyboardInterrupt

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import io
+import sys
+from typing import Annotated, Any
 
 import typer
 
 from twinpath import __version__
 from twinpath.cli.classify import classify
+from twinpath.cli.console import print_line, print_note
 from twinpath.cli.demo import demo
 from twinpath.cli.detect import detect
 from twinpath.cli.doctor import doctor
@@ -21,7 +24,30 @@ from twinpath.cli.synthetic import synthetic
 from twinpath.cli.timeline import timeline
 from twinpath.cli.train import train
 
-app = typer.Typer(
+
+class _App(typer.Typer):
+    """Prints usage errors as all other notes are: what a user typed may hold anything."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            code = super().__call__(*args, standalone_mode=False, **kwargs)
+        except typer.Abort:
+            print_note("Aborted!")
+            sys.exit(1)
+        except Exception as error:
+            show = getattr(error, "show", None)  # of a usage error; its class depends on typer's version
+            if show is None:
+                raise
+            shown = io.StringIO()
+            show(file=shown)
+            for line in shown.getvalue().splitlines():
+                print_note(line)
+            sys.exit(getattr(error, "exit_code", 2))
+        if isinstance(code, int) and code:  # of `typer.Exit`
+            sys.exit(code)
+
+
+app = _App(
     help="Recognise which activity a video shows, with the SlowFast family of networks.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -33,7 +59,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"twinpath {__version__}")
+        print_line(f"twinpath {__version__}")
         raise typer.Exit
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,12 +12,12 @@ from twinpath.cli.options import Reading
 if TYPE_CHECKING:
     from twinpath.cli.progress import BatchBar
     from twinpath.jobs.batch import Outcome
-    from twinpath.video.find import InputVideo
+    from twinpath.video.find import FoundInputs
 
 Result = TypeVar("Result")
 
 
-def find_checked(videos: Sequence[str], reading: Reading) -> list[InputVideo]:
+def find_checked(videos: Sequence[str], reading: Reading) -> FoundInputs:
     """The videos that a user named. A single one that cannot be opened is an error now.
 
     Raises:
@@ -26,12 +26,12 @@ def find_checked(videos: Sequence[str], reading: Reading) -> list[InputVideo]:
     """
     from twinpath.jobs.batch import check_single_input
     from twinpath.jobs.outputs import is_drawn_result
-    from twinpath.video.find import find_inputs
+    from twinpath.video.find import find_all
 
     for video in videos:
         _check_is_file(video)
-    found = find_inputs(videos, is_result=is_drawn_result)
-    check_single_input(found, reading.limits(), isolate=reading.isolate)
+    found = find_all(videos, is_result=is_drawn_result)
+    check_single_input(found.videos, reading.limits(), fps=reading.fps, isolate=reading.isolate)
     return found
 
 
@@ -73,20 +73,25 @@ def show_batch(
     show: Callable[[Outcome[Result], Result], None],
     *,
     as_json: bool,
+    skipped: Mapping[str, int],
     rest: str | None = None,
     if_none: str = "each is named above",
 ) -> None:
-    """Print each outcome; arguments beside these and errors as `jobs.batch.run_batch`.
+    """Print each outcome, and at the end what was passed over in folders.
+
+    Other arguments and errors as `jobs.batch.run_batch`.
 
     Args:
         outcomes: Of all videos.
         bar: Its `total` is that of the videos.
         show: Prints an outcome that has a result.
-        as_json: Whether a failure is also a line of JSON.
+        as_json: Whether a failure, and what was passed over, is also a line of JSON.
+        skipped: See `FoundInputs`.
     """
     from twinpath.cli.console import print_json, print_note
     from twinpath.cli.option_names import in_options
     from twinpath.jobs.batch import error_to_dict, run_batch
+    from twinpath.video.find import skipped_in_words
 
     def print_outcome(outcome: Outcome[Result]) -> None:
         if outcome.error is not None:
@@ -96,7 +101,13 @@ def show_batch(
         elif outcome.result is not None:
             show(outcome, outcome.result)
 
-    run_batch(bar.over(outcomes), total=bar.total, on_outcome=print_outcome, rest=rest, if_none=if_none)
+    try:
+        run_batch(bar.over(outcomes), total=bar.total, on_outcome=print_outcome, rest=rest, if_none=if_none)
+    finally:
+        if skipped:
+            print_note(skipped_in_words(skipped))
+            if as_json:
+                print_json({"skipped": dict(skipped)})
 
 
 def files_in_words(paths: Iterable[Path]) -> str:

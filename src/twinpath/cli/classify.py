@@ -60,16 +60,12 @@ def classify(
         top_k=top_k,
         out=out,
         resume=resume,
+        fps=reading.fps,
     )
-    bar = BatchBar("classifying", total=len(found))
+    bar = BatchBar("classifying", total=len(found.videos))
     loader = Loader(Classifier, job.model, weights, runtime, reading, is_quiet=True)
-    outcomes = classify_videos(
-        found,
-        job,
-        loader,
-        progress=bar,
-        on_resumed=None if out is None else partial(print_resumed, out, "answers"),
-    )
-    printer = ClassificationPrinter(loader, as_json=json)
+    on_resumed = None if out is None else partial(print_resumed, out, "answers")
+    outcomes = classify_videos(found.videos, job, loader, progress=bar, on_resumed=on_resumed)
+    show = ClassificationPrinter(loader, as_json=json).show
     rest = None if out is None else how_to_resume(resume=resume)
-    show_batch(outcomes, bar, printer.show, as_json=json, rest=rest)
+    show_batch(outcomes, bar, show, as_json=json, skipped=found.skipped, rest=rest)

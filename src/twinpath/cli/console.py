@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from twinpath.addresses import mask_secrets
+from twinpath.escapes import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,14 +24,36 @@ BAR_WIDTH = 24
 
 
 def one_line(message: str) -> str:
-    """The message without line breaks, also where a file's name has one."""
-    return " ".join(message.split("\n")).replace("\r", " ")
+    """The message on one line, without secrets of addresses and without what a terminal would obey.
+
+    Line breaks and tabs become spaces, other control characters escapes, also where a file's name has them.
+    """
+    return printable(mask_secrets(" ".join(message.splitlines())).replace("\t", " "))
 
 
 def print_note(message: str) -> None:
     """A note to the user, on stderr; the work does not depend on somebody reading it."""
-    with _discarding(sys.stderr):
+    try:
         print(one_line(message), file=sys.stderr, flush=True)
+    except OSError:  # closed, or on a full disk
+        discard(sys.stderr)
+
+
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        print_note(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+def log_as_notes() -> None:
+    """Print warnings that the library logs."""
+    logger = logging.getLogger("twinpath")
+    if not any(isinstance(handler, _Notes) for handler in logger.handlers):
+        logger.addHandler(_Notes(logging.WARNING))
+
+
+def print_line(text: str = "") -> None:
+    """A line of a result on stdout, at once; escaped as `one_line` does it."""
+    print(one_line(text), flush=True)
 
 
 def print_json(value: Any) -> None:
@@ -58,6 +85,9 @@ class Column:
     cells: list[str]
     dispensable: int = 0
     right: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cells", [one_line(cell) for cell in self.cells])
 
     @property
     def width(self) -> int:
@@ -97,7 +127,9 @@ def print_predictions(predictions: Iterable[Prediction]) -> None:
     table.add_column("bar", style="cyan", no_wrap=True)
     table.add_column("score", justify="right", no_wrap=True)
     for prediction in predictions:
-        table.add_row(Text(prediction.label), bar(prediction.score), f"{100 * prediction.score:.1f} %")
+        table.add_row(
+            Text(one_line(prediction.label)), bar(prediction.score), f"{100 * prediction.score:.1f} %"
+        )
     stdout_console().print(table)
 
 
@@ -108,37 +140,60 @@ def bar(share: float) -> str:
     return ("█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")).ljust(BAR_WIDTH, "·" if share >= 0 else " ")
 
 
-class _ForgivingOutput:
-    """stdout, as long as somebody reads it; then nothing."""
+class Output:
+    """stdout, whose errors say that they are of stdout.
+
+    Attributes:
+        outlives_reader: Discard what cannot be written in place of raising an error.
+        failure: The first error, apart from a reader's going; None: there was none.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self.outlives_reader = False
+        self.failure: OSError | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        with _discarding(self._stream):
-            self._stream.write(text)
+        if text != "":  # typer tries that, and then b""
+            with self._checked():
+                self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with _discarding(self._stream):
+        with self._checked():
             self._stream.flush()
+
+    @contextlib.contextmanager
+    def _checked(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            discard(self._stream)
+            is_unread = error.errno in (errno.EPIPE, errno.EIO)  # EIO: of a terminal that was closed
+            named = OSError(error.errno, os.strerror(error.errno or 0), "stdout")
+            if not is_unread:
+                self.failure = self.failure or named
+            if not self.outlives_reader:
+                raise (error if is_unread else named) from error
 
 
 def outlive_reader() -> None:
     """Make stdout discard what nobody reads any more, as with `| head`, in place of ending the command.
 
-    For commands that write files: these are then complete, and the exit code says so.
+    For commands that write files: these are then complete. The exit code says so; where stdout is a file on a
+    full disk, it says that.
     """
-    if not isinstance(sys.stdout, _ForgivingOutput):
-        sys.stdout = cast("TextIO", _ForgivingOutput(sys.stdout))
+    if not isinstance(sys.stdout, Output):
+        sys.stdout = cast("TextIO", Output(sys.stdout))
+    cast("Output", sys.stdout).outlives_reader = True
 
 
-@contextlib.contextmanager
-def _discarding(stream: TextIO) -> Iterator[None]:
-    try:
-        yield
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+def discard(stream: TextIO) -> None:
+    """From now on nothing of the stream is written; what is in its buffer must not fail at the exit."""
+    with contextlib.suppress(OSError, ValueError):  # a stream of a test has no number
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

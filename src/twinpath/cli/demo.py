@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from twinpath.cli.console import print_line
 from twinpath.cli.options import AsJson, Debug
 
 if TYPE_CHECKING:
@@ -50,15 +51,15 @@ def demo(
         print_json({**answer.to_dict(), "truth": scene.label})
         print_json({**found.to_dict(), "truth": truth})
         return
-    print(f"{clip} shows a figure that does: {scene.label}")
-    print(f"{MODEL} says:")
+    print_line(f"{clip} shows a figure that does: {scene.label}")
+    print_line(f"{MODEL} says:")
     print_predictions(answer.predictions)
-    print(f"{out / 'people.mp4'} shows {len(truth)} people, in boxes that come with it.")
-    print(f"{DETECTION_MODEL} says:")
+    print_line(f"{out / 'people.mp4'} shows {len(truth)} people, in boxes that come with it.")
+    print_line(f"{DETECTION_MODEL} says:")
     _print_people(found, truth)
-    print(f"Open {out / 'answer.mp4'} and {out / 'people-answer.mp4'},")
-    print(f"or the pictures {out / 'answer.png'} and {out / 'people-answer.png'}.")
-    print(
+    print_line(f"Open {out / 'answer.mp4'} and {out / 'people-answer.mp4'},")
+    print_line(f"or the pictures {out / 'answer.png'} and {out / 'people-answer.png'}.")
+    print_line(
         "These models know the synthetic world only. "
         "For real video: twinpath classify VIDEO, twinpath detect VIDEO"
     )
@@ -69,5 +70,5 @@ def _print_people(found: Detections, truth: dict[int, str]) -> None:
 
     for track in found.tracks:
         says = ", ".join(f"{label} {score:.2f}" for label, score in actions_of(track)[:2]) or "nothing sure"
-        print(f"  person {track.track_id}: {says}")
-    print(f"  in truth: {', '.join(truth.values())}")
+        print_line(f"  person {track.track_id}: {says}")
+    print_line(f"  in truth: {', '.join(truth.values())}")

@@ -85,6 +85,7 @@ def detect(
         formats=tuple(formats.split(",")),
         isolate=reading.isolate,
         resume=resume,
+        fps=reading.fps,
         **vars(persons),
         **vars(drawing),
     )
@@ -103,8 +104,15 @@ def _detect(videos: list[str], job: DetectJob, runtime: Runtime, reading: Readin
     outlive_reader()
     runtime.config()
     found = find_checked(videos, reading)
-    bar = BatchBar("detecting", total=len(found))
+    bar = BatchBar("detecting", total=len(found.videos))
     loader = Loader(Detector, job.model, job.weights, runtime, reading)
-    outcomes = write_detections(found, job, loader, progress=bar)
+    outcomes = write_detections(found.videos, job, loader, progress=bar)
     printer = DetectionsPrinter(as_json=as_json)
-    show_batch(outcomes, bar, printer.show, as_json=as_json, rest=how_to_resume(resume=job.resume))
+    show_batch(
+        outcomes,
+        bar,
+        printer.show,
+        as_json=as_json,
+        skipped=found.skipped,
+        rest=how_to_resume(resume=job.resume),
+    )

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from twinpath.cli.console import print_line
 from twinpath.cli.options import AsJson, Debug
 
 _EXTRAS = {  # of pyproject.toml, each with the package that it brings
@@ -33,7 +34,7 @@ def doctor(json: AsJson = False, debug: Debug = False) -> None:
         return
     width = max(len(name) for name in facts)
     for name, value in facts.items():
-        print(f"{name.ljust(width)}  {_readable(value)}", flush=True)
+        print_line(f"{name.ljust(width)}  {_readable(value)}")
 
 
 def _facts() -> dict[str, Any]:
@@ -49,6 +50,7 @@ def _facts() -> dict[str, Any]:
         "torchvision": _version("torchvision"),
         "pyav": _version("av"),
         "ffmpeg": _ffmpeg(),
+        "isolated reading": _isolation(),
         **{f"extra: {name}": _version(package) for name, package in _EXTRAS.items()},
         **_cache(),
         "executable": sys.executable,
@@ -71,6 +73,21 @@ def _ffmpeg() -> str:
 
     versions = {name: ".".join(map(str, number)) for name, number in av.library_versions.items()}
     return f"libavcodec {versions['libavcodec']}, libavformat {versions['libavformat']}"
+
+
+def _isolation() -> str:
+    """What isolated reading amounts to here, by starting such a process."""
+    from twinpath.errors import TwinpathError
+    from twinpath.video.isolated import Sandbox
+
+    try:
+        with Sandbox() as sandbox:
+            reason = sandbox.unconfined_because()
+    except TwinpathError as error:
+        return f"not possible: {error}"
+    if reason is None:
+        return "limits of memory and time; no other file, no network, no program"
+    return f"limits of memory and time only: {reason}"
 
 
 def _cache() -> dict[str, Any]:

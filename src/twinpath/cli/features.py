@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from twinpath.cli.console import print_line
 from twinpath.cli.option_groups import option_groups
 from twinpath.cli.options import AsJson, Debug, Reading, Resume, Runtime, Videos, Weights
 
@@ -56,24 +57,26 @@ def features(
 
     outlive_reader()
     runtime.config()
-    job = FeaturesJob(model=model, out=out, weights=weights, every_s=every, dtype=dtype, resume=resume)
+    job = FeaturesJob(
+        model=model, out=out, weights=weights, every_s=every, dtype=dtype, resume=resume, fps=reading.fps
+    )
     found = find_checked(videos, reading)
-    bar = BatchBar("extracting", total=len(found))
+    bar = BatchBar("extracting", total=len(found.videos))
     outcomes = write_features(
-        found,
+        found.videos,
         job,
         Loader(FeatureExtractor, model, weights, runtime, reading, is_quiet=True, every_s=every),
         progress=bar,
         on_resumed=partial(print_resumed, out, "videos"),
         on_written=lambda table: _print_written(table, out),
     )
-    rest = how_to_resume(resume=resume)
     show_batch(
         outcomes,
         bar,
         lambda outcome, features_: _print(outcome, features_, as_json=json),
         as_json=json,
-        rest=f"{display_path(out)} has what was done: {rest}" if resume else rest,
+        skipped=found.skipped,
+        rest=f"{display_path(out)} has what was done: " * resume + how_to_resume(resume=resume),
         if_none=f"{display_path(out)} was not written",
     )
 
@@ -90,7 +93,7 @@ def _print(outcome: Outcome[VideoFeatures], done: VideoFeatures, *, as_json: boo
     if as_json:
         print_json({"video": str(outcome.video.path), "clips": done.clips, "warnings": list(done.warnings)})
     else:
-        print(f"{video}  {done.clips} clips", flush=True)
+        print_line(f"{video}  {done.clips} clips")
 
 
 def _print_written(table: FeatureTable, out: Path) -> None:

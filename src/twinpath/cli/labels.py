@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from twinpath.cli.console import print_line
 from twinpath.cli.options import AsJson, Debug
 
 
@@ -44,7 +45,7 @@ def labels(
         if json:
             print_json(row if counted is None else row | {"evaluated": is_counted})
         else:
-            print(f"{row['id']:>3}  {row['label']}")
+            print_line(f"{row['id']:>3}  {row['label']}")
 
 
 def _print_datasets(*, json: bool) -> None:
@@ -57,4 +58,4 @@ def _print_datasets(*, json: bool) -> None:
         if json:
             print_json({"dataset": dataset, "num_classes": count})
         else:
-            print(f"{dataset:<22}  {count:>3} classes")
+            print_line(f"{dataset:<22}  {count:>3} classes")

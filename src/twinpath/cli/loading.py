@@ -61,8 +61,10 @@ class Loader(Generic[RecognizerT]):
 
     def __call__(self) -> RecognizerT:
         from twinpath.cli.console import print_note
+        from twinpath.cli.library_caches import keep_in_cache
         from twinpath.cli.progress import download_bar
 
+        keep_in_cache()
         on_status = print_note if sys.stderr.isatty() else None
         if on_status:
             on_status(f"loading {self._model} …")
@@ -74,6 +76,7 @@ class Loader(Generic[RecognizerT]):
                 config=self._runtime.config(),
                 limits=self._reading.limits(),
                 isolate=self._reading.isolate,
+                fps=self._reading.fps,
                 progress=progress,
                 on_status=on_status,
                 **self._arguments,

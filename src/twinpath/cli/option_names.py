@@ -12,6 +12,7 @@ _OPTIONS = {
     "engine": "--engine",
     "every_s": "--every",
     "formats": "--formats",
+    "fps": "--fps",
     "isolate": "--isolate",
     "label_map": "--label-map",
     "max_frames": "--max-frames",

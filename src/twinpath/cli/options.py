@@ -60,6 +60,14 @@ MinPersonScore = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 …")]
+Fps = Annotated[
+    float | None,
+    typer.Option(
+        "--fps",
+        metavar="N",
+        help="Frames per second of pictures and raw streams, which have no times.  [default: 25]",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object on a line for each result.")]
 # Read by `twinpath.cli.main`, which catches the errors.
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -107,6 +115,8 @@ class Reading:
         float | None,
         typer.Option("--max-seconds", min=0, metavar="S", help="Give up a file that takes longer to read."),
     ] = None
+
+    fps: Fps = None
 
     def limits(self) -> Limits:
         """What reading one file may cost."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from twinpath.cli.console import print_line
+
 if TYPE_CHECKING:
     from twinpath.evaluate.ava import AvaRun
     from twinpath.formats.ava_label_map import LabelMap
@@ -47,8 +49,8 @@ def print_ava(
     without = len(label_map.names) - len(score.by_class)
     left_out = f"; {without} others have no true box" if without else ""
     if run is not None:
-        print(f"{facts['model']}: {run.people} people at {run.keyframes} keyframes")
-    print(f"frame mAP@0.5 {100 * score.mean:.2f} % over {len(precisions)} actions{left_out}")
+        print_line(f"{facts['model']}: {run.people} people at {run.keyframes} keyframes")
+    print_line(f"frame mAP@0.5 {100 * score.mean:.2f} % over {len(precisions)} actions{left_out}")
 
 
 def _print_json(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from twinpath.cli.batch import WarningPrinter
+from twinpath.cli.console import print_line
 
 if TYPE_CHECKING:
     from twinpath.cli.loading import Loader
@@ -40,7 +41,7 @@ class ClassificationPrinter:
             print_note(self._loader.note)
             self._is_first = False
         video = display_path(outcome.video.path)
-        print(f"{video}  ({answer.views} views)", flush=True)
+        print_line(f"{video}  ({answer.views} views)")
         print_predictions(answer.predictions)
         self._warnings.print(video, answer.warnings)
         print_note(f"decoded in {timing_s['decode']:.2f} s, classified in {timing_s['infer']:.2f} s")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twinpath.cli.batch import WarningPrinter, files_in_words
+from twinpath.cli.console import print_line
 
 if TYPE_CHECKING:
     from twinpath.jobs.batch import Outcome
@@ -35,7 +36,7 @@ class DetectionsPrinter:
             print_json({**found.to_dict(), "warnings": list(done.warnings), "files": files})
             return
         video = display_path(outcome.video.path)
-        print(f"{video}  {clock(found.duration_s)}, {len(found.keyframes_s)} keyframes", flush=True)
+        print_line(f"{video}  {clock(found.duration_s)}, {len(found.keyframes_s)} keyframes")
         _print_tracks(found)
         self._warnings.print(video, done.warnings)
         if done.scored:
@@ -52,7 +53,7 @@ def _print_tracks(found: Detections) -> None:
     from twinpath.results.detections import actions_of
 
     if not found.tracks:
-        print("nobody was found", flush=True)
+        print_line("nobody was found")
         return
     shown = found.tracks[:MOST_ROWS]
     print_table(
@@ -64,7 +65,7 @@ def _print_tracks(found: Detections) -> None:
         ]
     )
     if len(found.tracks) > MOST_ROWS:
-        print(f"… and {len(found.tracks) - MOST_ROWS} more people, in the files", flush=True)
+        print_line(f"… and {len(found.tracks) - MOST_ROWS} more people, in the files")
 
 
 def _in_words(actions: list[tuple[str, float]]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twinpath.cli.console import print_line
+
 if TYPE_CHECKING:
     from twinpath.evaluate.synthetic_clips import Summary
     from twinpath.metrics.frame_map import FrameMap
@@ -17,14 +19,14 @@ def print_accuracy(model: str, summary: Summary, clips: int, seed: int, *, as_js
         print_json({"model": model, "clips": clips, "seed": seed, **summary.to_dict()})
         return
     for action, share in summary.by_action.items():
-        print(f"{action:<10} {bar(share)} {100 * share:5.1f} %")
+        print_line(f"{action:<10} {bar(share)} {100 * share:5.1f} %")
     low, high = summary.interval
-    print(
+    print_line(
         f"top-1 {100 * summary.top1:.1f} % of {clips} clips "
         f"(95 % interval {100 * low:.1f} to {100 * high:.1f})"
     )
     for wrong in summary.confusions[:5]:
-        print(f"  {wrong.count} x {wrong.truth} taken for {wrong.answer}")
+        print_line(f"  {wrong.count} x {wrong.truth} taken for {wrong.answer}")
 
 
 def print_frame_map(
@@ -40,8 +42,8 @@ def print_frame_map(
         print_json({"model": model, **facts, "frame_map": result.mean, "by_action": by_action})
         return
     for label, ap in result.by_class.items():
-        print(f"{ACTIONS[label]:<10} {bar(ap)} {100 * ap:5.1f} %")
-    print(
+        print_line(f"{ACTIONS[label]:<10} {bar(ap)} {100 * ap:5.1f} %")
+    print_line(
         f"frame mAP@0.5 {100 * result.mean:.1f} % of {people} people at keyframes of {scenes} scenes, "
         "in their true boxes"
     )

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from twinpath.cli.batch import WarningPrinter, files_in_words
+from twinpath.cli.console import print_line
 
 if TYPE_CHECKING:
     from twinpath.jobs.batch import Outcome
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from twinpath.results.timeline import Timeline
 
 MOST_ROWS = 50  # of a table on a terminal
+NOTED_S = 0.5  # a first frame that comes later than this is noted
 
 
 class TimelinePrinter:
@@ -35,8 +37,13 @@ class TimelinePrinter:
             return
         video = display_path(outcome.video.path)
         part = "" if windows.complete else f" of {clock(windows.duration_s)}, unfinished"
-        print(f"{video}  {clock(windows.done_s)}{part}, {len(windows)} windows", flush=True)
-        _print_segments(done.result)
+        print_line(f"{video}  {clock(windows.done_s)}{part}, {len(windows)} windows")
+        _print_segments(done.result.on_players_clock())
+        if windows.first_frame_s >= NOTED_S:
+            print_note(
+                f"{video}: times are those of a player, which shows the first frame at "
+                f"{clock(windows.first_frame_s)}"
+            )
         self._warnings.print(video, done.warnings)
         if done.scored:
             rate = done.scored / max(done.took_s, 1e-9)
@@ -52,7 +59,7 @@ def _print_segments(timeline: Timeline) -> None:
     if not segments:
         best = timeline.best()
         highest = f"; the highest is {best[1].label}, {best[1].score:.2f} at {clock(best[0])}" if best else ""
-        print(f"no smoothed score reaches {timeline.rules.min_score:g} (--min-score){highest}", flush=True)
+        print_line(f"no smoothed score reaches {timeline.rules.min_score:g} (--min-score){highest}")
         return
     more = len(segments) - MOST_ROWS if sys.stdout.isatty() else 0
     shown = segments[:MOST_ROWS] if more > 0 else segments
@@ -67,4 +74,4 @@ def _print_segments(timeline: Timeline) -> None:
         ]
     )
     if more > 0:
-        print(f"… and {more} more segments, in the files", flush=True)
+        print_line(f"… and {more} more segments, in the files")

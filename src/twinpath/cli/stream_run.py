@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twinpath.cli.stream_screens import Screen
@@ -31,11 +35,46 @@ def show_stream(
     except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 - raised again in _sum_up
         stopped = error
     tally.counters = live.counters
-    try:
-        views.close()
-    except OSError as error:
-        stopped = stopped or error
+    with _signals_wait():
+        try:
+            views.close()
+        except Exception as error:  # noqa: BLE001 - raised again in _sum_up, or said there
+            stopped = _first_of(stopped, error)
     _sum_up(screen, tally, stopped)
+
+
+def _first_of(stopped: BaseException | None, error: Exception) -> BaseException:
+    """What to raise of a run that was stopped, and whose file cannot be finished."""
+    from twinpath.cli.console import print_note
+
+    if stopped is None or isinstance(stopped, KeyboardInterrupt | SystemExit):
+        return error
+    if stopped is not error:
+        print_note(f"twinpath: {error}")
+    return stopped
+
+
+@contextlib.contextmanager
+def _signals_wait() -> Iterator[None]:
+    """Within the block another signal does not end the command: a file is being finished.
+
+    Whoever closes a terminal or stops a service often sends several.
+    """
+    from twinpath.cli.console import print_note
+
+    def wait(signum: int, frame: FrameType | None) -> None:
+        print_note("the file is being finished")
+
+    before: dict[int, Any] = {}
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        signum = getattr(signal, name, None)
+        if signum is not None and signal.getsignal(signum) not in (signal.SIG_IGN, None):
+            before[signum] = signal.signal(signum, wait)
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def _sum_up(screen: Screen, tally: Tally, stopped: BaseException | None) -> None:

@@ -6,6 +6,8 @@ import sys
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
+from twinpath.cli.console import print_line
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -53,7 +55,7 @@ class _Lines:
 
     def show(self, answer: StreamAnswer | None) -> None:
         if answer is not None:
-            print(f"{answer.start_s:.1f}-{answer.end_s:.1f} s  {_in_words(answer) or '-'}", flush=True)
+            print_line(f"{answer.start_s:.1f}-{answer.end_s:.1f} s  {_in_words(answer) or '-'}")
 
     def end(self, tally: Tally) -> None:
         pass
@@ -110,7 +112,7 @@ class _LiveTable(_Lines):
         from rich.table import Table
         from rich.text import Text
 
-        from twinpath.cli.console import bar
+        from twinpath.cli.console import bar, one_line
 
         counters, answer = self._live.counters, self._answer
         table = Table.grid(padding=(0, 2))
@@ -118,9 +120,11 @@ class _LiveTable(_Lines):
         if answer is not None:
             when = f"{answer.start_s:.1f} to {answer.end_s:.1f} s, answered {answer.latency_s:.2f} s later"
             for p in answer.predictions:
-                table.add_row(Text(p.label), Text(bar(p.score), style="cyan"), f"{100 * p.score:.1f} %")
+                table.add_row(
+                    Text(one_line(p.label)), Text(bar(p.score), style="cyan"), f"{100 * p.score:.1f} %"
+                )
             for track in answer.people or ():
-                table.add_row(Text(f"person {track.track_id}"), Text(_actions_in_words(track)))
+                table.add_row(Text(f"person {track.track_id}"), Text(one_line(_actions_in_words(track))))
         elif counters.frames_read:
             when = "filling the first window"
         footer = (

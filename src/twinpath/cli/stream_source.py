@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
+from twinpath.cli.options import Fps
+
 if TYPE_CHECKING:
     from twinpath.retry import RetryPolicy
     from twinpath.video.live import ConnectionOptions, LiveReader
@@ -46,6 +48,7 @@ class SourceOptions:
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Accept any certificate of an rtsps:// or https:// server.")
     ] = False
+    fps: Fps = None
 
     def reader(self, source: str, stop: threading.Event) -> LiveReader:
         """Reads a source until it ends or `stop` is set; a file that cannot be opened is an error now.
@@ -64,6 +67,7 @@ class SourceOptions:
             realtime=self.realtime,
             retry=self._retry(),
             connection=self._connection(),
+            fps=self.fps,
         )
         reader.check()
         return reader

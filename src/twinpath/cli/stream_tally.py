@@ -43,9 +43,10 @@ class Tally:
     def to_dict(self) -> dict[str, Any]:
         assert self.counters is not None
         file = self._file
-        written = (
-            {"frames_written": file.frames_written, "frames_left_out": file.frames_left_out} if file else {}
-        )
+        written = {}
+        if file is not None:  # a file that could not be finished holds nothing
+            frames_written = file.frames_written if file.is_complete else 0
+            written = {"frames_written": frames_written, "frames_left_out": file.frames_left_out}
         return {
             "reason": self.reason,
             **asdict(self.counters),
@@ -70,7 +71,7 @@ class Tally:
             parts.append(f"reconnections: {self._reader.reconnects}")
         if self._reader.damaged:
             parts.append(f"damaged packets: {self._reader.damaged}")
-        if file is not None and file.frames_written:
+        if file is not None and file.is_complete:
             left_out = f", {file.frames_left_out} left out" if file.frames_left_out else ""
             parts.append(f"wrote {file.path} ({file.frames_written} frames{left_out})")
         return "; ".join(parts)

@@ -109,9 +109,12 @@ def timeline(
         top_k=top_k,
         formats=tuple(formats.split(",")),
         resume=resume,
+        fps=reading.fps,
     )
-    bar = BatchBar("scoring", total=len(found))
+    bar = BatchBar("scoring", total=len(found.videos))
     loader = Loader(Classifier, name, weights, runtime, reading)
-    outcomes = write_timelines(found, job, loader, progress=bar)
+    outcomes = write_timelines(found.videos, job, loader, progress=bar)
     printer = TimelinePrinter(as_json=json)
-    show_batch(outcomes, bar, printer.show, as_json=json, rest=how_to_resume(resume=resume))
+    show_batch(
+        outcomes, bar, printer.show, as_json=json, skipped=found.skipped, rest=how_to_resume(resume=resume)
+    )

@@ -27,6 +27,7 @@ def train(
 ) -> None:
     """Train a model by a recipe. Ctrl-C keeps the last whole epoch."""
     from twinpath.cli.console import print_note
+    from twinpath.cli.library_caches import keep_in_cache
     from twinpath.errors import MissingExtra
     from twinpath.train.recipe import check_folder, holds_run, read_recipe
 
@@ -34,6 +35,7 @@ def train(
     folder = out or Path("runs") / checked.name
     resume = resume and holds_run(folder)
     check_folder(folder, checked, resume=resume)
+    keep_in_cache()
     try:
         from twinpath.train.run import train as run
     except ModuleNotFoundError as error:

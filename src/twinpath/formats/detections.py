@@ -119,6 +119,7 @@ def read_detections(path: Path) -> Detections:
         ),
         warnings=tuple(detections.warnings),
         timing_s=detections.timing_s,
+        first_frame_s=detections.first_frame_s,
     )
 
 

@@ -103,6 +103,7 @@ class DetectionsSchema(_Schema):
     tracks: list[DetectionsTrackSchema]
     warnings: list[str]
     timing_s: dict[str, Finite]
+    first_frame_s: Seconds = 0.0
 
 
 SchemaT = TypeVar("SchemaT", bound=_Schema)

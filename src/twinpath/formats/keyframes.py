@@ -24,6 +24,7 @@ _FACTS = (
     "video", "dataset", "engine", "person_detector", "tracker", "width_px", "height_px", "duration_s",
     "every_s", "keyframes_expected", "complete", "timing_s", "settings",
 )  # fmt: skip
+_LATER_FACTS = {"first_frame_s": 0.0}  # not in every file of this format, and what holds then
 _OF_PEOPLE = ("boxes_xyxy_px", "person_scores", "track_ids", "scores")
 
 
@@ -35,7 +36,7 @@ def save_keyframe_scores(scores: KeyframeScores, path: Path) -> None:
     """
     facts = {
         "format": _FORMAT,
-        **{name: getattr(scores, name) for name in _FACTS},
+        **{name: getattr(scores, name) for name in (*_FACTS, *_LATER_FACTS)},
         "provenance": scores.provenance.to_dict(),
         "warnings": scores.warnings,
     }
@@ -73,6 +74,7 @@ def load_keyframe_scores(path: Path) -> KeyframeScores:
             labels = tuple(file["labels"].tolist())
             return KeyframeScores(
                 **{name: facts[name] for name in _FACTS},
+                **{name: facts.get(name, default) for name, default in _LATER_FACTS.items()},
                 provenance=Provenance.from_dict(facts["provenance"]),
                 warnings=tuple(facts["warnings"]),
                 labels=labels,

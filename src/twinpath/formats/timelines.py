@@ -1,5 +1,8 @@
 """Timelines in files: JSON, CSV, subtitles, and ELAN's annotations.
 
+Subtitles and ELAN's annotations have the times of a player's clock. JSON and CSV have times since the first
+frame; both say when a player shows that.
+
 write_timeline_file(timeline, Path("match.srt"), "srt")
 """
 
@@ -55,19 +58,22 @@ def write_json(timeline: Timeline, file: IO[str], folder: Path) -> None:
 
 
 def write_csv(timeline: Timeline, file: IO[str], folder: Path) -> None:
-    """Write the segments as CSV, for spreadsheets and pandas."""
+    """Write the segments as CSV, for spreadsheets and pandas.
+
+    Times are in seconds since the first frame; the last two columns are start and end on a player's clock.
+    """
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["start_s", "end_s", "length_s", "label", "mean_score", "peak_score", "peak_s"])
-    for s in timeline.segments:
-        length_s = round(s.length_s, 3)
-        writer.writerow(
-            [s.start_s, s.end_s, length_s, escape_cell(s.label), s.mean_score, s.peak_score, s.peak_s]
-        )
+    scores = ["mean_score", "peak_score", "peak_s"]
+    writer.writerow(["start_s", "end_s", "length_s", "label", *scores, "player_start_s", "player_end_s"])
+    for s, shown in zip(timeline.segments, timeline.on_players_clock().segments, strict=True):
+        times_s = [s.start_s, s.end_s, round(s.length_s, 3)]
+        scores_of = [s.mean_score, s.peak_score, s.peak_s]
+        writer.writerow([*times_s, escape_cell(s.label), *scores_of, shown.start_s, shown.end_s])
 
 
 def write_srt(timeline: Timeline, file: IO[str], folder: Path) -> None:
     """Write subtitles in SubRip's format, for video players."""
-    for number, cue in enumerate(cues(timeline.segments), start=1):
+    for number, cue in enumerate(cues(timeline.on_players_clock().segments), start=1):
         times = f"{_timestamp(cue.start_ms, ',')} --> {_timestamp(cue.end_ms, ',')}"
         text = "\n".join(_cue_line(segment) for segment in cue.segments)
         file.write(f"{number}\n{times}\n{text}\n\n")
@@ -76,7 +82,7 @@ def write_srt(timeline: Timeline, file: IO[str], folder: Path) -> None:
 def write_vtt(timeline: Timeline, file: IO[str], folder: Path) -> None:
     """Write subtitles in WebVTT, for a `<track>` of a web page."""
     file.write("WEBVTT\n")
-    for cue in cues(timeline.segments):
+    for cue in cues(timeline.on_players_clock().segments):
         times = f"{_timestamp(cue.start_ms, '.')} --> {_timestamp(cue.end_ms, '.')}"
         text = "\n".join(_cue_line(segment) for segment in cue.segments)
         text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -121,9 +127,12 @@ def _ms(time_s: float) -> int:
 def write_eaf(timeline: Timeline, file: IO[str], folder: Path) -> None:
     """Write annotations for ELAN: one tier per label, since annotations of a tier must not overlap.
 
+    ELAN's times are those of its player.
+
     Source: ELAN's schema EAFv3.0.xsd and, for file names, its `FileUtility`: "file:///" and the path without
     percent encoding.
     """
+    timeline = timeline.on_players_clock()
     document = ET.Element(
         "ANNOTATION_DOCUMENT",
         {

@@ -21,6 +21,7 @@ from twinpath.results.window_scores import WindowScores
 
 _FORMAT = "twinpath window scores 2"
 _FACTS = ("video", "dataset", "engine", "duration_s", "every_s", "span_s", "windows_expected", "complete")
+_LATER_FACTS = {"first_frame_s": 0.0}  # not in every file of this format, and what holds then
 
 
 def save_window_scores(windows: WindowScores, path: Path) -> None:
@@ -31,7 +32,7 @@ def save_window_scores(windows: WindowScores, path: Path) -> None:
     """
     facts = {
         "format": _FORMAT,
-        **{name: getattr(windows, name) for name in _FACTS},
+        **{name: getattr(windows, name) for name in (*_FACTS, *_LATER_FACTS)},
         "provenance": windows.provenance.to_dict(),
         "warnings": windows.warnings,
         "settings": windows.settings,
@@ -61,6 +62,7 @@ def load_window_scores(path: Path) -> WindowScores:
                 raise ValueError(f"its format is {facts['format']!r}, not {_FORMAT!r}")
             windows = WindowScores(
                 **{name: facts[name] for name in _FACTS},
+                **{name: facts.get(name, default) for name, default in _LATER_FACTS.items()},
                 provenance=Provenance.from_dict(facts["provenance"]),
                 warnings=tuple(facts["warnings"]),
                 settings=facts["settings"],

@@ -163,7 +163,9 @@ def error_to_dict(error: Exception) -> dict[str, Any]:
     return {"error": {"type": type(error).__name__, "message": str(error)}}
 
 
-def check_single_input(videos: Sequence[InputVideo], limits: Limits, *, isolate: bool) -> None:
+def check_single_input(
+    videos: Sequence[InputVideo], limits: Limits, *, fps: float | None = None, isolate: bool
+) -> None:
     """Open the input if it is the only one, so that a bad file does not wait for a network to load.
 
     Raises:
@@ -172,6 +174,6 @@ def check_single_input(videos: Sequence[InputVideo], limits: Limits, *, isolate:
     if len(videos) != 1:
         return
     if isolate:
-        probe_isolated(videos[0].path, limits=limits)
+        probe_isolated(videos[0].path, limits=limits, fps=fps)
     else:
-        open_video(videos[0].path, limits=limits).close()
+        open_video(videos[0].path, limits=limits, fps=fps).close()

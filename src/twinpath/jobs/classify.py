@@ -21,6 +21,7 @@ from twinpath.jobs.scored_videos import check_loaded
 from twinpath.paths import display_path
 from twinpath.recognize.classifier import checked_views, classification_settings
 from twinpath.recognize.model import check_model, weights_sha256
+from twinpath.recognize.read import fps_settings
 from twinpath.results.classification import Classification, Prediction
 from twinpath.results.provenance import FileFacts, Provenance
 from twinpath.video.find import InputVideo
@@ -41,6 +42,7 @@ class ClassifyJob:
         top_k: How many labels.
         out: Keep the results in this file, one JSON object a line; None: do not.
         resume: Take the results that it has; False: start over.
+        fps: Frames per second of what has no times, see `VideoReader`; as the model reads it, too.
     Raises:
         UsageError: A value is out of its range.
     """
@@ -52,6 +54,7 @@ class ClassifyJob:
     top_k: int = 5
     out: Path | None = None
     resume: bool = True
+    fps: float | None = None
 
     def __post_init__(self) -> None:
         checked_views(self.views, start_s=self.start_s, top_k=self.top_k)
@@ -82,7 +85,9 @@ def classify_videos(
     """
     model, _, _ = check_model(job.model, task="classification")
     sha256 = weights_sha256(job.weights)
-    run = Provenance.of(None, model=model, weights_sha256=sha256, settings=_settings(job))
+    run = Provenance.of(
+        None, model=model, weights_sha256=sha256, settings=_settings(job) | fps_settings(job.fps)
+    )
     with contextlib.ExitStack() as stack:
         file = journal = None
         if job.out is not None:

@@ -32,7 +32,7 @@ from twinpath.recognize.detector import (
 )
 from twinpath.recognize.model import DEFAULT_DETECTION_MODEL, check_model, class_names, weights_sha256
 from twinpath.recognize.plan import check_every_s
-from twinpath.recognize.read import source_provenance
+from twinpath.recognize.read import fps_settings, source_provenance
 from twinpath.results.detections import Detections
 from twinpath.results.keyframes import KeyframeScores
 from twinpath.results.provenance import Provenance
@@ -70,6 +70,7 @@ class DetectJob:
         formats: Of the files, of `DETECTION_FORMATS`.
         isolate: Videos must not be read in this process, so that only `ISOLATED_FORMATS` can be made.
         resume: Take what earlier runs left; False: start over.
+        fps: Frames per second of what has no times, see `VideoReader`; as the model reads it, too.
     Raises:
         UsageError: A value is out of its range, or there is no such format.
     """
@@ -89,6 +90,7 @@ class DetectJob:
     formats: tuple[str, ...] = ("json", "csv", "xml", "mp4")
     isolate: bool = False
     resume: bool = True
+    fps: float | None = None
 
     def __post_init__(self) -> None:
         check_every_s(self.every_s)
@@ -135,14 +137,14 @@ def write_detections(
     run = ScoredVideos(videos, steps, job.out, resume=job.resume, inputs=inputs)
     if run.needs_model:
         if boxes is not None and len(videos) == 1 and not job.isolate:
-            _check_boxes(boxes, videos[0].path)
+            _check_boxes(boxes, videos[0].path, fps=job.fps)
         steps.detector = check_loaded(load(), steps.model, steps.weights_sha256)
     return run.outcomes(progress)
 
 
-def _check_boxes(boxes: Path, video: Path) -> None:
+def _check_boxes(boxes: Path, video: Path, *, fps: float | None) -> None:
     """Before a network is loaded. Raises: InputError: the boxes of this video cannot be used."""
-    info = probe(video)
+    info = probe(video, fps=fps)
     make_detector(str(boxes), video=video, width_px=info.width, height_px=info.height)
 
 
@@ -176,7 +178,7 @@ class _DetectionSteps(ScoringSteps[KeyframeScores, Detections]):
             tracker=job.tracker,
             every_s=job.every_s,
             min_person_score=job.min_person_score,
-        )
+        ) | fps_settings(job.fps)
         self.detector: Detector | None = None
         self._job, self._progress = job, progress
 
@@ -219,16 +221,16 @@ class _DetectionSteps(ScoringSteps[KeyframeScores, Detections]):
 
         job = self._job
         warnings: list[str] = []
-        times_s = frame_times(video) if "xml" in files else None
+        times_s = frame_times(video, fps=job.fps) if "xml" in files else None
         for name, path in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             if name in DETECTION_KINDS:
                 write_detection_file(result, path, name, frame_times_s=times_s, provenance=scores.provenance)
             elif name == "png":
-                warnings += contact_sheet(video, result, path, top_k=job.top_k)
+                warnings += contact_sheet(video, result, path, top_k=job.top_k, fps=job.fps)
             else:
                 warnings += annotate_video(
-                    video, result, path, top_k=job.top_k, hud=job.hud, progress=self._progress
+                    video, result, path, top_k=job.top_k, hud=job.hud, fps=job.fps, progress=self._progress
                 )
         return warnings
 

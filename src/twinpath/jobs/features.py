@@ -25,6 +25,7 @@ from twinpath.recognize.features import feature_settings
 from twinpath.recognize.inference import VideoScores
 from twinpath.recognize.model import check_model, weights_sha256
 from twinpath.recognize.plan import check_every_s
+from twinpath.recognize.read import fps_settings
 from twinpath.results.provenance import FileFacts, Provenance
 from twinpath.video.find import InputVideo
 
@@ -43,6 +44,7 @@ class FeaturesJob:
         every_s: From the start of a clip to that of the next, in seconds; None: the clip's length.
         dtype: "float32", or "float16" of half the size.
         resume: Add what is missing to the features in the file; False: start over.
+        fps: Frames per second of what has no times, see `VideoReader`; as the model reads it, too.
     Raises:
         UsageError: A value is out of its range.
         MissingExtra: The format needs a package that is not installed.
@@ -54,6 +56,7 @@ class FeaturesJob:
     every_s: float | None = None
     dtype: str = "float32"
     resume: bool = True
+    fps: float | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in ("float32", "float16"):
@@ -107,7 +110,7 @@ def write_features(
     """
     model, _, _ = check_model(job.model, task="embedding")
     sha256 = weights_sha256(job.weights)
-    settings = {**feature_settings(every_s=job.every_s), "dtype": job.dtype}
+    settings = {**feature_settings(every_s=job.every_s), "dtype": job.dtype, **fps_settings(job.fps)}
     run = Provenance.of(None, model=model, weights_sha256=sha256, settings=settings)
     inputs = [*(video.path for video in videos), *([job.weights] if job.weights else [])]
     with contextlib.ExitStack() as stack:

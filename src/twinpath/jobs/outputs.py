@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinpath.atomic import replaceable
 from twinpath.errors import UsageError
 from twinpath.paths import display_path
 from twinpath.video.find import InputVideo
@@ -149,15 +149,13 @@ def check_targets(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
         if status is not None:
             read.setdefault((status.st_dev, status.st_ino), path)
     for target in targets:
-        status = _status(target)
+        status = _status(replaceable(target))
         if status is None:
             continue
         if (status.st_dev, status.st_ino) in read:
             raise UsageError(
                 f"{display_path(target)} would be overwritten, and is an input of this run; give another name"
             )
-        if not stat.S_ISREG(status.st_mode):
-            raise UsageError(f"{display_path(target)} is no regular file; give another name")
 
 
 def _status(path: Path) -> os.stat_result | None:

@@ -21,7 +21,7 @@ from twinpath.jobs.score_files import ScoresFormat
 from twinpath.jobs.scored_videos import ScoredVideos, ScoringSteps, VideoResult, check_loaded
 from twinpath.recognize.model import check_model, class_names, weights_sha256
 from twinpath.recognize.plan import check_every_s
-from twinpath.recognize.read import source_provenance
+from twinpath.recognize.read import fps_settings, source_provenance
 from twinpath.recognize.timeline import score_windows, timeline_of, window_settings
 from twinpath.render.timeline import VIEW_KINDS, write_timeline_view
 from twinpath.results.provenance import Provenance
@@ -51,6 +51,7 @@ class TimelineJob:
         top_k: How many labels of each window the JSON file has.
         formats: Of the files, of `TIMELINE_FORMATS`.
         resume: Take what earlier runs left; False: start over.
+        fps: Frames per second of what has no times, see `VideoReader`; as the model reads it, too.
     Raises:
         UsageError: A value is out of its range, or there is no such format.
     """
@@ -63,6 +64,7 @@ class TimelineJob:
     top_k: int = 5
     formats: tuple[str, ...] = TIMELINE_FORMATS
     resume: bool = True
+    fps: float | None = None
 
     def __post_init__(self) -> None:
         check_every_s(self.every_s)
@@ -123,7 +125,7 @@ class _TimelineSteps(ScoringSteps[WindowScores, Timeline]):
             video,
             model=self.model,
             weights_sha256=self.weights_sha256,
-            settings=window_settings(every_s=self._job.every_s),
+            settings=window_settings(every_s=self._job.every_s) | fps_settings(self._job.fps),
         )
 
     def score(

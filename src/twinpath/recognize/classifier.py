@@ -44,6 +44,7 @@ class Classifier:
         config: Engine, device, precision and threads; in place of `device`.
         limits: Limits of reading one file.
         isolate: Read files in a sandboxed process, see `VideoReader`.
+        fps: Frames per second of what has no times, see `VideoReader`.
         progress: Called with the bytes downloaded and the total while weights are downloaded.
         on_status: Called with a message before slow one-time work, such as compiling.
     Attributes:
@@ -63,6 +64,7 @@ class Classifier:
         config: EngineConfig | None = None,
         limits: Limits = DEFAULT_LIMITS,
         isolate: bool = False,
+        fps: float | None = None,
         progress: Progress | None = None,
         on_status: Callable[[str], None] | None = None,
     ) -> None:
@@ -80,7 +82,7 @@ class Classifier:
             loaded.spec,
         )
         self.weights_sha256 = loaded.weights_sha256
-        self.reader = VideoReader(limits, isolate)
+        self.reader = VideoReader(limits, isolate, fps)
         self._pooling = loaded.view_pooling
         self._engines: dict[int, Engine] = {1: loaded.engine}
 

@@ -28,7 +28,7 @@ from twinpath.people.choose import make_detector, make_tracker, serves_any_video
 from twinpath.recognize.keyframe_pass import KeyframePass
 from twinpath.recognize.model import DEFAULT_DETECTION_MODEL, load_model
 from twinpath.recognize.plan import check_every_s, plan_keyframes
-from twinpath.recognize.read import VideoReader, source_provenance
+from twinpath.recognize.read import VideoReader, fps_settings, source_provenance
 from twinpath.recognize.smoothing import smooth_scores
 from twinpath.recognize.thresholds import checked_thresholds
 from twinpath.recognize.timeline import check_resumable
@@ -56,6 +56,7 @@ class Detector:
         config: Engine, device, precision and threads; in place of `device`.
         limits: Limits of reading one file.
         isolate: Read files in a sandboxed process, see `VideoReader`.
+        fps: Frames per second of what has no times, see `VideoReader`.
         progress: Called with the bytes downloaded and the total while weights are downloaded.
         on_status: Called with a message before slow one-time work, such as compiling.
     Attributes:
@@ -75,6 +76,7 @@ class Detector:
         config: EngineConfig | None = None,
         limits: Limits = DEFAULT_LIMITS,
         isolate: bool = False,
+        fps: float | None = None,
         progress: Progress | None = None,
         on_status: Callable[[str], None] | None = None,
     ) -> None:
@@ -84,7 +86,7 @@ class Detector:
         )
         self.model, self.dataset, self.labels = loaded.name, loaded.dataset, loaded.labels
         self.spec, self.engine, self.weights_sha256 = loaded.spec, loaded.engine, loaded.weights_sha256
-        self.reader = VideoReader(limits, isolate)
+        self.reader = VideoReader(limits, isolate, fps)
         self._progress = progress
         self._person_detectors: dict[tuple[str, float | None], PersonDetector] = {}
 
@@ -162,7 +164,7 @@ class Detector:
         path = Path(video)
         settings = detection_settings(
             people=people, tracker=tracker, every_s=check_every_s(every_s), min_person_score=min_person_score
-        )
+        ) | fps_settings(self.reader.fps)
         provenance = source_provenance(
             path, model=self.model, weights_sha256=self.weights_sha256, settings=settings
         )
@@ -278,6 +280,7 @@ def detections_of(
         tracks=tracks_of(scores.keyframes, scores.labels, min_score=thresholds, smooth_s=smooth_s),
         warnings=(*scores.warnings, *model_warnings),
         timing_s=scores.timing_s,
+        first_frame_s=round(scores.first_frame_s, 3),
     )
 
 

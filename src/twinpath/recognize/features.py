@@ -40,6 +40,7 @@ class FeatureExtractor:
         config: Engine, device, precision and threads; in place of `device`.
         limits: Limits of reading one file.
         isolate: Read files in a sandboxed process, see `VideoReader`.
+        fps: Frames per second of what has no times, see `VideoReader`.
         progress: Called with the bytes downloaded and the total while weights are downloaded.
         on_status: Called with a message before slow one-time work, such as compiling.
     Attributes:
@@ -60,6 +61,7 @@ class FeatureExtractor:
         config: EngineConfig | None = None,
         limits: Limits = DEFAULT_LIMITS,
         isolate: bool = False,
+        fps: float | None = None,
         progress: Progress | None = None,
         on_status: Callable[[str], None] | None = None,
     ) -> None:
@@ -75,7 +77,7 @@ class FeatureExtractor:
         )
         self.model, self.spec, self.engine = loaded.name, loaded.spec, loaded.engine
         self.weights_sha256 = loaded.weights_sha256
-        self.reader = VideoReader(limits, isolate)
+        self.reader = VideoReader(limits, isolate, fps)
         self.span_s = self.spec.clip_sampling.span_s
         self.every_s = self.span_s if every_s is None else every_s
         self._plan = plan_windows(self.spec, every_s=self.every_s)

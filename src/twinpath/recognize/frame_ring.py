@@ -31,7 +31,8 @@ class Counters:
         frames_dropped: Frames that were in no scored window.
         frames_waiting: Frames in the buffer that may still be used.
         windows: Scored windows.
-        windows_skipped: Windows that were due while the model was busy with an earlier one.
+        windows_skipped: Windows that were due while the model was busy with an earlier one. Windows without
+            a frame, in a pause of the source, do not count.
     """
 
     frames_read: int = 0
@@ -90,6 +91,8 @@ class FrameRing:
         self._segment: int | None = None
         self._segment_start_s = 0.0
         self._last_taken = -1  # number of the last window of this segment that was taken
+        self._num_empty = 0  # windows since then that lie in a pause of the source
+        self._step_s = 0.0  # from frame to frame
         self._has_yielded = False
         self._closed = False
         self._counters = Counters()
@@ -119,9 +122,12 @@ class FrameRing:
             if frame.segment != self._segment:
                 self._drop_oldest(len(self._buffer))
                 self._segment, self._segment_start_s, self._last_taken = frame.segment, frame.time_s, -1
+                self._num_empty, self._step_s = 0, 0.0
             elif frame.time_s < self._buffer[-1].frame.time_s + self._span_s / max_frames:
                 self._count(frames_dropped=1)
                 return
+            else:
+                self._num_empty += self._windows_in_pause(frame.time_s)
             self._buffer.append(_BufferedFrame(frame))
             cut_s = frame.time_s - self._span_s
             num_old = 0
@@ -171,10 +177,19 @@ class FrameRing:
         return self.counters
 
     def _frame_s(self) -> float:
-        """Duration of the newest frame, estimated from the others."""
-        if len(self._buffer) < 2:
-            return 0.0
-        return (self._buffer[-1].frame.time_s - self._buffer[0].frame.time_s) / (len(self._buffer) - 1)
+        """Duration of the newest frame, estimated from the steps between the others; pauses do not count."""
+        times_s = [buffered.frame.time_s for buffered in self._buffer]
+        steps_s = [step_s for step_s in np.diff(times_s).tolist() if step_s <= self._span_s]
+        if steps_s:
+            self._step_s = sum(steps_s) / len(steps_s)
+        return self._step_s
+
+    def _windows_in_pause(self, next_s: float) -> int:
+        """Number of windows that end before the next frame, in a pause that is longer than a window."""
+        if next_s - self._buffer[-1].frame.time_s <= self._span_s:
+            return 0
+        last = math.floor((next_s - self._span_s - self._segment_start_s) / self._every_s)
+        return max(last - self._due(), 0)
 
     def _due(self) -> int:
         """Number of the newest window of this segment that is due; -1: no window is due."""
@@ -197,8 +212,8 @@ class FrameRing:
             if not buffered.used and (times_s[index] >= start_s - TIME_TOLERANCE_S or index in picks):
                 buffered.used = True
                 self._count(frames_used=1)
-        self._count(windows_skipped=max(number - self._last_taken - 1, 0))
-        self._last_taken = number
+        self._count(windows_skipped=max(number - self._last_taken - 1 - self._num_empty, 0))
+        self._last_taken, self._num_empty = number, 0
         frames = [self._buffer[index].frame.av_frame for index in picks.tolist()]
         return Window(start_s, end_s, frames, newest.due_s, newest.segment)
 

@@ -157,6 +157,7 @@ class KeyframePass:
             width_px=self._size_px[0],
             height_px=self._size_px[1],
             duration_s=clips.end_s,
+            first_frame_s=clips.first_frame_s,
             every_s=float(self._provenance.settings["every_s"]),
             labels=detector.labels,
             keyframes=tuple(self._keyframes),

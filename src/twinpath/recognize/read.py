@@ -24,7 +24,7 @@ from twinpath.results.provenance import Provenance
 from twinpath.video.clip_plan import ClipPlan
 from twinpath.video.clips import ClipSource, open_clips
 from twinpath.video.probe import VideoInfo, probe
-from twinpath.video.source import DEFAULT_LIMITS, Limits, open_video
+from twinpath.video.source import DEFAULT_LIMITS, Limits, checked_fps, open_video
 
 
 @dataclass(frozen=True)
@@ -35,18 +35,25 @@ class VideoReader:
         limits: Limits of reading one file.
         isolate: Read in a sandboxed process, see `twinpath.video.isolated`: a file that crashes FFmpeg or
             needs too much memory then raises an error.
+        fps: Frames per second of folders of pictures and of raw streams, which have no times; None: 25.
+    Raises:
+        UsageError: `fps` is no frame rate.
     """
 
     limits: Limits = DEFAULT_LIMITS
     isolate: bool = False
+    fps: float | None = None
+
+    def __post_init__(self) -> None:
+        checked_fps(self.fps)
 
     def probe(self, path: str | os.PathLike[str]) -> VideoInfo:
         """The properties of a file. Raises as `open`."""
         if self.isolate:
             from twinpath.video.isolated import probe_isolated
 
-            return probe_isolated(path, limits=self.limits)
-        return probe(path, limits=self.limits)
+            return probe_isolated(path, limits=self.limits, fps=self.fps)
+        return probe(path, limits=self.limits, fps=self.fps)
 
     def open(self, path: str | os.PathLike[str], plan: ClipPlan) -> ClipSource:
         """The clips of a plan; use the result in a `with` block and iterate once.
@@ -56,7 +63,7 @@ class VideoReader:
             LimitExceeded: A limit is exceeded.
             WorkerDied: With `isolate`: the process that read the file ended twice.
         """
-        return open_clips(path, plan, limits=self.limits, isolate=self.isolate)
+        return open_clips(path, plan, limits=self.limits, fps=self.fps, isolate=self.isolate)
 
     def open_views(
         self, path: str | os.PathLike[str], spec: InputSpec, views: Views, *, start_s: float = 0.0
@@ -73,6 +80,11 @@ class VideoReader:
         except UsageError as error:
             raise UsageError(f"{display_path(Path(path))}: {error}") from error
         return self.open(path, plan)
+
+
+def fps_settings(fps: float | None) -> dict[str, float]:
+    """What a frame rate adds to the settings of a `Provenance`; nothing for the default."""
+    return {} if fps is None else {"fps": float(fps)}
 
 
 def source_provenance(

@@ -21,7 +21,7 @@ from twinpath.paths import display_path
 from twinpath.recognize.checkpoint import PeriodicCheckpoint
 from twinpath.recognize.inference import infer_batches
 from twinpath.recognize.plan import check_every_s, plan_windows
-from twinpath.recognize.read import source_provenance
+from twinpath.recognize.read import fps_settings, source_provenance
 from twinpath.recognize.segments import find_segments
 from twinpath.results.provenance import Provenance
 from twinpath.results.segments import DEFAULT_RULES, SegmentRules
@@ -73,7 +73,7 @@ def score_windows(
         path,
         model=classifier.model,
         weights_sha256=classifier.weights_sha256,
-        settings=window_settings(every_s=check_every_s(every_s)),
+        settings=window_settings(every_s=check_every_s(every_s)) | fps_settings(classifier.reader.fps),
     )
     check_resumable(resume_from.provenance.differences(provenance) if resume_from else [], path)
     start_s = float(resume_from.starts_s[-1]) + every_s / 2 if resume_from and len(resume_from) else 0.0
@@ -153,6 +153,7 @@ class _Accumulator:
             video=self._video,
             provenance=self._provenance,
             duration_s=clips.end_s,
+            first_frame_s=clips.first_frame_s,
             every_s=float(self._provenance.settings["every_s"]),
             dataset=classifier.dataset,
             engine=_THEN.join(self._engines),

@@ -41,6 +41,7 @@ def annotate_video(
     top_k: int = 3,
     hud: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    fps: float | None = None,
     progress: Progress | None = None,
 ) -> tuple[str, ...]:
     """Write a copy of the video with its people drawn on it; timestamps and audio are kept.
@@ -54,6 +55,7 @@ def annotate_video(
         out: The MP4 to create or replace; or a PNG or JPEG, for a `contact_sheet`.
         top_k: Maximum number of actions per person.
         hud: Also show time, number of people and speeds in a corner.
+        fps: Of folders of pictures and raw streams, see `open_video`.
         limits: Limits of reading the video. `max_seconds` includes drawing and encoding.
         progress: Called after each frame with the number of frames done and the expected total.
     Returns:
@@ -64,13 +66,13 @@ def annotate_video(
         OSError: `out` cannot be written.
     """
     if out.suffix.lower() in SHEET_SUFFIXES:
-        return contact_sheet(video, detections, out, top_k=top_k, limits=limits)
+        return contact_sheet(video, detections, out, top_k=top_k, limits=limits, fps=fps)
     check_output(out, video=video, suffixes=(".mp4",))
-    info = probe(video, limits=limits)
+    info = probe(video, limits=limits, fps=fps)
     people = TrackInterpolator(detections, size_px=(info.height, info.width))
     painter = PeoplePainter((info.height, info.width), top_k=top_k)
     with contextlib.ExitStack() as stack:
-        stream = stack.enter_context(FrameStream(video, limits=limits))
+        stream = stack.enter_context(FrameStream(video, limits=limits, fps=fps))
         audio = stack.enter_context(AudioTrack(video, limits=limits))
         frames = stack.enter_context(
             Prefetcher(stream, size_bytes=lambda item: item[1].nbytes, max_bytes=_PREFETCH_BYTES)

@@ -35,6 +35,7 @@ def contact_sheet(
     *,
     top_k: int = 3,
     limits: Limits = DEFAULT_LIMITS,
+    fps: float | None = None,
     isolate: bool = False,
 ) -> tuple[str, ...]:
     """Write a grid of up to nine keyframes with the most people, in order of time.
@@ -45,6 +46,7 @@ def contact_sheet(
         out: The PNG or JPEG to create or replace.
         top_k: Maximum number of actions per person.
         limits: Limits of reading the video.
+        fps: Of folders of pictures and raw streams, see `open_video`.
         isolate: Read the video in a sandboxed process.
     Returns:
         Warnings about the video file.
@@ -56,7 +58,7 @@ def contact_sheet(
     check_output(out, video=video, suffixes=SHEET_SUFFIXES)
     times_s = _keyframes_with_most_people(detections)
     read = read_frames_isolated if isolate else read_frames
-    decoded = read(video, [AtTimes(times_s)], limits=limits)
+    decoded = read(video, [AtTimes(times_s)], limits=limits, fps=fps)
     height, width = decoded.frames.shape[1:3]
     tile = (_TILE_WIDTH_PX, max(1, round(height * _TILE_WIDTH_PX / width)))
     people = TrackInterpolator(detections, size_px=(tile[1], tile[0]))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twinpath.errors import UsageError
+from twinpath.errors import TwinpathError, UsageError
 from twinpath.paths import display_path
 from twinpath.render.people import PeoplePainter, ShownPerson
 from twinpath.render.prediction_panel import PredictionPanel
@@ -17,8 +17,10 @@ from twinpath.results.classification import Prediction
 from twinpath.results.detections import Track
 from twinpath.video.color import Rgb, RgbConverter
 from twinpath.video.live import LiveFrame, LiveReader
+from twinpath.video.source import open_video
 from twinpath.video.writer import VideoWriter
 
+COMMENT = "Twinpath: frames of a live source with results"  # in the metadata; such a file may be replaced
 _QUEUE_FRAMES = 128  # in the encoder's queue: an RTSP server starts with a burst
 _QUEUE_BYTES = 1 << 28  # of decoded frames in the queue
 _MIN_STEP_S = 0.001  # frames closer than this have the same time
@@ -65,6 +67,29 @@ def shown_people(people: Sequence[Track]) -> list[ShownPerson]:
     ]
 
 
+def check_annotated(path: Path) -> None:
+    """Check that an annotated file may be written: what is there must be one of an earlier run, or empty.
+
+    Raises:
+        UsageError: The folder does not exist, or there is another file.
+    """
+    if not path.parent.is_dir():
+        raise UsageError(f"cannot write {display_path(path)}: the folder does not exist; make it first")
+    if path.is_file() and path.stat().st_size and not _is_annotated(path):
+        raise UsageError(
+            f"{display_path(path)} exists, and is no earlier recording of a live source; "
+            "give another name, or remove it"
+        )
+
+
+def _is_annotated(path: Path) -> bool:
+    try:
+        with open_video(path) as video:
+            return video.container.metadata.get("comment") == COMMENT
+    except (TwinpathError, OSError):
+        return False
+
+
 class AnnotatedFile:
     """Writes every frame with the current results, in another thread, with the source's timestamps.
 
@@ -77,14 +102,15 @@ class AnnotatedFile:
     Attributes:
         overlay: Holds the current results; set them here.
         frames_written, frames_left_out: Number of frames written and dropped.
+        is_complete: Whether the file is in its place, with these frames.
     Raises:
-        UsageError: The folder does not exist.
+        UsageError: See `check_annotated`.
     """
 
     def __init__(self, path: Path, reader: LiveReader) -> None:
-        if not path.parent.is_dir():
-            raise UsageError(f"cannot write {display_path(path)}: the folder does not exist; make it first")
+        check_annotated(path)
         self.path = path
+        self.is_complete = False
         self.overlay = LiveOverlay()
         self.frames_written = 0
         self.frames_left_out = 0
@@ -128,6 +154,7 @@ class AnnotatedFile:
                 raise self._error
             if self._writer is not None:
                 self._writer.close()
+                self.is_complete = True
         except BaseException:
             if self._writer is not None:
                 self._writer.discard()
@@ -144,7 +171,9 @@ class AnnotatedFile:
         rgb = self.overlay.draw(frame)
         if self._writer is None:
             height, width = rgb.shape[:2]
-            self._writer = VideoWriter(self.path, width=width, height=height, fps=self._reader.fps)
+            self._writer = VideoWriter(
+                self.path, width=width, height=height, fps=self._reader.fps, comment=COMMENT
+            )
             self._first_s = frame.time_s
         elif frame.time_s < self._last_s + _MIN_STEP_S:
             self.frames_left_out += 1

@@ -36,14 +36,15 @@ _CURVE_FLOOR, _CURVE_HEIGHT = 96, 56  # in these units, from the top
 
 
 def write_html(timeline: Timeline, path: Path) -> None:
-    """Write the page."""
+    """Write the page; its times are those of a player's clock."""
+    facts, timeline = facts_line(timeline), timeline.on_players_clock()
     lanes, hidden = lanes_of(timeline, max_lanes=_MAX_LANES, max_points=_MAX_POINTS)
     duration_s = shown_duration_s(timeline)
     indices = {id(segment): i for i, segment in enumerate(timeline.segments)}
     longest_name = max((len(lane.label) for lane in lanes), default=8)
     parts = {
         "title": html.escape(title_of(timeline)),
-        "facts": html.escape(facts_line(timeline)),
+        "facts": html.escape(facts),
         "notes": "\n".join(f'<p class="note">{html.escape(note)}</p>' for note in note_lines(timeline)),
         "name_width": f"min({max(longest_name, 6) * 0.55 + 2:.1f}rem, 34vw)",
         "lanes": "\n".join(_lane(lane, timeline, duration_s, indices) for lane in lanes),

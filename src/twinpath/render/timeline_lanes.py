@@ -23,6 +23,7 @@ TICK_STEPS_S = (
 _MAX_LANES_WITHOUT_SEGMENTS = (
     3  # of the labels with the highest scores, to show their distance to the threshold
 )
+_SHOWN_S = 0.05  # the first tenth of a second that the clock shows
 _HUES = (205, 25, 145, 280, 50, 340, 175, 95, 255, 0, 120, 305)
 
 
@@ -112,10 +113,15 @@ def tick_step_s(duration_s: float, *, max_ticks: int) -> float:
 def facts_line(timeline: Timeline) -> str:
     """One line about the video, the windows, the model and the threshold."""
     windows = timeline.windows
+    later = ""
+    if windows.first_frame_s >= _SHOWN_S:
+        later = (
+            f" Its first frame is at {clock(windows.first_frame_s)} on a player's clock, as are all times."
+        )
     return (
         f"{clock(windows.duration_s)} long, {len(windows)} windows of {windows.span_s:.2f} s, "
         f"one every {windows.every_s:g} s. {windows.provenance.model} on {windows.engine}. "
-        f"Segments from a score of {timeline.rules.min_score:g}."
+        f"Segments from a score of {timeline.rules.min_score:g}.{later}"
     )
 
 

@@ -38,9 +38,10 @@ _INK, _SOFT, _LINE, _BAND, _WARN = (
 
 
 def write_png(timeline: Timeline, path: Path) -> None:
-    """Write the PNG."""
+    """Write the PNG; its times are those of a player's clock."""
+    facts, timeline = facts_line(timeline), timeline.on_players_clock()
     lanes, hidden = lanes_of(timeline, max_lanes=_MAX_LANES, max_points=_MAX_POINTS)
-    _TimelineDrawing(timeline, lanes, hidden).image.save(path, format="PNG", optimize=True)
+    _TimelineDrawing(timeline, facts, lanes, hidden).image.save(path, format="PNG", optimize=True)
 
 
 class _TimelineDrawing:
@@ -48,14 +49,16 @@ class _TimelineDrawing:
 
     Args:
         timeline: The timeline to draw.
+        facts: The line below the title.
         lanes: The lanes of its labels.
         hidden: Number of labels with segments but without a lane.
     Attributes:
         image: The final image.
     """
 
-    def __init__(self, timeline: Timeline, lanes: Sequence[TimelineLane], hidden: int) -> None:
+    def __init__(self, timeline: Timeline, facts: str, lanes: Sequence[TimelineLane], hidden: int) -> None:
         self._timeline = timeline
+        self._facts = facts
         self._duration_s = shown_duration_s(timeline)
         notes = note_lines(timeline) + ([f"{hidden} more labels are not shown."] if hidden else [])
         self._top = 84 + 24 * len(notes) + (10 if notes else 0)
@@ -96,7 +99,7 @@ class _TimelineDrawing:
     def _draw_header(self, notes: Sequence[str]) -> None:
         width = self._right - _MARGIN
         self._text(_MARGIN, 18, title_of(self._timeline), 26, _INK, max_width=width)
-        self._text(_MARGIN, 54, facts_line(self._timeline), 16, _SOFT, max_width=width)
+        self._text(_MARGIN, 54, self._facts, 16, _SOFT, max_width=width)
         for number, note in enumerate(notes):
             self._text(_MARGIN, 84 + 24 * number, note, 16, _WARN, max_width=width)
 

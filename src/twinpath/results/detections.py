@@ -67,6 +67,7 @@ class Detections:
         tracks: In order of their ids.
         warnings: Warnings for the user about this result; often empty.
         timing_s: Seconds spent on "people" and "actions", and on waiting for frames, "decode".
+        first_frame_s: When a player shows the first frame, on its clock; all other times count from there.
     """
 
     video: str
@@ -83,6 +84,7 @@ class Detections:
     tracks: tuple[Track, ...]
     warnings: tuple[str, ...]
     timing_s: dict[str, float]
+    first_frame_s: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values; each box also in relative coordinates, 0 to 1."""

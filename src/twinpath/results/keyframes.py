@@ -64,6 +64,7 @@ class KeyframeScores:
         engine, person_detector, tracker: Names of the engine, the person detector and the tracker.
         width_px, height_px: Size of the displayed frames in pixels.
         duration_s: Duration of the video in seconds.
+        first_frame_s: When a player shows the first frame, on its clock; all other times count from there.
         every_s: Distance of the keyframes in seconds.
         labels: The names of the C actions.
         keyframes: In order of time, from the first keyframe of the video on; also those without people.
@@ -91,6 +92,7 @@ class KeyframeScores:
     warnings: tuple[str, ...]
     timing_s: dict[str, float]
     settings: dict[str, Any]
+    first_frame_s: float = 0.0
 
     def __len__(self) -> int:
         return len(self.keyframes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -14,6 +15,8 @@ from typing import Any, Self
 import numpy as np
 
 from twinpath import __version__
+from twinpath.errors import InputError
+from twinpath.video.frame_folder import find_sequence, frames_folder
 
 _NOT_SET = object()
 _MOST_SHOWN = 60
@@ -48,14 +51,28 @@ class FileFacts:
 
     @classmethod
     def of(cls, path: str | os.PathLike[str]) -> FileFacts:
-        """The facts of a file now; links are followed.
+        """The facts of a file now; links are followed. Of a folder of frames: of all its pictures together.
 
         Raises:
             OSError: The file does not exist or cannot be accessed.
         """
+        frames = frames_folder(Path(path))
+        if frames is not None:
+            return cls._of_frames(Path(path))
         status = Path(path).stat()
         place = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()  # noqa: PTH100 - keeps links
         return cls(status.st_size, status.st_mtime, place)
+
+    @classmethod
+    def _of_frames(cls, path: Path) -> FileFacts:
+        """Raises: OSError: Also where the folder holds no video."""
+        try:
+            found = [picture.stat() for picture in find_sequence(path).paths]
+        except InputError as error:
+            raise OSError(errno.EISDIR, str(error), str(path)) from error
+        place = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()  # noqa: PTH100
+        latest_s = max(status.st_mtime for status in found)
+        return cls(sum(status.st_size for status in found), latest_s, place)
 
     @classmethod
     def from_dict(cls, values: Any) -> FileFacts | None:

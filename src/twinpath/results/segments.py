@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from twinpath.errors import UsageError
@@ -70,6 +70,11 @@ class Segment:
     @property
     def length_s(self) -> float:
         return self.end_s - self.start_s
+
+    def later(self, by_s: float) -> Segment:
+        """The same segment, moved in time; for another clock."""
+        start_s, end_s, peak_s = (round(t + by_s, 3) for t in (self.start_s, self.end_s, self.peak_s))
+        return replace(self, start_s=start_s, end_s=end_s, peak_s=peak_s)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values."""

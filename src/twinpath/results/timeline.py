@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,23 @@ class Timeline:
         model_warnings = (SYNTHETIC_WARNING,) if self.windows.dataset == "synthetic" else ()
         return self.windows.warnings + model_warnings
 
+    def on_players_clock(self) -> Timeline:
+        """The same timeline with the times that a player shows, for files that a player or an editor opens.
+
+        In this timeline, 0 is the first frame; in a file whose sound begins before it, a player is ahead.
+        """
+        windows, later_s = self.windows, self.windows.first_frame_s
+        if not later_s:
+            return self
+        moved = replace(
+            windows,
+            starts_s=windows.starts_s + later_s,
+            ends_s=windows.ends_s + later_s,
+            duration_s=windows.duration_s + later_s,
+            first_frame_s=0.0,
+        )
+        return replace(self, windows=moved, segments=tuple(s.later(later_s) for s in self.segments))
+
     def settings(self) -> dict[str, Any]:
         """All settings that determine the result, without the video and the model."""
         return {
@@ -89,6 +106,7 @@ class Timeline:
         values: dict[str, Any] = {
             "video": windows.video,
             "duration_s": round(windows.duration_s, 3),
+            "first_frame_s": round(windows.first_frame_s, 3),
             "complete": windows.complete,
             "done_s": round(windows.done_s, 3),
             "model": windows.provenance.model,

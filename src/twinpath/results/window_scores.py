@@ -27,6 +27,7 @@ class WindowScores:
         dataset: The training data set.
         engine: The engine that ran the model; several if the run was resumed on another one.
         duration_s: Duration of the video in seconds.
+        first_frame_s: When a player shows the first frame, on its clock; all other times count from there.
         every_s: Stride of the windows in seconds.
         span_s: Length of a window in seconds.
         labels: The names of the C classes.
@@ -54,6 +55,7 @@ class WindowScores:
     complete: bool
     warnings: tuple[str, ...]
     settings: dict[str, Any]
+    first_frame_s: float = 0.0
 
     def __len__(self) -> int:
         return len(self.starts_s)

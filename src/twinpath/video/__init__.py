@@ -19,6 +19,10 @@ Internals:
     codecs.py           the codecs that are read
     tracks.py           which video track of a file is read
     side_data.py        facts that FFmpeg keeps beside a stream
+    frame_folder.py     which pictures of a folder form a video
+    frame_source.py     reads such a folder as a file
+    picture_file.py     one of its pictures
+    allocations.py      bounds what FFmpeg takes for a stream
     foreign.py          what a file is that is no video, with the next step
     decode_plan.py      where decoding starts and which frames to expect, from the packets
     decode_pass.py      decodes one part of a file, also behind damage

@@ -24,12 +24,14 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 
+from twinpath.video.codecs import AUDIO_CODECS
 from twinpath.video.source import DEFAULT_LIMITS, MAX_READ_ERRORS, Limits, as_fraction, open_video
 
 # Codecs that players expect in an MP4. FFmpeg would also put PCM and Vorbis there, which few of them play.
 _COPIED = frozenset({"aac", "mp3", "opus", "flac", "alac", "ac3", "eac3"})
 _AAC_RATES_HZ = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000})
 _AAC_BITS_PER_CHANNEL = 80_000
+_DEFAULT_RATE_HZ = 48_000
 _LEAD_S = 0.1  # before the first frame: a decoder needs the packets before the first sample
 
 
@@ -70,11 +72,13 @@ class AudioTrack:
 
     def join(self, output: OutputContainer) -> None:
         """Add an audio stream to an MP4 before its first frame is written; the writer calls this."""
-        tracks = self._source.container.streams.audio
-        track = next((track for track in tracks if track.codec_context is not None), None)
+        tracks = self._source.audio
+        known = [track for track in tracks if track.codec_context is not None]
+        track = next((track for track in known if _codec(track) in _COPIED | AUDIO_CODECS), None)
         if track is None:
             if tracks:
-                self.warnings.append("the audio is left out: this FFmpeg has no decoder for it")
+                name = f"its codec {_codec(known[0])}" if known else "its codec"
+                self.warnings.append(f"the audio is left out: Twinpath does not read {name}")
             return
         self._tick_s = as_fraction(track.time_base) or Fraction(1, 1_000_000)
         self._packets = self._read_packets(track)
@@ -82,7 +86,7 @@ class AudioTrack:
         if self._next is None:
             self.warnings.append("the audio is left out: the track is empty or damaged")
             return
-        is_copied = track.codec_context.codec.canonical_name in _COPIED
+        is_copied = _codec(track) in _COPIED
         self._target = _PacketCopier(track, output) if is_copied else _AacEncoder(track, output)
 
     def write_until(self, time_s: float) -> None:
@@ -134,7 +138,7 @@ class AudioTrack:
             return
         dts = packet.dts or 0
         try:
-            if dts <= self._last_dts:
+            if dts < self._last_dts:  # equal times are fine: packets may be shorter than a tick
                 raise ValueError("the time decreases")
             self._last_dts = dts
             self._target.write(packet)
@@ -142,14 +146,30 @@ class AudioTrack:
             self._left_out += 1
 
 
+def _codec(track: AudioStream) -> str:
+    return str(track.codec_context.codec.canonical_name)
+
+
 class _PacketCopier:
-    """Copies packets into a file."""
+    """Copies packets into a file. There, times must increase: equal ones are moved by a sample."""
 
     def __init__(self, track: AudioStream, output: OutputContainer) -> None:
         self._output = output
         self._stream = output.add_stream_from_template(track)
+        self._sample_s = Fraction(1, track.codec_context.sample_rate or _DEFAULT_RATE_HZ)
+        self._next_sample = -math.inf
 
     def write(self, packet: Packet[AudioStream]) -> None:
+        if packet.dts is not None:
+            scale = packet.time_base / self._sample_s
+            sample = round(packet.dts * scale)
+            if sample < self._next_sample:
+                later = int(self._next_sample) - sample
+                packet.pts, packet.dts = round((packet.pts or 0) * scale) + later, sample + later
+                packet.duration = round((packet.duration or 0) * scale)
+                packet.time_base = self._sample_s
+                sample += later
+            self._next_sample = sample + 1
         packet.stream = self._stream
         self._output.mux(packet)
 

@@ -61,10 +61,12 @@ class ClipSource(Protocol):
 
     Attributes:
         end_s: End of the video in seconds, by the packets that were read.
+        first_frame_s: When a player shows the first frame, in seconds on its clock.
         warnings: One line each, for the user; complete after the last clip.
     """
 
     end_s: float
+    first_frame_s: float
     warnings: list[str]
 
     def __enter__(self) -> Self: ...
@@ -97,6 +99,7 @@ def open_clips(
     plan: ClipPlan,
     *,
     limits: Limits = DEFAULT_LIMITS,
+    fps: float | None = None,
     isolate: bool = False,
 ) -> ClipSource:
     """Open a video and read the timestamps of its frames; nothing is decoded yet.
@@ -105,6 +108,7 @@ def open_clips(
         path: A file name, never a URL.
         plan: Which clips to read.
         limits: Limits on size, frames, memory and time.
+        fps: Of folders of pictures and raw streams, see `open_video`.
         isolate: Read in a sandboxed process; see `twinpath.video.isolated`.
     Raises:
         InputError, LimitExceeded: As `open_video`.
@@ -114,8 +118,8 @@ def open_clips(
     if isolate:
         from twinpath.video.isolated.sandbox import open_clips_isolated
 
-        return open_clips_isolated(path, plan, limits=limits)
-    return ClipReader(path, plan, limits=limits)
+        return open_clips_isolated(path, plan, limits=limits, fps=fps)
+    return ClipReader(path, plan, limits=limits, fps=fps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,16 +148,18 @@ class ClipReader:
         plan: ClipPlan,
         *,
         limits: Limits = DEFAULT_LIMITS,
+        fps: float | None = None,
         allocate: Allocate | None = None,
         first: int = 0,
     ) -> None:
         """
         Args:
-            path, plan, limits: See `open_clips`.
+            path, plan, limits, fps: See `open_clips`.
             allocate: Returns the uint8 array of a clip, given its shape; None: ordinary memory.
             first: Skip the clips before this number. It does not change the others.
         """
-        self._source = open_video(path, limits=limits)
+        self._source = open_video(path, limits=limits, fps=fps)
+        self.first_frame_s = self._source.first_frame_s
         self._keeps_all = isinstance(plan, Selections)
         self._decodes_start = first == 0 and getattr(plan, "start_s", 0.0) == 0
         self._convert = RgbConverter()

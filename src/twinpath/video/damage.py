@@ -174,7 +174,7 @@ class DamageReport:
             )
         if self._corrupt:
             lines.append(f"{self._corrupt} decoded frames are marked as corrupt")
-        if lines and not self._is_readable:
+        if lines and not self._is_readable and self._source.kind != "frames":
             check_readable(self._source.path)
             self._is_readable = True
         return lines
@@ -182,17 +182,19 @@ class DamageReport:
     def warnings(self) -> list[str]:
         """Damage, then notes."""
         lines = self.damage() + self._source.notes
-        if self._discarded:
+        cut = self._discarded + self._source.cut_frames
+        if cut:
+            claimed = (self._source.claimed_frames or 0) + self._source.cut_frames
             lines.append(
-                f"{self._discarded} frames are cut away by the file's edit list and are not shown "
-                f"({self._source.claimed_frames} in the header)"
+                f"{cut} frames are cut away by the file's edit list and are not shown "
+                f"({claimed} in the header)"
             )
         if self._leading:
             lines.append(
                 f"frames before the first keyframe cannot be decoded ({self._leading}): "
                 "the recording starts at an open group of pictures"
             )
-        if self._guessed:
+        if self._guessed and self._source.fps is None:
             fps = float(self._source.nominal_fps)
             lines.append(f"the file has no timestamps: {fps:g} frames per second assumed")
         if self._resized:

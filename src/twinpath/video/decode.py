@@ -113,6 +113,7 @@ def read_frames(
     *,
     strict: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    fps: float | None = None,
     allocate: Allocate | None = None,
 ) -> DecodedFrames:
     """Decode the frames of one or more selections, each frame once, in one pass where they lie close.
@@ -123,6 +124,7 @@ def read_frames(
         strict: Raise on any damage (training). False: decode as many frames as possible and warn.
         limits: Limits on size, frames, memory and time. `max_bytes` bounds all frames together, and the
             largest clip.
+        fps: Of folders of pictures and raw streams, see `open_video`.
         allocate: Returns the uint8 array for the frames, for example in shared memory; None: ordinary memory.
     Raises:
         InputError: As `open_video`.
@@ -133,7 +135,7 @@ def read_frames(
     """
     if not selections:
         raise ValueError("read_frames needs at least one selection")
-    with open_video(path, limits=limits) as source, source.budget.memory_errors():
+    with open_video(path, limits=limits, fps=fps) as source, source.budget.memory_errors():
         groups = plan_groups(source, selections)
         reader = _GroupReader(source, groups, selections, strict=strict, allocate=allocate or _allocate)
         for group in groups:
@@ -246,14 +248,21 @@ class FrameStream:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, strict: bool = False, limits: Limits = DEFAULT_LIMITS
+        self,
+        path: str | os.PathLike[str],
+        *,
+        strict: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
+        fps: float | None = None,
     ) -> None:
-        """Open the file. `limits.max_seconds` includes the time that the caller spends between frames.
+        """Open the file; `fps` as `open_video`.
+
+        `limits.max_seconds` includes the time that the caller spends between frames.
 
         Raises:
             InputError, LimitExceeded: As `open_video`.
         """
-        self._source = open_video(path, limits=limits)
+        self._source = open_video(path, limits=limits, fps=fps)
         self._strict = strict
         self.fps = float(self._source.nominal_fps)
         self.frames_decoded = 0

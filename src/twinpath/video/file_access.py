@@ -19,6 +19,8 @@ from twinpath.paths import display_path
 
 #: As `open_regular`: opens a regular file for reading and returns a descriptor, which the caller closes.
 Opener = Callable[[Path], int]
+#: As `folder_names`.
+Lister = Callable[[Path], list[str] | None]
 
 _SAMPLES, _SAMPLE_BYTES = 128, 4096
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -38,33 +40,56 @@ def open_regular(path: Path, *, name: str | None = None) -> int:
     """
     name = display_path(path) if name is None else name
     try:
-        _check_regular(path, path.stat().st_mode, name)  # before it is opened: that blocks on a pipe
+        _check_regular(path.stat().st_mode, name)  # before it is opened: that blocks on a pipe
         descriptor = os.open(path, _FLAGS)
     except ValueError as error:  # a NUL in the name
         raise OSError(errno.EINVAL, str(error)) from error
     try:
-        _check_regular(path, os.fstat(descriptor).st_mode, name)  # it may have been replaced meanwhile
+        _check_regular(os.fstat(descriptor).st_mode, name)  # it may have been replaced meanwhile
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
 
 
-def _check_regular(path: Path, mode: int, name: str) -> None:
+def _check_regular(mode: int, name: str) -> None:
     if not stat.S_ISREG(mode):
-        if stat.S_ISDIR(mode) and not os.access(path, os.R_OK | os.X_OK):
-            raise NotAFile(f"{name} is a folder that cannot be listed: permission denied")
         what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
         raise NotAFile(f"{name} is {what}, not a file; give the name of a video file")
 
 
 _opener: Opener | None = None
+_lister: Lister | None = None
 
 
 def set_opener(opener: Opener) -> None:
     """Open every file of this process by `opener` from now on."""
     global _opener
     _opener = opener
+
+
+def set_lister(lister: Lister) -> None:
+    """List every folder of this process by `lister` from now on."""
+    global _lister
+    _lister = lister
+
+
+def folder_names(path: Path) -> list[str] | None:
+    """The names of what is in a folder, in any order; None if there is no folder of this name.
+
+    Raises:
+        OSError: It may not be read.
+    """
+    if _lister is not None:
+        return _lister(path)
+    return os.listdir(path) if os.path.isdir(path) else None  # noqa: PTH112, PTH208 - a name with a NUL
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder of this name."""
+    if _lister is not None:
+        return _lister(path) is not None
+    return os.path.isdir(path)  # noqa: PTH112 - a name with a NUL
 
 
 def open_binary(path: Path) -> BinaryIO:

@@ -38,6 +38,8 @@ RAW_DEMUXERS = frozenset({"h264", "hevc", "mpegvideo"})
 #: Their names in FFmpeg's whitelist ("mov" alone is not enough: it compares any one name).
 FORMAT_WHITELIST = ",".join([*DEMUXERS, "mp4,m4a,3gp,3g2,mj2,webm"])
 
+_AVI_PADDING_BYTES = 4096  # behind the end that its header names
+
 RAW_SUFFIXES = frozenset({".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".m1v", ".m2v", ".mpv", ".mpgv"})
 
 _MP4_FIRST_BOXES = frozenset(
@@ -188,3 +190,27 @@ def _mp4_boxes(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
             return
         yield header[4:8], position + size <= end
         position += size
+
+
+def has_avi_index(file: BinaryIO) -> bool:
+    """Whether an AVI has a complete index (`idx1`): one without it was cut off, or is still written.
+
+    Files above 1 GB have more parts, and an index for each; for them the answer is False.
+
+    Args:
+        file: The file, open for reading and seekable. Its position changes.
+    """
+    end = file.seek(0, os.SEEK_END)
+    file.seek(4)
+    size = int.from_bytes(file.read(4), "little")
+    if end > size + 8 + _AVI_PADDING_BYTES:
+        return False
+    position = 12
+    while position + 8 <= end:
+        file.seek(position)
+        header = file.read(8)
+        size = int.from_bytes(header[4:], "little")
+        if header[:4] == b"idx1":
+            return size > 0 and position + 8 + size <= end
+        position += 8 + size + size % 2
+    return False

@@ -5,6 +5,7 @@ Every other module of this package opens files through `open_video`; cameras and
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -16,8 +17,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet, PacketSideData
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from twinpath.errors import (
@@ -25,11 +28,12 @@ from twinpath.errors import (
     NoFrames,
     NotAFile,
     NotAVideo,
+    UsageError,
 )
 from twinpath.paths import display_path
 from twinpath.prefetch import check_prefetch
 from twinpath.video.codecs import CODEC_WHITELIST
-from twinpath.video.file_access import ffmpeg_input, open_binary
+from twinpath.video.file_access import ffmpeg_input, open_binary, size_bytes
 from twinpath.video.foreign import (
     CONVERT,
     Foreign,
@@ -38,6 +42,7 @@ from twinpath.video.foreign import (
     foreign_picture,
     missing_reason,
 )
+from twinpath.video.frame_folder import frames_folder
 from twinpath.video.not_coded import NotCoded
 from twinpath.video.sniff import (
     DEMUXERS,
@@ -46,6 +51,7 @@ from twinpath.video.sniff import (
     RAW_SUFFIXES,
     SNIFF_BYTES,
     gif_size,
+    has_avi_index,
     has_mp4_fragments,
     has_mp4_index,
     is_joined_mp4,
@@ -55,6 +61,7 @@ from twinpath.video.tracks import TrackChoice, choose_track, convert_line, encry
 
 MAX_READ_ERRORS = 64  # in a row; a demuxer that fails this often makes no progress
 DEFAULT_FPS = Fraction(25)  # FFmpeg's default for raw streams, too
+_ANY_START = ("mpegts", "mpeg")  # their clocks start at any time
 _SANE_FPS = (Fraction(1, 1000), Fraction(100_000))
 _MICROSECOND = Fraction(1, 1_000_000)
 
@@ -145,16 +152,22 @@ class VideoSource:
 
     Attributes:
         path: The path as given.
-        kind: The demuxer's name, one of `sniff.DEMUXERS`.
+        kind: The demuxer's name, one of `sniff.DEMUXERS`; "frames" for a folder of pictures.
+        fps: Frames per second, as the caller gives it for what has no times of its own; None: not given.
         budget: Counts the use of the limits.
         stream: The video stream that is read.
         time_base: Seconds per tick of the stream's clock.
         origin: Presentation time of the first frame, in ticks (MPEG-TS starts at any time).
-        nominal_fps: The frame rate in the header, or 25 if it is missing or implausible.
-        claimed_frames: Number of frames by the header, or None. Decoding may give another number.
+        first_frame_s: When a player shows the first frame, in seconds on its clock. The sound may begin
+            earlier.
+        nominal_fps: `fps`, if frames have no times; else that in the header, or 25 if it is missing or
+            implausible.
+        claimed_frames: Number of frames by the header, in AVI and MP4 by the index; or None. Decoding may
+            give another number.
+        cut_frames: Number of frames by the header that an edit list removes from the index.
         codec: FFmpeg's name of the decoder.
-        claimed_duration_s: Duration of the stream by the header in seconds, or None. Decoding may give
-            another.
+        claimed_duration_s: End of the last frame by the header, in seconds since the first frame; or None.
+            Decoding may give another.
         read_errors: Number of errors of the demuxer so far.
         on_one_thread: Whether `use_one_thread` was called. It is called on a computer with one core, too:
             frames behind damage differ slightly if decoding starts at another keyframe.
@@ -164,19 +177,23 @@ class VideoSource:
     stream: VideoStream
     time_base: Fraction
     origin: int
+    first_frame_s: float
     nominal_fps: Fraction
     claimed_frames: int | None
+    cut_frames: int
     claimed_duration_s: float | None
     codec: str
     read_errors: int
 
-    def __init__(self, path: Path, *, kind: str, limits: Limits) -> None:
+    def __init__(self, path: Path, *, kind: str, limits: Limits, fps: Fraction | None = None) -> None:
         self.path = path
+        self.fps = fps
         self.kind = kind
         self.limits = limits
         self.budget = Budget(path, limits)
         self.on_one_thread = False
         self._palette: PacketSideData | None = None
+        self._not_coded: NotCoded | None = None
         self._track: TrackChoice | None = None
         self._open()
 
@@ -234,6 +251,8 @@ class VideoSource:
         notes = [self._track.note] if self._track is not None and self._track.note else []
         if self.kind == "mov" and _is_joined(self.path):
             notes.append("another video follows in the file, which players do not show either: not read")
+        if self.fps is not None and not self.is_raw:
+            notes.append("the frame rate that was given is not used: the file has its own times")
         return notes
 
     def _check_size(self) -> None:
@@ -244,8 +263,10 @@ class VideoSource:
         """Copy the header's values: after `close` the stream must not be accessed."""
         self.time_base = as_fraction(self.stream.time_base) or _MICROSECOND
         self.origin = self.stream.start_time or 0
+        self.first_frame_s = self._first_frame_s()
         self.nominal_fps = self._nominal_fps()
-        self.claimed_frames = self.stream.frames or None
+        self.claimed_frames = self._claimed_frames()
+        self.cut_frames = max(self.stream.frames - (self.claimed_frames or 0), 0) if self._has_edits() else 0
         self.claimed_duration_s = self._claimed_duration_s()
         self.codec = self.stream.codec_context.name
         extradata = self.stream.codec_context.extradata or b""
@@ -275,7 +296,21 @@ class VideoSource:
         """Whether it is a stream without a container, which has no timestamps."""
         return self.kind in RAW_DEMUXERS
 
+    @property
+    def audio(self) -> list[AudioStream]:
+        """The audio tracks, the default one first."""
+        return sorted(
+            self.container.streams.audio, key=lambda track: not track.disposition & Disposition.default
+        )
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the file. Raises: NotAFile, OSError: It is gone."""
+        return size_bytes(self.path)
+
     def _nominal_fps(self) -> Fraction:
+        if self.is_raw and self.fps is not None:
+            return self.fps
         rates = [self.stream.average_rate, self.stream.guessed_rate]
         if self.is_raw or self.kind == "dv":  # the average rate is FFmpeg's default, or its clock's
             rates.reverse()
@@ -284,15 +319,37 @@ class VideoSource:
                 return rate
         return DEFAULT_FPS
 
+    def _first_frame_s(self) -> float:
+        """Players show 0 where the clock of the container does; in MPEG, where the first stream begins."""
+        first_s = float(self.origin * self.time_base)
+        if self.kind in _ANY_START:
+            first_s -= (self.container.start_time or 0) / 1_000_000
+        return max(first_s, 0.0)
+
+    def _has_edits(self) -> bool:
+        return self.kind == "mov" and 0 < len(self.stream.index_entries) != self.stream.frames > 0
+
+    def _claimed_frames(self) -> int | None:
+        if self._has_edits():
+            return len(self.stream.index_entries)
+        if self.kind == "avi" and _has_avi_index(self.path):
+            # The header also counts chunks without data, which repeat a frame; FFmpeg's index does not.
+            return len(self.stream.index_entries) or None
+        return self.stream.frames or None
+
     def _claimed_duration_s(self) -> float | None:
         if self.stream.duration:
             return float(self.stream.duration * self.time_base)
-        tag = self.stream.metadata.get("DURATION", "")  # Matroska, as FFmpeg and mkvmerge write it
+        tag = self.stream.metadata.get("DURATION", "")  # Matroska
         try:
             hours, minutes, seconds = tag.split(":")
-            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+            claimed_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
         except ValueError:
             return None
+        # FFmpeg counts from the zero of the container, mkvmerge from the first frame.
+        is_mkvmerge = "_STATISTICS_WRITING_APP" in self.stream.metadata
+        claimed_s -= 0.0 if is_mkvmerge else float(self.origin * self.time_base)
+        return claimed_s if claimed_s > 0 else None
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """Packets of the video stream from the current position to the end; unreadable parts are skipped.
@@ -382,13 +439,19 @@ class VideoSource:
         return True
 
 
-def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> VideoSource:
+def open_video(
+    path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS, fps: float | None = None
+) -> VideoSource:
     """Open a video file. Its content decides whether it is one, not its name.
 
     Args:
-        path: A file name: never a URL, a pattern or an FFmpeg protocol.
+        path: A file name, never a URL or an FFmpeg protocol; or a folder of numbered pictures, see
+            `frame_folder`.
         limits: `max_pixels` is checked here, before anything is decoded. The other limits count from now on.
+        fps: Frames per second of pictures and of raw streams, which have no times; None: 25. Files with
+            times of their own keep these, with a note.
     Raises:
+        UsageError: `fps` is no frame rate.
         NotAFile: It is missing, unreadable, or no regular file.
         NotAVideo: The content is no video, or its index is missing.
         NoVideoStream: For example audio only.
@@ -397,6 +460,11 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
         LimitExceeded: The frames are too large.
     """
     path = Path(path)
+    rate = checked_fps(fps)
+    if frames_folder(path) is not None:
+        from twinpath.video.frame_source import open_frames
+
+        return open_frames(path, limits=limits, fps=rate)
     head = _read_head(path)
     if not head:
         kind_of_error = NoFrames if path.suffix.lower() in RAW_SUFFIXES else NotAVideo
@@ -411,7 +479,7 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
     if kind == "gif":
         check_pixels(*gif_size(head), path=path, limits=limits)
     try:
-        return VideoSource(path, kind=kind, limits=limits)
+        return VideoSource(path, kind=kind, limits=limits, fps=rate)
     except MemoryError as error:
         raise out_of_memory(path) from error
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -421,6 +489,15 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
         raise NotAVideo(
             f"{display_path(path)} cannot be opened as {kind} ({reason}); is it complete?"
         ) from error
+
+
+def checked_fps(fps: float | None) -> Fraction | None:
+    """A frame rate as a fraction. Raises: UsageError: It is out of range."""
+    if fps is None:
+        return None
+    if not (math.isfinite(fps) and _SANE_FPS[0] <= fps <= _SANE_FPS[1]):
+        raise UsageError(f"fps must be from {float(_SANE_FPS[0]):g} to {float(_SANE_FPS[1]):g}, not {fps:g}")
+    return Fraction(fps).limit_denominator(100_000)
 
 
 def _not_a_video(path: Path, foreign: Foreign | None) -> NotAVideo:
@@ -478,3 +555,8 @@ def _why_no_index(path: Path) -> str:
                 "index, and the others to one file"
             )
     return "the index is missing; was the upload complete?"
+
+
+def _has_avi_index(path: Path) -> bool:
+    with open_binary(path) as file:
+        return has_avi_index(file)

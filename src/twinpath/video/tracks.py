@@ -59,16 +59,19 @@ def choose_track(container: InputContainer, path: Path) -> TrackChoice:
     return TrackChoice(chosen.index, _note(tracks, usable, chosen), was_read)
 
 
-def choose_stream(container: InputContainer, name: str) -> VideoStream:
+def choose_stream(container: InputContainer, name: str, *, any_codec: bool = False) -> VideoStream:
     """The video track of a live source, of which no packet is read to choose it.
 
     Args:
         container: An open container.
         name: The source, for messages.
+        any_codec: Take a codec that is not listed, of a device of this computer.
     Raises:
         NoVideoStream, UnsupportedCodec: As `choose_track`.
     """
-    usable = _usable(container, _video_tracks(container), name, advice="have it send H.264")
+    usable = _usable(
+        container, _video_tracks(container), name, advice="have it send H.264", any_codec=any_codec
+    )
     return next((s for s in usable if s.disposition & Disposition.default), usable[0])
 
 
@@ -92,12 +95,19 @@ def _video_tracks(container: InputContainer) -> list[Any]:
     ]
 
 
-def _usable(container: InputContainer, tracks: Sequence[Any], name: str, *, advice: str) -> list[VideoStream]:
+def _usable(
+    container: InputContainer,
+    tracks: Sequence[Any],
+    name: str,
+    *,
+    advice: str,
+    any_codec: bool = False,
+) -> list[VideoStream]:
     """The tracks whose codecs are read; at least one."""
     if not tracks:
         raise NoVideoStream(f"{name} has no video stream, only {_other_streams(container)}; check the source")
     known = [t for t in tracks if isinstance(t, VideoStream) and t.codec_context is not None]
-    usable = [t for t in known if t.codec_context.codec.canonical_name in VIDEO_CODECS]
+    usable = [t for t in known if any_codec or t.codec_context.codec.canonical_name in VIDEO_CODECS]
     if not usable:
         codec = known[0].codec_context.codec.canonical_name if known else _codec_tag(container)
         if any(tag in codec for tag in _ENCRYPTED_TAGS):
@@ -151,4 +161,4 @@ def _codec_tag(container: InputContainer) -> str:
     finally:
         av.logging.set_level(level)
     found = re.search(r"Video: ([^,\n]*)", description)
-    return found[1].strip() if found else "(unknown)"
+    return found[1].strip().removeprefix("none (").rstrip(")") if found else "(unknown)"

@@ -51,6 +51,7 @@ class VideoWriter:
         pixel_aspect: Fraction = Fraction(1),
         encoder_options: Mapping[str, str] | None = None,
         audio: AudioTrack | None = None,
+        comment: str | None = None,
     ) -> None:
         """
         Args:
@@ -65,6 +66,7 @@ class VideoWriter:
             encoder_options: More options of x264. {"mbtree": "0"} makes the output reproducible: the same
                 frames give the same bytes in every run; files are larger.
             audio: An audio track to copy; the writer does not close it.
+            comment: A comment for the file's metadata, for example what made it.
         Raises:
             UsageError: The folder does not exist, or a number is out of range.
         """
@@ -84,6 +86,7 @@ class VideoWriter:
         self._ticks_per_frame = max(1, round(_TICKS_PER_SECOND / rate))
         self._next_ticks = 0
         self._audio = audio
+        self._comment = comment
         self._frames = 0
         self._first_dts: int | None = None
         self._place = contextlib.ExitStack()
@@ -97,6 +100,8 @@ class VideoWriter:
             format="mp4",
             options={"movflags": "+faststart"},
         )
+        if self._comment is not None:
+            self._container.metadata["comment"] = self._comment
         self._stream: VideoStream = self._container.add_stream("libx264", rate=self._rate)
         self._stream.width, self._stream.height = (side + side % 2 for side in self._size)
         self._stream.pix_fmt = "yuv420p"

@@ -7,6 +7,8 @@ Source: Range and If-Range as in RFC 9110, sections 13.1.5 and 14.2.
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +17,20 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from twinpath.addresses import mask_address, mask_secrets
 from twinpath.atomic import atomic_path
 from twinpath.errors import DownloadFailed, InputError, WeightsError
+from twinpath.escapes import printable
+from twinpath.paths import display_path
 from twinpath.retry import RetryPolicy
 from twinpath.weights.callbacks import Check, Progress
 
 MAX_FILE_BYTES = 8 << 30  # several times the largest published file
 _PROGRESS_BYTES = 1 << 18  # an attempt that brings less counts as failed
 _REDIRECTS = 5
+_PROXY_VARIABLES = {"http_proxy", "https_proxy", "all_proxy"}
+#: A strong ETag, or a date; of others a server cannot say whether the file is still the same.
+_VERSION = re.compile(r'"[!#-~]{0,1000}"|[A-Z][a-z]{2}, [ -~]{1,40}')
 _RETRY_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -59,7 +67,8 @@ def download(
     """
     part = _PartialFile(final)
     try:
-        _attempt_until_whole(url, part, progress, retry, stall_s)
+        with _client(stall_s) as client:
+            _attempt_until_whole(client, url, part, progress, retry)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unreachable(_reason(error)) from error
     try:
@@ -70,30 +79,55 @@ def download(
     part.become(final)
 
 
+def _client(stall_s: float) -> httpx.Client:
+    """A client with the proxies and certificates of the environment.
+
+    Raises:
+        Unreachable: They cannot be used.
+    """
+    try:
+        return httpx.Client(timeout=httpx.Timeout(stall_s, pool=None), follow_redirects=False)
+    except ImportError as error:  # of a SOCKS proxy
+        advice = f"{_proxies()} needs the package socksio: pip install 'httpx[socks]'"
+        raise Unreachable(advice) from error
+    except (ValueError, TypeError, httpx.InvalidURL) as error:
+        raise Unreachable(f"{_proxies()} cannot be used: {_reason(error)}") from error
+    except OSError as error:  # an SSLError, too
+        name = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), None)
+        named = f"{name}={display_path(os.environ[name])}" if name else "this Python"
+        raise Unreachable(f"the certificates of {named} cannot be read: {error}") from error
+
+
+def _proxies() -> str:
+    """The proxies that the environment names, without their passwords; empty: none."""
+    names = sorted(name for name in os.environ if name.lower() in _PROXY_VARIABLES and os.environ[name])
+    shown = [f"{name}={mask_address(os.environ[name])}" for name in names]
+    return f"the proxy {' '.join(shown)}" if shown else ""
+
+
 def _attempt_until_whole(
-    url: str, part: _PartialFile, progress: Progress | None, retry: RetryPolicy, stall_s: float
+    client: httpx.Client, url: str, part: _PartialFile, progress: Progress | None, retry: RetryPolicy
 ) -> None:
     failures, furthest, progressed_at_s = 0, part.size(), time.monotonic()
-    with httpx.Client(timeout=httpx.Timeout(stall_s, pool=None), follow_redirects=False) as client:
-        while True:
-            try:
-                _attempt(client, url, part, progress)
-                break
-            except httpx.ConnectError:
-                if part.size() == 0:
-                    raise  # no network at all: fail at once
-                reason = "no connection"
-            except (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError) as error:
-                reason = _reason(error)
-            except AttemptFailed as error:
-                reason = str(error)
-            if part.size() >= furthest + _PROGRESS_BYTES:
-                failures, furthest, progressed_at_s = 0, part.size(), time.monotonic()
-            failures += 1
-            wait_s = retry.wait_s(failures)
-            if retry.is_exhausted(failures, time.monotonic() - progressed_at_s + wait_s):
-                raise AttemptFailed(f"{reason}, {failures} tries in a row")
-            time.sleep(wait_s)
+    while True:
+        try:
+            _attempt(client, url, part, progress)
+            break
+        except httpx.ConnectError as error:
+            if part.size() == 0:
+                raise  # no network at all: fail at once
+            reason = f"no connection: {_reason(error)}"
+        except (httpx.TimeoutException, httpx.NetworkError, httpx.RemoteProtocolError) as error:
+            reason = _reason(error)
+        except AttemptFailed as error:
+            reason = str(error)
+        if part.size() >= furthest + _PROGRESS_BYTES:
+            failures, furthest, progressed_at_s = 0, part.size(), time.monotonic()
+        failures += 1
+        wait_s = retry.wait_s(failures)
+        if retry.is_exhausted(failures, time.monotonic() - progressed_at_s + wait_s):
+            raise AttemptFailed(f"{reason}, {failures} tries in a row")
+        time.sleep(wait_s)
 
 
 def _attempt(client: httpx.Client, url: str, part: _PartialFile, progress: Progress | None) -> None:
@@ -105,6 +139,8 @@ def _attempt(client: httpx.Client, url: str, part: _PartialFile, progress: Progr
             raise AttemptFailed("the server has another file now")
         if status in _RETRY_STATUS:
             raise AttemptFailed(f"the server answered {status}")
+        if status == 407:
+            raise httpx.ProxyError("it asks for a user and a password (407)")
         if status not in (200, 206):
             raise httpx.HTTPError(f"the server answered {status}")
         start, total = _extent(response)
@@ -137,8 +173,12 @@ def _follow(client: httpx.Client, url: str, headers: dict[str, str]) -> Iterator
             if response.status_code not in (301, 302, 303, 307, 308):
                 yield response
                 return
-            target = urljoin(url, response.headers.get("location", ""))
-        here, there = urlsplit(url), urlsplit(target)
+            location = response.headers.get("location", "")
+        try:
+            target = urljoin(url, location)
+            here, there = urlsplit(url), urlsplit(target)
+        except ValueError as error:
+            raise httpx.HTTPError("the server redirects to an address that is none") from error
         if there.scheme != "https" and (there.scheme, there.hostname) != (here.scheme, here.hostname):
             raise httpx.HTTPError(f"refused a redirect to {there.scheme}://{there.hostname}: not https")
         url = target
@@ -171,7 +211,9 @@ class _PartialFile:
         """Ask for the rest only where the server can compare versions of the file."""
         headers = {"Accept-Encoding": "identity"}
         if self.size() and self._version.exists():
-            headers |= {"Range": f"bytes={self.size()}-", "If-Range": self._version.read_text().strip()}
+            version = self._version.read_bytes().decode("ascii", "replace").strip()
+            if _VERSION.fullmatch(version):
+                headers |= {"Range": f"bytes={self.size()}-", "If-Range": version}
         return headers
 
     def open(self, start: int, headers: httpx.Headers) -> Any:
@@ -181,8 +223,8 @@ class _PartialFile:
         self.forget()
         etag = headers.get("etag", "")
         version = headers.get("last-modified", "") if not etag or etag.startswith("W/") else etag
-        if version:
-            self._version.write_text(version)
+        if _VERSION.fullmatch(version):
+            self._version.write_text(version, "ascii")
         return self.path.open("wb")
 
     def forget(self) -> None:
@@ -196,7 +238,12 @@ class _PartialFile:
 
 
 def _reason(error: Exception) -> str:
-    """One line, also for errors of httpx without a message."""
+    """One line without secrets, also for errors of httpx without a message."""
     if isinstance(error, httpx.TimeoutException):
         return "the connection stalled"
-    return (str(error) or type(error).__name__).splitlines()[0]
+    reason = printable(mask_secrets((str(error) or type(error).__name__).splitlines()[0]))
+    if isinstance(error, httpx.ProxyError | httpx.ConnectError) and _proxies():
+        return f"{reason}; by {_proxies()}"
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
+        return f"{reason}; SSL_CERT_FILE names a file with certificates to trust"
+    return reason

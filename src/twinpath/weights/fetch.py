@@ -15,14 +15,17 @@ import contextlib
 import datetime
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from twinpath.addresses import mask_address, mask_secrets
 from twinpath.atomic import atomic_path
 from twinpath.errors import DamagedWeights, DownloadFailed, InputError, WeightsError
-from twinpath.paths import cache_dir
+from twinpath.escapes import printable
+from twinpath.paths import cache_dir, display_path
 from twinpath.retry import RetryPolicy
 from twinpath.weights.callbacks import Check
 from twinpath.weights.callbacks import Progress as Progress  # who fetches needs it
@@ -31,6 +34,8 @@ from twinpath.weights.sniff import check_whole
 
 # Of tries that bring next to nothing; one that gets further starts the count anew.
 DOWNLOAD_RETRY = RetryPolicy(max_retries=3, first_wait_s=1.0, jitter=0.0)
+#: With a letter, which dates in names have not.
+_HASH_IN_NAME = re.compile(r"-(?=[0-9]*[a-f])([0-9a-f]{8,64})\.\w+$")
 STALL_S = 30.0  # a connection that brings nothing for so long is dropped and tried again
 
 
@@ -121,29 +126,51 @@ def fetch_file(
     Source: Range and If-Range as in RFC 9110, sections 13.1.5 and 14.2.
     """
     if final.exists():
-        verify(final, url=url, check=check)
+        verify(final, url=url, check=_with_hash_of_name(url, check))
         return final
     from filelock import FileLock
 
     from twinpath.weights.download import AttemptFailed, Unreachable, download  # with httpx, which takes time
 
+    check = _with_hash_of_name(url, check)
     url = _mirrored(url)
-    by_hand = f"fetch {url} another way and put it at {final}"
+    by_hand = f"fetch {mask_address(url)} another way and put it at {display_path(final)}"
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(final.with_name(final.name + ".lock")):
             if not final.exists():  # another process may have fetched it while this one waited
                 _sidecar(final).unlink(missing_ok=True)  # of an earlier file
                 download(url, final, check, progress, retry, stall_s=stall_s)
-                _remember(final, url)
+                _remember(final, mask_address(url))
     except AttemptFailed as error:
         raise DownloadFailed(f"the download of {name} failed ({error}); {by_hand}") from error
     except (WeightsError, InputError) as error:
         raise DownloadFailed(f"the download of {name} is no good ({error}); {by_hand}") from error
     except (Unreachable, OSError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = printable(mask_secrets((str(error) or type(error).__name__).splitlines()[0]))
         raise DownloadFailed(f"cannot download {name} ({reason}); {by_hand}") from error
     return final
+
+
+def _with_hash_of_name(url: str, check: Check) -> Check:
+    """The check, and behind it one of the hash that torchvision has in the names of its files.
+
+    "r3d_18-b3b3357e.pth" has the SHA-256 b3b3357e…
+    """
+    found = _HASH_IN_NAME.search(urlsplit(url).path)
+    if found is None:
+        return check
+
+    def check_both(path: Path, *, where: str | None = None) -> None:
+        check(path, where=where)
+        digest = file_sha256(path)
+        if not digest.startswith(found[1]):
+            raise DamagedWeights(
+                f"{where or display_path(path)} is another file: its SHA-256 begins with "
+                f"{digest[: len(found[1])]}, not {found[1]} as its name says"
+            )
+
+    return check_both
 
 
 def verify(path: Path, *, url: str = "", check: Check = check_whole) -> None:
@@ -179,7 +206,7 @@ def _recall(path: Path) -> _Remembered | None:
         return _Remembered(**json.loads(_sidecar(path).read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise DamagedWeights(f"{_sidecar(path)} cannot be read; delete it if you trust {path}") from error
 
 

@@ -5,16 +5,20 @@ No torch: a download is checked before it is kept.
 
 from __future__ import annotations
 
+import gzip
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Literal
 
-from twinpath.errors import DamagedWeights, NotAFile, UnknownWeightFormat
+from twinpath.errors import DamagedWeights, NotAFile, UnknownWeightFormat, UnsafeWeights
 
 Kind = Literal["gzip", "torch", "torch-legacy", "safetensors", "pickle"]
 
 MAX_SAFETENSORS_HEADER_BYTES = 100_000_000  # the format's own limit
+MAX_UNPACKED_BYTES = 8 << 30  # of a gzipped file
+_CHUNK_BYTES = 1 << 20
 HEAD_BYTES = 64  # enough for `kind_of`
 
 _LEGACY_TORCH = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # the magic number's pickle, after its protocol
@@ -84,11 +88,26 @@ def check_whole(path: Path, *, where: str | None = None) -> None:
         promised = _safetensors_size(path, where)
         if size != promised:
             raise DamagedWeights(f"{where} is cut short or too long: {size} bytes of {promised}")
+    elif kind == "gzip":
+        _check_gzip(path, where)
     elif kind == "pickle":
         with path.open("rb") as file:
             file.seek(-1, 2)
             if file.read(1).strip() != b".":
                 raise DamagedWeights(f"{where} is cut short: its pickle does not end")
+
+
+def _check_gzip(path: Path, where: str) -> None:
+    """Unpack to the end, and keep nothing."""
+    unpacked_bytes = 0
+    try:
+        with gzip.open(path, "rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                unpacked_bytes += len(chunk)
+                if unpacked_bytes > MAX_UNPACKED_BYTES:
+                    raise UnsafeWeights(f"{where} grows to more than {MAX_UNPACKED_BYTES} bytes unpacked")
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DamagedWeights(f"{where} is cut short or damaged (gzip: {error})") from error
 
 
 def _safetensors_size(path: Path, where: str) -> int:

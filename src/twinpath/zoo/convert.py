@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from twinpath import __version__
 from twinpath.errors import UsageError, WeightsMismatch
+from twinpath.models.shapes_only import shapes_only
 from twinpath.weights.load import match_state_dict, save_tensors
 from twinpath.weights.state_dict import HEAD, ConvertedStateDict, matching_networks, read_state_dict
 from twinpath.zoo.create import create_model, resolve
@@ -92,7 +93,7 @@ def convert(
     if classes is None:
         raise UsageError(f"{source} has no last layer; give num_classes to make a new one")
     new_head = classes != converted.num_classes
-    with torch.device("meta"):  # names and shapes are enough
+    with shapes_only():
         network = create_model(name, num_classes=classes)
     tensors = _tensors(converted, network, name=name, num_classes=classes, new_head=new_head)
     save_tensors(tensors, target, _metadata(converted, name, classes))

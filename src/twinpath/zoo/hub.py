@@ -15,7 +15,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
@@ -23,6 +22,7 @@ from twinpath.atomic import atomic_path
 from twinpath.errors import ConfigError, MissingExtra, UsageError
 from twinpath.models.layers.head import HeadConfig
 from twinpath.models.network import VideoNetwork
+from twinpath.models.shapes_only import shapes_only
 from twinpath.weights.load import load_weights, save_weights
 from twinpath.zoo.create import create_model, resolve
 
@@ -95,7 +95,7 @@ class HubModel(
             num_frames=in_frames or architecture.num_frames,
             head_config=network.head.head_config,
         )
-        with torch.device("meta"):
+        with shapes_only():
             same = _build(self.config).state_dict()
         if {n: t.shape for n, t in network.state_dict().items()} != {n: t.shape for n, t in same.items()}:
             raise UsageError(f"this network is no {model} of {self.config.num_frames} frames")

@@ -31,7 +31,7 @@ def test_a_bar_has_one_width(share: float, start: str) -> None:
 
 
 def test_a_message_has_one_line() -> None:
-    assert one_line("two\nlines\r\nhere") == "two lines  here"
+    assert one_line("two\nlines\r\nhere") == "two lines here"
 
 
 def test_json_is_one_line_that_every_locale_can_write(capsys: pytest.CaptureFixture[str]) -> None:

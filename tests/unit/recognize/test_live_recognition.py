@@ -125,6 +125,28 @@ def test_windows_that_are_missed_are_counted_and_the_newest_is_given() -> None:
     check_sum(held)
 
 
+def test_a_pause_of_the_source_is_no_skipped_window() -> None:
+    """The windows behind it hold the frames behind it, and lie where these are."""
+    held = ring(every_s=0.2)
+    stop = threading.Event()
+    times_s = [*(n / FPS for n in range(31)), *(20 + n / FPS for n in range(31))]
+    windows = []
+    for number, time_s in enumerate(times_s):
+        held.add(frame(number, time_s=time_s))
+        if held._due() > held._last_taken:
+            window = held.next_window(stop=stop)
+            assert window is not None
+            windows.append(window)
+            assert window.end_s <= time_s + 1 / FPS + 1e-6
+            assert window.end_s - window.start_s == pytest.approx(SPAN_S)
+    assert held.counters.windows_skipped == 0
+    behind = [window for window in windows if window.end_s > 20]
+    assert windows[3].end_s < 2 < behind[0].end_s
+    assert all(number >= 31 for window in behind for number in numbers(window))
+    assert [window.start_s for window in behind[-4:]] == pytest.approx([20.0, 20.2, 20.4, 20.6], abs=0.05)
+    check_sum(held)
+
+
 def test_a_source_that_ends_early_gives_one_window_of_what_there_is() -> None:
     held = ring()
     for number in range(3):

@@ -11,13 +11,14 @@ import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from tests.support import bad_videos
+from tests.support import bad_videos, clock_videos
 from tests.support.timelines import ShadeClassifier, grey_film, read_srt, read_vtt, scores_by_hand
 from twinpath.errors import InputError, UsageError
 from twinpath.formats.timelines import cues, write_timeline_file
@@ -307,6 +308,38 @@ def test_subtitles(tmp_path: Path) -> None:
         (7500, 9000, ["walk & <talk> 90 %"]),
     ]
     assert vtt == srt
+
+
+def test_files_for_players_are_on_the_clock_of_a_player(tmp_path: Path) -> None:
+    """The sound begins 2.5 s before the pictures: a player shows the first one at 0:02.5."""
+    for kind in ("json", "csv", "srt", "vtt", "eaf"):
+        (tmp_path / kind).mkdir()
+    text = {
+        kind: written(kind, tmp_path / kind, first_frame_s=2.5)
+        for kind in ("json", "csv", "srt", "vtt", "eaf")
+    }
+    assert [cue[:2] for cue in read_srt(text["srt"])] == [
+        (2500, 5000), (5000, 6000), (6000, 8000), (10_000, 11_500)
+    ]  # fmt: skip
+    assert read_vtt(text["vtt"]) == read_srt(text["srt"])
+    slots = [int(slot.get("TIME_VALUE", "")) for slot in ET.fromstring(text["eaf"]).iter("TIME_SLOT")]
+    assert slots == [2500, 5000, 6000, 8000, 10_000, 11_500]
+    values = json.loads(text["json"])
+    assert (values["first_frame_s"], values["duration_s"]) == (2.5, 9.0)
+    assert values["segments"][0]["start_s"] == values["windows"][0]["start_s"] == 0
+    rows = list(csv.DictReader(io.StringIO(text["csv"])))
+    assert [(r["start_s"], r["player_start_s"], r["player_end_s"]) for r in rows] == [
+        ("0.0", "2.5", "6.0"), ("2.5", "5.0", "8.0"), ("7.5", "10.0", "11.5")
+    ]  # fmt: skip
+
+
+def test_scores_know_the_clock_of_a_player(tmp_path: Path) -> None:
+    video = clock_videos.with_sound(bad_videos.make_good(tmp_path), tmp_path / "a.mp4", lead_s=Fraction(3, 2))
+    scores = score(video)
+    assert scores.first_frame_s == pytest.approx(1.5, abs=0.03)
+    assert (float(scores.starts_s[0]), scores.duration_s) == (0.0, pytest.approx(2.0, abs=0.01))
+    save_window_scores(scores, tmp_path / "x.npz")
+    assert load_window_scores(tmp_path / "x.npz").first_frame_s == scores.first_frame_s
 
 
 def test_subtitles_of_many_segments_are_in_order(tmp_path: Path) -> None:

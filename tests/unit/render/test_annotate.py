@@ -168,6 +168,15 @@ def test_a_copied_sound_is_the_same_to_the_bit(tmp_path: Path) -> None:
     assert packets(out) == packets(source)
 
 
+@pytest.mark.parametrize("matrix", [(-1, 0, 0, 1), (0, 1, 1, 0)])
+def test_a_mirrored_video_comes_out_as_players_show_it(tmp_path: Path, matrix: tuple[int, ...]) -> None:
+    source, out = bad_videos.make_oriented(tmp_path, matrix), tmp_path / "out.mp4"
+    annotate_video(source, detections(), out)
+    old, new = read(source)[1][10], read(out)[1][10]
+    assert old.shape == new.shape
+    assert np.abs(old.astype(int) - new).mean() < 5
+
+
 @pytest.mark.parametrize("rotation_deg", [90, 180, 270])
 def test_a_rotated_video_comes_out_upright(tmp_path: Path, rotation_deg: int) -> None:
     source, out = bad_videos.make_rotated(tmp_path, rotation_deg=rotation_deg), tmp_path / "out.mp4"

@@ -100,7 +100,11 @@ def test_a_full_disk_is_told_to_who_hands_in_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = tmp_path / "out.mp4"
-    old.write_bytes(b"old")
+    earlier = AnnotatedFile(old, reader())
+    earlier.add(frame(0))
+    earlier.close()
+    assert earlier.is_complete
+    before = old.read_bytes()
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -118,12 +122,27 @@ def test_a_full_disk_is_told_to_who_hands_in_pictures(
     with pytest.raises(OSError, match="No space left"):
         file.close()
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
-    assert old.read_bytes() == b"old"
+    assert old.read_bytes() == before
+    assert not file.is_complete
 
 
 def test_no_picture_no_file(tmp_path: Path) -> None:
     AnnotatedFile(tmp_path / "out.mp4", reader()).close()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("data", [b"my notes", b"\0\0\0\x18ftypisom", None])
+def test_another_file_is_not_replaced(tmp_path: Path, data: bytes | None) -> None:
+    path = tmp_path / "out.mp4"
+    if data is None:  # a video of somebody else
+        with VideoWriter(path, width=16, height=16, fps=25, comment="Twinpath") as writer:
+            writer.write(np.zeros((16, 16, 3), dtype=np.uint8))
+    else:
+        path.write_bytes(data)
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="exists, and is no earlier recording"):
+        AnnotatedFile(path, reader())
+    assert path.read_bytes() == before
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

@@ -124,6 +124,17 @@ def test_the_page_tells_everything(tmp_path: Path) -> None:
     assert (data["labels"][label], score) == ("walk", 900)
 
 
+def test_the_page_is_on_the_clock_of_a_player(tmp_path: Path) -> None:
+    page = page_of(timeline(first_frame_s=39.0), tmp_path)
+    assert "1:01.0 long" in page.text
+    assert "Its first frame is at 0:39.0 on a player's clock" in page.text
+    assert "run: 1:09.5 to 1:40.0" in page.text
+    segments = [attrs for tag, attrs in page.tags if tag == "rect" and attrs.get("class") == "segment"]
+    assert [float(s["x"] or 0) for s in segments] == pytest.approx([3900.0, 6950.0])
+    data = json.loads(page.data)
+    assert (data["duration_s"], data["middles_s"][0]) == (100.0, 40.0)
+
+
 def test_the_page_needs_no_network(tmp_path: Path) -> None:
     page = page_of(timeline(), tmp_path)
     assert not any({"src", "href", "srcset", "action"} & set(attrs) for _, attrs in page.tags)

@@ -223,7 +223,7 @@ def next_clip(self):
     {deed}
 child._RequestedClips.next = next_clip
 main("""
-        monkeypatch.setattr(worker_module, "START", worker_module.START.replace("main(int", code + "int"))
+        monkeypatch.setattr(worker_module, "START", worker_module.START.replace("main(*json", code + "*json"))
 
     return start_with
 

@@ -9,18 +9,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
+from tests.support import bad_videos
 from tests.support import live_sources as servers
 from tests.support.http_server import cut, http_server, status, whole
 from twinpath.errors import InputError, NoFrames, NotAFile, NotAVideo, SourceLost, UsageError
 from twinpath.retry import RetryPolicy
-from twinpath.video import live, tracks
+from twinpath.video import live
+from twinpath.video.allocations import bounded_allocations, is_bounded
 from twinpath.video.decode import FrameStream
 from twinpath.video.live import ConnectionOptions, LiveFrame, LiveReader, parse_source
 from twinpath.video.writer import VideoWriter
@@ -341,6 +344,65 @@ def test_waits_double_up_to_a_limit_and_differ() -> None:
         assert all(longest_s / 2 <= wait_s <= longest_s for wait_s in waits_s)
 
 
+def test_no_allocation_is_larger_than_its_bound() -> None:
+    assert is_bounded()
+    with bounded_allocations(1 << 22), bounded_allocations(1 << 20):
+        VideoFrame(1024, 1024, "gray")
+        with pytest.raises(MemoryError):
+            VideoFrame(4096, 4096, "gray")
+    VideoFrame(4096, 4096, "gray")
+
+
+BOMBS = {
+    "an announced size": (
+        "multipart/x-mixed-replace; boundary=frame",
+        b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: 2000000000\r\n\r\n\xff\xd8\xff\xe0",
+        b"U" * 65536,
+    ),
+    "a picture without an end": ("video/mp2t", b"", b"\x47\x01\x00\x10" + b"U" * 184),
+}
+READS_A_BOMB = """
+import resource, sys, threading
+from twinpath.retry import RetryPolicy
+from twinpath.video.live import LiveReader, parse_source
+from twinpath.video.source import Limits
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+reader = LiveReader(parse_source(sys.argv[1]), stop=threading.Event(), on_status=print,
+    retry=RetryPolicy(max_retries=0), limits=Limits(max_pixels=1 << 20))
+try:
+    for _ in reader: pass
+except Exception as error:
+    print(type(error).__name__)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is bounded there")
+@pytest.mark.parametrize("what", BOMBS)
+def test_a_server_that_sends_without_end(bar_video: Path, what: str) -> None:
+    """The memory that it takes follows from the limits, not from what the server announces and sends."""
+    kind, head, block = BOMBS[what]
+    if not head:
+        head = servers.remuxed(bar_video, "mpegts")
+    sent_bytes = 400 * 2**20
+
+    def answer(to: BaseHTTPRequestHandler) -> None:
+        to.send_response(200)
+        to.send_header("Content-Type", kind)
+        to.end_headers()
+        to.wfile.write(head)
+        many = block * max(65536 // len(block), 1)
+        for _ in range(sent_bytes // len(many)):
+            to.wfile.write(many)
+
+    with http_server({"/x": answer}) as server:
+        command = [sys.executable, "-c", READS_A_BOMB, server.url("/x")]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60, check=True)
+    *_, error, grown_mib = done.stdout.split()
+    assert error == "SourceLost"
+    assert int(grown_mib) < 300, "MiB more than before; unbounded it is twice what was sent"
+
+
 def test_stopping_ends_a_wait_at_once() -> None:
     waiting = Read(f"rtsp://127.0.0.1:{servers.free_port()}/live", retry=RetryPolicy(first_wait_s=30))
     threading.Timer(0.2, waiting.stop.set).start()
@@ -353,8 +415,6 @@ def test_a_camera(monkeypatch: pytest.MonkeyPatch) -> None:
     """Through the camera's own path, with FFmpeg's test picture in place of the device."""
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setitem(live.CAMERAS, "linux", ("lavfi", "testsrc2=size=64x48:rate=25:d=9{},realtime"))
-    monkeypatch.setattr(live, "CODEC_WHITELIST", live.CODEC_WHITELIST + ",wrapped_avframe")  # the picture's
-    monkeypatch.setattr(tracks, "VIDEO_CODECS", tracks.VIDEO_CODECS | {"wrapped_avframe"})
     seen = read("0", at_most=25)
     assert len(seen.frames) == 25
     assert np.diff(seen.times_s) == pytest.approx(0.04, abs=1e-3)
@@ -376,14 +436,23 @@ class Recording:
 
     fps = 25.0
     damaged = 0
-    is_recorded = False
 
-    def __init__(self, times_s: list[float | None], *, ends: bool = True, every_s: float = 0.0) -> None:
-        self._times_s, self._ends, self._every_s = times_s, ends, every_s
+    def __init__(
+        self,
+        times_s: list[float | None],
+        *,
+        ends: bool = True,
+        every_s: float = 0.0,
+        is_recorded: bool = False,
+        on_frame: Callable[[int], None] = lambda number: None,
+    ) -> None:
+        self._times_s, self._ends, self._every_s, self._on_frame = times_s, ends, every_s, on_frame
+        self.is_recorded = is_recorded
 
     def frames(self) -> Iterator[tuple[float | None, VideoFrame]]:
-        for time_s in self._times_s:
+        for number, time_s in enumerate(self._times_s):
             time.sleep(self._every_s)
+            self._on_frame(number)
             yield time_s, VideoFrame(16, 16, "yuv420p")
         if not self._ends:
             raise live._Lost("it broke off")
@@ -392,10 +461,10 @@ class Recording:
         pass
 
 
-def play(monkeypatch: pytest.MonkeyPatch, *recordings: Recording) -> Read:
+def play(monkeypatch: pytest.MonkeyPatch, *recordings: Recording, **options: object) -> Read:
     waiting = list(recordings)
     monkeypatch.setattr(LiveReader, "_connect", lambda reader: waiting.pop(0))
-    return read("rtsp://nowhere", retry=SOON)
+    return read("rtsp://nowhere", retry=SOON, **options)
 
 
 def test_times_go_on_by_the_wall_over_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -414,6 +483,34 @@ def test_a_clock_that_jumps_is_an_interruption(monkeypatch: pytest.MonkeyPatch, 
     assert [frame.segment for frame in played.frames] == [1, 1, 2, 2]
     assert np.diff(played.times_s).min() >= 0
     assert played.times_s[-1] < 1
+
+
+def test_a_pause_of_a_camera_is_as_long_as_both_clocks_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A camera that sends only while something moves: its clock jumps, and as much time has passed here."""
+    now_s = [100.0]
+    monkeypatch.setattr(live.time, "monotonic", lambda: now_s[0])
+
+    def pass_time(number: int) -> None:
+        now_s[0] += 60.0 if number == 2 else 0.04
+
+    times_s = [10.0, 10.04, 70.04, 70.08]
+    played = play(monkeypatch, Recording(list(times_s), on_frame=pass_time))
+    assert played.times_s == pytest.approx([0.0, 0.04, 60.04, 60.08])
+    assert [frame.segment for frame in played.frames] == [1, 1, 1, 1]
+
+
+def test_a_pause_in_a_file_is_as_long_as_the_file_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Recordings of doorbells: 42 s of which 2 s have pictures."""
+    played = play(monkeypatch, Recording([0.0, 0.04, 20.04, 20.08, 42.0], is_recorded=True), realtime=False)
+    assert played.times_s == pytest.approx([0.0, 0.04, 20.04, 20.08, 42.0])
+    monkeypatch.undo()
+    pts = [*range(10), *range(510, 520), *range(1040, 1050)]
+    for ending in ("mp4", "mkv", "ts"):
+        video = bad_videos.encode(tmp_path / f"pauses.{ending}", numbers=range(30), pts=pts)
+        times_s = read(str(video), realtime=False).times_s
+        assert times_s == pytest.approx([ticks / 25 for ticks in pts], abs=1e-3)
 
 
 def test_pictures_without_a_time_get_that_of_their_arrival(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from twinpath.errors import NoFrames, NotAFile, UsageError
 from twinpath.video.decode import EvenSpan, FrameStream, read_frames
-from twinpath.video.find import find_videos
+from twinpath.video.find import find_all, find_videos, skipped_in_words
 from twinpath.video.probe import probe
 from twinpath.video.writer import VideoWriter
 
@@ -169,3 +169,68 @@ def test_a_full_disk_is_told_by_the_name_of_the_file(tmp_path: Path) -> None:
     assert error.value.filename == str(place)
     assert place.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["noise.mp4"]
+
+
+def make_tree(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+    return folder
+
+
+CAMCORDER = (
+    *("a.MP4", "b.m2t", "c.qt", "d.f4v", "e.3g2", "f.divx", "g.mk3d", "h.mpg", "i.VOB", "j.wmv", "k.asf"),
+    *("l.flv", "m.ogv", "n.mxf", "o.mod", "p.tod", "q.mts", "r.dv"),
+)
+
+
+def test_every_ending_of_a_camcorder_is_found(tmp_path: Path) -> None:
+    found = find_all([make_tree(tmp_path, *CAMCORDER)])
+    assert [str(video.name) for video in found.videos] == sorted(CAMCORDER)
+    assert found.skipped == {}
+
+
+def test_what_is_passed_over_in_folders_is_counted_by_ending(tmp_path: Path) -> None:
+    names = ("a.mp4", "a.THM", "sub/b.thm", "sub/b.mp4", "notes.txt", "README", ".hidden", ".git/x.thm")
+    found = find_all([make_tree(tmp_path, *names), tmp_path / "a.mp4"])
+    assert found.skipped == {".thm": 2, ".txt": 1, "": 1}
+    assert skipped_in_words(found.skipped) == "4 files skipped: 2 .thm, 1 .txt, 1 without an ending"
+    assert skipped_in_words({".wmv": 1}) == "1 file skipped: 1 .wmv"
+    assert "\x1b" not in skipped_in_words({".\x1b[2J": 1})
+
+
+def test_a_result_is_neither_found_nor_counted(tmp_path: Path) -> None:
+    found = find_all(
+        [make_tree(tmp_path, "a.mp4", "a.drawn.mp4")], is_result=lambda path: "drawn" in path.name
+    )
+    assert ([str(video.name) for video in found.videos], found.skipped) == (["a.mp4"], {})
+
+
+def test_a_folder_without_videos_says_what_it_holds(tmp_path: Path) -> None:
+    with pytest.raises(
+        NotAFile, match=r"holds no videos and no numbered pictures \(3 files skipped: 2 .txt, 1 .jpg\)"
+    ):
+        find_all([make_tree(tmp_path, "a.txt", "b.txt", "cat.jpg")])
+
+
+def test_folders_of_numbered_pictures_are_videos(tmp_path: Path) -> None:
+    pictures = [f"{folder}/img_{number}.jpg" for folder in ("catch", "deep/throw") for number in range(3)]
+    make_tree(tmp_path, *pictures, "deep/clip.mp4", "catch/notes.txt", "lone/1.jpg", "photos/cat.png")
+    found = find_all([tmp_path])
+    assert [str(video.name) for video in found.videos] == ["catch", "deep/clip.mp4", "deep/throw"]
+    assert found.skipped == {".txt": 1, ".jpg": 1, ".png": 1}
+    alone = find_all([tmp_path / "catch"])
+    assert [(video.path, str(video.name)) for video in alone.videos] == [(tmp_path / "catch", "catch")]
+    matched = find_all([str(tmp_path / "*")])
+    assert [str(video.name) for video in matched.videos] == ["catch"]
+
+
+def test_videos_beside_numbered_pictures_are_the_videos(tmp_path: Path) -> None:
+    found = find_all([make_tree(tmp_path, "a.mp4", "thumb_1.jpg", "thumb_2.jpg")])
+    assert [str(video.name) for video in found.videos] == ["a.mp4"]
+    assert found.skipped == {".jpg": 2}
+
+
+def test_the_current_folder_of_pictures_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(make_tree(tmp_path / "throw", "1.png", "2.png"))
+    assert [str(video.name) for video in find_all(["."]).videos] == ["throw"]

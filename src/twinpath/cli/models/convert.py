@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from twinpath.cli.console import print_line
 from twinpath.cli.options import AsJson, Debug
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _print(done: Conversion) -> None:
     }
     for title, value in rows.items():
         if value:
-            print(f"{title:<9}  {value}")
+            print_line(f"{title:<9}  {value}")
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twinpath.cli.console import print_line
+
 if TYPE_CHECKING:
     from twinpath.zoo.records import Record
 
@@ -51,4 +53,4 @@ def _print(record: Record, path: Path, *, was_there: bool, as_json: bool) -> Non
         print_json(facts | {"downloaded": not was_there})
         return
     print_note(f"{record.name}: {'was there' if was_there else 'downloaded'}, {size_bytes / 1e6:.0f} MB")
-    print(path, flush=True)
+    print_line(str(path))

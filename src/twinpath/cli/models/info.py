@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from twinpath.cli.console import print_line
 from twinpath.cli.options import AsJson, Debug
 from twinpath.zoo.facts import facts_of
 
@@ -24,7 +25,7 @@ def info(
         return
     width = max(len(key) for key in facts)
     for key, value in facts.items():
-        print(f"{key.ljust(width)}  {_readable(value)}", flush=True)
+        print_line(f"{key.ljust(width)}  {_readable(value)}")
 
 
 def _readable(value: Any) -> str:

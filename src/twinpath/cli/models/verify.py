@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from twinpath.cli.console import print_line
 from twinpath.cli.options import AsJson, Debug, Device
 
 if TYPE_CHECKING:
@@ -52,11 +53,11 @@ def _print(found: Verification) -> None:
     """What was checked and, where labels are known, both lists side by side."""
     from twinpath.cli.console import Column, print_table
 
-    print(f"{found.model}: {found.weights} fits its network and gives scores")
+    print_line(f"{found.model}: {found.weights} fits its network and gives scores")
     if found.video is None:
-        print("its upstream printed no answer to compare with")
+        print_line("its upstream printed no answer to compare with")
         return
-    print(f"{found.video}, one clip from its beginning:")
+    print_line(f"{found.video}, one clip from its beginning:")
     columns = [
         Column("here", [prediction.label for prediction in found.predictions]),
         Column("score", [f"{100 * prediction.score:.1f} %" for prediction in found.predictions], right=True),
@@ -66,10 +67,12 @@ def _print(found: Verification) -> None:
         columns.append(Column("", _marks(found)))
     print_table(columns)
     if found.expected is None:
-        print("its upstream printed no answer to compare with")
+        print_line("its upstream printed no answer to compare with")
     elif found.agrees:
         count = found.expected.compared
-        print("the first label is the upstream's" if count == 1 else f"all {count} labels are the upstream's")
+        print_line(
+            "the first label is the upstream's" if count == 1 else f"all {count} labels are the upstream's"
+        )
 
 
 def _marks(found: Verification) -> list[str]:

@@ -6,6 +6,7 @@ pool.py      the pool of worker processes, and a count of the files at which one
 worker.py    one worker process, on the parent's side
 messages.py  the protocol between parent and worker
 child.py     the worker process itself
+confinement.py  what that process gives up: other files, the network, programs
 """
 
 from twinpath.video.isolated.sandbox import (

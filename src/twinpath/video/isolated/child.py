@@ -1,22 +1,32 @@
-"""The worker process: reads the files that its parent names, within limits.
+"""The worker process: reads the files that its parent names and opens for it, within limits.
 
-`worker.py` starts it. It loads PyAV and NumPy, no torch, and ends when the parent does.
+`worker.py` starts it. It loads PyAV and NumPy, no torch, then gives up what it does not need, see
+`confinement.py`. It ends when the parent does.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import math
 import os
+import pkgutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
+
 from twinpath.errors import InputError, LimitExceeded, TwinpathError
 from twinpath.paths import display_path
+from twinpath.video.clip_plan import Keyframes
 from twinpath.video.clips import ClipReader
 from twinpath.video.color import Rgb
 from twinpath.video.decode import read_frames
+from twinpath.video.file_access import set_lister, set_opener
+from twinpath.video.isolated.confinement import AddressSpace, confine, end_with_parent
 from twinpath.video.isolated.messages import (
     Channel,
     Message,
@@ -24,12 +34,14 @@ from twinpath.video.isolated.messages import (
     decoded_to_json,
     error_to_json,
     limits_from_json,
+    make_memory,
     map_memory,
     plan_from_json,
     selection_from_json,
     warned_until_s,
 )
 from twinpath.video.probe import probe
+from twinpath.video.selection import EvenSpan
 
 resource: Any
 try:
@@ -38,25 +50,56 @@ except ImportError:  # not on every platform; the parent watches the clock on al
     resource = None
 
 _OPEN_FILES = 64
+_NO_FILE = "one pixel.gif"
+_GIF = b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
+_NOT_LOADED = ("av.__main__", "av.datasets")  # PyAV's command, and its downloads
 _NEAR = 4  # within 1/4 of the allowed memory, an allocation may have failed
 
 
-def main(descriptor: int) -> None:
-    """Serve until the parent closes its end of the connection, an inherited socket."""
+def main(descriptor: int, lifeline: int, parent_pid: int, by_main_thread: bool) -> None:
+    """Serve until the parent closes its end of the connection.
+
+    Args:
+        descriptor: An inherited socket.
+        lifeline, parent_pid, by_main_thread: See `confinement.end_with_parent`.
+    """
+    end_with_parent(lifeline, parent_pid=parent_pid, by_main_thread=by_main_thread)
     channel = Channel(socket.socket(fileno=descriptor))
     settings = channel.receive()
     if settings is None:
         return
     os.dup2(os.open(os.devnull, os.O_RDWR), 2)  # discard what a library prints
     memory_bytes = settings["memory_bytes"]
-    at_start_bytes = _address_space_bytes("VmSize")
+    _load_all()
+    space = AddressSpace()
+    at_start_bytes = space.now_bytes()
     _limit_process(at_start_bytes + memory_bytes)
-    channel.send({"ready": True})
-    near_bytes = at_start_bytes + memory_bytes - memory_bytes // _NEAR
-    server = _Server(channel, settings["cpu_s"], memory_bytes=memory_bytes, near_bytes=near_bytes)
+    set_opener(lambda path: channel.ask({"open": str(path)}))
+    channel.send({"ready": True, "unconfined": confine()})
+    server = _Server(channel, settings["cpu_s"], memory_bytes=memory_bytes, space=space)
+    set_lister(server.names)
     while (request := channel.receive()) is not None:
         if not server.serve(request):
             return
+
+
+def _load_all() -> None:
+    """Load what libraries load only when they need it; later they cannot."""
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if not module.name.startswith(_NOT_LOADED):
+            importlib.import_module(module.name)
+    importlib.import_module("twinpath.video.frame_source")
+    "\n".encode("unicode_escape")  # of names in messages
+    with contextlib.suppress(MemoryError):
+        np.empty(1 << 62, dtype=np.uint8)  # NumPy's own kind of MemoryError
+    picture = make_memory(len(_GIF))
+    os.pwrite(picture, _GIF, 0)
+    set_opener(lambda _: os.dup(picture) if os.lseek(picture, 0, os.SEEK_SET) == 0 else -1)
+    read_frames(_NO_FILE, [EvenSpan(0.0, 1.0, num_frames=2)])
+    probe(_NO_FILE)
+    with ClipReader(_NO_FILE, Keyframes(num_frames=2, sampling_rate=1.0, every_s=1.0)) as clips:
+        list(clips)
+    os.close(picture)
 
 
 def _limit_process(address_space_bytes: int) -> None:
@@ -80,15 +123,6 @@ def _limit_process(address_space_bytes: int) -> None:
             continue
 
 
-def _address_space_bytes(which: str) -> int:
-    """The address space of this process, now ("VmSize") or at its peak ("VmPeak"); 0 if unknown."""
-    try:
-        status = Path("/proc/self/status").read_text()
-        return 1024 * int(status.split(f"{which}:")[1].split()[0])
-    except (OSError, LookupError, ValueError):
-        return 0
-
-
 def _allow_cpu(cpu_s: float) -> None:
     """Allow this much more processor time, of all threads together; then the kernel ends this process."""
     if resource is None:
@@ -103,51 +137,60 @@ def _allow_cpu(cpu_s: float) -> None:
 class _Server:
     """Answers requests; see `messages`."""
 
-    def __init__(self, channel: Channel, cpu_s: float, *, memory_bytes: int, near_bytes: int) -> None:
+    def __init__(self, channel: Channel, cpu_s: float, *, memory_bytes: int, space: AddressSpace) -> None:
         """
         Args:
             channel: To the parent.
             cpu_s: Processor time for one reply, in seconds.
             memory_bytes: Memory that reading a file may use.
-            near_bytes: The address space above which an allocation may have failed.
+            space: Counts it.
         """
         self._channel = channel
         self._cpu_s = cpu_s
         self._memory_bytes = memory_bytes
-        self._near_bytes = near_bytes
+        self._space = space
+        # Above this, an allocation may have failed.
+        self._near_bytes = space.now_bytes() + memory_bytes - memory_bytes // _NEAR
         self._path = ""
+        self._frames: Message | None = None  # the names in the one folder that may be read
         self._has_failed = False
         self._allocated: dict[int, int] = {}  # the number of the shared memory of each array, by `id(array)`
         self._num_allocated = 0
 
     def serve(self, request: Message) -> bool:
         """Answer a request. False: this process must end, since its memory is used up."""
-        self._path = request["path"]
+        self._path, self._frames = request["path"], request["frames"]
         self._allocated, self._num_allocated = {}, 0
         if request["do"] == "clips":
             return self._serve_clips(request)
         return self._reply(lambda: self._read(request))
 
+    def names(self, folder: Path) -> list[str] | None:
+        """As `file_access.folder_names`."""
+        if self._frames is None or str(folder) != self._frames["folder"]:
+            return None
+        return list(self._frames["names"])
+
     def _reply(self, answer: Callable[[], Message]) -> bool:
         """Send an answer, or the error that it raises. Returns as `serve`."""
         _allow_cpu(self._cpu_s)
         reply = _checked(answer, self._path)
-        if _address_space_bytes("VmPeak") > self._near_bytes:
+        if self._space.peak_bytes() > self._near_bytes:
             reply = _doubted(reply, self._path, self._memory_bytes)
         self._channel.send(reply)
         self._has_failed = "error" in reply
         return not reply.get("is_last")
 
     def _read(self, request: Message) -> Message:
-        _enter(request["folder"])
         limits = limits_from_json(request["limits"])
         if request["do"] == "probe":
-            return {"info": probe(self._path, limits=limits).to_dict()}
+            return {"info": probe(self._path, limits=limits, fps=request["fps"]).to_dict()}
         decoded = read_frames(
             self._path,
             [selection_from_json(values) for values in request["selections"]],
             strict=request["strict"],
             limits=limits,
+            fps=request["fps"],
             allocate=self._allocate,
         )
         return {"frames": decoded_to_json(decoded)}
@@ -172,9 +215,9 @@ class _Server:
     def _allocate(self, shape: tuple[int, ...]) -> Rgb:
         """An array in shared memory from the parent."""
         size_bytes = math.prod(shape)
-        self._channel.send({"allocate": size_bytes})
+        memory = self._channel.ask({"allocate": size_bytes})
         try:
-            array = map_memory(self._channel.receive_memory(), size_bytes).reshape(shape)
+            array = map_memory(memory, size_bytes).reshape(shape)
         except OSError as error:
             raise MemoryError from error
         self._allocated[id(array)] = self._num_allocated
@@ -195,17 +238,24 @@ class _RequestedClips:
         self.is_over = False
 
     def open(self) -> Message:
-        _enter(self._request["folder"])
         self._plan = plan_from_json(self._request["plan"])
         self._reader = ClipReader(
             self._request["path"],
             self._plan,
             limits=limits_from_json(self._request["limits"]),
+            fps=self._request["fps"],
             allocate=self._allocate,
             first=self._request["first"],
         )
         self._clips = iter(self._reader)
-        return {"opened": {"expected": len(self._reader), "end_s": self._reader.end_s}}
+        reader = self._reader
+        return {
+            "opened": {
+                "expected": len(reader),
+                "end_s": reader.end_s,
+                "first_frame_s": reader.first_frame_s,
+            }
+        }
 
     def next(self) -> Message:
         """The next clip with the warnings so far; after the last one all warnings."""
@@ -221,12 +271,6 @@ class _RequestedClips:
     def close(self) -> None:
         if self._reader is not None:
             self._reader.close()
-
-
-def _enter(folder: str | None) -> None:
-    """Change to the parent's working directory, so that relative paths are the same."""
-    if folder is not None:
-        os.chdir(folder)
 
 
 def _checked(answer: Callable[[], Message], path: str) -> Message:

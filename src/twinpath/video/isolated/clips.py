@@ -22,8 +22,8 @@ from twinpath.video.isolated.messages import (
     plan_to_json,
     warned_until_s,
 )
-from twinpath.video.isolated.pool import WorkerPool, current_folder
-from twinpath.video.isolated.worker import ProcessDied, Worker
+from twinpath.video.isolated.pool import WorkerPool
+from twinpath.video.isolated.worker import OfferedFile, ProcessDied, Worker
 from twinpath.video.sampling import TIME_TOLERANCE_S
 from twinpath.video.source import Limits
 
@@ -37,12 +37,14 @@ class IsolatedClips:
     If the worker process ends, another one resumes behind the clips that were yielded.
     """
 
-    def __init__(self, pool: WorkerPool, path: Path, plan: ClipPlan, limits: Limits) -> None:
+    def __init__(
+        self, pool: WorkerPool, path: Path, plan: ClipPlan, limits: Limits, *, fps: float | None = None
+    ) -> None:
         """Open the file in the worker process. Raises as `clips.open_clips`."""
         self._pool = pool
-        self._path = path
+        self._file = OfferedFile.of(path)
         self._plan = plan
-        self._limits = limits
+        self._limits, self._fps = limits, fps
         self._began_s = time.monotonic()
         self._attempts = pool.attempts("clips", path)
         self._worker: Worker | None = None
@@ -52,7 +54,7 @@ class IsolatedClips:
         self._earlier_warnings: list[str] = []  # about the part that an earlier process read
         self._warnings_by_time: list[tuple[float, list[str]]] = []  # (seconds, warnings until then)
         self.warnings: list[str] = []
-        self._expected, self.end_s = self._open()
+        self._expected, self.end_s, self.first_frame_s = self._open()
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +71,7 @@ class IsolatedClips:
         """Return the worker process to the pool."""
         if self._worker is not None and self._worker.is_usable:
             with suppress(ProcessDied):
-                self._worker.request({"stop": True}, path=self._path, wall_s=_STOP_S)
+                self._worker.request({"stop": True}, file=self._file, wall_s=_STOP_S)
         self._release()
 
     def __iter__(self) -> Iterator[Clip]:
@@ -118,18 +120,18 @@ class IsolatedClips:
             raise ProtocolError("sent a clip that is not in the plan")
         return self._plan.selections[number].num_frames
 
-    def _open(self) -> tuple[int, float]:
-        """The number of remaining clips, and the end of the video in seconds."""
+    def _open(self) -> tuple[int, float, float]:
+        """The number of remaining clips; the end of the video and `first_frame_s`, both in seconds."""
         while True:
             limits = self._limits
             if self._next_number:
                 limits = replace(limits, max_seconds=self._remaining_s())
             request: Message = {
                 "do": "clips",
-                "path": str(self._path),
-                "folder": current_folder(),
+                **self._file.to_json(),
                 "plan": plan_to_json(self._plan),
                 "limits": asdict(limits),
+                "fps": self._fps,
                 "first": self._next_number,
             }
             self._memories, self._num_memories = {}, 0
@@ -137,9 +139,12 @@ class IsolatedClips:
             try:
                 opened = _dict(self._request(request).get("opened"))
                 expected, end_s = opened.get("expected"), opened.get("end_s")
-                if type(expected) is not int or expected < 0 or not isinstance(end_s, float):
+                first_frame_s = opened.get("first_frame_s")
+                if type(expected) is not int or expected < 0:
                     raise ProtocolError("sent no description of the clips")
-                return expected, end_s
+                if not isinstance(end_s, float) or not isinstance(first_frame_s, float):
+                    raise ProtocolError("sent no times of the video")
+                return expected, end_s, first_frame_s
             except (ProcessDied, ProtocolError) as error:
                 self._died(error)
 
@@ -158,7 +163,7 @@ class IsolatedClips:
         assert self._worker is not None
         remaining_s = self._remaining_s()
         wall_s = float("inf") if remaining_s is None else remaining_s + GRACE_S
-        reply, memories = self._worker.request(request, path=self._path, wall_s=wall_s)
+        reply, memories = self._worker.request(request, file=self._file, wall_s=wall_s)
         for memory in memories:
             self._memories[self._num_memories] = memory
             self._num_memories += 1

@@ -8,9 +8,13 @@ The parent sends a request and gets one reply, or, for the clips of a plan, one 
       {"next": true}     {"clip": …}, and {"end": …} behind the last one
       {"stop": true}     {"stopped": true}; the remaining clips are not needed
 
-In place of each reply there may be {"error": …}, which ends the request, and before it
-{"allocate": size_bytes}, which the parent answers with the descriptor of shared memory. A reply with
-"is_last" ends the process.
+In place of each reply there may be {"error": …}, which ends the request. Before it the child may ask for what
+it cannot have by itself, and gets a descriptor or {"errno": …} or {"error": …}:
+
+    {"allocate": size_bytes}   shared memory
+    {"open": path}             the file of the request, open for reading
+
+A reply with "is_last" ends the process.
 
 Nothing is pickled. The parent validates every message of the child, which has read an untrusted file.
 """
@@ -32,6 +36,7 @@ import numpy as np
 
 from twinpath import errors
 from twinpath.errors import CorruptVideo, TwinpathError
+from twinpath.escapes import printable
 from twinpath.prefetch import check_prefetch
 from twinpath.video.clip_plan import ClipPlan, ClipSampling, Keyframes, Selections, Windows
 from twinpath.video.clips import Clip
@@ -100,16 +105,29 @@ class Channel:
             raise ProtocolError("sent JSON that is not an object")
         return message
 
-    def send_memory(self, memory: int) -> None:
-        """Send the file descriptor of shared memory."""
-        socket.send_fds(self._connection, [b"m"], [memory])
+    def give(self, descriptor: int) -> None:
+        """Send a file descriptor in reply to `ask`."""
+        socket.send_fds(self._connection, [b'{"given": true}\n'], [descriptor])
 
-    def receive_memory(self) -> int:
-        """Receive the file descriptor of shared memory; the caller closes it."""
-        data, descriptors, *_ = socket.recv_fds(self._connection, 1, 1)
-        if data != b"m" or len(descriptors) != 1:
-            raise ProtocolError("sent something other than shared memory")
-        return descriptors[0]
+    def ask(self, message: Message) -> int:
+        """Send a message that the other side answers with a file descriptor, which the caller closes.
+
+        Raises:
+            OSError: The other side has none: with the number of its error; or the connection is closed.
+            TwinpathError: The other side's error.
+        """
+        self.send(message)
+        data, descriptors, *_ = socket.recv_fds(self._connection, 1 << 16, 1)
+        self._received += data
+        if descriptors:
+            self._received.clear()
+            return descriptors[0]
+        reply = self.receive()
+        if reply is None:
+            raise ConnectionResetError
+        if "error" in reply:
+            raise error_from_json(reply["error"])
+        raise OSError(reply["errno"], reply["reason"])
 
     def _receive_some(self, deadline_s: float | None) -> bytes:
         """What has come, as soon as something has; nothing where the other side is gone."""
@@ -302,6 +320,7 @@ _INFO_TYPES: dict[str, tuple[type, ...]] = {
     "sample_aspect_ratio": (float,),
     "average_fps": (float, type(None)),
     "duration_s": (float, type(None)),
+    "first_frame_s": (float,),
     "frame_count_claimed": (int, type(None)),
     "has_audio": (bool,),
     "size_bytes": (int,),
@@ -349,4 +368,4 @@ def error_from_json(values: Any) -> TwinpathError:
 
 def plain(text: str) -> str:
     """Text on one line without control characters."""
-    return text if text.isprintable() else ascii(text)[1:-1]
+    return printable(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 
@@ -128,11 +127,3 @@ def _identity(path: Path) -> _FileIdentity | None:
     except (OSError, ValueError):  # the worker will report the error
         return None
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-
-
-def current_folder() -> str | None:
-    """The working directory; None: it was removed."""
-    try:
-        return os.getcwd()  # noqa: PTH109
-    except FileNotFoundError:
-        return None

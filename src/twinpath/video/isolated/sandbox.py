@@ -12,10 +12,12 @@ Each call, and each open stream of clips, takes a worker process from a small po
 threads and streams can read at once. A worker is spawned, not forked, and reads many files in sequence. Its
 memory and processor time are limited, and it can write neither files nor core dumps; the parent enforces the
 wall-clock limit. Frames are passed in shared memory, everything else as JSON. An error in the worker is
-raised in the parent; the end of a worker is a `WorkerDied` or a `LimitExceeded`.
+raised in the parent; the end of a worker is a `WorkerDied` or a `LimitExceeded`. A worker dies with its
+parent.
 
-This contains crashes, endless loops and decompression bombs. It does not contain code that a malicious file
-executes: the worker runs as the same user and can read the same files. Against that, use a container.
+This contains crashes, endless loops and decompression bombs. On Linux it also confines code that a malicious
+file executes, see `confinement.py`: it can read the files of its requests, and reach nothing else. Where the
+system does not offer that, a warning is logged once, and only the limits hold.
 """
 
 from __future__ import annotations
@@ -42,8 +44,8 @@ from twinpath.video.isolated.messages import (
     info_from_json,
     selection_to_json,
 )
-from twinpath.video.isolated.pool import WorkerPool, current_folder
-from twinpath.video.isolated.worker import ProcessDied, ProcessLimits
+from twinpath.video.isolated.pool import WorkerPool
+from twinpath.video.isolated.worker import OfferedFile, ProcessDied, ProcessLimits
 from twinpath.video.probe import VideoInfo
 from twinpath.video.selection import Selection
 from twinpath.video.source import DEFAULT_LIMITS, Limits
@@ -93,6 +95,16 @@ class Sandbox:
         """The id of the process that will serve the next call; None: it is not started yet."""
         return self._pool.next_pid
 
+    def unconfined_because(self) -> str | None:
+        """Why the processes can reach other files, the network and programs; None: they cannot.
+
+        Raises:
+            WorkerDied: No process can be started.
+        """
+        worker = self._pool.take()
+        self._pool.give_back(worker)
+        return worker.unconfined_because
+
     def read_frames(
         self,
         path: str | os.PathLike[str],
@@ -100,6 +112,7 @@ class Sandbox:
         *,
         strict: bool = False,
         limits: Limits = DEFAULT_LIMITS,
+        fps: float | None = None,
     ) -> DecodedFrames:
         """As `decode.read_frames`, in another process.
 
@@ -121,9 +134,11 @@ class Sandbox:
             "selections": [selection_to_json(selection) for selection in selections],
             "strict": strict,
         }
-        return self._answer(Path(path), request, limits, frames)
+        return self._answer(Path(path), request | {"fps": fps}, limits, frames)
 
-    def probe(self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
+    def probe(
+        self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS, fps: float | None = None
+    ) -> VideoInfo:
         """As `probe.probe`, in another process.
 
         Raises:
@@ -134,10 +149,15 @@ class Sandbox:
         def info(reply: Message, memories: list[Rgb]) -> VideoInfo:
             return info_from_json(reply.get("info"), path=str(Path(path)))
 
-        return self._answer(Path(path), {"do": "probe"}, limits, info)
+        return self._answer(Path(path), {"do": "probe", "fps": fps}, limits, info)
 
     def open_clips(
-        self, path: str | os.PathLike[str], plan: ClipPlan, *, limits: Limits = DEFAULT_LIMITS
+        self,
+        path: str | os.PathLike[str],
+        plan: ClipPlan,
+        *,
+        limits: Limits = DEFAULT_LIMITS,
+        fps: float | None = None,
     ) -> ClipSource:
         """As `clips.open_clips`, in another process, which the clips hold until they are closed or exhausted.
 
@@ -147,7 +167,7 @@ class Sandbox:
             InputError, LimitExceeded: As `clips.open_clips`.
             LimitExceeded, WorkerDied: As `read_frames`, also between clips.
         """
-        return IsolatedClips(self._pool, Path(path), plan, limits)
+        return IsolatedClips(self._pool, Path(path), plan, limits, fps=fps)
 
     def _answer(
         self,
@@ -156,13 +176,14 @@ class Sandbox:
         limits: Limits,
         read: Callable[[Message, list[Rgb]], Answer],
     ) -> Answer:
-        request |= {"path": str(path), "folder": current_folder(), "limits": asdict(limits)}
+        file = OfferedFile.of(path)
+        request |= {**file.to_json(), "limits": asdict(limits)}
         wall_s = float("inf") if limits.max_seconds is None else limits.max_seconds + GRACE_S
         attempts = self._pool.attempts(request["do"], path)
         while True:
             worker = self._pool.take()
             try:
-                reply, memories = worker.request(request, path=path, wall_s=wall_s)
+                reply, memories = worker.request(request, file=file, wall_s=wall_s)
                 if "error" in reply:
                     raise error_from_json(reply["error"])
                 answer = read(reply, memories)
@@ -191,18 +212,25 @@ def read_frames_isolated(
     *,
     strict: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    fps: float | None = None,
 ) -> DecodedFrames:
     """As `decode.read_frames`, in processes that all calls share; see `Sandbox.read_frames`."""
-    return _sandbox().read_frames(path, selections, strict=strict, limits=limits)
+    return _sandbox().read_frames(path, selections, strict=strict, limits=limits, fps=fps)
 
 
-def probe_isolated(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS) -> VideoInfo:
+def probe_isolated(
+    path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS, fps: float | None = None
+) -> VideoInfo:
     """As `probe.probe`, in processes that all calls share; see `Sandbox.probe`."""
-    return _sandbox().probe(path, limits=limits)
+    return _sandbox().probe(path, limits=limits, fps=fps)
 
 
 def open_clips_isolated(
-    path: str | os.PathLike[str], plan: ClipPlan, *, limits: Limits = DEFAULT_LIMITS
+    path: str | os.PathLike[str],
+    plan: ClipPlan,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    fps: float | None = None,
 ) -> ClipSource:
     """As `clips.open_clips`, in processes that all calls share; see `Sandbox.open_clips`."""
-    return _sandbox().open_clips(path, plan, limits=limits)
+    return _sandbox().open_clips(path, plan, limits=limits, fps=fps)
