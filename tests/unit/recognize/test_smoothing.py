@@ -140,6 +140,6 @@ def test_a_file_with_a_mistake(tmp_path: Path, text: str, words: str) -> None:
 def test_a_file_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         thresholds(str(tmp_path / "own.csv"))
-    (tmp_path / "own.csv").write_bytes(b"\xff\xfe\x00s")
+    (tmp_path / "own.csv").write_bytes(b"\xff\xfe\x00\xd8")
     with pytest.raises(ConfigError, match="not UTF-8"):
         thresholds(str(tmp_path / "own.csv"))
