@@ -56,3 +56,26 @@ def leave_cores_to(workers: int) -> None:
     import torch
 
     torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) - workers)))
+
+
+def mind_fork(made_by: int, device: torch.device) -> None:
+    """Let torch compute in a process that was forked after a network was made, as Gunicorn and Celery do.
+
+    The threads of torch stay in the first process; the forked one would wait for them for ever.
+
+    Args:
+        made_by: The id of the process that made the network.
+        device: Where the network is.
+    Raises:
+        UsageError: A GPU cannot be used in a forked process.
+    """
+    if os.getpid() == made_by:
+        return
+    if device.type == "cuda":
+        raise UsageError(
+            "a network on a GPU cannot be used in a forked process; make it in that process, "
+            "or start processes with the method 'spawn'"
+        )
+    import torch
+
+    torch.set_num_threads(1)

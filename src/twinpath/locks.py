@@ -4,12 +4,13 @@ with exclusive(Path("out/features.npz")):
     ...
 
 A lock lasts as long as its process: one that was killed leaves nothing locked. Where the platform has no such
-locks (Windows), nothing is locked.
+locks (Windows), or the file system has none (NFS without locks, Lustre, mounted buckets), nothing is locked.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ from typing import IO
 
 from twinpath.errors import UsageError
 from twinpath.paths import MOST_NAME_BYTES, cut_name, display_path
+
+#: What file systems without locks answer.
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL})
 
 
 @contextlib.contextmanager
@@ -65,7 +69,12 @@ def open_locked(path: Path, *, of: Path | None = None) -> IO[bytes]:
     """
     while True:
         file = path.open("ab")
-        if not lock(file):
+        try:
+            is_ours = lock(file)
+        except BaseException:
+            file.close()
+            raise
+        if not is_ours:
             file.close()
             name = display_path(of or path)
             raise UsageError(f"{name}: another run is writing to it; wait, or give another place")
@@ -75,7 +84,7 @@ def open_locked(path: Path, *, of: Path | None = None) -> IO[bytes]:
 
 
 def lock(file: IO[bytes]) -> bool:
-    """Whether the open file is ours alone now, until it is closed; True where the platform has no locks."""
+    """Whether the open file is ours alone now, until it is closed; True where there are no locks."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -84,6 +93,9 @@ def lock(file: IO[bytes]) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
     return True
 
 

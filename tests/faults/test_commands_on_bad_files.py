@@ -22,16 +22,16 @@ from twinpath.weights.load import save_weights
 
 REFUSED = [  # the recipe, the exit code, and words of the message
     ("make_empty", 3, "is empty"),  # 1
-    ("make_random", 3, "is not a video"),
-    ("make_text", 3, "is not a video"),
+    ("make_random", 3, "not a video"),
+    ("make_text", 3, "not a video"),
     ("make_empty_h264", 3, "is empty"),  # 2
     ("make_headless_fragments", 3, "holds no frames"),
     ("make_lost_index", 3, "the index is missing; was the upload complete?"),  # 3
     ("make_unknown_codec", 3, "does not read its video codec xxxx"),  # 8
     ("make_audio_only", 3, "has no video stream, only audio"),  # 9
     ("make_gif_bomb", 6, "claims frames of 16000x16000"),  # 20
-    ("make_playlist", 3, "is not a video"),  # 22
-    ("make_concat_list", 3, "is not a video"),  # 23
+    ("make_playlist", 3, "not a video"),  # 22
+    ("make_concat_list", 3, "not a video"),  # 23
     ("make_fifo", 3, "a pipe"),  # 26
 ]
 
@@ -52,7 +52,8 @@ def test_a_device_a_missing_file_and_an_empty_folder(tmp_path: Path) -> None:  #
     assert "/dev/zero is a pipe, a socket or a device" in classify("/dev/zero")
     assert f"{tmp_path / 'none.mp4'} does not exist" in classify(tmp_path / "none.mp4")
     folder = bad_videos.make_folder(tmp_path)
-    assert f"the folder {folder} holds no videos" in classify(folder)
+    assert f"{folder} is an empty folder, not a video" in classify(folder)
+    assert f"the folder {folder.parent} holds no videos" in classify(folder.parent)
     assert "matches no file" in classify(tmp_path / "*.webm")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Literal, TypeVar
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from twinpath.device import choose_device
+from twinpath.device import choose_device, mind_fork
 from twinpath.engine.base import Boxes, Clips, check_crops, paired_boxes
 from twinpath.engine.config import EngineConfig, Precision
 from twinpath.engine.gpu_batch import clips_that_fit, free_bytes, peak_bytes
@@ -64,6 +65,7 @@ class TorchEngine:
         if config.threads is not None:
             torch.set_num_threads(config.threads)
         self.device = choose_device(config.device)
+        self._made_by = os.getpid()
         self.precision = choose_precision(config.precision, self.device)
         self.spec, self.output, self.num_crops = spec, output, num_crops
         self.network = network.eval().to(self.device)
@@ -111,6 +113,7 @@ class TorchEngine:
     ) -> list[NDArray[np.float32]]:
         """Compute the output for some clips; see `Engine`. A clip without boxes costs nothing."""
         boxes = paired_boxes(self.output, clips, boxes_xyxy_px)
+        mind_fork(self._made_by, self.device)
         try:
             return self._of_boxes(clips, boxes) if self.output == "boxes" else self._of_crops(clips)
         except torch.OutOfMemoryError as error:

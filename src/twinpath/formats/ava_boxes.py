@@ -30,7 +30,9 @@ from twinpath.formats.text_columns import (
     line_error,
     lines_of,
     number_or_none,
+    other_delimiter,
     unescape_cell,
+    what_is_no_text,
 )
 from twinpath.paths import display_path
 
@@ -59,7 +61,9 @@ def read_ava(text: str, path: Path, *, video: Path) -> BoxFile:
         InputError: With file and line. Rows of other videos are not checked: AVA's files have a million rows.
     """
     by_name: dict[str, list[Row]] = {}
-    for block in csv_blocks(path, lines_of(text)):
+    lines = lines_of(text)
+    _reject_other_formats(path, lines)
+    for block in csv_blocks(path, lines):
         for line, row in block.rows():
             by_name.setdefault(unescape_cell(row[0].strip()), []).append((line, row))
     for (line, row), *_ in by_name.values():
@@ -74,6 +78,25 @@ def read_ava(text: str, path: Path, *, video: Path) -> BoxFile:
         best[key] = max(score, best.get(key, 0.0))
     observations = [BoxObservation(time_s, box, score, track) for (time_s, box, track), score in best.items()]
     return make_box_file(observations, video=name)
+
+
+def _reject_other_formats(path: Path, lines: Sequence[str]) -> None:
+    """Check that the first row is none of other tables. Raises: InputError."""
+    number, row = next(((n, line) for n, line in enumerate(lines, 1) if line.strip()), (0, ""))
+    what = what_is_no_text(row.encode())
+    if what is not None:
+        raise line_error(path, number, what)
+    delimiter = other_delimiter(row)
+    if delimiter is not None:
+        raise line_error(path, number, f"{delimiter} between the fields; AVA's files have commas")
+    numbers = [number_or_none(field) for field in row.split(",")]
+    if len(numbers) > _MIN_COLUMNS and None not in numbers and max(n for n in numbers[2:6] if n) > 2:
+        raise line_error(
+            path,
+            number,
+            "frame,id,left,top,width,height,… of MOT; convert it to AVA's video,second,x1,y1,x2,y2 "
+            "or to COCO's JSON",
+        )
 
 
 def _ava_rows(path: Path, rows: Sequence[Row]) -> list[_AvaRow]:

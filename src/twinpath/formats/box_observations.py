@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -101,8 +102,8 @@ def match_video_name(names: Iterable[str], video: Path, where: str) -> str:
 
 def is_name_of(video: Path, name: str) -> bool:
     """Whether a name in a file may be this video: compares the names without suffix, ignoring case."""
-    parts = _parts(name)
-    return bool(parts) and _likeness(parts[-1].casefold(), video.name.casefold()) > 0
+    parts, own = _parts(name), _parts(video.name)
+    return bool(parts) and _likeness(parts[-1].casefold(), own[-1].casefold()) > 0
 
 
 def _nearness(name: str, video: Path) -> tuple[int, int]:
@@ -110,7 +111,7 @@ def _nearness(name: str, video: Path) -> tuple[int, int]:
     parts, relative, absolute = _parts(name), _parts(str(video)), _parts(str(video.absolute()))
     if parts in (relative, absolute):
         return len(absolute) + 1, 0  # more than any other name
-    likeness = _likeness(parts[-1], video.name) if parts else 0
+    likeness = _likeness(parts[-1], relative[-1]) if parts else 0
     if not likeness:
         return _NO_MATCH
     shared = 1
@@ -127,7 +128,11 @@ def _likeness(name: str, file_name: str) -> int:
 
 
 def _parts(path: str) -> tuple[str, ...]:
-    """The components of a path of any platform, without "." and ".."."""
+    """The components of a path of any platform, without "." and "..", in one form of Unicode.
+
+    macOS decomposes accented letters in file names, other systems do not.
+    """
+    path = unicodedata.normalize("NFC", path)
     return PurePosixPath(posixpath.normpath(path.replace("\\", "/"))).parts
 
 

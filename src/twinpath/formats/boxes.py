@@ -28,6 +28,7 @@ from twinpath.formats.box_observations import (
 )
 from twinpath.formats.coco import read_coco, read_coco_results
 from twinpath.formats.json_nodes import Node, parse_json
+from twinpath.formats.text_columns import decode_text, what_is_no_text
 from twinpath.paths import display_path
 
 MAX_FILE_BYTES = 1 << 29
@@ -37,7 +38,8 @@ def read_boxes(path: Path, *, video: Path, width_px: int, height_px: int, isolat
     """Read the boxes of one video.
 
     Args:
-        path: AVA CSV, COCO JSON, or Twinpath's formats; UTF-8, any line ends, with or without BOM.
+        path: AVA CSV, COCO JSON, or Twinpath's formats; UTF-8 with or without BOM, or UTF-16 with one; any
+            line ends.
         video: The path of the video, see `match_video_name`. In a file of a single video the name does not
             matter, see `BoxFile.video`.
         width_px, height_px: Size of the displayed frames, for boxes in pixels if the file has no size. Boxes
@@ -63,9 +65,11 @@ def _read_text(path: Path) -> str:
     if path.stat().st_size > MAX_FILE_BYTES:
         raise LimitExceeded(f"{where} has more than {MAX_FILE_BYTES} bytes; give the boxes of one video")
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
+        text = decode_text(content)
     except UnicodeDecodeError as error:
-        raise InputError(f"{where} is not UTF-8; give boxes as AVA CSV or as JSON") from error
+        what = what_is_no_text(content) or "not UTF-8; give boxes as AVA CSV or as JSON"
+        raise InputError(f"{where} is {what}") from error
     except OSError as error:
         raise NotAFile(f"{where} cannot be read: {error.strerror}") from error
     if not text.strip():

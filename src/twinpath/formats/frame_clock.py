@@ -12,6 +12,7 @@ from twinpath.video.probe import frame_times
 from twinpath.video.sampling import Times
 
 _LAST_DIGITS = re.compile(r"(\d+)\D*$")
+_HASH = re.compile(r"(?=[a-z]*\d)(?=\d*[a-z])[0-9a-f]{8,}$")  # hexadecimal, with digits and letters
 _INDEX_KEYS = ("frame_index", "frame_id")  # in TAO and in COCO-VID; both count from 0
 
 
@@ -34,7 +35,7 @@ def frame_number(image: Node) -> FrameNumber:
     """The frame number of a COCO image, or of a result without a list of images.
 
     Raises:
-        InputError: It has neither `frame_index` nor a name with digits.
+        InputError: It has neither `frame_index` nor a name with digits at its end, or a hash is at its end.
     """
     for key in _INDEX_KEYS:
         index = image.find(key)
@@ -48,7 +49,12 @@ def frame_number(image: Node) -> FrameNumber:
     value = named.name_or_number()
     if isinstance(value, int):
         return FrameNumber(int(named.number(at_least=0)), False, named)
-    digits = _LAST_DIGITS.search(PurePosixPath(value.replace("\\", "/")).stem)
+    stem = PurePosixPath(value.replace("\\", "/")).stem
+    if _HASH.search(re.split(r"[._ -]", stem)[-1]):  # Roboflow: clip_mp4-0012_jpg.rf.<hash>.jpg
+        raise named.error(
+            f"{value!r} ends with a hash, not with a frame number; give 'time_s' or 'frame_index'"
+        )
+    digits = _LAST_DIGITS.search(stem)
     if digits is None or len(digits[1]) > 12:
         raise named.error(f"{value!r} has no frame number; give 'time_s' or 'frame_index'")
     return FrameNumber(int(digits[1]), False, named)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import itertools
 import os
@@ -43,11 +44,40 @@ def read_lines(path: str | os.PathLike[str]) -> list[str]:
         raise NotAFile(f"{display_path(path)}: no such file; check the name")
     content = path.read_bytes()
     try:
-        text = content.decode("utf-8-sig")
+        text = decode_text(content)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise line_error(path, line, "not UTF-8; save the file as plain text") from error
+        what = what_is_no_text(content) or "not UTF-8; save the file as plain text"
+        raise line_error(path, line, what) from error
     return lines_of(text)
+
+
+def decode_text(content: bytes) -> str:
+    """The text of a file in UTF-8, or in UTF-16 with a byte order mark, as PowerShell and Excel write it.
+
+    Raises:
+        UnicodeDecodeError: Another encoding, or no text.
+    """
+    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf_16 else "utf-8-sig")
+
+
+def what_is_no_text(content: bytes) -> str | None:
+    """Describes a workbook that was renamed to .csv, with the next step; None for anything else."""
+    if content.startswith((b"PK\x03\x04", b"\xd0\xcf\x11\xe0")):
+        return "a workbook of a spreadsheet program; save it as CSV (UTF-8)"
+    return None
+
+
+def other_delimiter(line: str) -> str | None:
+    """The name of what separates the fields of a line without commas between them; None: commas do.
+
+    A spreadsheet with decimal commas writes semicolons between fields.
+    """
+    for delimiter, name in ((";", "semicolons"), ("\t", "tabs")):
+        if line.count(delimiter) > line.count(","):
+            return name
+    return None
 
 
 def lines_of(text: str) -> list[str]:

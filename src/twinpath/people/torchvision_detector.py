@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from twinpath.device import choose_device
+from twinpath.device import choose_device, mind_fork
 from twinpath.errors import DamagedWeights, MissingExtra, WeightsMismatch
 from twinpath.people.base import MAX_PEOPLE, Frame, people_in
 from twinpath.results.keyframes import PersonBoxes
@@ -120,6 +121,7 @@ class TorchvisionDetector:
     ) -> None:
         detection = load_torchvision_detection()
         self._device = choose_device(device)
+        self._made_by = os.getpid()
         self.min_score = published.min_score if min_score is None else min_score
         path = fetch_file(
             published.name,
@@ -144,6 +146,7 @@ class TorchvisionDetector:
         indices = [i for i, frame in enumerate(frames) if _can_be_scaled(frame)]
         if not indices:
             return people
+        mind_fork(self._made_by, self._device)
         with torch.inference_mode():
             outputs = self._network([self._prepared(frames[i]) for i in indices])
         for i, answer in zip(indices, outputs, strict=True):

@@ -6,6 +6,7 @@ parse_thresholds("0.5, stand=0.9", labels("ava"), default=0.5)
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.errors import ConfigError, UsageError
+from twinpath.formats.text_columns import decode_text, other_delimiter, what_is_no_text
 from twinpath.paths import display_path
 from twinpath.results.shown import shown
 from twinpath.suggest import nearest_names
@@ -113,17 +115,23 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Line number and cells of each row, without empty rows and the header."""
     if not path.is_file():
         raise ConfigError(f"{display_path(path)}: no such file; each line needs a label and a score")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, strict=True)
-        try:
-            for number, cells in enumerate(reader):
-                row = [cell.strip() for cell in cells]
-                if any(row) and not (number == 0 and [cell.lower() for cell in row] == _HEADER):
-                    yield reader.line_num, row
-        except csv.Error as error:
-            raise ConfigError(f"{display_path(path)}:{reader.line_num}: no CSV: {error}") from error
-        except UnicodeDecodeError as error:
-            raise ConfigError(f"{display_path(path)}: not UTF-8; save it as UTF-8") from error
+    content = path.read_bytes()
+    try:
+        text = decode_text(content)
+    except UnicodeDecodeError as error:
+        what = what_is_no_text(content) or "not UTF-8; save it as UTF-8"
+        raise ConfigError(f"{display_path(path)}: {what}") from error
+    delimiter = other_delimiter(text.partition("\n")[0])
+    if delimiter is not None:
+        raise ConfigError(f"{display_path(path)}:1: {delimiter} between the fields; a line is: label,score")
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for number, cells in enumerate(reader):
+            row = [cell.strip() for cell in cells]
+            if any(row) and not (number == 0 and [cell.lower() for cell in row] == _HEADER):
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise ConfigError(f"{display_path(path)}:{reader.line_num}: no CSV: {error}") from error
 
 
 def _next_label(parts: Sequence[str], known: Mapping[str, int]) -> tuple[int, int | None, str]:

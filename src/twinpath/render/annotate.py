@@ -8,7 +8,7 @@ Boxes are interpolated between keyframes. Another thread decodes; x264 encodes i
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from twinpath.render.people import Hud, PeoplePainter
 from twinpath.render.track_interpolator import TrackInterpolator
 from twinpath.results.detections import Detections
 from twinpath.video.audio import AudioSource, AudioTrack
+from twinpath.video.color import Rgb
 from twinpath.video.decode import FrameStream
 from twinpath.video.encoders import DEFAULT_ENCODER
 from twinpath.video.isolated import open_audio_isolated, open_frames_isolated, probe_isolated
@@ -30,6 +31,7 @@ from twinpath.video.writer import VideoWriter
 Progress = Callable[[int, int], None]  # frames done, frames expected
 
 _PREFETCH_BYTES = 1 << 26  # of decoded frames in the queue
+_LONG_FRAMES = 2.5  # a last frame that stays longer is shown once more before the end
 _MIN_STEP_S = 1e-4  # damaged files repeat timestamps; the container needs increasing ones
 _CRF, _PRESET = 20, "veryfast"
 
@@ -92,7 +94,7 @@ def annotate_video(
         writer = stack.enter_context(_writer(out, info, encoder, fps=stream.fps, audio=audio))
         expected = round(detections.duration_s * stream.fps)
         last_s = -_MIN_STEP_S
-        for done, (time_s, frame) in enumerate(frames, start=1):
+        for done, (time_s, frame) in enumerate(_with_the_end(frames, stream), start=1):
             shown = people.at(time_s)
             painter.draw(frame, shown, hud=_hud(detections, time_s, len(shown)) if hud else None)
             last_s = max(time_s, last_s + _MIN_STEP_S)
@@ -100,6 +102,28 @@ def annotate_video(
             if progress is not None:
                 progress(done, max(done, expected))
     return (*stream.warnings, *audio.warnings)
+
+
+def _with_the_end(
+    frames: Iterable[tuple[float, Rgb]], stream: FrameStream | IsolatedFrames
+) -> Iterator[tuple[float, Rgb]]:
+    """The frames of the stream; the last one once more before the end, where it stays much longer.
+
+    A screen recorder writes none while nothing moves.
+    """
+    last: tuple[float, Rgb] | None = None
+    for item in frames:
+        if last is not None:
+            yield last
+        last = item
+    if last is None:
+        return
+    frame_s = 1 / stream.fps
+    is_long = stream.ends_at_s is not None and stream.ends_at_s - last[0] > _LONG_FRAMES * frame_s
+    again = last[1].copy() if is_long else None  # the first copy will be drawn on
+    yield last
+    if again is not None and stream.ends_at_s is not None:
+        yield stream.ends_at_s - frame_s, again
 
 
 def _writer(out: Path, info: VideoInfo, encoder: str, *, fps: float, audio: AudioSource) -> VideoWriter:

@@ -11,6 +11,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from twinpath.errors import ConfigError
+from twinpath.formats.text_columns import decode_text
 from twinpath.results.shown import shown
 from twinpath.suggest import nearest_name
 
@@ -81,7 +82,7 @@ def read_recipe(name_or_path: str) -> Recipe:
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return decode_text(path.read_bytes())
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from error
 

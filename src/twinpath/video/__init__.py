@@ -18,9 +18,11 @@ Internals:
     sniff.py            the container of a file, from its first bytes
     codecs.py           the codecs that are read
     tracks.py           which video track of a file is read, as a player chooses
+    foreign.py          what a file is that is no video, with the next step
     decode_plan.py      where decoding starts and which frames to expect, from the packets
     decode_pass.py      decodes one part of a file, also behind damage
     nearest_frames.py   the decoded frames nearest to given times
+    not_coded.py        packets of MPEG-4 that repeat a picture
     clock.py            presentation times for every container
     color.py            decoded frames to upright RGB
     orientation.py      how a frame is turned and mirrored

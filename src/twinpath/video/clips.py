@@ -323,7 +323,10 @@ class ClipReader:
         """
         held, num_frames = planned.num_distinct, len(planned.picks)
         is_cut = part.plan.reached_end and planned.last_s > self.end_s + TIME_TOLERANCE_S
-        if is_cut and planned.start_s > TIME_TOLERANCE_S and held * _FEW <= num_frames:
+        # In a slow video every clip holds few different frames.
+        whole_s = planned.last_s - float(part.times_s[planned.picks.min()])
+        whole = min(num_frames, round(whole_s / _frame_s(part.times_s, self._source)))
+        if is_cut and planned.start_s > TIME_TOLERANCE_S and held * _FEW <= whole:
             self._short[
                 f"the clip at {planned.start_s:.2f} s holds {held} of {num_frames} frames: "
                 f"the video ends at {self.end_s:.2f} s"

@@ -16,6 +16,7 @@ from twinpath.paths import display_path
 from twinpath.video.color import RgbConverter
 from twinpath.video.decode_pass import DecodePass
 from twinpath.video.decode_plan import Plan
+from twinpath.video.file_access import check_readable
 from twinpath.video.sampling import TIME_TOLERANCE_S
 from twinpath.video.source import VideoSource
 
@@ -62,9 +63,16 @@ class DamageReport:
         self._ends_at_s: float | None = None
         self._resized = 0
         self._recoloured = 0
+        self._is_readable = False  # known to be
 
     def add_planned(
-        self, plan: Plan, decoding: DecodePass, *, decoded_s: Sequence[float], last_s: float
+        self,
+        plan: Plan,
+        decoding: DecodePass,
+        *,
+        decoded_s: Sequence[float],
+        first_s: float,
+        last_s: float,
     ) -> None:
         """Add a pass that followed a plan.
 
@@ -72,10 +80,15 @@ class DamageReport:
             plan: The expected frames.
             decoding: The pass.
             decoded_s: Times of the decoded frames in seconds, increasing.
+            first_s: Time of the first target frame in seconds. Frames before it that do not decode from a
+                keyframe in the middle of the file do not count: with intra refresh there are such.
             last_s: Time of the last target frame in seconds; later damage does not count.
         """
         end_s = last_s + TIME_TOLERANCE_S
         expected = int(np.searchsorted(plan.times_s, end_s, side="right"))
+        if not plan.from_start and len(decoded_s):
+            begin_s = min(decoded_s[0], first_s) - TIME_TOLERANCE_S
+            expected -= int(np.searchsorted(plan.times_s, begin_s))
         decoded = bisect_right(decoded_s, end_s)
         reaches_end = plan.reached_end and plan.times_s[-1] <= end_s
         if plan.from_start and len(decoded_s) and plan.times_s[0] < decoded_s[0] - TIME_TOLERANCE_S:
@@ -139,7 +152,11 @@ class DamageReport:
         self._recoloured += convert.recoloured
 
     def damage(self) -> list[str]:
-        """One line for each kind of damage; empty for an undamaged file."""
+        """One line for each kind of damage; empty for an undamaged file.
+
+        Raises:
+            NotAFile: There is damage because the disk of the file fails.
+        """
         lines = []
         if self._decoded < self._expected:
             bad = f"; {self._bad_packets} packets could not be decoded" if self._bad_packets else ""
@@ -158,6 +175,9 @@ class DamageReport:
             )
         if self._corrupt:
             lines.append(f"{self._corrupt} decoded frames are marked as corrupt")
+        if lines and not self._is_readable and self._source.kind != "frames":
+            check_readable(self._source.path)
+            self._is_readable = True
         return lines
 
     def warnings(self) -> list[str]:

@@ -243,6 +243,7 @@ class FrameStream:
     Attributes:
         fps: The frame rate in the file's header, or 25.
         frames_decoded: Number of frames decoded so far.
+        ends_at_s: End of the last frame in seconds, of an undamaged file after its last frame; else None.
         warnings: One line each; complete after the last frame.
     """
 
@@ -265,6 +266,7 @@ class FrameStream:
         self._strict = strict
         self.fps = float(self._source.nominal_fps)
         self.frames_decoded = 0
+        self.ends_at_s: float | None = None
         self.warnings: list[str] = []
 
     def __enter__(self) -> Self:
@@ -298,5 +300,7 @@ class FrameStream:
         report.add_conversion(convert)
         report.add_whole(decoding, first_s=first_s, ends_at_s=decoding.ends_at_s)
         self.warnings = report.warnings()
+        if not report.damage():
+            self.ends_at_s = decoding.ends_at_s
         if self._strict:
             report.raise_damage(frames_decoded=decoding.decoded)

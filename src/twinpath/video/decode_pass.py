@@ -113,6 +113,7 @@ class DecodePass:
         self._is_damaged_for_threads = False  # damage was found while several threads decoded
         self._is_head_lost = False
         self._has_fields = False  # interlaced: each field may be a packet
+        self._repeats = False  # there are packets that only repeat a picture
         self._from_packet = 0  # packets before it are read, not decoded
         self.corrupt = 0
         self.guessed = 0
@@ -135,8 +136,8 @@ class DecodePass:
 
     @property
     def hides_frames(self) -> bool:
-        """Whether fewer frames than packets are no damage: fields, VP8's hidden frames."""
-        return self._has_fields or self._source.codec == "vp8"
+        """Whether fewer frames than packets are no damage: fields, repeated pictures, VP8's hidden frames."""
+        return self._has_fields or self._repeats or self._source.codec == "vp8"
 
     def __iter__(self) -> Iterator[tuple[float, VideoFrame]]:
         read_errors = self._source.read_errors if self._plan and self._plan.seek_s is not None else 0
@@ -170,6 +171,11 @@ class DecodePass:
             due_s, _ = clock.packet(packet)
             if number < skip:
                 clock.lost()
+                continue
+            if source.repeats_picture(packet):
+                self._repeats = True
+                clock.lost()
+                yield from self._timed(self._decode(packet, clock), clock)
                 continue
             self._count_packet(packet, due_s)
             if number < self._from_packet:

@@ -69,7 +69,8 @@ def _plan_from_here(
     skip, behind, discarded, found_keyframe, keyframe_s = 0, 0, 0, False, -np.inf
     for number, packet in enumerate(source.packets()):
         time_s, order_s = clock.packet(packet)
-        if packet.is_keyframe and time_s <= start_s + TIME_TOLERANCE_S:
+        may_start = number == 0 or source.can_start_midway
+        if packet.is_keyframe and time_s <= start_s + TIME_TOLERANCE_S and may_start:
             skip, found_keyframe, keyframe_s = number, True, time_s
             times, durations = [], []
         if seek_s is not None and not found_keyframe:
@@ -78,7 +79,7 @@ def _plan_from_here(
         if behind > REORDER_PACKETS:
             break
         discarded += packet.is_discard
-        if not packet.is_discard:
+        if not packet.is_discard and not source.repeats_picture(packet):
             times.append(time_s)
             durations.append(float((packet.duration or 0) * source.time_base))
         _check_budget(source, len(times))

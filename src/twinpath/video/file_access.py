@@ -22,6 +22,7 @@ Opener = Callable[[Path], int]
 #: As `folder_names`.
 Lister = Callable[[Path], list[str] | None]
 
+_SAMPLES, _SAMPLE_BYTES = 128, 4096
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -102,6 +103,27 @@ def size_bytes(path: Path) -> int:
         return path.stat().st_size
     with open_binary(path) as file:
         return os.fstat(file.fileno()).st_size
+
+
+def check_readable(path: Path) -> None:
+    """Read samples of a file of which frames are missing, to tell a failing disk from a damaged file.
+
+    FFmpeg reports both alike: where a network disk is gone, a file just ends.
+
+    Raises:
+        NotAFile: Reading fails.
+    """
+    try:
+        with open_binary(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            step = max(size // _SAMPLES, _SAMPLE_BYTES)
+            for position in (*range(0, size, step), max(size - _SAMPLE_BYTES, 0)):
+                file.seek(position)
+                file.read(_SAMPLE_BYTES)
+    except OSError as error:
+        raise NotAFile(
+            f"{display_path(path)} cannot be read to its end: {error.strerror}; is its disk still there?"
+        ) from error
 
 
 @contextmanager

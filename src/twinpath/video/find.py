@@ -14,8 +14,10 @@ from pathlib import Path, PurePath
 
 from twinpath.errors import NotAFile
 from twinpath.paths import display_path
+from twinpath.video.file_access import open_binary
+from twinpath.video.foreign import is_text
 from twinpath.video.frame_folder import holds_frames, is_picture_name
-from twinpath.video.sniff import RAW_SUFFIXES
+from twinpath.video.sniff import RAW_SUFFIXES, SNIFF_BYTES
 
 #: Suffixes of the videos in a folder. A file given by name may have any suffix.
 VIDEO_SUFFIXES = frozenset(
@@ -30,6 +32,16 @@ VIDEO_SUFFIXES = frozenset(
         *RAW_SUFFIXES,
     }
 )
+#: Of videos, and of source code: TypeScript.
+_SHARED_SUFFIXES = frozenset({".ts", ".mts"})
+
+#: What is in them is thrown away, a snapshot or a thumbnail: Windows, macOS, Synology, QNAP.
+_SYSTEM_FOLDERS = frozenset(
+    {
+        "$recycle.bin", "recycler", "system volume information", "__macosx", "lost+found",
+        "#recycle", "#snapshot", "@eadir", "@recycle", "@recently-snapshot",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,10 +95,11 @@ def find_all(
 ) -> FoundInputs:
     """Expand files, folders and glob patterns.
 
-    A folder expands to the videos in it and in its subfolders, sorted, without hidden ones. One that holds
-    numbered pictures and no videos is a video itself, see `frame_folder`. A pattern expands to the files that
-    match it, and to such folders, sorted. A file that does not exist stays in the list, so that a batch can
-    report it.
+    A folder expands to the videos in it and in its subfolders, sorted, without hidden ones and those of the
+    operating system, such as a recycle bin. One that holds numbered pictures and no videos is a video itself,
+    see `frame_folder`. A pattern expands to the files that match it, and to such folders, sorted. A file that
+    does not exist stays in the list, so that a batch can report it; so do a subfolder that cannot be listed
+    and the placeholder of a video that iCloud keeps elsewhere.
 
     Args:
         arguments: Paths or patterns. The path of an existing file is never taken for a pattern.
@@ -122,6 +135,11 @@ def _expand(path: Path, is_result: Callable[[Path], bool], skipped: Counter[str]
         passed_over: Counter[str] = Counter()
         videos = sorted(_walk(path, is_result, passed_over))
         if not videos:
+            if path.suffix.lower() in VIDEO_SUFFIXES and not any(path.iterdir()):
+                raise NotAFile(
+                    f"{display_path(path)} is an empty folder, not a video; does the file exist that "
+                    "was mounted there?"
+                )
             what = skipped_in_words(passed_over) if passed_over else "it is empty"
             raise NotAFile(
                 f"the folder {display_path(path)} holds no videos and no numbered pictures ({what})"
@@ -167,20 +185,71 @@ def _below(folder: Path, path: Path) -> PurePath:
 
 
 def _walk(folder: Path, is_result: Callable[[Path], bool], skipped: Counter[str]) -> Iterator[Path]:
-    """The videos below a folder. Links to folders are not followed: they may form a cycle.
+    """The videos below a folder, and what would be lost in silence: each fails by its name when it is opened.
+
+    Links to folders are followed, behind everything else, and no folder twice: links may form a cycle.
 
     Args:
         folder: Where to look.
         is_result: See `find_all`.
         skipped: Other files are added to it, by ending.
     """
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        shown = [Path(parent, name) for name in names if not name.startswith(".")]
-        videos = [path for path in shown if path.suffix.lower() in VIDEO_SUFFIXES]
-        others = [path for path in shown if path.suffix.lower() not in VIDEO_SUFFIXES]
-        if not videos and holds_frames(names):
-            yield Path(parent)
-            others = [path for path in others if not is_picture_name(path.name)]
-        yield from (path for path in videos if not is_result(path))
-        skipped.update(path.suffix.lower() for path in others)
+    seen: set[str] = set()
+    unlisted: list[OSError] = []
+    waiting = [str(folder)]
+    while waiting:
+        links: list[str] = []
+        for top in sorted(waiting):
+            for parent, folders, names in os.walk(top, onerror=unlisted.append):
+                if (real := os.path.realpath(parent)) in seen:
+                    folders.clear()
+                    continue
+                seen.add(real)
+                folders[:] = [name for name in folders if not _is_system_folder(name)]
+                below = [os.path.join(parent, name) for name in folders]  # noqa: PTH118
+                links += filter(os.path.islink, below)
+                yield from _inputs_of(Path(parent), names, is_result, skipped)
+        waiting = [link for link in links if os.path.realpath(link) not in seen]
+    for error in unlisted:
+        if Path(error.filename) == folder:
+            raise NotAFile(f"the folder {display_path(folder)} cannot be listed: {error.strerror}") from error
+        yield Path(error.filename)
+
+
+def _inputs_of(
+    folder: Path, names: list[str], is_result: Callable[[Path], bool], skipped: Counter[str]
+) -> Iterator[Path]:
+    """The inputs directly in a folder; or the folder, if it holds the frames of a video."""
+    paths = [folder / name for name in names]
+    yield from (path for path in paths if _is_cloud_placeholder(path))
+    shown = [path for path in paths if not path.name.startswith(".")]
+    videos = [path for path in shown if _is_video(path)]
+    others = sorted(set(shown) - set(videos))
+    if not videos and holds_frames(names):
+        yield folder
+        others = [path for path in others if not is_picture_name(path.name)]
+    yield from (path for path in videos if not is_result(path))
+    skipped.update(path.suffix.lower() for path in others)
+
+
+def _is_system_folder(name: str) -> bool:
+    """Whether a folder is hidden, or holds what an operating system or a network disk keeps there."""
+    return name.startswith(".") or name.casefold() in _SYSTEM_FOLDERS
+
+
+def _is_video(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    return suffix in VIDEO_SUFFIXES and not (suffix in _SHARED_SUFFIXES and _is_text_file(path))
+
+
+def _is_cloud_placeholder(path: Path) -> bool:
+    """Whether a file stands for a video of iCloud that is not on this computer: ".match.mov.icloud"."""
+    return path.suffix == ".icloud" and Path(path.stem).suffix.lower() in VIDEO_SUFFIXES
+
+
+def _is_text_file(path: Path) -> bool:
+    try:
+        with open_binary(path) as file:
+            return is_text(file.read(SNIFF_BYTES))
+    except (OSError, NotAFile):  # it fails by its name later
+        return False

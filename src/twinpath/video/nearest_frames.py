@@ -1,10 +1,13 @@
 """The decoded frames nearest to given times, of one part of a file, in one pass.
 
-In a damaged file some packets do not decode. Each target time then gets the nearest frame that does.
+In a damaged file some packets do not decode. Each target time then gets the nearest frame that does. A
+keyframe of the container's index may be none for the decoder: with intra refresh, as cameras and drones send
+it, pictures become whole little by little. Decoding then starts at the beginning of the file.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 from av.video.frame import VideoFrame
@@ -54,16 +57,36 @@ class NearestFrames:
         self._decoding = DecodePass(source, plan=plan, strict=strict)
 
     def __iter__(self) -> Iterator[tuple[float, VideoFrame]]:
-        yield from nearest_frames(self._decoding, self.target_s, decoded_s=self.decoded_s)
-        if self.decoded_s or self._fallback_end_s is None or self.plan.from_start:
-            return
-        self.plan = plan_pass(self._source, end_s=self._fallback_end_s)
-        self._decoding = DecodePass(self._source, plan=self.plan, strict=self._strict)
-        yield from nearest_frames(self._decoding, self.target_s, decoded_s=self.decoded_s)
+        frames = iter(self._decoding)
+        first = next(frames, None)
+        if self._starts_too_late(first):
+            self.plan = plan_pass(self._source, end_s=self._end_s())
+            self._decoding = DecodePass(self._source, plan=self.plan, strict=self._strict)
+            frames, first = iter(self._decoding), None
+        given = frames if first is None else itertools.chain([first], frames)
+        yield from nearest_frames(given, self.target_s, decoded_s=self.decoded_s)
+
+    def _starts_too_late(self, first: tuple[float, VideoFrame] | None) -> bool:
+        """Whether frames are missing that decoding from the beginning of the file may give."""
+        if self.plan.from_start:
+            return False
+        if first is None:
+            return self._fallback_end_s is not None
+        return first[0] > self.target_s[0] + TIME_TOLERANCE_S
+
+    def _end_s(self) -> float:
+        """The end of the part to decode in seconds."""
+        return (
+            float(self.plan.times_s[-1]) + TIME_TOLERANCE_S
+            if self._fallback_end_s is None
+            else self._fallback_end_s
+        )
 
     def add_to(self, report: DamageReport, *, last_s: float) -> None:
         """Add the damage up to the target time `last_s` to a report."""
-        report.add_planned(self.plan, self._decoding, decoded_s=self.decoded_s, last_s=last_s)
+        report.add_planned(
+            self.plan, self._decoding, decoded_s=self.decoded_s, first_s=self.target_s[0], last_s=last_s
+        )
 
 
 def nearest_frames(

@@ -6,7 +6,10 @@ Therefore the demuxer is chosen here, from a short list, and passed to FFmpeg.
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
+from collections.abc import Iterator
 from typing import BinaryIO
 
 SNIFF_BYTES = 4096
@@ -52,6 +55,8 @@ _MP4_FIRST_BOXES = frozenset(
         b"pnot",
         b"uuid",
         b"sidx",
+        b"emsg",
+        b"prft",
         b"pdin",
     }
 )
@@ -66,6 +71,9 @@ _FIRST_BYTES = (
 _MXF_KEY = bytes.fromhex("060e2b34020501010d0102010102")  # of a header partition
 _H264_FIRST_NALS = frozenset({1, 5, 6, 7, 8, 9})  # slices, SEI, parameter sets, delimiter
 _HEVC_FIRST_NALS = frozenset({1, 19, 20, 21, 32, 33, 34, 35, 39})
+_HEADER_BYTES = 1024  # of a recorder's own header and the parameter sets behind it
+_H264_SETS = re.compile(rb"\x00\x00\x01[\x27\x47\x67][^\x00].{2,200}?\x00\x00\x01[\x28\x48\x68]", re.DOTALL)
+_HEVC_SETS = re.compile(rb"\x00\x00\x01\x40\x01.{2,200}?\x00\x00\x01\x42\x01", re.DOTALL)
 _TS_PACKETS = {188: 0, 192: 4, 204: 0}  # length: where its sync byte lies; Blu-ray, and with error correction
 _TS_SYNCS = 8  # in a row, in a recording that does not begin with a packet
 
@@ -91,7 +99,7 @@ def sniff(head: bytes) -> str | None:
         return "dv"
     if _MXF_KEY in head:  # cameras may write up to 64 kB before it, but do not
         return "mxf"
-    return _sniff_start_code(head) or ("mpegts" if _is_mpegts(head) else None)
+    return _sniff_start_code(head) or ("mpegts" if _is_mpegts(head) else _sniff_behind_header(head))
 
 
 def _is_mpegts(head: bytes) -> bool:
@@ -121,6 +129,17 @@ def _sniff_start_code(head: bytes) -> str | None:
     return _sniff_nal(start[1:3]) if zeros <= 3 else None
 
 
+def _sniff_behind_header(head: bytes) -> str | None:
+    """What begins behind a recorder's own header: a program stream, or the parameter sets of a raw stream."""
+    if head.startswith(b"IMKH"):  # Hikvision; FFmpeg's demuxer finds the packs
+        return "mpeg"
+    if head.startswith(b"DHAV"):  # Dahua: a container of its own, with times
+        return None
+    if _HEVC_SETS.search(head, 0, _HEADER_BYTES):
+        return "hevc"
+    return "h264" if _H264_SETS.search(head, 0, _HEADER_BYTES) else None
+
+
 def _sniff_nal(nal: bytes) -> str | None:
     """H.264 or HEVC without a container starts with a parameter set, SEI or slice."""
     if len(nal) < 2 or nal[0] & 0x80:  # the forbidden bit
@@ -135,60 +154,28 @@ def gif_size(head: bytes) -> tuple[int, int]:
     return int.from_bytes(head[6:8], "little"), int.from_bytes(head[8:10], "little")
 
 
-#: Pictures and other files that people take for videos, by their first bytes.
-_FOREIGN = (
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
-    (b"BM", "a BMP picture"),
-    (b"II*\x00", "a TIFF picture"),
-    (b"MM\x00*", "a TIFF picture"),
-    (b"\xff\x0a", "a JPEG XL picture"),
-    (b"\x00\x00\x00\x0cJXL ", "a JPEG XL picture"),
-    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture"),
-    (b"8BPS", "a Photoshop picture"),
-    (b"ID3", "an MP3 sound file"),
-    (b"fLaC", "a FLAC sound file"),
-    (b"PK\x03\x04", "a ZIP archive"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
-    (b"Rar!", "a RAR archive"),
-    (b"%PDF", "a PDF document"),
-    (b".RMF", "a RealMedia video"),
-    (b"DKIF", "an IVF video"),
-    (b"YUV4MPEG2", "a Y4M video"),
-    (bytes.fromhex("b7d800203749da11a64e0007e95ead8d"), "a WTV video"),
-    (b"\x00\x00\x01\xb0", "a raw MPEG-4 video"),
-)
-_RIFF = {b"WEBP": "a WebP picture", b"WAVE": "a WAV sound file"}
-_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
-_AVIF_BRANDS = frozenset({b"avif", b"avis"})
-
-
-def name_foreign(head: bytes) -> str | None:
-    """What a file is that `sniff` does not know, for a message: "a PNG picture"; None if that is unknown."""
-    if head.startswith(b"RIFF"):
-        return _RIFF.get(head[8:12])
-    if head[128:132] == b"DICM":
-        return "a DICOM file"
-    return next((name for start, name in _FOREIGN if head.startswith(start)), None)
-
-
-def name_heif(head: bytes) -> str | None:
-    """Which picture an MP4 is by its brand, for example "a HEIC picture"; it may still hold a video, too."""
-    brand = head[8:12] if head[4:8] == b"ftyp" else b""
-    if brand == b"mif1" and b"avif" in head[12:64]:
-        brand = b"avif"
-    if brand in _AVIF_BRANDS:
-        return "an AVIF picture"
-    return "a HEIC picture" if brand in _HEIC_BRANDS else None
-
-
 def has_mp4_index(file: BinaryIO) -> bool:
     """Whether an MP4 has a complete `moov` box at its top level (a truncated upload usually has none).
 
     Args:
         file: The file, open for reading and seekable. Its position changes.
     """
+    return any(name == b"moov" and is_whole for name, is_whole in _mp4_boxes(file))
+
+
+def has_mp4_fragments(file: BinaryIO) -> bool:
+    """Whether an MP4 has a `moof` box at its top level: the samples of a part of a stream."""
+    return any(name == b"moof" for name, _ in _mp4_boxes(file))
+
+
+def is_joined_mp4(file: BinaryIO) -> bool:
+    """Whether one MP4 follows another, as `cat` joins them; looks at the first 1000 boxes."""
+    boxes = itertools.islice(_mp4_boxes(file), 1000)
+    return sum(name == b"ftyp" for name, _ in boxes) > 1
+
+
+def _mp4_boxes(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
+    """The names of the boxes at the top level, and whether the file holds all of each."""
     end = file.seek(0, os.SEEK_END)
     position = 0
     while position + 8 <= end:
@@ -200,11 +187,9 @@ def has_mp4_index(file: BinaryIO) -> bool:
         elif size == 0:
             size = end - position
         if size < 8:
-            return False
-        if header[4:8] == b"moov":
-            return position + size <= end
+            return
+        yield header[4:8], position + size <= end
         position += size
-    return False
 
 
 def has_avi_index(file: BinaryIO) -> bool:

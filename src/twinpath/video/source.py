@@ -19,11 +19,10 @@ from typing import Any, Self
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.packet import Packet
+from av.packet import Packet, PacketSideData
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from twinpath.addresses import is_address
 from twinpath.errors import (
     LimitExceeded,
     NoFrames,
@@ -35,7 +34,16 @@ from twinpath.paths import display_path
 from twinpath.prefetch import check_prefetch
 from twinpath.video.codecs import CODEC_WHITELIST
 from twinpath.video.file_access import ffmpeg_input, open_binary, size_bytes
+from twinpath.video.foreign import (
+    CONVERT,
+    Foreign,
+    cloud_placeholder,
+    foreign_content,
+    foreign_picture,
+    missing_reason,
+)
 from twinpath.video.frame_folder import frames_folder
+from twinpath.video.not_coded import NotCoded
 from twinpath.video.sniff import (
     DEMUXERS,
     FORMAT_WHITELIST,
@@ -44,12 +52,12 @@ from twinpath.video.sniff import (
     SNIFF_BYTES,
     gif_size,
     has_avi_index,
+    has_mp4_fragments,
     has_mp4_index,
-    name_foreign,
-    name_heif,
+    is_joined_mp4,
     sniff,
 )
-from twinpath.video.tracks import TrackChoice, choose_track, convert_line
+from twinpath.video.tracks import TrackChoice, choose_track, convert_line, encrypted
 
 MAX_READ_ERRORS = 64  # in a row; a demuxer that fails this often makes no progress
 DEFAULT_FPS = Fraction(25)  # FFmpeg's default for raw streams, too
@@ -187,6 +195,8 @@ class VideoSource:
         self.budget = Budget(path, limits)
         self.on_one_thread = False
         self.empty_frames = 0
+        self._palette: PacketSideData | None = None
+        self._not_coded: NotCoded | None = None
         self._track: TrackChoice | None = None
         self._open()
 
@@ -242,6 +252,8 @@ class VideoSource:
     def notes(self) -> list[str]:
         """What the user should know about the file beside damage."""
         notes = [self._track.note] if self._track is not None and self._track.note else []
+        if self.kind == "mov" and _is_joined(self.path):
+            notes.append("another video follows in the file, which players do not show either: not read")
         if self.fps is not None and not self.is_raw:
             notes.append("the frame rate that was given is not used: the file has its own times")
         return notes
@@ -260,6 +272,8 @@ class VideoSource:
         self.cut_frames = max(self.stream.frames - (self.claimed_frames or 0), 0) if self._has_edits() else 0
         self.claimed_duration_s = self._claimed_duration_s()
         self.codec = self.stream.codec_context.name
+        extradata = self.stream.codec_context.extradata or b""
+        self._not_coded = NotCoded(extradata) if self.codec == "mpeg4" else None
 
     @property
     def has_pts(self) -> bool:
@@ -270,6 +284,15 @@ class VideoSource:
     def can_seek(self) -> bool:
         """Whether the container has a reliable index; otherwise packets are skipped from the start."""
         return self.kind in ("mov", "matroska")
+
+    @property
+    def can_start_midway(self) -> bool:
+        """Whether the times of frames are known if decoding starts at a keyframe in the middle.
+
+        Without presentation times frames are counted, and behind a keyframe B-frames may be missing that
+        refer to frames before it.
+        """
+        return self.has_pts or not self.stream.codec_context.has_b_frames
 
     @property
     def is_raw(self) -> bool:
@@ -334,7 +357,14 @@ class VideoSource:
         return claimed_s if claimed_s > 0 else None
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
-        """Packets of the video stream from the current position to the end; unreadable parts are skipped."""
+        """Packets of the video stream from the current position to the end; unreadable parts are skipped.
+
+        The colours of pictures with a palette are in the first packet of the file only: every keyframe gets
+        them, so that decoding may start there.
+
+        Raises:
+            UnsupportedCodec: A packet is encrypted.
+        """
         self._at_start = False
         failures = count = 0
         while failures < MAX_READ_ERRORS:
@@ -343,6 +373,7 @@ class VideoSource:
                     failures = 0
                     if packet.size:
                         count += 1
+                        self._check_packet(packet)
                         yield packet
                     elif packet.pts is None and packet.dts is None:
                         # PyAV marks the end with an empty packet per stream; it cannot decode earlier ones.
@@ -355,6 +386,19 @@ class VideoSource:
                 self.read_errors += 1
             else:
                 return
+
+    def _check_packet(self, packet: Packet[VideoStream]) -> None:
+        """Keep the palette. Raises: UnsupportedCodec: The packet is encrypted."""
+        if packet.has_sidedata("encryption_info"):
+            raise encrypted(display_path(self.path))
+        if packet.has_sidedata("palette"):
+            self._palette = packet.get_sidedata("palette")
+        elif self._palette is not None and packet.is_keyframe:
+            packet.set_sidedata(self._palette)
+
+    def repeats_picture(self, packet: Packet[VideoStream]) -> bool:
+        """Whether a packet only repeats the picture before it; call it for every packet in order."""
+        return self._not_coded is not None and self._not_coded(bytes(packet))
 
     def rewind(self) -> None:
         """Go to the start by opening the file again: only this works for every format and any damage."""
@@ -390,6 +434,9 @@ class VideoSource:
         Returns:
             False if this file cannot seek; it is then rewound.
         """
+        if self._palette is None and self.stream.codec_context.pix_fmt == "pal8":
+            self.rewind()
+            next(self.packets(), None)
         self._at_start = False
         try:
             self.container.seek(
@@ -433,8 +480,9 @@ def open_video(
         raise kind_of_error(f"{display_path(path)} is empty (0 bytes); was the upload complete?")
     kind = sniff(head)
     if kind is None:
-        raise _not_a_video(path, name_foreign(head))
-    picture = name_heif(head)
+        is_placeholder = path.suffix == ".icloud"
+        raise _not_a_video(path, cloud_placeholder(path.name) if is_placeholder else foreign_content(head))
+    picture = foreign_picture(head)
     if picture is not None and not _has_index(path):
         raise _not_a_video(path, picture)
     if kind == "gif":
@@ -445,9 +493,7 @@ def open_video(
         raise out_of_memory(path) from error
     except (av.FFmpegError, OSError, ValueError) as error:
         if kind == "mov" and not _has_index(path):
-            raise NotAVideo(
-                f"{display_path(path)}: the index is missing; was the upload complete?"
-            ) from error
+            raise NotAVideo(f"{display_path(path)}: {_why_no_index(path)}") from error
         reason = getattr(error, "strerror", None) or str(error)
         raise NotAVideo(
             f"{display_path(path)} cannot be opened as {kind} ({reason}); is it complete?"
@@ -463,26 +509,17 @@ def checked_fps(fps: float | None) -> Fraction | None:
     return Fraction(fps).limit_denominator(100_000)
 
 
-def _not_a_video(path: Path, what: str | None) -> NotAVideo:
-    """The error for a file that is no video.
-
-    Args:
-        path: The file.
-        what: What it is instead, for example "a PNG picture"; None: unknown.
-    """
+def _not_a_video(path: Path, foreign: Foreign | None) -> NotAVideo:
+    """The error for a file that is no video; `foreign`: what it is instead, if that is known."""
     name, known = display_path(path), ", ".join(DEMUXERS.values())
-    if what is None:
+    if foreign is None:
         return NotAVideo(f"{name} is not a video that Twinpath reads ({known}); convert it to MP4")
-    if what.endswith("picture"):
+    if foreign.advice == CONVERT:
         return NotAVideo(
-            f"{name} is {what}, not a video; frames of a video are read if they are numbered JPEG or PNG "
-            "pictures and their folder is given"
+            f"{name} is {foreign.what}, which is not a video that Twinpath reads; "
+            f"convert it: {convert_line(path)}"
         )
-    if what.endswith("video"):
-        return NotAVideo(
-            f"{name} is {what}, which is not a video that Twinpath reads; convert it: {convert_line(path)}"
-        )
-    return NotAVideo(f"{name} is {what}, not a video; give the name of a video file")
+    return NotAVideo(f"{name} is {foreign.what}, not a video; {foreign.advice}")
 
 
 def check_pixels(width: int, height: int, *, path: Path, limits: Limits) -> None:
@@ -500,11 +537,7 @@ def _read_head(path: Path) -> bytes:
         with open_binary(path) as file:
             return file.read(SNIFF_BYTES)
     except FileNotFoundError as error:
-        if is_address(str(path)):
-            raise NotAFile(
-                f"{display_path(path)} is an address, not a file; save the video as a file first"
-            ) from error
-        raise NotAFile(f"{display_path(path)} does not exist; check the name") from error
+        raise NotAFile(f"{display_path(path)} {missing_reason(path)}") from error
     except OSError as error:  # no permission, a name too long, a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise NotAFile(f"{display_path(path)} cannot be read: {reason}") from error
@@ -513,6 +546,24 @@ def _read_head(path: Path) -> bytes:
 def _has_index(path: Path) -> bool:
     with open_binary(path) as file:
         return has_mp4_index(file)
+
+
+def _is_joined(path: Path) -> bool:
+    try:
+        with open_binary(path) as file:
+            return is_joined_mp4(file)
+    except (NotAFile, OSError):  # it went away meanwhile; whoever reads on tells
+        return False
+
+
+def _why_no_index(path: Path) -> str:
+    with open_binary(path) as file:
+        if has_mp4_fragments(file):
+            return (
+                "a part of a stream (DASH, HLS) without its beginning; join the first part, which has the "
+                "index, and the others to one file"
+            )
+    return "the index is missing; was the upload complete?"
 
 
 def _has_avi_index(path: Path) -> bool:

@@ -19,6 +19,7 @@ from twinpath.errors import NoVideoStream, UnsupportedCodec
 from twinpath.paths import display_path
 from twinpath.video.codecs import VIDEO_CODECS
 
+_ENCRYPTED_TAGS = ("drmi", "encv")  # of MP4: iTunes, and others that do not tell FFmpeg the codec
 _MOST_PACKETS = 500  # of all tracks, that are read to see whether one has more than a picture
 
 
@@ -74,6 +75,11 @@ def choose_stream(container: InputContainer, name: str, *, any_codec: bool = Fal
     return next((s for s in usable if s.disposition & Disposition.default), usable[0])
 
 
+def encrypted(name: str) -> UnsupportedCodec:
+    """The error for a video that only its licence opens."""
+    return UnsupportedCodec(f"{name} is encrypted (copy protection); give a copy without it")
+
+
 def convert_line(path: Path) -> str:
     """A command that converts a video to one that Twinpath reads."""
     name = display_path(path)
@@ -104,6 +110,8 @@ def _usable(
     usable = [t for t in known if any_codec or t.codec_context.codec.canonical_name in VIDEO_CODECS]
     if not usable:
         codec = known[0].codec_context.codec.canonical_name if known else _codec_tag(container)
+        if any(tag in codec for tag in _ENCRYPTED_TAGS):
+            raise encrypted(name)
         raise UnsupportedCodec(f"{name}: Twinpath does not read its video codec {codec}; {advice}")
     return usable
 

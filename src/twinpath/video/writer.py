@@ -13,6 +13,7 @@ from typing import Self, cast
 import av
 import numpy as np
 import numpy.typing as npt
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -92,6 +93,7 @@ class VideoWriter:
         self._audio = audio
         self._comment = comment
         self._frames = 0
+        self._first_dts: int | None = None
         self._place = contextlib.ExitStack()
         self._temporary = self._place.enter_context(atomic_path(self.path))
         quality = options_for_quality(
@@ -157,8 +159,7 @@ class VideoWriter:
         picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
         picture.pts = ticks
         picture.time_base = 1 / (self._rate * self._ticks_per_frame)
-        for packet in self._stream.encode(picture):
-            self._container.mux(packet)
+        self._mux(self._stream.encode(picture))
         if self._audio is not None:
             self._audio.write_until(float(ticks / (self._rate * self._ticks_per_frame)))
         self._next_ticks = ticks + self._ticks_per_frame
@@ -174,8 +175,9 @@ class VideoWriter:
         try:
             if not self._frames:
                 raise NoFrames(f"no frame was written to {display_path(self.path)}, so no video was made")
-            for packet in self._stream.encode(None):
-                self._container.mux(packet)
+            rest = self._stream.encode(None)
+            self._lengthen(rest)
+            self._mux(rest)
             if self._audio is not None:
                 self._audio.finish()
             self._container.close()
@@ -183,6 +185,23 @@ class VideoWriter:
             self._give_up(error)
             raise
         self._place.close()
+
+    def _mux(self, packets: list[Packet[VideoStream]]) -> None:
+        for packet in packets:
+            if self._first_dts is None:
+                self._first_dts = packet.dts
+            self._container.mux(packet)
+
+    def _lengthen(self, packets: list[Packet[VideoStream]]) -> None:
+        """Let the last packet reach the end of the last frame, which may come long after the one before.
+
+        The length of a track counts decoding times, which are those of earlier frames.
+        """
+        first_dts = self._first_dts if self._first_dts is not None or not packets else packets[0].dts
+        if packets and first_dts is not None and packets[-1].dts is not None:
+            duration = self._next_ticks + first_dts - packets[-1].dts
+            if duration > self._ticks_per_frame:
+                packets[-1].duration = duration
 
     def discard(self) -> None:
         """Remove the temporary file and leave `path` unchanged."""

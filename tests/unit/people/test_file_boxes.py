@@ -173,7 +173,7 @@ def test_lines_of_spaces_are_no_video(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b" \r\n", b"\xff\xfe\x00\x01", b"\x00\x00\x00\x18ftypmp42\xb5", b",,,\n"]
+    "content", [b"", b" \r\n", b"\xff\xfe\x00\xd8", b"\x00\x00\x00\x18ftypmp42\xb5", b",,,\n"]
 )
 def test_files_that_hold_no_boxes(content: bytes, tmp_path: Path) -> None:
     fails(written(tmp_path, content), "empty|UTF-8|no boxes")

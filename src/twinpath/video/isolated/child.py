@@ -257,7 +257,7 @@ class _RequestedClips:
                 "expected": len(reader),
                 "end_s": reader.end_s,
                 "first_frame_s": reader.first_frame_s,
-                "about": reader.about if isinstance(reader, WholeFile) else {},
+                "about": self._about(),
             }
         }
 
@@ -267,10 +267,13 @@ class _RequestedClips:
         clip = next(self._clips, None)
         if clip is None:
             self.is_over = True
-            return {"end": {"warnings": self._reader.warnings}}
+            return {"end": {"warnings": self._reader.warnings, "about": self._about()}}
         until_s = warned_until_s(self._plan, clip)
         values = clip_to_json(clip, memory=self._allocated.pop(id(clip.frames)))
         return {"clip": values | {"warnings": self._reader.warnings_until(until_s)}}
+
+    def _about(self) -> dict[str, float]:
+        return self._reader.about if isinstance(self._reader, WholeFile) else {}
 
     def close(self) -> None:
         if self._reader is not None:

@@ -41,7 +41,8 @@ class IsolatedClips:
     If the worker process ends, another one resumes behind the clips that were yielded.
 
     Attributes:
-        about: Numbers about the file, for `EveryFrame` and `AudioBlocks`, see `readers.WholeFile`.
+        about: Numbers about the file, for `EveryFrame` and `AudioBlocks`, see `readers.WholeFile`; complete
+            after the last clip.
     """
 
     def __init__(
@@ -96,7 +97,9 @@ class IsolatedClips:
             try:
                 reply = self._request({"next": True})
                 if "end" in reply:
-                    lines = lines_from_json(_dict(reply["end"]).get("warnings"))
+                    end = _dict(reply["end"])
+                    lines = lines_from_json(end.get("warnings"))
+                    self.about = _numbers(end.get("about"))
                     self.warnings = self._earlier_warnings + lines
                     self._attempts.succeeded()
                     self._release()

@@ -24,7 +24,8 @@ class WholeFile:
 
     Attributes:
         end_s, first_frame_s: Unknown: 0.
-        about: Numbers about it: the frame rate, or the sample rate and the channels.
+        about: Numbers about it: the frame rate, or the sample rate and the channels; after the last frame of
+            an undamaged file also `ends_at_s`, see `FrameStream`.
         warnings: One line each; complete after the last clip.
     """
 
@@ -75,6 +76,8 @@ class WholeFile:
             shared = self._allocate(one.shape)
             shared[:] = one
             yield Clip(time_s, time_s, shared, np.array([time_s]), number)
+        if isinstance(self._source, FrameStream) and self._source.ends_at_s is not None:
+            self.about = self.about | {"ends_at_s": self._source.ends_at_s}
 
 
 def open_reader(

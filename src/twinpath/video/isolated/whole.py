@@ -66,6 +66,10 @@ class IsolatedFrames(_Whole):
         if self.fps <= 0:
             self._refuse("no frame rate")
 
+    @property
+    def ends_at_s(self) -> float | None:
+        return self._clips.about.get("ends_at_s")
+
     def __iter__(self) -> Iterator[tuple[float, Rgb]]:
         for clip in self._clips:
             self.frames_decoded += 1
