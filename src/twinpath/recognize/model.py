@@ -87,7 +87,7 @@ def load_model(
     from twinpath.engine.open import open_engine
 
     engine = open_engine(
-        name,
+        name if weights is None else model,  # a network's name alone lets the file decide how its head works
         None if weights is None else Path(weights),
         output=_OUTPUTS[task],
         config=config,

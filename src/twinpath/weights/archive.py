@@ -7,6 +7,7 @@ import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
@@ -58,7 +59,7 @@ def read_directory(data: Buffer, file: BinaryIO, *, where: str) -> list[ArchiveM
         raise UnsafeWeights(f"{where} was refused: compressed members; torch writes none")
     members = [_member(data, info, where) for info in infos]
     ordered = sorted(members, key=lambda member: member.start)
-    for first, second in zip(ordered, ordered[1:], strict=False):
+    for first, second in pairwise(ordered):
         if first.start + first.size > second.start - _LOCAL_BYTES:
             raise UnsafeWeights(f"{where} was refused: its members overlap")
     if len({member.name for member in members}) < len(members):

@@ -1,7 +1,7 @@
 """Find the weights in a checkpoint: which of its entries, in any nesting, holds the tensors of the network.
 
-Where a file holds the weights of the last step and their running average (EMA), the average is taken: it is what
-its authors evaluate and publish. `entry` of `read_weights` chooses the other one.
+Where a file holds the weights of the last step and their running average (EMA), the average is taken: it is
+what its authors evaluate and publish. `entry` of `read_weights` chooses the other one.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def check_claims(leaves: Mapping[str, Leaf], *, size_bytes: int, where: str) -> 
             problem = "holds complex numbers"
         if problem is not None:
             raise UnknownWeightFormat(
-                f"{where}: {shown(name)} {problem}; save the weights as plain tensors of floating-point numbers"
+                f"{where}: {shown(name)} {problem}; save the weights as plain floating-point tensors"
             )
         claimed += leaf.claimed_bytes
     most = CLAIM_FREE_BYTES + CLAIM_MAX_RATIO * size_bytes

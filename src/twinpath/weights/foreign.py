@@ -1,4 +1,4 @@
-"""Objects beside the weights that only running a pickle would make: refused, with the line that saves the rest."""
+"""Objects beside the weights that only a running pickle makes: refused, with a line that saves the rest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,50 @@ from twinpath.weights.pickles import Foreign, shown
 
 # Modules whose names run a program or open doors. Nobody is told how to run these.
 _DANGEROUS = frozenset(
-    ["os", "posix", "nt", "subprocess", "sys", "builtins", "__builtin__", "importlib", "runpy", "shutil", "socket", "pty", "code", "codeop", "commands", "ctypes", "pickle", "_pickle", "marshal", "types", "functools", "operator", "webbrowser", "http", "urllib", "requests", "asyncio", "multiprocessing", "threading", "signal", "pdb", "bdb", "timeit", "cProfile", "profile", "platform", "tempfile", "io", "_io", "zipimport", "pip", "setuptools"]
+    [
+        "os",
+        "posix",
+        "nt",
+        "subprocess",
+        "sys",
+        "builtins",
+        "__builtin__",
+        "importlib",
+        "runpy",
+        "shutil",
+        "socket",
+        "pty",
+        "code",
+        "codeop",
+        "commands",
+        "ctypes",
+        "pickle",
+        "_pickle",
+        "marshal",
+        "types",
+        "functools",
+        "operator",
+        "webbrowser",
+        "http",
+        "urllib",
+        "requests",
+        "asyncio",
+        "multiprocessing",
+        "threading",
+        "signal",
+        "pdb",
+        "bdb",
+        "timeit",
+        "cProfile",
+        "profile",
+        "platform",
+        "tempfile",
+        "io",
+        "_io",
+        "zipimport",
+        "pip",
+        "setuptools",
+    ]
 )
 _KNOWN_WRAPPERS = ("model_state", "state_dict", "model_state_dict", "model")
 

@@ -1,7 +1,7 @@
 """Read weight files into tensors by name: torch, safetensors, Caffe2, and any of them gzipped.
 
-No code in a file is run. A file is refused rather than read in part, and nothing is allocated on its word: what it
-claims is compared with the bytes that are there.
+No code in a file is run. A file is refused rather than read in part, and nothing is allocated on its word:
+what it claims is compared with the bytes that are there.
 """
 
 from __future__ import annotations
@@ -64,8 +64,9 @@ def read_weights(path: Path | str, *, entry: str | None = None) -> WeightFile:
     Args:
         path: A torch file (a bare state dict, or a checkpoint with one in any of its entries), a safetensors
             file, a Caffe2 pickle, or any of them gzipped.
-        entry: Of a checkpoint: the entry to take, its keys joined by "/", where it holds several weights. None:
-            a running average (EMA) where there is one, then `model_state`, `state_dict`, `model` and the like.
+        entry: Of a checkpoint: the entry to take, its keys joined by "/", where it holds several weights.
+            None: a running average (EMA) where there is one, then `model_state`, `state_dict`, `model` and
+            the like.
     Raises:
         NotAFile: Missing, or a folder, a pipe, a device.
         UnknownWeightFormat: None of these, or without tensors; says what the file is and what to do.

@@ -1,7 +1,7 @@
 """NumPy's arrays, Python's containers and their names in a pickle, as stand-ins for `pickles.PickleMachine`.
 
-NumPy's own reconstruction code is not called: an array is described by its type, shape and bytes, and read from
-these.
+NumPy's own reconstruction code is not called: an array is described by its type, shape and bytes, and read
+from these.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Read a pickle as data: a machine of our own for its instructions, which calls nothing that the pickle names.
+"""Read a pickle as data: a machine for its instructions that calls nothing which the pickle names.
 
-A pickle is a program. Those of weight files need few instructions and few names. This machine knows what these
-few names stand for by a table of stand-ins that the caller gives; whatever else a pickle names becomes a
-`Foreign` object, which holds nothing and does nothing. Every length is checked before anything is allocated,
-and the number of instructions is limited, so that a file of some bytes cannot take the memory or the day.
+A pickle is a program. Those of weight files need few instructions and few names. This machine knows what
+these few names stand for by a table of stand-ins that the caller gives; whatever else a pickle names becomes
+a `Foreign` object, which holds nothing and does nothing. Every length is checked before anything is
+allocated, and the number of instructions is limited, so that a file of some bytes cannot take the memory or
+the day.
 """
 
 from __future__ import annotations
@@ -121,7 +122,8 @@ class PickleMachine:
                 self._count += 1
                 if self._count > MAX_INSTRUCTIONS:
                     raise UnsafeWeights(
-                        f"{self._where} was refused: its pickle has more than {MAX_INSTRUCTIONS:,} instructions"
+                        f"{self._where} was refused: its pickle has more than "
+                        f"{MAX_INSTRUCTIONS:,} instructions"
                     )
                 code = self._take(1)[0]
                 if code == _STOP:
@@ -211,7 +213,7 @@ class PickleMachine:
         line = self._line(None).strip()
         if len(line) < 2 or line[0] != line[-1] or line[:1] not in (b'"', b"'"):
             raise Malformed("text without quotes")
-        self._push(codecs.escape_decode(line[1:-1])[0].decode("latin1"))  # type: ignore[attr-defined]
+        self._push(codecs.escape_decode(line[1:-1])[0].decode("latin1"))
 
     def _tuple(self, size: int) -> None:
         if len(self._stack) < size or any(item is _MARK for item in self._stack[-size:]):
@@ -321,7 +323,7 @@ def checked_key(key: Any) -> Any:
     Raises:
         Malformed: It is anything else.
     """
-    if isinstance(key, _ATOMS) or isinstance(key, Foreign):
+    if isinstance(key, (*_ATOMS, Foreign)):
         return key
     if isinstance(key, tuple) and len(key) <= 8 and all(isinstance(part, _ATOMS) for part in key):
         return key

@@ -128,8 +128,8 @@ def kind_of_file(path: Path, *, where: str | None = None) -> Kind:
         head = file.read(HEAD_BYTES)
     if path.suffix == ".bin" and path.with_suffix(".xml").is_file() and not head.startswith(b"PK"):
         raise UnknownWeightFormat(
-            f"{where} holds the values of an OpenVINO IR without their names; Twinpath makes its own from the "
-            "weights of PyTorch: give the file that it was made from"
+            f"{where} holds the values of an OpenVINO IR without their names; Twinpath makes its own from "
+            "the weights of PyTorch: give the file that it was made from"
         )
     return kind_of(head, where=where)
 

@@ -1,7 +1,8 @@
-"""Read what `torch.save` writes, zip and older form, without torch's own reader: no code, no surprise in memory.
+"""Read what `torch.save` writes, in its zip form and its older one, without torch's own reader.
 
-The pickle says where each tensor lies: storage, offset, sizes, strides. This is kept as data (`StoredTensor`),
-checked against the bytes that are there, and only then made a tensor, which is a view of the mapped file.
+The pickle says where each tensor lies: storage, offset, sizes, strides. This is kept as data
+(`StoredTensor`), checked against the bytes that are there, and only then made a tensor, which is a view of
+the mapped file.
 """
 
 from __future__ import annotations
