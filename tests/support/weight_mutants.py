@@ -122,7 +122,7 @@ def _legacy_torch(content: Any) -> bytes:
                 return None
             address = value._untyped_storage.data_ptr()
             key = storages.setdefault(address, (str(len(storages)), value))[0]
-            return ("storage", torch.FloatStorage, key, "cpu", len(value))
+            return ("storage", torch.FloatStorage, key, "cpu", value._untyped_storage.nbytes() // 4)
 
     system = {
         "protocol_version": 1001,
