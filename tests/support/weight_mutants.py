@@ -47,13 +47,13 @@ import torch
 from tests.support.mutants import flip_bits, overwrite, remove, repeat, splice, swap_chunks, truncate
 from twinpath.errors import WeightsError
 from twinpath.models.registry import architecture
-from twinpath.weights.formats import read_weights
 from twinpath.weights.load import load_weights
 
 MEMORY_BYTES = 1 << 28  # beyond what the process has when it begins; the files have less than 200 kB
 ADDRESSES_BYTES = 1 << 30
 CPU_S = 8
 WALL_S = 40.0  # on a busy machine
+AT_ONCE = 10  # in one process; where something is found, each is tried again in its own
 ENOUGH = 20  # findings; then something is wrong that shows in every file
 MOST_LETTERS = 1200  # of a message
 
@@ -95,9 +95,13 @@ def originals() -> list[bytes]:
 
 
 def network() -> torch.nn.Module:
-    """What the files are loaded into: small, with names of ours."""
+    """What the files are loaded into: a part of a small network, with names of ours."""
     torch.manual_seed(0)
-    return architecture("slowfast_tiny").build(num_classes=3, width=2)
+    whole = architecture("slowfast_tiny").build(num_classes=3, width=2)
+    part, slow = torch.nn.Module(), torch.nn.Module()
+    slow.stem, slow.res2 = whole.slow.stem, whole.slow.res2
+    part.slow, part.head = slow, whole.head
+    return part
 
 
 def _tensors() -> dict[str, torch.Tensor]:
@@ -408,7 +412,7 @@ class Outcome:
     """How loading one mutant ended.
 
     Attributes:
-        end: "loaded", "read" (it does not fit the network), or the name of an error.
+        end: "loaded", or the name of an error. `WeightsMismatch`: it was read, and does not fit the network.
         finding: What must not be, or None.
     """
 
@@ -418,78 +422,85 @@ class Outcome:
 
 def examine(path: Path, model: torch.nn.Module) -> Outcome:
     """Load a file in a process of its own, with limits on memory and time."""
+    began_s = time.monotonic()
+    outcomes, code = _examine_all([path], model)
+    if outcomes:
+        return outcomes[0]
+    return Outcome("crashed", f"the process ended with {code} after {time.monotonic() - began_s:.1f} s")
+
+
+def examine_several(paths: Sequence[Path], model: torch.nn.Module) -> list[Outcome]:
+    """The same for several files in one process; those that it did not end well with, each in its own."""
+    outcomes, _ = _examine_all(paths, model)
+    outcomes += [Outcome("crashed", "not tried yet")] * (len(paths) - len(outcomes))
+    return [examine(path, model) if o.finding else o for path, o in zip(paths, outcomes, strict=True)]
+
+
+def _examine_all(paths: Sequence[Path], model: torch.nn.Module) -> tuple[list[Outcome], int]:
+    """The outcomes until the process ended, and its exit code."""
     reader, writer = os.pipe()
     sys.stdout.flush()
     pid = os.fork()
     if pid == 0:
         os.close(reader)
-        _in_child(writer, path, model)
+        _in_child(writer, paths, model)
     os.close(writer)
-    began_s, answer = time.monotonic(), b""
-    while (left_s := began_s + WALL_S - time.monotonic()) > 0:
-        ready, _, _ = select.select([reader], [], [], left_s)
-        piece = os.read(reader, 1 << 16) if ready else b""
+    answer, latest_s = b"", time.monotonic()
+    while select.select([reader], [], [], max(0.0, latest_s + WALL_S - time.monotonic()))[0]:
+        piece = os.read(reader, 1 << 16)
         if not piece:
             break
-        answer += piece
-    os.close(reader)
-    if not answer and time.monotonic() - began_s >= WALL_S:
+        answer, latest_s = answer + piece, time.monotonic()
+    else:
         os.kill(pid, signal.SIGKILL)
+    os.close(reader)
     _, status = os.waitpid(pid, 0)
-    if not answer:
-        code = os.waitstatus_to_exitcode(status)
-        return Outcome("crashed", f"the process ended with {code} after {time.monotonic() - began_s:.1f} s")
-    found = json.loads(answer)
-    return Outcome(found["end"], found["finding"])
+    lines = answer.decode().split("\n")[:-1]
+    return [Outcome(**json.loads(line)) for line in lines], os.waitstatus_to_exitcode(status)
 
 
-def _in_child(writer: int, path: Path, model: torch.nn.Module) -> None:
+def _in_child(writer: int, paths: Sequence[Path], model: torch.nn.Module) -> None:
     """Never returns."""
-    outcome = Outcome("crashed", "no answer")
-    try:
-        _limit()
-        before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        outcome = _load(path, model)
-        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) << 10
-        if grown > MEMORY_BYTES:
-            outcome = Outcome(outcome.end, f"took {grown >> 20} MiB; it ended with {outcome.end}")
-    except BaseException as error:  # noqa: BLE001 - what is searched for
-        outcome = Outcome(type(error).__name__, f"{type(error).__name__}: {error}"[:2000])
-    finally:
-        os.write(writer, json.dumps(vars(outcome)).encode())
-        os._exit(0)
+    _limit_memory()
+    for path in paths:
+        outcome = Outcome("crashed", "no answer")
+        try:
+            used_s = int(time.process_time()) + CPU_S
+            resource.setrlimit(resource.RLIMIT_CPU, (used_s, resource.RLIM_INFINITY))
+            before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            outcome = _load(path, model)
+            grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb) << 10
+            if grown > MEMORY_BYTES:
+                outcome = Outcome(outcome.end, f"took {grown >> 20} MiB; it ended with {outcome.end}")
+        except BaseException as error:  # noqa: BLE001 - what is searched for
+            outcome = Outcome(type(error).__name__, f"{type(error).__name__}: {error}"[:2000])
+        os.write(writer, json.dumps(vars(outcome)).encode() + b"\n")
+    os._exit(0)
 
 
-def _limit() -> None:
+def _limit_memory() -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * resource.getpagesize() + ADDRESSES_BYTES
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _load(path: Path, model: torch.nn.Module) -> Outcome:
-    end = "unread"
     warnings.simplefilter("error")
     try:
-        file = read_weights(path)
-        assert file.tensors
-        assert all(tensor.isfinite().all() for tensor in file.tensors.values() if tensor.element_size() > 1)
-        end = "read"
         report = load_weights(model, path)
-        assert report.loaded > 0
-        assert all(parameter.isfinite().all() for parameter in model.parameters())
-        end = "loaded"
     except WeightsError as error:
         message = str(error)
         if type(error) is WeightsError or path.name not in message or not message.isprintable():
-            return Outcome(
-                end, f"not one printable line with the name: {type(error).__name__}: {message!r}"[:2000]
-            )
-        if len(message) > MOST_LETTERS or "MemoryError" in message:
-            return Outcome(end, f"{type(error).__name__}: {message}"[:2000])
-        end = end if end == "read" else type(error).__name__
-    return Outcome(end, None)
+            found = f"not one printable line with the name: {type(error).__name__}: {message!r}"
+        elif len(message) > MOST_LETTERS or "MemoryError" in message:
+            found = f"{type(error).__name__}: {message}"
+        else:
+            return Outcome(type(error).__name__, None)
+        return Outcome(type(error).__name__, found[:2000])
+    assert report.loaded > 0
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+    return Outcome("loaded", None)
 
 
 def run(numbers: range, *, seed: int, keep: Path) -> Iterator[tuple[int, Outcome]]:
@@ -498,15 +509,18 @@ def run(numbers: range, *, seed: int, keep: Path) -> Iterator[tuple[int, Outcome
     files, model = originals(), network()
     with tempfile.TemporaryDirectory(prefix="twinpath-weights-") as folder:
         _warm_up(files, model, Path(folder))
-        for number in numbers:
-            path = Path(folder) / _name(seed, number)
-            path.write_bytes(mutant(files, seed=seed, number=number))
-            outcome = examine(path, model)
-            if outcome.finding:
-                keep.mkdir(parents=True, exist_ok=True)
-                (keep / path.name).write_bytes(path.read_bytes())
-            path.unlink()
-            yield number, outcome
+        for first in range(numbers.start, numbers.stop, AT_ONCE):
+            some = range(first, min(first + AT_ONCE, numbers.stop))
+            paths = [Path(folder) / _name(seed, number) for number in some]
+            for path, number in zip(paths, some, strict=True):
+                path.write_bytes(mutant(files, seed=seed, number=number))
+            outcomes = examine_several(paths, model)
+            for path, number, outcome in zip(paths, some, outcomes, strict=True):
+                if outcome.finding:
+                    keep.mkdir(parents=True, exist_ok=True)
+                    (keep / path.name).write_bytes(path.read_bytes())
+                path.unlink()
+                yield number, outcome
 
 
 def _warm_up(files: list[bytes], model: torch.nn.Module, folder: Path) -> None:

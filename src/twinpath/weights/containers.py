@@ -174,6 +174,8 @@ def _chosen(found: Mapping[str, Mapping[str, Any]], where: str) -> str:
     Raises:
         UnknownWeightFormat: Several are as good.
     """
+    if len(found) == 1:
+        return next(iter(found))
     known = {entry: count_known(leaves) for entry, leaves in found.items()}
     most = max(known.values())
     good = [entry for entry, count in known.items() if 10 * count >= 9 * most]

@@ -95,14 +95,11 @@ def array_names(size_bytes: int) -> dict[str, Known]:
     names |= {
         f"numpy.{kind}": _nothing for kind in ("float16", "float32", "float64", "int32", "int64", "bool_")
     }
-    for module in ("builtins", "__builtin__"):
-        names |= {
-            f"{module}.{kind}": _nothing for kind in ("int", "float", "str", "bool", "complex", "object")
-        }
-        names |= {f"{module}.{kind}": _items for kind in ("list", "tuple", "set", "frozenset")}
-        names |= {f"{module}.dict": _pairs, f"{module}.bytearray": encode, f"{module}.bytes": encode}
-    for module in ("copyreg", "copy_reg"):
-        names[f"{module}._reconstructor"] = _instance_of
+    kinds = ("int", "long", "float", "str", "unicode", "bool", "complex", "object")
+    names |= {f"builtins.{kind}": _nothing for kind in kinds}
+    names |= {f"builtins.{kind}": _items for kind in ("list", "tuple", "set", "frozenset")}
+    names |= {"builtins.dict": _pairs, "builtins.bytearray": encode, "builtins.bytes": encode}
+    names["copyreg._reconstructor"] = _instance_of
     return {name: Known(make) for name, make in names.items()}
 
 

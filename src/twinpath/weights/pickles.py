@@ -60,6 +60,9 @@ class Stateful:
         raise NotImplementedError
 
 
+_NEW_MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg"}  # of Python 2, in protocols up to 2
+
+
 class _Mark:
     pass
 
@@ -245,7 +248,7 @@ class PickleMachine:
     def _global(self, module: Any, name: Any) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
             raise Malformed("a name that is no text")
-        full = f"{module}.{name}"
+        full = f"{_NEW_MODULES.get(module, module)}.{name}"
         if len(full) > 2 * _MAX_NAME_BYTES:
             raise Malformed("a name without an end")
         if full not in self._known:

@@ -133,8 +133,10 @@ def read_legacy(data: Buffer, *, where: str) -> TorchFile:
     """
     sizes: dict[str, int] = {}
 
-    def ref(pid: Any) -> StorageRef:
+    def ref(pid: Any) -> StorageRef | Foreign:
         found = _storage_ref(pid)
+        if isinstance(found, Foreign):
+            return found
         sizes[found.key] = found.dtype.itemsize if found.dtype else 1
         return found
 
@@ -256,8 +258,14 @@ class _DtypeName(Known):
         self.dtype = dtype
 
 
-def _storage_ref(pid: Any) -> StorageRef:
-    """Raises: Malformed: Not how torch names a storage."""
+def _storage_ref(pid: Any) -> StorageRef | Foreign:
+    """A storage, or the class of a module in the older form.
+
+    Raises:
+        Malformed: Not how torch names these.
+    """
+    if isinstance(pid, tuple) and len(pid) == 4 and pid[0] == "module" and isinstance(pid[1], Foreign):
+        return pid[1]
     if not isinstance(pid, tuple) or len(pid) not in (5, 6) or pid[0] not in ("storage", b"storage"):
         raise Malformed("an object outside of it that is no storage")
     _, kind, key, _location, count, *part = pid

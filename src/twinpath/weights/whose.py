@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-_ZOO = "take the same network's weights of PyTorchVideo or PySlowFast (list_models() names them), or run it there"
+_ZOO = "take the same network's weights of PyTorchVideo or PySlowFast (see list_models()), or run it there"
 _THERE = "run it with the project that it is from"
 _HUGGING_FACE = "run it with transformers"
 _NO_ACTIONS = "it finds no actions; give weights of an action network"
