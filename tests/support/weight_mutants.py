@@ -44,7 +44,7 @@ import numpy as np
 import safetensors.torch
 import torch
 
-from tests.support.mutants import flip_bits, overwrite, remove, repeat, splice, swap_chunks, truncate
+from tests.support.byte_changes import flip_bits, overwrite, remove, repeat, splice, swap_chunks, truncate
 from twinpath.errors import WeightsError
 from twinpath.models.registry import architecture
 from twinpath.weights.load import load_weights
