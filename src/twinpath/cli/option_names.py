@@ -20,7 +20,6 @@ _OPTIONS = {
     "merge_s": "--merge",
     "min_person_score": "--min-person-score",
     "min_score": "--min-score",
-    "num_classes": "--num-classes",
     "people": "--people",
     "precision": "--precision",
     "resume": "--resume",

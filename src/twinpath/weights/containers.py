@@ -183,7 +183,7 @@ def _chosen(found: Mapping[str, Mapping[str, Any]], where: str) -> str:
     if len(ranked) > 1 and _rank(ranked[0]) == _rank(ranked[1]):
         raise UnknownWeightFormat(
             f"{where} holds several weights and nothing says which are meant: {_some(ranked)}; "
-            f"choose with entry={shown(ranked[0])!r}"
+            f"choose with entry={shown(ranked[0])!r} when loading or converting"
         )
     return ranked[0]
 

@@ -55,6 +55,7 @@ _DANGEROUS = frozenset(
         "setuptools",
     ]
 )
+_MAX_NAME = 300
 _KNOWN_WRAPPERS = ("model_state", "state_dict", "model_state_dict", "model")
 
 
@@ -80,17 +81,17 @@ def refuse_foreign(foreign: Iterable[str], *, where: str, content: Any, is_torch
             f"{start} and which could run code; load it elsewhere only if you trust its author"
         )
     raise UnsafeWeights(
-        f"{start}. If you trust its author, save the weights alone: {_line(content, is_torch)}"
+        f"{start}. If you trust its author, save the weights alone: {_line(content, where, is_torch)}"
     )
 
 
-def _line(content: Any, is_torch: bool) -> str:
+def _line(content: Any, where: str, is_torch: bool) -> str:
     """A line of Python that runs the pickle and saves its weights."""
-    inner = _weights_in(content)
+    inner, file = _weights_in(content), ascii(where) if len(where) < _MAX_NAME else "FILE"
     if is_torch:
-        loaded = "torch.load(FILE, map_location='cpu', weights_only=False)"
+        loaded = f"torch.load({file}, map_location='cpu', weights_only=False)"
         return f"import torch; torch.save({loaded}{inner}, 'weights.pt')"
-    loaded = "pickle.load(open(FILE, 'rb'))"
+    loaded = f"pickle.load(open({file}, 'rb'))"
     return f"import pickle, torch; torch.save({loaded}{inner}, 'weights.pt')"
 
 

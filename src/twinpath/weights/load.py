@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +25,9 @@ from twinpath.weights.head_reading import (
     reading_of_file,
     reading_of_network,
 )
-from twinpath.weights.mismatch import mismatch, some
+from twinpath.weights.mismatch import mismatch
 from twinpath.weights.names import Naming
-from twinpath.weights.pickles import shown
 from twinpath.weights.state_dict import HEAD, ConvertedStateDict, read_state_dict
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -134,7 +130,6 @@ def load_weights(
     if head is None and f"{HEAD}.weight" in matched.left_out:
         head = "network"  # a new head is not the file's
     reading, of_file = _read_head(converted, model, head)
-    _warn_of_others(converted)
     return LoadReport(
         converted.path,
         converted.format,
@@ -164,17 +159,6 @@ def _read_head(
         apply_reading(wanted, model)
         return wanted, None
     return now, None if wanted.decided_by == "default" or wanted.same_scores(now) else wanted
-
-
-def _warn_of_others(converted: ConvertedStateDict) -> None:
-    """Whoever has several weights in a file must know which were taken."""
-    entries = [name or "the file itself" for name in converted.other_entries]
-    others = [*entries, *converted.other_prefixes]
-    if others:
-        taken = converted.entry or converted.prefix or "the file itself"
-        logger.warning(
-            "%s holds several weights: %s was taken, not %s", converted.path, shown(taken), some(others)
-        )
 
 
 def match_state_dict(

@@ -83,8 +83,9 @@ def _about_the_head(
         )
     classes, (_, _, here) = converted.num_classes, shape_mismatch[0]
     return (
-        f"the rest fits, and its last layer has {classes} classes where the network has {here[0]}: build the "
-        f"network with num_classes={classes}, or leave the last layer out and train it: leave_out=('{HEAD}',)"
+        f"the rest fits, and its last layer has {classes} classes where the network has {here[0]}: load it "
+        f"into a network of {classes} classes, or leave that layer out and train a new one: "
+        f"leave_out=('{HEAD}',)"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from twinpath.errors import DamagedWeights
 from twinpath.weights.formats import Format, WeightFile, read_weights
 from twinpath.weights.names import Naming, convert_names
 from twinpath.weights.pickles import shown
+
+logger = logging.getLogger(__name__)
 
 HEAD = "head.projection"  # the layer whose shape depends on the number of classes
 
@@ -57,6 +60,8 @@ class ConvertedStateDict:
 def read_state_dict(path: Path | str, *, entry: str | None = None) -> ConvertedStateDict:
     """Read a weight file, detect whose names it has and convert them to ours.
 
+    Where the file holds several weights, a warning says which were taken.
+
     Args:
         path, entry: See `read_weights`.
     Raises:
@@ -64,6 +69,11 @@ def read_state_dict(path: Path | str, *, entry: str | None = None) -> ConvertedS
     """
     file = read_weights(path, entry=entry)
     names = convert_names(file.tensors)
+    others = [*(name or "the file itself" for name in file.other_entries), *names.other_prefixes]
+    if others:
+        taken = file.entry if file.other_entries else names.prefix
+        not_taken = ", ".join(map(shown, others[:4])) + (f" and {len(others) - 4} more" if others[4:] else "")
+        logger.warning("%s holds several weights: %s was taken, not %s", file.path, shown(taken), not_taken)
     tensors = {ours: _joined(file, theirs) for ours, theirs in names.ours.items()}
     return ConvertedStateDict(
         file.path,
