@@ -109,6 +109,38 @@ def test_a_text_that_is_encoded_again_and_again(tmp_path: Path) -> None:
     refused(tmp_path / "w.pkl", DamagedWeights, "repeated")
 
 
+def test_keys_that_share_a_hash(tmp_path: Path) -> None:
+    """Numbers that are multiples of 2**61 - 1 all hash to 0: a dict of them takes quadratic time."""
+    keys = b"".join(
+        b"\x8a" + bytes([len(n)]) + n + b"N"
+        for n in ((i * ((1 << 61) - 1)).to_bytes(11, "little") for i in range(1, 200_000))
+    )
+    (tmp_path / "w.pkl").write_bytes(b"\x80\x02}(" + keys + b"u.")
+    refused(tmp_path / "w.pkl", UnknownWeightFormat)
+    puts = b"".join(b"p%d\n" % (i * ((1 << 61) - 1)) for i in range(100_000))
+    (tmp_path / "w.pkl").write_bytes(b"\x80\x02}" + puts + b".")
+    refused(tmp_path / "w.pkl", DamagedWeights)
+
+
+@pytest.mark.parametrize(
+    "name", [b"ccollections\nOrderedDict\n", b"cbuiltins\nset\n", b"ccollections\nCounter\n"]
+)
+def test_long_things_that_are_copied_again_and_again(name: bytes, tmp_path: Path) -> None:
+    pairs = b"](" + b"N)\x86" * 50_000 + b"eq\x000"
+    data = b"\x80\x02" + pairs + name + b"q\x010" + b"h\x01h\x00\x85R0" * 100_000 + b"}."
+    (tmp_path / "w.pkl").write_bytes(data)
+    refused(tmp_path / "w.pkl", DamagedWeights, "repeated")
+
+
+def test_more_tensors_than_any_network_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twinpath.weights.containers.MAX_TENSORS", 100)
+    refused(
+        torch_file(tmp_path / "w.pt", {f"a{i}": torch.ones(1) for i in range(101)}),
+        UnsafeWeights,
+        "101 tensors",
+    )
+
+
 @pytest.mark.parametrize(
     "tensor",
     [

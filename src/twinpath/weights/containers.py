@@ -7,6 +7,7 @@ what its authors evaluate and publish. `entry` of `read_weights` chooses the oth
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from twinpath.weights.torch_files import StoredTensor
 
 Leaf = StoredTensor | PickledArray
 
+MAX_TENSORS = 20_000  # the largest network here has 1,200
 _MAX_DEPTH = 8
 _MAX_ENTRIES = 100_000
 
@@ -77,6 +79,8 @@ def find_weights(content: Any, *, where: str, entry: str | None = None) -> Found
         DamagedWeights: The wanted entry holds other things than tensors.
     """
     found = dict(_state_dicts(content))
+    for leaves in found.values():
+        check_count(len(leaves), where=where)
     if entry is not None:
         if entry not in found:
             hint = did_you_mean(entry, found)
@@ -95,6 +99,12 @@ def find_weights(content: Any, *, where: str, entry: str | None = None) -> Found
         tuple(name for name in found if name != chosen),
         config if isinstance(config, str) else None,
     )
+
+
+def check_count(tensors: int, *, where: str) -> None:
+    """Raises: UnsafeWeights: More tensors than any network has; to tell their names apart would take long."""
+    if tensors > MAX_TENSORS:
+        raise UnsafeWeights(f"{where} was refused: it holds {tensors:,} tensors, more than {MAX_TENSORS:,}")
 
 
 def check_claims(leaves: Mapping[str, Leaf], *, size_bytes: int, where: str) -> None:
@@ -137,11 +147,11 @@ CLAIM_MAX_RATIO = 4  # tensors may share their values; expanded ones repeat them
 def _state_dicts(content: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Every dict in the content that is a state dict, with its keys; each dict once."""
     seen: set[int] = set()
-    waiting: list[tuple[tuple[str, ...], Any]] = [((), content)]
+    waiting: deque[tuple[tuple[str, ...], Any]] = deque([((), content)])
     for _ in range(_MAX_ENTRIES):
         if not waiting:
             return
-        path, value = waiting.pop(0)
+        path, value = waiting.popleft()
         if not isinstance(value, Mapping) or id(value) in seen or len(path) > _MAX_DEPTH:
             continue
         seen.add(id(value))

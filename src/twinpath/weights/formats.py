@@ -144,5 +144,6 @@ def _checked(file: WeightFile, where: str) -> WeightFile:
     """Refuse values that no network can have."""
     if not file.tensors:
         raise UnknownWeightFormat(f"{where} holds no tensors")
+    containers.check_count(len(file.tensors), where=where)
     containers.check_values(file.tensors, where=where)
     return file

@@ -22,6 +22,8 @@ Buffer = bytes | bytearray | mmap.mmap
 MAX_INSTRUCTIONS = 2_000_000  # a checkpoint of the largest network with its optimizer needs 200,000
 _MAX_NUMBER_BYTES = 64
 _MAX_NAME_BYTES = 256
+_MAX_INT_KEY = (1 << 61) - 1  # beyond it numbers share their hash
+_MAX_MEMO = 1 << 32
 _SHOWN = 80
 _SHORT_TEXT = 1 << 10  # longer text of Python 2 is the content of an array, and stays bytes
 
@@ -292,6 +294,8 @@ class PickleMachine:
             raise Malformed("a state of what has none")
 
     def _remember(self, index: int) -> None:
+        if not 0 <= index < _MAX_MEMO:
+            raise Malformed("an impossible number of a memory")
         self._memo[index] = self._top()
 
     def _recall(self, index: int) -> None:
@@ -321,15 +325,17 @@ class PickleMachine:
 
 
 def checked_key(key: Any) -> Any:
-    """A key of a dict. Only what takes no time to hash.
+    """A key of a dict, in a form that takes no time to hash and that no file can make collide.
 
     Raises:
         Malformed: It is anything else.
     """
+    if isinstance(key, int) and not -_MAX_INT_KEY < key < _MAX_INT_KEY:
+        return f"{key:#x}"
     if isinstance(key, (*_ATOMS, Foreign)):
         return key
     if isinstance(key, tuple) and len(key) <= 8 and all(isinstance(part, _ATOMS) for part in key):
-        return key
+        return repr(key)
     raise Malformed("a key that is no name")
 
 

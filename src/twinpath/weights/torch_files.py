@@ -184,6 +184,17 @@ class _Tensors:
         Raises:
             DamagedWeights: It reaches beyond what is there.
         """
+        try:
+            return self._get(stored, name)
+        except (
+            RuntimeError,
+            ValueError,
+            OverflowError,
+            TypeError,
+        ) as error:  # of torch, for impossible sizes
+            raise DamagedWeights(f"{self._where} is damaged: {shown(name)} has impossible sizes") from error
+
+    def _get(self, stored: StoredTensor, name: str) -> Tensor:
         storage, dtype = stored.storage, stored.dtype
         assert storage is not None
         assert dtype is not None
@@ -227,7 +238,7 @@ def _names(size_bytes: int) -> dict[str, Known]:
         "torch._tensor._rebuild_from_type_v2": _typed,
         "torch.nn.parameter.Parameter": lambda data=None, *_: _checked(data),
         "torch.serialization._get_layout": lambda *_: None,
-        "torch.Size": lambda items=(), *_: tuple(items) if isinstance(items, (list, tuple)) else (),
+        "torch.Size": lambda items=(), *_: _size(items),
         "torch.device": lambda *_: None,
         "torch.Tensor": lambda *_: StoredTensor(problem="is empty"),
     }
@@ -303,6 +314,12 @@ def _described(storage: Any, dtype: torch.dtype | None, offset: Any, size: Any, 
     if len(size) != len(stride) or len(size) > _MAX_DIMENSIONS or not all(map(_is_size, (*size, *stride))):
         raise Malformed("a tensor of impossible sizes")
     return StoredTensor(storage, dtype, offset, tuple(size), tuple(stride))
+
+
+def _size(items: Any) -> tuple[Any, ...]:
+    if not isinstance(items, (list, tuple)) or len(items) > _MAX_DIMENSIONS:
+        raise Malformed("a shape of impossible length")
+    return tuple(items)
 
 
 def _is_size(value: Any) -> bool:

@@ -24,6 +24,7 @@ _BESIDE = re.compile(
 )
 _AVERAGE = re.compile(r"(^|[_./])(ema|averaged?|swa)([_./]|$)|ema[_./]|[a-z]ema([./]|$)", re.IGNORECASE)
 _MAX_DEPTH = 12
+_MOST_TRIED = 24
 _SHARE = 4  # a beginning is tried where a quarter of the names have it
 
 
@@ -98,7 +99,7 @@ def _prefixes(names: Sequence[str]) -> list[str]:
                     deeper.append((longer, [name for name in under if name.startswith(longer)]))
         found += [prefix for prefix, _ in deeper]
         level = deeper
-    return found
+    return found[:_MOST_TRIED]
 
 
 def known_names(names: Sequence[str]) -> int:
