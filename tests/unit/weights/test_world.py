@@ -23,6 +23,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from tests.support.golden_weights import golden
 from twinpath.errors import UnknownWeightFormat, UnsafeWeights, UsageError, WeightsError, WeightsMismatch
 from twinpath.models.registry import architecture
 from twinpath.weights.formats import read_weights
@@ -432,3 +433,24 @@ def test_no_last_layer_only_where_the_rest_fits(tmp_path: Path) -> None:
     with pytest.raises(WeightsMismatch, match="missing") as caught:
         load_weights(architecture("slowfast_tiny").build(), saved(tmp_path / "v.pt", missing_more))
     assert "no last layer" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ptv_slow_r50_detection",
+        "ptv_x3d_s",
+        "ptv_efficient_x3d_s",
+        "psf_Kinetics_MVITv2_S_16x4",
+        "psf_ImageNet_REV_VIT_B",
+        "tv_s3d",
+        "tv_r2plus1d_18",
+    ],
+)
+@pytest.mark.parametrize("prefix", ["model.", "model.module._orig_mod."])
+def test_every_upstreams_names_under_prefixes(name: str, prefix: str) -> None:
+    names = [key for key, _ in golden(name)["state"]]
+    bare, wrapped = convert_names(names), convert_names([*(prefix + n for n in names), "criterion.weight"])
+    assert wrapped.naming == bare.naming
+    assert wrapped.beside == ("criterion.weight",)
+    assert wrapped.ours == {ours: tuple(prefix + n for n in theirs) for ours, theirs in bare.ours.items()}
