@@ -81,7 +81,7 @@ def check_sums(data: Buffer, members: list[ArchiveMember], *, where: str) -> Non
         for start in range(member.start, member.start + member.size, _CHUNK_BYTES):
             found = zlib.crc32(view[start : min(start + _CHUNK_BYTES, member.start + member.size)], found)
         if found != member.crc:
-            raise DamagedWeights(f"{where} is damaged: Bad CRC-32 for its member {shown(member.name)}")
+            raise DamagedWeights(f"{where} is damaged or cut short (Bad CRC-32 for {shown(member.name)})")
 
 
 def _check_directory_size(data: Buffer, where: str) -> None:
