@@ -71,7 +71,7 @@ def _run(
     from twinpath.jobs.ava import AvaJob, evaluate_ava
     from twinpath.recognize.model import check_model
 
-    name, architecture, _ = check_model(model, task="detection")
+    name, architecture, _ = check_model(model, task="detection", weights=weights)
     least = options.min_person_score
     if least is None:
         least = architecture.min_person_score or 0.0

@@ -11,6 +11,7 @@ _OPTIONS = {
     "dtype": "--dtype",
     "encoder": "--encoder",
     "engine": "--engine",
+    "entry": "--entry",
     "every_s": "--every",
     "formats": "--formats",
     "fps": "--fps",

@@ -45,7 +45,7 @@ def open_engine(
 
     Args:
         model: A network or a record of `list_models()`; a network alone means its best record.
-        weights: A weight file in place of the record's.
+        weights: A weight file in place of the record's; see `load_network`.
         output: "scores" of the classes of a clip; "embed": what the classifier sees, a feature vector for a
             clip; "boxes": scores of the actions in boxes, for detection networks only, and the only output
             that these have here.
@@ -61,6 +61,8 @@ def open_engine(
     if architecture.is_detector != (output == "boxes"):
         outputs = "output='boxes'" if architecture.is_detector else "output='scores' or 'embed'"
         raise UsageError(f"{model} is a network for {architecture.task}: {outputs}, not {output!r}")
+    if weights is None and record is not None:
+        model = record.name  # which says how its head computes scores; a file that is given may say otherwise
     if choose_backend(config) == "openvino":
         if weights is None:
             if record is None:
@@ -134,6 +136,7 @@ class _Compilation:
             "weights": file_sha256(weights),
             "model": model if record is None else _network_facts(asdict(record)),
             "spec": asdict(input_spec(model)),
+            "head": "record" if record is None or model == record.name else "file",
             "output": output,
             "precision": precision,
             "openvino": backend.version(),

@@ -92,16 +92,17 @@ def verify(
     if record is None:
         raise UsageError(f"no weights are published for {name}; there is nothing to compare with")
     path = Path(weights) if weights is not None else weights_path(record, progress=progress)
+    model = name if weights is not None else record.name  # a network's name alone lets a file decide its head
     if architecture.is_detector:
         if video is not None:
             raise UsageError(f"{name} is a detection network, which classifies no clips; video must be None")
-        _check(_scores_of_a_box(record, path, device), record)
+        _check(_scores_of_a_box(model, record, path, device), record)
         return Verification(record.name, str(path), None, None, ())
     expected_predictions = expected(record.name)
     if video is None and expected_predictions is not None:
         video = archery(progress)
     # torch in fp32, as the upstreams: no rounding of other engines.
-    classify = Classifier(record.name, path, config=EngineConfig("torch", device, "fp32"))
+    classify = Classifier(model, path, config=EngineConfig("torch", device, "fp32"))
     result = classify(video if video is not None else _noise(record), top_k=record.num_classes)
     _check(np.asarray([prediction.score for prediction in result.predictions]), record)
     return Verification(record.name, str(path), result.video, expected_predictions, result.predictions[:5])
@@ -131,11 +132,11 @@ def _noise(record: Record) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
-def _scores_of_a_box(record: Record, path: Path, device: str) -> NDArray[np.float32]:
+def _scores_of_a_box(model: str, record: Record, path: Path, device: str) -> NDArray[np.float32]:
     """A detection network's scores of a box that covers a clip of noise."""
     from twinpath.engine.open import open_engine
 
-    engine = open_engine(record.name, path, output="boxes", config=EngineConfig("torch", device, "fp32"))
+    engine = open_engine(model, path, output="boxes", config=EngineConfig("torch", device, "fp32"))
     clip = _noise(record)
     height, width = clip.shape[1:3]
     return engine([clip], [np.array([[0.0, 0.0, width, height]])])[0]

@@ -65,7 +65,7 @@ def evaluate_ava(job: AvaJob, load: Callable[[], Engine], *, progress: Progress 
         InputError: No video could be used, or there is no person to score.
         Interrupted, Terminated: Stopped; with `out`, a later run does the rest.
     """
-    model, _, _ = check_model(job.model, task="detection")
+    model, _, _ = check_model(job.model, task="detection", weights=job.weights)
     sha256 = weights_sha256(job.weights)
     run = Provenance.of(
         None, model=model, weights_sha256=sha256, settings={"actions": list(job.label_map.ids)}

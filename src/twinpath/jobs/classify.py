@@ -84,7 +84,7 @@ def classify_videos(
             settings, or another run is writing to it.
         InputError: `out` is no journal of results; or the weight file does not exist.
     """
-    model, _, _ = check_model(job.model, task="classification")
+    model, _, _ = check_model(job.model, task="classification", weights=job.weights)
     sha256 = weights_sha256(job.weights)
     run = Provenance.of(
         None, model=model, weights_sha256=sha256, settings=_settings(job) | fps_settings(job.fps)

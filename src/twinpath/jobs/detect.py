@@ -162,7 +162,7 @@ class _DetectionSteps(ScoringSteps[KeyframeScores, Detections]):
     scores_format = ScoresFormat("keyframes.npz", load_keyframe_scores, save_keyframe_scores)
 
     def __init__(self, job: DetectJob, progress: Progress | None) -> None:
-        self.model, architecture, record = check_model(job.model, task="detection")
+        self.model, architecture, record = check_model(job.model, task="detection", weights=job.weights)
         self.weights_sha256 = weights_sha256(job.weights)
         self.keeps_part = job.people != "motion"  # it remembers earlier frames, which a resumed run lacks
         self.formats = job.formats

@@ -108,7 +108,7 @@ def write_features(
             settings, or another run is writing to it.
         InputError: `out` has no features; or the weight file does not exist.
     """
-    model, _, _ = check_model(job.model, task="embedding")
+    model, _, _ = check_model(job.model, task="embedding", weights=job.weights)
     sha256 = weights_sha256(job.weights)
     settings = {**feature_settings(every_s=job.every_s), "dtype": job.dtype, **fps_settings(job.fps)}
     run = Provenance.of(None, model=model, weights_sha256=sha256, settings=settings)

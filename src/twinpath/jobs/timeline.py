@@ -109,7 +109,7 @@ class _TimelineSteps(ScoringSteps[WindowScores, Timeline]):
     scores_format = ScoresFormat("scores.npz", load_window_scores, save_window_scores)
 
     def __init__(self, job: TimelineJob) -> None:
-        self.model, architecture, record = check_model(job.model, task="classification")
+        self.model, architecture, record = check_model(job.model, task="classification", weights=job.weights)
         known = class_names(architecture, record)
         for label in job.rules.labels or ():
             if label not in known:

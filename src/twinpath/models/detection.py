@@ -48,14 +48,17 @@ class RegionHead(Head):
         head_config: HeadConfig,
         aligned: bool,
     ) -> None:
-        super().__init__(sum(channels), num_classes, dropout=dropout, head_config=head_config)
-        self.aligned = aligned
+        super().__init__(
+            sum(channels), num_classes, dropout=dropout, head_config=head_config, aligned=aligned
+        )
 
     def pooled(self, features: Sequence[Tensor]) -> Tensor:
         """(B, C, T, H, W) of each pathway, and boxes (N, 5) as the last item, to (N, 1, D)."""
         *maps, boxes = features
         x_BCHW = torch.cat([x.mean(dim=2) for x in maps], dim=1)
-        cut = roi_align(x_BCHW, boxes, size=BINS, spatial_scale=1 / PIXELS_TO_ONE, aligned=self.aligned)
+        cut = roi_align(
+            x_BCHW, boxes, size=BINS, spatial_scale=1 / PIXELS_TO_ONE, aligned=self.aligned is True
+        )
         return cut.amax(dim=(2, 3))[:, None]
 
 

@@ -93,12 +93,16 @@ class Architecture:
     def build(self, **overrides: Any) -> VideoNetwork:
         """Make the network with new weights; `overrides` replace single options.
 
+        Without `head_config` and `aligned` among them, a weight file that is loaded may decide how the head
+        computes scores; see `twinpath.weights.load`.
+
         Raises:
             ValueError: The network cannot be made with these options.
         """
         family = _FAMILIES[self.family]
         options = {"num_frames": self.num_frames, "crop": self.train_crop, **self.options, **overrides}
         built: VideoNetwork = getattr(importlib.import_module(family.module), family.cls)(**options)
+        built.head.follows_file = not {"head_config", "aligned"} & options.keys()
         return built
 
 

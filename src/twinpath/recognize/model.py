@@ -39,7 +39,7 @@ class LoadedModel:
     """A model that is ready to run.
 
     Attributes:
-        name: Full name of network and weights.
+        name: Full name of network and weights. With a weight file in place of the record's: as it was given.
         dataset: The training data set, for example "kinetics400".
         labels: The names of its C classes; empty for embeddings.
         spec: The input clip.
@@ -81,7 +81,7 @@ def load_model(
             the device or the precision is not available.
         WeightsError: The weights cannot be downloaded, are not safe to load, or do not match the network.
     """
-    name, architecture, record = check_model(model, task=task)
+    name, architecture, record = check_model(model, task=task, weights=weights)
     if record is None and weights is None:
         raise UsageError(f"no weights are published for {model}; give a weight file")
     from twinpath.engine.open import open_engine
@@ -111,9 +111,16 @@ def load_model(
     return loaded
 
 
-def check_model(model: str, *, task: Task) -> tuple[str, Architecture, Record | None]:
+def check_model(
+    model: str, *, task: Task, weights: str | os.PathLike[str] | None = None
+) -> tuple[str, Architecture, Record | None]:
     """Full name, network and record of a model, without loading it.
 
+    Args:
+        model: A network or a record; a network alone means its best record.
+        task: What it is to be used for.
+        weights: A weight file that replaces the one of the record. A network's name stays as it is then: the
+            file decides how its head computes scores (see `twinpath.weights.load`), not the record.
     Raises:
         UnknownModel: No such name; the message has the nearest names.
         UsageError: It is for another task.
@@ -125,7 +132,9 @@ def check_model(model: str, *, task: Task) -> tuple[str, Architecture, Record | 
         )
     if task != "detection" and architecture.task == "detection":
         raise UsageError(f"{model} is a detection model, which needs boxes; use a model of whole clips")
-    return record.name if record else architecture.name, architecture, record
+    if record is not None and (weights is None or model == record.name):
+        return record.name, architecture, record
+    return architecture.name, architecture, record
 
 
 def weights_sha256(weights: str | os.PathLike[str] | None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import safetensors
 import safetensors.torch
@@ -12,16 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from twinpath.atomic import atomic_path
-from twinpath.errors import WeightsMismatch
+from twinpath.errors import UnknownWeightFormat
+from twinpath.models.layers.head import Activation
 from twinpath.weights import inflate as inflation
 from twinpath.weights import positions
 from twinpath.weights.formats import Format
+from twinpath.weights.head_reading import (
+    HeadReading,
+    apply_reading,
+    metadata_of,
+    reading_of_file,
+    reading_of_network,
+)
+from twinpath.weights.mismatch import mismatch
 from twinpath.weights.names import Naming
-from twinpath.weights.state_dict import ConvertedStateDict, matching_networks, read_state_dict
-
-_SHOWN = 3  # names in the message; the error's attributes have all of them
-
-ShapeMismatches = list[tuple[str, tuple[int, ...], tuple[int, ...]]]
+from twinpath.weights.state_dict import HEAD, ConvertedStateDict, read_state_dict
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,13 @@ class LoadReport:
         metadata: Text in a safetensors file.
         resized: Tables of positions that were interpolated from another size.
         inflated: Kernels that were made from kernels of one frame.
+        head: How the head computes scores now, and what decided it; None: the network has no such head.
+        head_of_file: How the file would have it, where the network was built in another way: by a record, or
+            by arguments, which count. Else None.
+        entry: Which entry of a checkpoint was taken, "model_state"; empty: the file itself.
+        prefix: What stood before the names of the network and came off, "module.backbone.".
+        beside: Names of the file that are not of the network: a criterion, a metric, an average.
+        dropped: Names that no network needs: step counts, split statistics, optimizer state.
     """
 
     path: Path
@@ -47,6 +60,12 @@ class LoadReport:
     metadata: dict[str, str]
     resized: tuple[str, ...] = ()
     inflated: tuple[str, ...] = ()
+    head: HeadReading | None = None
+    head_of_file: HeadReading | None = None
+    entry: str = ""
+    prefix: str = ""
+    beside: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,11 +90,17 @@ def load_weights(
     leave_out: tuple[str, ...] = (),
     resize_positions: bool = False,
     inflate: bool = False,
+    entry: str | None = None,
+    head: Literal["file", "network"] | None = None,
 ) -> LoadReport:
     """Set every parameter and buffer of a network from a weight file, or none of them.
 
     Format and parameter names are detected from the content: torch, safetensors or Caffe2; ours,
-    PyTorchVideo's, PySlowFast's or torchvision's. `num_batches_tracked` is not needed and not set.
+    PyTorchVideo's, PySlowFast's or torchvision's. Prefixes and wrappers come off in any nesting.
+    `num_batches_tracked` is not needed and not set.
+
+    The names also say how the head computes scores, where upstreams differ (PySlowFast averages
+    probabilities and aligns RoIAlign, PyTorchVideo averages logits and does not): see `head`.
 
     Args:
         model: A network of `twinpath.models`, on any device; set in place.
@@ -86,11 +111,15 @@ def load_weights(
             network built with other `num_frames` or another `crop` than the file's.
         inflate: Make kernels over several frames from the file's kernels of one frame: to start a video
             network from an image network.
+        entry: Of a checkpoint with several weights: which are meant; see `read_weights`.
+        head: "file": the file decides how the head computes scores, by its metadata or by whose names it has.
+            "network": the network keeps its way. None: the file decides, unless the network was built with a
+            record's way or with one of yours (`head_config`, `aligned`).
     Raises:
         WeightsMismatch: Names or shapes differ; lists all of them, and the networks that would fit.
         UnknownWeightFormat, DamagedWeights, UnsafeWeights, NotAFile: see `read_weights`.
     """
-    converted = read_state_dict(path)
+    converted = read_state_dict(path, entry=entry)
     matched = match_state_dict(
         converted, model, leave_out=leave_out, resize_positions=resize_positions, inflate=inflate
     )
@@ -98,6 +127,9 @@ def load_weights(
     with torch.no_grad():
         for name, tensor in matched.tensors.items():
             own[name].copy_(tensor)
+    if head is None and f"{HEAD}.weight" in matched.left_out:
+        head = "network"  # a new head is not the file's
+    reading, of_file = _read_head(converted, model, head)
     return LoadReport(
         converted.path,
         converted.format,
@@ -107,7 +139,26 @@ def load_weights(
         converted.metadata,
         matched.resized,
         matched.inflated,
+        reading,
+        of_file,
+        converted.entry,
+        converted.prefix,
+        converted.beside,
+        converted.dropped,
     )
+
+
+def _read_head(
+    converted: ConvertedStateDict, model: nn.Module, head: Literal["file", "network"] | None
+) -> tuple[HeadReading | None, HeadReading | None]:
+    """Let the file decide how the head computes scores, where it may; gives `head` and `head_of_file`."""
+    now, wanted = reading_of_network(model), reading_of_file(converted, model)
+    if now is None or wanted is None:
+        return None, None
+    if head == "file" or (head is None and now.decided_by == "default"):
+        apply_reading(wanted, model)
+        return wanted, None
+    return now, None if wanted.decided_by == "default" or wanted.same_scores(now) else wanted
 
 
 def match_state_dict(
@@ -146,12 +197,15 @@ def match_state_dict(
         if name in own and tensor.shape != own[name].shape
     ]
     if missing or unexpected or shape_mismatch:
-        raise _mismatch(converted, missing, unexpected, shape_mismatch)
+        raise mismatch(converted, missing, unexpected, shape_mismatch)
+    _check_types(found, own, converted.path)
     return MatchedState(found, left_out, tuple(resized), tuple(inflated))
 
 
 def save_weights(model: nn.Module, path: Path | str, metadata: Mapping[str, str] | None = None) -> None:
     """Write a network as safetensors with our names, atomically: an older file is kept until then.
+
+    How the head computes scores is written too, where a record, an argument or a file decided it.
 
     Args:
         model: Its parameters and buffers are written, except `num_batches_tracked`.
@@ -160,7 +214,16 @@ def save_weights(model: nn.Module, path: Path | str, metadata: Mapping[str, str]
     Raises:
         OSError: The disk is full or refuses; the old file is kept.
     """
-    save_tensors(_state(model), path, metadata)
+    reading = reading_of_network(model)
+    says = {} if reading is None or reading.same_scores(_default(reading)) else metadata_of(reading)
+    save_tensors(_state(model), path, {**says, **(metadata or {})})
+
+
+def _default(reading: HeadReading) -> HeadReading:
+    """How a network computes scores of which nobody said how."""
+    is_detector = reading.aligned is not None
+    activation: Activation = "sigmoid" if is_detector else "softmax"
+    return HeadReading(activation, "logits", "window", False if is_detector else None, "default")
 
 
 def save_tensors(
@@ -215,34 +278,12 @@ def _longer_than_1(tensor: Tensor) -> list[int]:
     return [n for n in tensor.shape if n != 1]
 
 
-def _mismatch(
-    converted: ConvertedStateDict, missing: list[str], unexpected: list[str], shape_mismatch: ShapeMismatches
-) -> WeightsMismatch:
-    shapes = [f"{name} ({_x(theirs)} in the file, {_x(here)} here)" for name, theirs, here in shape_mismatch]
-    counts = [
-        f"{len(entries)} {what} ({_some(entries)})"
-        for what, entries in (
-            ("missing", missing),
-            ("unexpected", unexpected),
-            ("with another shape", shapes),
-        )
-        if entries
-    ]
-    fits = matching_networks(converted.tensors)
-    classes = f" with {converted.num_classes} classes" if converted.num_classes else ""
-    suggestion = f"; this file looks like {_some(fits, ' or ')}{classes}" if fits else ""
-    return WeightsMismatch(
-        f"{converted.path} does not fit this network: {'; '.join(counts)}{suggestion}",
-        missing=missing,
-        unexpected=unexpected,
-        shape_mismatch=shape_mismatch,
-    )
-
-
-def _some(entries: list[str], between: str = ", ") -> str:
-    """The first few."""
-    return between.join(entries[:_SHOWN]) + (f"{between}…" if len(entries) > _SHOWN else "")
-
-
-def _x(shape: tuple[int, ...]) -> str:
-    return "x".join(str(n) for n in shape) or "a number"
+def _check_types(found: dict[str, Tensor], own: dict[str, Tensor], path: Path) -> None:
+    """Raises: UnknownWeightFormat: Integers for weights: quantised ones, whose scale is elsewhere."""
+    for name, tensor in found.items():
+        if own[name].is_floating_point() and not tensor.is_floating_point():
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise UnknownWeightFormat(
+                f"{path}: {name} holds integers ({kind}), perhaps quantised; save the weights as "
+                "floating-point numbers"
+            )

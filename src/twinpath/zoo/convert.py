@@ -11,9 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from twinpath import __version__
-from twinpath.errors import UsageError, WeightsMismatch
+from twinpath.errors import UsageError
 from twinpath.models.shapes_only import shapes_only
+from twinpath.weights.head_reading import (
+    HeadReading,
+    metadata_of,
+    reading_of_file,
+    reading_of_network,
+)
 from twinpath.weights.load import match_state_dict, save_tensors
+from twinpath.weights.mismatch import unknown_network
 from twinpath.weights.state_dict import HEAD, ConvertedStateDict, matching_networks, read_state_dict
 from twinpath.zoo.create import create_model, resolve
 
@@ -31,7 +38,10 @@ class Conversion:
         num_classes: Classes of the target.
         new_head: Whether the last layer is new, and has to be trained.
         tensors, params: How many are in the target; buffers are tensors and no parameters.
-        dropped: Names of the source that no network needs.
+        dropped: Names of the source that no network needs, or that are not of the network.
+        head: How the head computes scores, in words; the target says it in its header. Empty: as the model's
+            record says.
+        entry: Which entry of a checkpoint was taken; empty: the file itself.
     """
 
     source: str
@@ -45,6 +55,8 @@ class Conversion:
     tensors: int
     params: int
     dropped: tuple[str, ...]
+    head: str = ""
+    entry: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values, for JSON."""
@@ -57,6 +69,7 @@ def convert(
     *,
     model: str | None = None,
     num_classes: int | None = None,
+    entry: str | None = None,
 ) -> Conversion:
     """Write the weights of a file as safetensors, with our parameter names and the name of the network.
 
@@ -67,6 +80,7 @@ def convert(
             networks have these, the first.
         num_classes: Of the target. Where the file has another number, or no last layer, the target gets a
             new last layer.
+        entry: Of a checkpoint with several weights: which are meant; see `read_weights`.
     Returns:
         What was done.
     Raises:
@@ -86,17 +100,21 @@ def convert(
         resolve(model)  # a wrong name should not wait for a large file
     if source.exists() and target.exists() and target.samefile(source):
         raise UsageError(f"{target} is the file to be converted; write to another one")
-    converted = read_state_dict(source)
+    converted = read_state_dict(source, entry=entry)
     fits = matching_networks(converted.tensors)
     name = model or _first(fits, converted)
     classes = num_classes or converted.num_classes
     if classes is None:
+        _check_backbone(converted, name)
         raise UsageError(f"{source} has no last layer; give num_classes to make a new one")
     new_head = classes != converted.num_classes
     with shapes_only():
         network = create_model(name, num_classes=classes)
     tensors = _tensors(converted, network, name=name, num_classes=classes, new_head=new_head)
-    save_tensors(tensors, target, _metadata(converted, name, classes))
+    reading = _reading(converted, network)
+    save_tensors(
+        tensors, target, _metadata(converted, name, classes) | (metadata_of(reading) if reading else {})
+    )
     return Conversion(
         source=str(source),
         target=str(target),
@@ -108,8 +126,22 @@ def convert(
         new_head=new_head,
         tensors=len(tensors),
         params=sum(p.numel() for p in network.parameters()),
-        dropped=converted.dropped,
+        dropped=converted.dropped + converted.beside,
+        head=reading.describe() if reading else "",
+        entry=converted.entry,
     )
+
+
+def _check_backbone(converted: ConvertedStateDict, name: str) -> None:
+    """Raises: WeightsMismatch: More than the last layer is missing."""
+    with torch.device("meta"):
+        match_state_dict(converted, create_model(name), leave_out=(HEAD,))
+
+
+def _reading(converted: ConvertedStateDict, network: nn.Module) -> HeadReading | None:
+    """How the head computes scores: as the record says, or else the file."""
+    now, of_file = reading_of_network(network), reading_of_file(converted, network)
+    return now if now is not None and now.decided_by == "network" else of_file
 
 
 def _metadata(converted: ConvertedStateDict, name: str, num_classes: int) -> dict[str, str]:
@@ -128,13 +160,7 @@ def _metadata(converted: ConvertedStateDict, name: str, num_classes: int) -> dic
 def _first(fits: list[str], converted: ConvertedStateDict) -> str:
     if fits:
         return fits[0]
-    raise WeightsMismatch(
-        f"{converted.path} is of no network that Twinpath knows ({len(converted.tensors)} tensors, "
-        f"{converted.naming} names); give a model to see how it differs from it",
-        missing=[],
-        unexpected=list(converted.tensors),
-        shape_mismatch=[],
-    )
+    raise unknown_network(converted)
 
 
 def _tensors(

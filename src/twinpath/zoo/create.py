@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from twinpath.errors import DamagedWeights, UnknownModel, UsageError
 from twinpath.models.input_spec import InputSpec
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from twinpath.models.network import VideoNetwork
     from twinpath.weights.callbacks import Progress
+    from twinpath.weights.load import LoadReport
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,8 @@ def load_network(
 
     Args:
         name: A network or a record; a network alone means its best record.
-        weights: A weight file in place of the record's.
+        weights: A weight file in place of the record's. With a record's name, the record says how the head
+            computes scores; with a network's, the file does: see `load_weights`.
         leave_out: See `load_weights`.
         progress: Told the bytes done and the bytes expected while downloading.
     Raises:
@@ -91,9 +93,31 @@ def load_network(
     from twinpath.weights.load import load_weights
 
     network = create_model(rec.name if rec else name)
-    path = Path(weights) if weights is not None else weights_path(cast(Record, rec), progress=progress)
-    load_weights(network, path, leave_out=leave_out)
+    if weights is None:
+        load_weights(network, weights_path(cast(Record, rec), progress=progress), leave_out=leave_out)
+        return network
+    head: Literal["file"] | None = None if rec is not None and name == rec.name else "file"
+    report = load_weights(network, Path(weights), leave_out=leave_out, head=head)
+    _log_reading(report, name)
     return network
+
+
+def _log_reading(report: LoadReport, name: str) -> None:
+    """Say how the head computes scores, and warn where the file would have it in another way."""
+    if report.head is None:
+        return
+    if report.head_of_file is None:
+        logger.info("%s: %s (decided by: %s)", report.path, report.head.describe(), report.head.decided_by)
+        return
+    logger.warning(
+        "%s has names of %s, whose heads have: %s. The record %s was named and counts: %s. A network's name "
+        "alone lets the file decide",
+        report.path,
+        report.naming,
+        report.head_of_file.describe(),
+        name,
+        report.head.describe(),
+    )
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -189,6 +213,7 @@ def _given(**options: Any) -> dict[str, Any]:
 def _load(
     model: VideoNetwork, rec: Record, progress: Progress | None, *, resize_positions: bool, inflate: bool
 ) -> None:
+    from twinpath.models.layers.head import HeadConfig
     from twinpath.weights.load import load_weights
     from twinpath.weights.state_dict import HEAD
 
@@ -201,7 +226,11 @@ def _load(
         leave_out=(HEAD,) if new_head else (),
         resize_positions=resize_positions,
         inflate=inflate,
+        head="network",
     )
+    if model.head.follows_file and not new_head:  # built by a network's name: the donor's record says how
+        config = HeadConfig(rec.activation, rec.averaging, rec.pooling)
+        model.head.read_as(config, aligned=rec.options.get("aligned", model.head.aligned))
     if new_head:
         logger.warning(
             "%s: %s.weight and .bias were left out, the file has %d classes and the network %d; train it",

@@ -60,6 +60,7 @@ class HubConfig(BaseModel):
     num_classes: int = Field(ge=1)
     num_frames: int = Field(ge=1)
     head_config: HeadConfig
+    aligned: bool | None = None  # of RoIAlign, for detection networks; None: as the model has it
 
 
 class HubModel(
@@ -94,6 +95,7 @@ class HubModel(
             num_classes=network.get_classifier().out_features,
             num_frames=in_frames or architecture.num_frames,
             head_config=network.head.head_config,
+            aligned=network.head.aligned,
         )
         with shapes_only():
             same = _build(self.config).state_dict()
@@ -104,7 +106,9 @@ class HubModel(
         about = {"architecture": self.config.architecture, "num_classes": str(self.config.num_classes)}
         save_weights(self.network, save_directory / WEIGHTS, about)
         with atomic_path(save_directory / CONFIG) as temporary:
-            temporary.write_text(self.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            temporary.write_text(
+                self.config.model_dump_json(indent=2, exclude_none=True) + "\n", encoding="utf-8"
+            )
 
     @classmethod
     def _from_pretrained(
@@ -135,4 +139,6 @@ def _build(config: HubConfig) -> VideoNetwork:
     network = create_model(config.model, num_classes=config.num_classes, in_frames=config.num_frames)
     assert isinstance(network, VideoNetwork)
     network.head.head_config = config.head_config
+    if config.aligned is not None and network.head.aligned is not None:
+        network.head.aligned = config.aligned
     return network

@@ -35,6 +35,12 @@ def convert(
     num_classes: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Give it a new last layer for so many classes.")
     ] = None,
+    entry: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEYS", help="Of a checkpoint with several weights: which, such as model or ema/model."
+        ),
+    ] = None,
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -42,7 +48,7 @@ def convert(
     from twinpath.cli.console import print_json
     from twinpath.zoo.convert import convert as convert_file
 
-    done = convert_file(file, out, model=model, num_classes=num_classes)
+    done = convert_file(file, out, model=model, num_classes=num_classes, entry=entry)
     if json:
         print_json(done.to_dict())
     else:
@@ -56,6 +62,8 @@ def _print(done: Conversion) -> None:
         "network": done.model,
         "also fits": f"{_some(done.also_fits)} (--model chooses)" if done.also_fits else "",
         "classes": f"{done.num_classes}{', the last layer is new: train it' if done.new_head else ''}",
+        "entry": done.entry,
+        "head": done.head,
         "tensors": f"{done.tensors:,}",
         "params": f"{done.params:,}",
         "left out": f"{len(done.dropped)}: {_some(done.dropped)}" if done.dropped else "nothing",

@@ -47,13 +47,47 @@ class Head(nn.Module):
         num_classes: Logits per position.
         dropout: Rate before the projection, in training.
         head_config: See `HeadConfig`.
+    Attributes:
+        follows_file: Whether a weight file may decide how scores are computed: nobody has said so yet.
+            Setting `head_config` or `aligned` says it.
     """
 
-    def __init__(self, channels: int, num_classes: int, *, dropout: float, head_config: HeadConfig) -> None:
+    def __init__(
+        self,
+        channels: int,
+        num_classes: int,
+        *,
+        dropout: float,
+        head_config: HeadConfig,
+        aligned: bool | None = None,
+    ) -> None:
         super().__init__()
-        self.head_config = head_config
+        self.read_as(head_config, aligned=aligned)
+        self.follows_file = False
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Linear(channels, num_classes)
+
+    @property
+    def head_config(self) -> HeadConfig:
+        """How scores are computed."""
+        return self._head_config
+
+    @head_config.setter
+    def head_config(self, head_config: HeadConfig) -> None:
+        self._head_config, self.follows_file = head_config, False
+
+    @property
+    def aligned(self) -> bool | None:
+        """Of RoIAlign, see `roi_align`; None: the network does not score boxes."""
+        return self._aligned
+
+    @aligned.setter
+    def aligned(self, aligned: bool | None) -> None:
+        self._aligned, self.follows_file = aligned, False
+
+    def read_as(self, head_config: HeadConfig, *, aligned: bool | None) -> None:
+        """Compute scores as a weight file wants it; another file may decide again."""
+        self._head_config, self._aligned = head_config, aligned
 
     def pooled(self, features: Sequence[Tensor]) -> Tensor:
         """The network's last maps to embeddings at P positions: (B, P, D)."""

@@ -79,11 +79,26 @@ class NameTable:
 
     def known(self, names: Iterable[str]) -> int:
         """How many of these are names of theirs."""
-        return sum(self.to_ours(name) is not None for name in names)
+        return sum(self.knows(name) for name in names)
+
+    def knows(self, name: str) -> bool:
+        """Whether it is a name of theirs."""
+        for pattern, replacement in self.folded:
+            name = re.sub(pattern, replacement, name)
+        return self._any_of_theirs.fullmatch(name) is not None
 
     def known_ours(self, names: Iterable[str]) -> int:
         """How many of these are names of ours."""
-        return sum(any(p.fullmatch(name) for p, _ in self._from_ours) for name in names)
+        return sum(self._any_of_ours.fullmatch(name) is not None for name in names)
+
+    @cached_property
+    def _any_of_theirs(self) -> re.Pattern[str]:
+        """One pattern for all rows: many names are asked for, of many tables."""
+        return _any(pattern for pattern, *_ in self._from_theirs)
+
+    @cached_property
+    def _any_of_ours(self) -> re.Pattern[str]:
+        return _any(pattern for pattern, _ in self._from_ours)
 
     @cached_property
     def _from_theirs(self) -> list[tuple[re.Pattern[str], str, int, int]]:
@@ -96,6 +111,11 @@ class NameTable:
     @cached_property
     def _from_ours(self) -> list[tuple[re.Pattern[str], list[str]]]:
         return [(_pattern(ours), theirs) for ours, *theirs in self.rows if _varies(*theirs) <= _varies(ours)]
+
+
+def _any(patterns: Iterable[re.Pattern[str]]) -> re.Pattern[str]:
+    """What matches any of them; no table has a placeholder twice on one side."""
+    return re.compile("|".join(re.sub(r"\(\?P<\w+>", "(?:", pattern.pattern) for pattern in patterns))
 
 
 def _varies(*templates: str) -> set[str]:

@@ -1,0 +1,111 @@
+"""Objects beside the weights that only a running pickle makes: refused, with a line that saves the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from twinpath.errors import UnsafeWeights
+from twinpath.weights.pickles import Foreign, shown
+
+# Modules whose names run a program or open doors. Nobody is told how to run these.
+_DANGEROUS = frozenset(
+    [
+        "os",
+        "posix",
+        "nt",
+        "subprocess",
+        "sys",
+        "builtins",
+        "__builtin__",
+        "importlib",
+        "runpy",
+        "shutil",
+        "socket",
+        "pty",
+        "code",
+        "codeop",
+        "commands",
+        "ctypes",
+        "pickle",
+        "_pickle",
+        "marshal",
+        "types",
+        "functools",
+        "operator",
+        "webbrowser",
+        "http",
+        "urllib",
+        "requests",
+        "asyncio",
+        "multiprocessing",
+        "threading",
+        "signal",
+        "pdb",
+        "bdb",
+        "timeit",
+        "cProfile",
+        "profile",
+        "platform",
+        "tempfile",
+        "io",
+        "_io",
+        "zipimport",
+        "pip",
+        "setuptools",
+    ]
+)
+_MAX_NAME = 300
+_KNOWN_WRAPPERS = ("model_state", "state_dict", "model_state_dict", "model")
+
+
+def refuse_foreign(foreign: Iterable[str], *, where: str, content: Any, is_torch: bool) -> None:
+    """Refuse a file whose pickle names what weights do not need.
+
+    Args:
+        foreign: Such names.
+        where: Name of the file in errors.
+        content: Of the pickle; decides which line of Python saves the weights alone.
+        is_torch: Whether `torch.load` reads the file.
+    Raises:
+        UnsafeWeights: There is one. Where it is an object beside the weights, the error has the line.
+    """
+    names = list(foreign)
+    if not names:
+        return
+    dangerous = [name for name in names if name.partition(".")[0] in _DANGEROUS]
+    named = (dangerous or names)[0]
+    start = f"{where} was refused: its pickle refers to {named}, which weights do not need"
+    if dangerous:
+        raise UnsafeWeights(
+            f"{start} and which could run code; load it elsewhere only if you trust its author"
+        )
+    raise UnsafeWeights(
+        f"{start}. If you trust its author, save the weights alone: {_line(content, where, is_torch)}"
+    )
+
+
+def _line(content: Any, where: str, is_torch: bool) -> str:
+    """A line of Python that runs the pickle and saves its weights."""
+    inner, file = _weights_in(content), ascii(where) if len(where) < _MAX_NAME else "FILE"
+    if is_torch:
+        loaded = f"torch.load({file}, map_location='cpu', weights_only=False)"
+        return f"import torch; torch.save({loaded}{inner}, 'weights.pt')"
+    loaded = f"pickle.load(open({file}, 'rb'))"
+    return f"import pickle, torch; torch.save({loaded}{inner}, 'weights.pt')"
+
+
+def _weights_in(content: Any) -> str:
+    """How to get from the content to the weights."""
+    if isinstance(content, Foreign):
+        return ".state_dict()"
+    if isinstance(content, dict):
+        for key in _KNOWN_WRAPPERS:
+            if isinstance(content.get(key), dict):
+                return f"['{key}']"
+            if isinstance(content.get(key), Foreign):
+                return f"['{key}'].state_dict()"
+        for key, value in content.items():
+            if isinstance(value, dict) and len(value) > 1 and isinstance(key, str) and "optim" not in key:
+                return f"[{shown(key)!r}]"
+    return ""
