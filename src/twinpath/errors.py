@@ -33,7 +33,14 @@ The number is the exit code of the command line. Any other exception is a bug, w
 
 from __future__ import annotations
 
+import errno
+import re
 from typing import ClassVar
+
+# How torch, OpenVINO and OpenCV say it, in errors of no type of their own.
+_NO_MEMORY = re.compile(
+    r"can(no|')t allocate|bad_alloc|failed to allocate|insufficient memory|out of memory", re.IGNORECASE
+)
 
 
 class TwinpathError(Exception):
@@ -176,3 +183,12 @@ class Terminated(Stopped):
 #: Errors of a single input: a batch reports them and continues. The library converts a `MemoryError` to a
 #: `LimitExceeded` if the file is known.
 INPUT_FAILURES = (InputError, LimitExceeded, WorkerDied, UsageError, OSError, MemoryError)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory is lacking: one of Python, the system, torch, OpenVINO or OpenCV."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    if isinstance(error, TwinpathError):
+        return False
+    return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None

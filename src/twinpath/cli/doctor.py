@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
@@ -38,12 +37,13 @@ def doctor(json: AsJson = False, debug: Debug = False) -> None:
 
 def _facts() -> dict[str, Any]:
     from twinpath import __version__
+    from twinpath.cores import available_cores
     from twinpath.engine.open import engine_facts
 
     return {
         "twinpath": __version__,
         "python": f"{platform.python_version()} on {platform.platform()}",
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": available_cores(),
         **engine_facts(),
         "torch": _version("torch"),
         "torchvision": _version("torchvision"),

@@ -96,3 +96,9 @@ def check_crops(output: Output, num_crops: int) -> None:
         raise ValueError(f"num_crops must be 1 or 3, not {num_crops}")
     if output == "boxes" and num_crops != 1:
         raise ValueError("an engine with output='boxes' takes whole frames: num_crops must be 1")
+
+
+def last_line(error: Exception) -> str:
+    """The last line of an error: OpenVINO gives the reason there, behind places in its source."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

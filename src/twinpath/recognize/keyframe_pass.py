@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from twinpath.models.resample import check_whole
 from twinpath.people.base import PersonDetector, Tracker
 from twinpath.people.file_boxes import NEAREST_S, FileBoxes
 from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
@@ -114,6 +115,8 @@ class KeyframePass:
             del clip  # free it before the next one is waited for
 
     def _start(self, width_px: int, height_px: int) -> PersonDetector:
+        """Create the person detector. Raises: LimitExceeded: No network takes frames of these proportions."""
+        check_whole(height_px, width_px)
         self._size_px = (width_px, height_px)
         self._person_detector = self._make_person_detector(width_px, height_px)
         self._person_detector_name = self._person_detector.name

@@ -24,6 +24,7 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from twinpath.cores import decoder_threads
 from twinpath.errors import (
     LimitExceeded,
     NoFrames,
@@ -192,7 +193,7 @@ class VideoSource:
             raise
         self.stream.codec_context.options = {"max_pixels": str(self.limits.max_pixels)}  # sizes change midway
         self.stream.thread_type = "FRAME"  # threads for slices of one frame do not report damage
-        self.stream.codec_context.thread_count = 1 if self.on_one_thread else 0  # 0: FFmpeg's choice
+        self.stream.codec_context.thread_count = 1 if self.on_one_thread else decoder_threads()
         self._read_header()
         self.read_errors = 0
         self._at_start = True

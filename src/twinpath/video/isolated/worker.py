@@ -14,6 +14,7 @@ import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinpath.cores import available_cores
 from twinpath.errors import LimitExceeded, WorkerDied
 from twinpath.paths import display_path
 from twinpath.video.color import Rgb
@@ -28,7 +29,7 @@ main(int(sys.argv[1]))
 # Only these variables of the parent's environment, which may hold secrets.
 _INHERITED = re.compile(r"PATH|HOME|TMPDIR|LANG|LC_\w+|(DY)?LD_LIBRARY_PATH|PYTHONHOME|PYTHONUTF8")
 # Threads reserve address space, which is limited.
-_FRUGAL = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+_FRUGAL = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 _START_S = 60.0  # time-out for Python and its libraries to load on a busy machine
 _EXIT_S = 1.0  # time-out from the end of the connection to the end of the process
 
@@ -198,7 +199,7 @@ def _start(connection: socket.socket) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-P", "-c", START, str(connection.fileno()), json.dumps(paths)],
             pass_fds=[connection.fileno()],
-            env=environment | _FRUGAL,
+            env=environment | _FRUGAL | {"OMP_NUM_THREADS": str(available_cores())},  # for the decoder
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
