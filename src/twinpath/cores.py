@@ -1,12 +1,15 @@
-"""How many cores this process may use: for torch, OpenVINO and the decoder alike. No torch."""
+"""How many cores this process may use, for torch, OpenVINO and the decoder alike; and what the CPU can."""
 
 from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+_ABILITIES = re.compile(r"(flags|Features)\s*:")  # on x86 and on ARM
+_VECTORS = ("sse4", "avx", "fma", "f16c", "amx", "asimd", "sve", "bf16", "i8mm")
 _MOST_DECODER_THREADS = 16  # FFmpeg's own limit where it chooses
 
 
@@ -39,6 +42,21 @@ def granted_cores(*, root: Path = Path("/")) -> int:
     if hasattr(os, "sched_getaffinity"):
         cores = min(cores, len(os.sched_getaffinity(0)))
     return max(1, math.ceil(min([cores, *_quotas(root)])))
+
+
+def cpu_abilities(*, root: Path = Path("/")) -> str:
+    """The vector instructions of the CPU, which code compiled for it may use; empty where none are listed.
+
+    Virtual machines on different computers may have CPUs of one name. A limit in the environment variable
+    ONEDNN_MAX_CPU_ISA is part of it.
+
+    Args:
+        root: Where /proc lies; for tests.
+    """
+    lists = (line for line in _text(root / "proc/cpuinfo").splitlines() if _ABILITIES.match(line))
+    flags = next(lists, "").partition(":")[2].split()
+    vectors = sorted({flag for flag in flags if flag.startswith(_VECTORS)})
+    return " ".join([*vectors, os.environ.get("ONEDNN_MAX_CPU_ISA", "")]).strip()
 
 
 def _quotas(root: Path) -> Iterator[float]:

@@ -132,3 +132,19 @@ def test_a_video_is_decoded_with_as_many_threads(good_video: Path, monkeypatch: 
         assert video.stream.codec_context.thread_count == 2
         video.use_one_thread()
         assert video.stream.codec_context.thread_count == 1
+
+
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        ("processor : 0\nflags\t\t: fpu avx2 avx512f sse4_2 lm\nflags : again\n", "avx2 avx512f sse4_2"),
+        ("Features\t: fp asimd sve bf16\n", "asimd bf16 sve"),
+        ("", ""),
+    ],
+)
+def test_what_a_cpu_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: str, expected: str) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    root = machine(tmp_path, {"proc/cpuinfo": listed})
+    assert cores.cpu_abilities(root=root) == expected
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert cores.cpu_abilities(root=root).split() == [*expected.split(), "AVX2"]

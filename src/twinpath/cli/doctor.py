@@ -74,12 +74,13 @@ def _ffmpeg() -> str:
 
 
 def _cache() -> dict[str, Any]:
+    from twinpath.engine.compiled_cache import engines_dir
     from twinpath.paths import cache_dir
 
     folder = cache_dir()
     sizes = {
-        part: sum(file.stat().st_size for file in (folder / part).rglob("*") if file.is_file())
-        for part in ("weights", "engines")
+        part: sum(file.stat().st_size for file in where.rglob("*") if file.is_file())
+        for part, where in {"weights": folder / "weights", "engines": engines_dir()}.items()
     }
     return {
         "cache": str(folder),

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twinpath.cores import cpu_abilities
 from twinpath.device import choose_device, has_cuda_gpu
 from twinpath.engine.base import Engine, last_line
 from twinpath.engine.compiled_cache import entry_path, read_entry, write_entry
@@ -162,8 +163,8 @@ class _Compilation:
             "output": output,
             "precision": precision,
             "openvino": backend.version(),
-            "cpu": backend.cpu_name(),
-            "format": 1,
+            "cpu": [backend.cpu_name(), cpu_abilities()],
+            "format": 2,
         }
         return cls(model, name, weights, output, config, precision, entry_path(name, key))
 
