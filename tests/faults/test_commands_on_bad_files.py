@@ -60,6 +60,35 @@ def classify(video: str | Path) -> str:
     return twinpath("classify", video, *TINY, code=3, timeout_s=30).error
 
 
+@pytest.mark.parametrize("command", ["classify", "timeline", "features", "detect"])
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("rtsp://joe:s3cret@host/live", "rtsp://***@host/live is an address"),
+        ("HTTPS:/joe:s3cret@host/a.mp4?token=s3cret", "HTTPS:/***@host/a.mp4?*** is an address"),
+        ("joe:s3cret@host/live", "***@host/live is an address"),
+        ("-", "not from stdin; save the video as a file first"),
+    ],
+)
+def test_an_address_is_no_file(command: str, address: str, shown: str, tmp_path: Path) -> None:
+    """The way out is named, and the password is not."""
+    out = ("--out", tmp_path / "out.npz") if command == "features" else ()
+    model = ("--model", "slowfast_tiny_det.synthetic") if command == "detect" else TINY
+    done = in_process(command, address, *model, *out, code=2)
+    assert shown in done.error
+    assert "s3cret" not in done.out + done.err
+    assert address == "-" or "`twinpath stream` reads" in done.error
+
+
+def test_an_address_that_python_takes_for_a_file(tmp_path: Path) -> None:
+    from twinpath.errors import NotAFile
+    from twinpath.video.source import open_video
+
+    with pytest.raises(NotAFile, match=r"rtsp:/\*\*\*@host/live is an address, not a file") as caught:
+        open_video(Path("rtsp://joe:s3cret@host/live"))
+    assert "s3cret" not in str(caught.value)
+
+
 def test_what_shows_only_when_it_is_decoded(tmp_path: Path) -> None:
     data = bytearray(bad_videos.make_good_faststart(tmp_path).read_bytes())
     start = data.index(b"mdat") + 4

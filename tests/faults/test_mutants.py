@@ -1,15 +1,18 @@
-"""Changed files of every container end in a result or in an error of ours; `make fuzz` tries more of them."""
+"""Changed files of every kind end in a result or in an error of ours; `make fuzz` tries more of them."""
 
 import os
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.support import mutants
+from tests.support import fuzz, mutants
+from tests.support.fuzz import Outcome
+from twinpath.errors import InputError, NotAFile, TwinpathError
 from twinpath.video.isolated import worker as worker_module
+
+KEEP = Path(fuzz.__file__).parents[2] / fuzz.KEEP
 
 
 def resident_bytes():
@@ -17,29 +20,33 @@ def resident_bytes():
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-@pytest.mark.parametrize("part", range(2))
-def test_mutants_give_only_typed_errors(tmp_path, part):
-    """600 of seed 1; what fails is kept, and the message says how to try it again."""
-    keep = Path(mutants.__file__).parents[2] / "build" / "mutants"
-    before_bytes = resident_bytes()
+def ends_of(part, numbers):
+    """How the mutants of seed 1 with these numbers end; what fails is kept, and told how to try it again."""
     ends = set()
     findings = []
-    for number, outcome in mutants.run(range(300 * part, 300 * (part + 1)), seed=1, keep=keep):
+    for number, outcome in fuzz.run(part, numbers, seed=1, keep=KEEP):
         ends.update(outcome.ends)
         if outcome.finding:
-            findings.append(mutants.describe(number, outcome, seed=1, keep=keep))
+            findings.append(fuzz.describe(part, number, outcome, seed=1, keep=KEEP))
     assert not findings, "\n".join(findings)
+    return ends
+
+
+@pytest.mark.parametrize("half", range(2))
+def test_mutants_of_videos_give_only_typed_errors(half):
+    before_bytes = resident_bytes()
+    ends = ends_of(mutants.PART, range(300 * half, 300 * (half + 1)))
     assert {"sound", "damaged", "CorruptVideo", "NotAVideo", "LimitExceeded"} <= ends  # it reaches everything
     assert resident_bytes() - before_bytes < 200 << 20
 
 
-def test_a_mutant_is_made_from_its_seed_and_number_alone(tmp_path):
-    folders = [tmp_path / "one", tmp_path / "two"]
+@pytest.mark.parametrize("part", [mutants.PART], ids=lambda part: part.name)
+def test_a_mutant_is_made_from_its_seed_and_number_alone(tmp_path, part):
     made = []
-    for folder in folders:
+    for folder in (tmp_path / "one", tmp_path / "two"):
         folder.mkdir()
-        files = mutants.originals(folder)
-        made.append([mutants.mutant(files, seed=1, number=number) for number in (3, 4711)])
+        files = part.originals(folder)
+        made.append([part.mutant(files, seed=1, number=number) for number in (3, 4711)])
     assert made[0] == made[1]
     assert made[0][0] != made[0][1]
 
@@ -59,19 +66,78 @@ child.read_frames = read_frames
     monkeypatch.setattr(mutants, "originals", lambda folder: [np.frombuffer(good, dtype=np.uint8)])
     monkeypatch.setattr(mutants, "CHANGES", (lambda rng, data, other: data,))
     good = mutants.bad_videos.make_good(tmp_path).read_bytes()
-    ((number, outcome),) = mutants.run(range(5, 6), seed=9, keep=tmp_path / "kept")
+    keep = tmp_path / "kept"
+    ((number, outcome),) = fuzz.run(mutants.PART, range(5, 6), seed=9, keep=keep)
     assert outcome.finding
-    text = mutants.describe(number, outcome, seed=9, keep=tmp_path / "kept")
+    text = fuzz.describe(mutants.PART, number, outcome, seed=9, keep=keep)
     assert "--seed 9 --only 5" in text
-    assert (tmp_path / "kept" / "mutant-9-5.mp4").read_bytes() == good
+    assert f"--file {keep / 'videos-9-5.mp4'}" in text
+    assert (keep / "videos-9-5.mp4").read_bytes() == good
 
 
-def test_the_program_counts_and_tries_a_single_file(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("error", "finding"),
+    [
+        (NotAFile("there is no a.csv; check the name"), None),
+        (TwinpathError("a.csv: what?"), "TwinpathError is too vague: a.csv: what?"),
+        (InputError("not a table"), "InputError does not name the file: not a table"),
+        (InputError("a.csv:\nno"), r"InputError is not one line of plain text: 'a.csv:\nno'"),
+        (InputError("a.csv: \x1b[2J"), r"InputError is not one line of plain text: 'a.csv: \x1b[2J'"),
+        (InputError("a.csv" + "9" * 5000), f"InputError has 5005 characters: a.csv{'9' * 95} …"),
+    ],
+)
+def test_which_of_our_errors_are_finds(error, finding):
+    assert fuzz.fault_of(error, Path("folder/a.csv")) == finding
+
+
+def test_any_other_exception_is_a_find_that_says_where():
+    def read():
+        return {}["missing"]
+
+    assert re.fullmatch(
+        r"KeyError: 'missing' \(test_mutants.py:\d+\)", fuzz.judge(read, Path("a.csv")).finding
+    )
+
+
+def examine(path):
+    """What the process of `limited_reader` does below."""
+    deed = path.read_text()
+    if deed == "loop":
+        while True:
+            pass
+    if deed == "abort":
+        os.abort()
+    return fuzz.judge(lambda: str(len(bytearray(int(deed)))), path)
+
+
+def warm_up():
+    pass
+
+
+def test_a_limited_reader_outlives_what_it_reads(tmp_path):
+    limits = fuzz.ReaderLimits(memory_bytes=64 << 20, cpu_s=1, wall_s=60)
+    path = tmp_path / "deed"
+    with fuzz.limited_reader(__name__, limits) as read:
+        outcomes = []
+        for deed in ("7", "500000000", "loop", "abort", "8"):
+            path.write_text(deed)
+            outcomes.append(read(path))
+    assert outcomes[0] == Outcome(("7",))
+    assert outcomes[1].finding.startswith("MemoryError:")
+    assert outcomes[2].finding == "takes more than 1 s of processor time"
+    assert outcomes[3].finding == "the process that reads it died with -6"
+    assert outcomes[4] == Outcome(("8",))
+
+
+def test_the_program_counts_logs_and_tries_a_single_file(tmp_path, capsys):
     """What `make fuzz` runs."""
-    monkeypatch.setattr(sys, "argv", ["mutants", "--count", "3", "--keep", str(tmp_path)])
-    assert mutants.main() == 0
-    assert re.match(r"3 mutants in \d+ s, 0 findings\nfour readings of each: \w+", capsys.readouterr().out)
+    log = tmp_path / "log"
+    many = ["--count", "101", "--processes", "2", "--keep", str(tmp_path), "--log", str(log)]
+    assert fuzz.main(mutants.PART, many) == 0
+    printed = capsys.readouterr().out
+    assert re.match(r"101 mutants of videos in \d+ s, 0 finds\n  readings: \w+", printed)
+    assert "begin videos: 101 from 0 of seed 1" in log.read_text()
+    assert printed.splitlines()[0] in log.read_text()
     good = mutants.bad_videos.make_good(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["mutants", "--file", str(good)])
-    assert mutants.main() == 0
+    assert fuzz.main(mutants.PART, ["--file", str(good)]) == 0
     assert capsys.readouterr().out == "sound, sound, sound, sound\n\n"

@@ -1,29 +1,21 @@
-"""Changes bytes of videos, sound and bad ones, and sees how reading them ends: `make fuzz N=10000 SEED=1`.
+"""Mutants of videos, sound and bad ones: `python -m tests.support.mutants --count 10000 --seed 1`.
 
-Each mutant is made from the seed and its number alone. It is probed, read tolerantly and read strictly, in a
-process with limits. Allowed is a result that holds together, or one of our errors. Anything else is a find:
-another exception, a crash, more time or memory than there is. Its file is kept, and the command that tries it
-again is printed:
-
-    python -m tests.support.mutants --seed 1 --only 4711      # this mutant, made anew
-    python -m tests.support.mutants --file FILE               # a file that was kept
+Each is probed, read as well as it goes, strictly, and in windows, in a process with limits; see `fuzz`.
 """
 
 from __future__ import annotations
 
-import argparse
-import shlex
+import contextlib
 import sys
-import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from tests.support import bad_videos
+from tests.support.byte_changes import BLIND, Bytes, Change, with_changes
+from tests.support.fuzz import Examine, Outcome, fault_of, main
 from twinpath.errors import InputError, TwinpathError, WorkerDied
 from twinpath.video.clip_plan import ClipSampling, Windows
 from twinpath.video.decode import AtTimes, DecodedFrames, EvenSpan
@@ -34,11 +26,7 @@ SELECTIONS = [EvenSpan(0.0, 2.0, num_frames=16), EvenSpan(0.9, 0.2, num_frames=4
 WINDOWS = Windows(ClipSampling(8, 3), every_s=0.3)
 LIMITS = Limits(max_pixels=1 << 22, max_frames=5000, max_bytes=1 << 26, max_seconds=5.0)
 PROCESS_LIMITS = ProcessLimits(memory_bytes=1 << 29, cpu_s=15.0, wall_s=8.0)
-ENOUGH = 20  # findings; then something is wrong that shows in every file
 MOST_S = 20.0  # for the four readings of one file, each within its limit on a busy machine
-
-Bytes = np.ndarray  # (N,) uint8
-Change = Callable[[np.random.Generator, Bytes, Bytes], Bytes]  # of a file, with a second one to take from
 
 
 def originals(folder: Path) -> list[Bytes]:
@@ -96,56 +84,6 @@ FAULTS = (
 )
 
 
-# Ways to change a file. Each takes and returns all of its bytes.
-
-
-def flip_bits(rng: np.random.Generator, data: Bytes, _: Bytes) -> Bytes:
-    changed = data.copy()
-    where = rng.integers(0, len(data), rng.integers(1, 33))
-    changed[where] ^= np.left_shift(1, rng.integers(0, 8, len(where))).astype(np.uint8)
-    return changed
-
-
-def overwrite(rng: np.random.Generator, data: Bytes, _: Bytes) -> Bytes:
-    """A run of zeros, ones or noise."""
-    changed = data.copy()
-    start, stop = _range(rng, data, most=256)
-    changed[start:stop] = rng.choice([0, 0xFF]) if rng.random() < 0.5 else rng.integers(0, 256, stop - start)
-    return changed
-
-
-def truncate(rng: np.random.Generator, data: Bytes, _: Bytes) -> Bytes:
-    return data[: rng.integers(1, len(data) + 1)]
-
-
-def remove(rng: np.random.Generator, data: Bytes, _: Bytes) -> Bytes:
-    start, stop = _range(rng, data, most=len(data) // 2 + 1)
-    return np.concatenate([data[:start], data[stop:]])
-
-
-def repeat(rng: np.random.Generator, data: Bytes, _: Bytes) -> Bytes:
-    start, stop = _range(rng, data, most=4096)
-    return np.concatenate([data[:stop], data[start:]])
-
-
-def splice(rng: np.random.Generator, data: Bytes, other: Bytes) -> Bytes:
-    """A piece of another file, in place of one of this."""
-    start, stop = _range(rng, data, most=4096)
-    first, last = _range(rng, other, most=4096)
-    return np.concatenate([data[:start], other[first:last], data[stop:]])
-
-
-def swap_chunks(rng: np.random.Generator, data: Bytes, _: Bytes) -> Bytes:
-    size = int(rng.choice([4, 8, 16, 188, 512]))
-    if len(data) < 2 * size:
-        return data
-    changed = data.copy()
-    first, second = (rng.integers(0, len(data) // size, 2) * size).tolist()
-    changed[first : first + size] = data[second : second + size]
-    changed[second : second + size] = data[first : first + size]
-    return changed
-
-
 _LENGTHS = (0, 1, 2, 7, 8, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 _TAGS = (
     *(b"ftyp", b"moov", b"mvhd", b"trak", b"tkhd", b"edts", b"elst", b"mdia", b"mdhd", b"hdlr", b"minf"),
@@ -184,65 +122,25 @@ def _after_tag(rng: np.random.Generator, data: bytes) -> int:
     return int(min(max(found + offset, 0), len(data) - 1))
 
 
-def _range(rng: np.random.Generator, data: Bytes, *, most: int) -> tuple[int, int]:
-    size = int(rng.integers(1, min(most, len(data)) + 1))
-    start = int(rng.integers(0, len(data) - size + 1))
-    return start, start + size
-
-
-CHANGES: tuple[Change, ...] = (
-    flip_bits,
-    overwrite,
-    truncate,
-    remove,
-    repeat,
-    splice,
-    swap_chunks,
-    change_length,
-    change_length,  # twice as likely: it reaches deepest
-)
-
-
-def mutant(files: list[Bytes], *, seed: int, number: int) -> bytes:
-    """One to four changes of one of the files."""
-    rng = np.random.default_rng([seed, number])
-    data = files[rng.integers(len(files))]
-    for change in rng.choice(len(CHANGES), rng.integers(1, 5)):
-        data = CHANGES[change](rng, data, files[rng.integers(len(files))])
-        if not len(data):
-            break
-    return data.tobytes()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How reading one mutant ended.
-
-    Attributes:
-        ends: What each of the four readings gave: "sound", "damaged" or the name of an error.
-        finding: What must not be, or None.
-    """
-
-    ends: tuple[str, ...]
-    finding: str | None
-
-
 def examine(sandbox: Sandbox, path: Path) -> Outcome:
-    """Probe the file, read it tolerantly and read it strictly."""
+    """Probe the file, read it tolerantly, strictly, and its windows."""
     ends: list[str] = []
     began_s = time.monotonic()
     for attempt in (_probe, _read, _read_strictly, _read_clips):
         pid = sandbox.pid
+        finding = None
         try:
             ends.append(attempt(sandbox, path))
         except TwinpathError as error:
             ends.append(type(error).__name__)
-            if type(error) in (TwinpathError, InputError) or isinstance(error, WorkerDied):
-                return Outcome(tuple(ends), f"{attempt.__name__[1:]}: {type(error).__name__}: {error}")
-            if "\n" in str(error) or path.name not in str(error):
-                return Outcome(tuple(ends), f"a message that is not one line with the name: {error}")
+            finding = fault_of(error, path, vague=(InputError,))
+            if isinstance(error, WorkerDied):
+                finding = f"WorkerDied: {error}"
         except Exception as error:  # noqa: BLE001 - what is searched for
-            return Outcome(tuple(ends), f"{attempt.__name__[1:]}: {type(error).__name__}: {error}")
+            ends.append(type(error).__name__)
+            finding = f"{type(error).__name__}: {error}"
+        if finding:
+            return Outcome(tuple(ends), f"{attempt.__name__[1:]}: {finding}")
         if pid is not None and sandbox.pid is None:
             ends[-1] += ", ended"
     taken_s = time.monotonic() - began_s
@@ -289,69 +187,32 @@ def _check(decoded: DecodedFrames) -> None:
     assert all("\n" not in warning for warning in decoded.warnings)
 
 
-def run(numbers: range, *, seed: int, keep: Path) -> Iterator[tuple[int, Outcome]]:
-    """Make, examine and forget the mutants of these numbers; keep those with a finding, in `keep`."""
-    with (
-        tempfile.TemporaryDirectory(prefix="twinpath-mutants-") as temporary,
-        Sandbox(PROCESS_LIMITS) as sandbox,
-    ):
-        folder = Path(temporary)
-        files = originals(folder)
-        for number in numbers:
-            path = folder / f"mutant-{seed}-{number}.mp4"
-            path.write_bytes(mutant(files, seed=seed, number=number))
-            outcome = examine(sandbox, path)
-            if outcome.finding:
-                keep.mkdir(parents=True, exist_ok=True)
-                (keep / path.name).write_bytes(path.read_bytes())
-            path.unlink()
-            yield number, outcome
+#: Changes of lengths are twice as likely: they reach deepest.
+CHANGES: tuple[Change, ...] = (*BLIND, change_length, change_length)
 
 
-def describe(number: int, outcome: Outcome, *, seed: int, keep: Path) -> str:
-    """A finding, and how to see it again."""
-    again = shlex.join([sys.executable, "-m", "tests.support.mutants"])
-    file = keep / f"mutant-{seed}-{number}.mp4"
-    return (
-        f"mutant {number} of seed {seed}: {outcome.finding}\n"
-        f"  {again} --seed {seed} --only {number}\n"
-        f"  {again} --file {shlex.quote(str(file))}"
-    )
+class Videos:
+    """See `fuzz.Part`."""
 
+    name = "videos"
+    module = "tests.support.mutants"
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--count", type=int, default=1000, help="how many mutants")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", type=int, help="only the mutant of this number")
-    parser.add_argument("--file", type=Path, help="a file, in place of mutants")
-    parser.add_argument("--keep", type=Path, default=Path("build/mutants"), help="where findings are kept")
-    wanted = parser.parse_args()
-    if wanted.count < 1:
-        parser.error("--count: one mutant at least")
-    if wanted.file:
+    def originals(self, folder: Path) -> list[Bytes]:
+        return originals(folder)
+
+    def mutant(self, originals: list[Bytes], *, seed: int, number: int) -> tuple[str, bytes]:
+        """One to four changes of one of the files."""
+        rng = np.random.default_rng([seed, number])
+        data = originals[rng.integers(len(originals))]
+        return "mp4", with_changes(rng, data, originals, CHANGES).tobytes()
+
+    @contextlib.contextmanager
+    def reader(self) -> Iterator[Examine]:
         with Sandbox(PROCESS_LIMITS) as sandbox:
-            outcome = examine(sandbox, wanted.file)
-        print(", ".join(outcome.ends), outcome.finding or "", sep="\n")
-        return int(outcome.finding is not None)
-    from twinpath.cli.progress import BatchBar
+            yield lambda path: examine(sandbox, path)
 
-    numbers = range(wanted.count) if wanted.only is None else range(wanted.only, wanted.only + 1)
-    ends: Counter[str] = Counter()
-    findings = 0
-    began_s = time.monotonic()
-    outcomes = run(numbers, seed=wanted.seed, keep=wanted.keep)
-    for number, outcome in BatchBar("mutants", total=len(numbers)).over(outcomes):
-        ends.update(outcome.ends)
-        if outcome.finding:
-            findings += 1
-            print(describe(number, outcome, seed=wanted.seed, keep=wanted.keep), flush=True)
-            if findings == ENOUGH:
-                break
-    print(f"{number + 1 - numbers.start} mutants in {time.monotonic() - began_s:.0f} s, {findings} findings")
-    print("four readings of each: " + ", ".join(f"{end} {count}" for end, count in ends.most_common()))
-    return int(findings > 0)
 
+PART = Videos()
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(PART))

@@ -21,15 +21,35 @@ def find_checked(videos: Sequence[str], reading: Reading) -> list[InputVideo]:
     """The videos that a user named. A single one that cannot be opened is an error now.
 
     Raises:
+        UsageError: One of them is an address or stdin.
         InputError, LimitExceeded, WorkerDied: There are none, or the only one cannot be opened.
     """
     from twinpath.jobs.batch import check_single_input
     from twinpath.jobs.outputs import is_drawn_result
     from twinpath.video.find import find_inputs
 
+    for video in videos:
+        _check_is_file(video)
     found = find_inputs(videos, is_result=is_drawn_result)
     check_single_input(found, reading.limits(), isolate=reading.isolate)
     return found
+
+
+def _check_is_file(video: str) -> None:
+    """Raises: UsageError: It is an address, or the sign for stdin; only `stream` reads addresses."""
+    from twinpath.addresses import is_address, mask_address
+    from twinpath.errors import UsageError
+
+    if os.path.lexists(video):
+        return
+    if video == "-":
+        raise UsageError("-: videos are read from files, not from stdin; save the video as a file first")
+    shown = mask_address(video)
+    if is_address(video) or shown.startswith("***@"):
+        raise UsageError(
+            f"{shown} is an address, and this command reads files: "
+            "`twinpath stream` reads rtsp:// and http:// addresses, or save the video as a file first"
+        )
 
 
 def how_to_resume(*, resume: bool) -> str:

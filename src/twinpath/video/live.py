@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal, Protocol
+from urllib.parse import quote
 
 import av
 from av.container import InputContainer
@@ -30,6 +31,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from twinpath.addresses import is_address, mask_address
 from twinpath.errors import LimitExceeded, NoFrames, SourceLost, UsageError
 from twinpath.paths import display_path
 from twinpath.retry import RetryPolicy
@@ -50,6 +52,7 @@ from twinpath.video.source import (
 Kind = Literal["file", "camera", "rtsp", "http"]
 
 _URL = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_OPEN_PASSWORD = re.compile(r":(?!\d*$)")  # behind the colon of a host stands the number of a port
 _CAMERA = re.compile(r"/dev/(video\d+|v4l/.+)")
 #: For each system: FFmpeg's input device, and its name for the camera of a number.
 CAMERAS = {"linux": ("video4linux2", "/dev/video{}"), "darwin": ("avfoundation", "{}:none")}
@@ -90,7 +93,8 @@ def parse_source(text: str) -> Source:
     """Parse a source: a camera number or device, an RTSP or HTTP URL, or a file name.
 
     Raises:
-        UsageError: Another kind of URL, or a camera number on a platform other than Linux and macOS.
+        UsageError: Another kind of URL, an address that is misspelt, or a camera number on a platform other
+            than Linux and macOS.
     """
     if re.fullmatch(r"\d{1,3}", text):
         if sys.platform not in CAMERAS:
@@ -99,22 +103,48 @@ def parse_source(text: str) -> Source:
         return Source("camera", pattern.format(int(text)), f"camera {int(text)}", device_format)
     if _CAMERA.fullmatch(text):
         return Source("camera", text, text, CAMERAS["linux"][0])
-    url = _URL.match(text)
+    url = _URL.match(text.lstrip())
     if url is None:
+        _check_spelling(text)
         return Source("file", text, display_path(Path(text)))
-    scheme, shown = url["scheme"].lower(), without_secrets(text)
+    address = url[0].lower() + text.strip()[url.end() :]  # FFmpeg knows schemes in lower case only
+    scheme, shown = url["scheme"].lower(), mask_address(address)
+    if scheme not in ("rtsp", "rtsps", "http", "https"):
+        known = "an rtsp://, rtsps://, http:// or https:// URL"
+        raise UsageError(f"{shown}: give a camera (0), {known}, or a file")
+    _check_login(address, shown)
     if scheme in ("rtsp", "rtsps"):
-        return Source("rtsp", text, shown, "rtsp")
-    if scheme in ("http", "https"):
-        return Source("http", text, shown)
-    raise UsageError(f"{shown}: give a camera (0), an rtsp://, rtsps://, http:// or https:// URL, or a file")
+        return Source("rtsp", address, shown, "rtsp")
+    return Source("http", address, shown)
 
 
-def without_secrets(url: str) -> str:
-    """A URL for messages, without user, password and query, which may hold a token."""
-    shown = re.sub(r"(?<=://).*@", "***@", url, flags=re.DOTALL)  # up to the last @: a password may hold one
-    shown = re.sub(r"\?.*", "?***", shown, flags=re.DOTALL)
-    return shown if shown.isprintable() else ascii(shown)
+def _check_spelling(text: str) -> None:
+    """Check that the name of a file is no misspelt address. Raises: UsageError."""
+    shown = mask_address(text)
+    if os.path.lexists(text) or not (is_address(text) or shown not in (text, ascii(text))):
+        return
+    raise UsageError(
+        f"{shown} is neither a file nor an address; addresses begin with rtsp://, rtsps://, http:// or https://"
+    )
+
+
+def _check_login(address: str, shown: str) -> None:
+    """Check that a URL is split where its user means it: behind the login.
+
+    Raises:
+        UsageError: A user or a password holds a character that ends the host's part of a URL.
+    """
+    rest = address.partition("://")[2]
+    host = re.split(r"[/?#\\\s]", rest, maxsplit=1)[0]
+    if "@" in host or "@" not in rest or host.startswith("["):
+        return
+    found = rest[len(host)]
+    if found in "/?" and not _OPEN_PASSWORD.search(host):
+        return
+    name = found if found.isprintable() and found != " " else "white space"
+    raise UsageError(
+        f"{shown}: a user or a password holds {name}; write {quote(found, safe='')} in its place"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

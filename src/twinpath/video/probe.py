@@ -9,6 +9,7 @@ from typing import Any
 from twinpath.video.damage import NOTHING_DECODES, no_frames, nothing_decodes
 from twinpath.video.decode_pass import DecodePass
 from twinpath.video.decode_plan import plan_pass
+from twinpath.video.file_access import size_bytes
 from twinpath.video.sampling import Times
 from twinpath.video.source import DEFAULT_LIMITS, Limits, VideoSource, as_fraction, open_video
 
@@ -111,7 +112,7 @@ def _describe(
         duration_s=duration_s,
         frame_count_claimed=source.claimed_frames,
         has_audio=has_audio,
-        size_bytes=source.path.stat().st_size,
+        size_bytes=size_bytes(source.path),
         warnings=tuple(warnings),
     )
 

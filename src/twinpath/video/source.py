@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from twinpath.addresses import is_address
 from twinpath.cores import decoder_threads
 from twinpath.errors import (
     LimitExceeded,
@@ -35,6 +35,7 @@ from twinpath.errors import (
 )
 from twinpath.paths import display_path
 from twinpath.prefetch import check_prefetch
+from twinpath.video.file_access import ffmpeg_input, open_binary
 from twinpath.video.sniff import FORMAT_WHITELIST, RAW_SUFFIXES, SNIFF_BYTES, gif_size, has_mp4_index, sniff
 
 MAX_READ_ERRORS = 64  # in a row; a demuxer that fails this often makes no progress
@@ -174,17 +175,17 @@ class VideoSource:
         self.container.close()
 
     def _open(self) -> None:
-        # With "file:" and an absolute path, FFmpeg takes "concat:a|b" or "-x.mp4" for a file name.
-        self.container = av.open(
-            "file:" + os.path.abspath(self.path),  # noqa: PTH100 - resolve() would follow symbolic links
-            format=self.kind,
-            **METADATA_OPTIONS,
-            options={
-                "protocol_whitelist": "file",
-                "format_whitelist": FORMAT_WHITELIST,
-                "max_pixels": str(self.limits.max_pixels),  # opening decodes some frames
-            },
-        )
+        with ffmpeg_input(self.path) as (address, protocol):
+            self.container = av.open(
+                address,
+                format=self.kind,
+                **METADATA_OPTIONS,
+                options={
+                    **protocol,
+                    "format_whitelist": FORMAT_WHITELIST,
+                    "max_pixels": str(self.limits.max_pixels),  # opening decodes some frames
+                },
+            )
         try:
             self.stream = choose_stream(self.container, display_path(self.path))
             self._check_size()
@@ -283,7 +284,7 @@ class VideoSource:
         self.close()
         try:
             self._open()
-        except (av.FFmpegError, ValueError) as error:
+        except (av.FFmpegError, OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise NotAFile(
                 f"{display_path(self.path)} cannot be opened again ({reason}); was it "
@@ -341,7 +342,7 @@ def open_video(path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS)
         return VideoSource(path, kind=kind, limits=limits)
     except MemoryError as error:
         raise out_of_memory(path) from error
-    except (av.FFmpegError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError) as error:
         if kind == "mov" and not _has_index(path):
             raise NotAVideo(
                 f"{display_path(path)}: the index is missing; was the upload complete?"
@@ -362,23 +363,23 @@ def check_pixels(width: int, height: int, *, path: Path, limits: Limits) -> None
 
 
 def _read_head(path: Path) -> bytes:
-    """The first bytes of a regular file. `stat` comes before `open`, since opening a FIFO blocks."""
+    """The first bytes of a regular file."""
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
-            what = "a folder" if stat.S_ISDIR(mode) else "a pipe, a socket or a device"
-            raise NotAFile(f"{display_path(path)} is {what}, not a file; give the name of a video file")
-        with path.open("rb") as file:
+        with open_binary(path) as file:
             return file.read(SNIFF_BYTES)
     except FileNotFoundError as error:
+        if is_address(str(path)):
+            raise NotAFile(
+                f"{display_path(path)} is an address, not a file; save the video as a file first"
+            ) from error
         raise NotAFile(f"{display_path(path)} does not exist; check the name") from error
-    except (OSError, ValueError) as error:  # no permission, a name too long, a NUL in the name
+    except OSError as error:  # no permission, a name too long, a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise NotAFile(f"{display_path(path)} cannot be read: {reason}") from error
 
 
 def _has_index(path: Path) -> bool:
-    with path.open("rb") as file:
+    with open_binary(path) as file:
         return has_mp4_index(file)
 
 
