@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from twinpath.models.resample import check_whole
 from twinpath.people.base import PersonDetector, Tracker
 from twinpath.people.file_boxes import NEAREST_S, FileBoxes
-from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
+from twinpath.prefetch import Prefetcher, Shares, batches
 from twinpath.recognize.checkpoint import PeriodicCheckpoint
-from twinpath.recognize.inference import batch_is_ready, scores_of, size_bytes
+from twinpath.recognize.inference import batch_is_ready, prefetched_clips, scores_of, size_bytes
 from twinpath.results.keyframes import Keyframe, KeyframeScores, PersonBoxes
 from twinpath.results.provenance import Provenance
 
@@ -56,6 +56,7 @@ class KeyframePass:
             self._track_ids(keyframe.people, keyframe.time_s)
         self._expected = len(self._keyframes) + len(clips)
         self._size_px = (earlier.width_px, earlier.height_px) if earlier else (0, 0)  # width, height
+        self._shares = Shares.of(detector.reader.limits.max_bytes)
         self._person_detector: PersonDetector | None = None
         self._person_detector_name = earlier.person_detector if earlier else ""
         self._timing_s = {"decode": 0.0, "people": 0.0, "actions": 0.0}
@@ -70,7 +71,7 @@ class KeyframePass:
         report(len(self._keyframes), self._expected)
         save = None if on_checkpoint is None else lambda: on_checkpoint(self._result(complete=False))
         checkpoint = PeriodicCheckpoint(save, lambda: len(self._keyframes))
-        with Prefetcher(self._clips, size_bytes=size_bytes, max_bytes=PREFETCH_BYTES) as prefetched:
+        with prefetched_clips(self._clips, self._shares) as prefetched:
             try:
                 for batch in self._batches(self._timed(prefetched), prefetched):
                     for _ in self._score(batch):
@@ -98,7 +99,7 @@ class KeyframePass:
             all_clips,
             max(person_detector.batch_frames, self._detector.engine.batch_clips),
             size_bytes=size_bytes,
-            max_bytes=BATCH_BYTES,
+            max_bytes=self._shares.batch_bytes,
             is_ready=batch_is_ready(self._detector.engine, prefetched),
         )
 

@@ -15,6 +15,7 @@ import os
 from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -186,7 +187,7 @@ class ClipReader:
         return sum(len(part.clips) for part in self._parts)
 
     def __iter__(self) -> Iterator[Clip]:
-        clips = (clip for part in self._parts for clip in self._clips(part))
+        clips = chain.from_iterable(map(self._clips, self._parts))  # holds no clip while it makes the next
         yield from self._in_order(clips) if self._keeps_all else clips
         is_from_start = self._keeps_all or self._decodes_start
         if not self._source.budget.frames and is_from_start and self._parts:
