@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from twinpath.errors import LimitExceeded, is_out_of_memory
 from twinpath.models.resample import check_whole
-from twinpath.people.base import PersonDetector, Tracker
+from twinpath.people.base import MAX_PEOPLE, PersonDetector, Tracker, checked_people
 from twinpath.people.file_boxes import NEAREST_S, FileBoxes
 from twinpath.prefetch import Prefetcher, Shares, batches
 from twinpath.recognize.checkpoint import PeriodicCheckpoint
@@ -125,10 +126,9 @@ class KeyframePass:
 
     def _score(self, clips: list[Clip]) -> Iterator[None]:
         """Score a batch. Yields after each part of it."""
-        assert self._person_detector is not None
         began_s = time.perf_counter()
         middles = [clip.frames[len(clip.frames) // 2] for clip in clips]
-        people_of_clips = self._person_detector(middles, [clip.start_s for clip in clips])
+        people_of_clips = self._people(middles, [clip.start_s for clip in clips])
         self._timing_s["people"] += time.perf_counter() - began_s
         engine = self._detector.engine
         for batch in batches(zip(clips, people_of_clips, strict=True), engine.batch_clips):
@@ -141,6 +141,21 @@ class KeyframePass:
                 track_ids = self._track_ids(people, clip.start_s)
                 self._keyframes.append(Keyframe(clip.start_s, people, track_ids, scores))
             yield
+
+    def _people(self, frames: list[NDArray[np.uint8]], times_s: list[float]) -> list[PersonBoxes]:
+        """The people in each frame. Raises: LimitExceeded: The detector needs more memory than there is."""
+        detector = self._person_detector
+        assert detector is not None
+        try:
+            return checked_people(detector(frames, times_s), frames, detector=detector.name)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            height, width = frames[0].shape[:2]
+            raise LimitExceeded(
+                f"finding people in pictures of {width}x{height} ({detector.name}) needs more memory than "
+                "there is; scale the video down, or free memory"
+            ) from error
 
     def _track_ids(self, people: PersonBoxes, time_s: float) -> NDArray[np.int64]:
         """(N,) track ids of the person detector, or else of the tracker."""
@@ -181,6 +196,11 @@ class KeyframePass:
         if boxes.mismatched_shape_px:
             shapes = [f"{width} x {height}" for width, height in (boxes.mismatched_shape_px, self._size_px)]
             warnings.append(f"the {boxes.name} are of frames of {shapes[0]}, stretched to {shapes[1]}")
+        if boxes.crowded_frames:
+            warnings.append(
+                f"the {boxes.name} are more than {MAX_PEOPLE} at {boxes.crowded_frames} of "
+                f"{len(self._keyframes)} keyframes; those with the highest scores are used"
+            )
         if boxes.span_s and not self._is_near(*boxes.span_s):
             warnings.append(
                 "no keyframe is near the {}, which are of {:g} to {:g} s; are these seconds since the "

@@ -21,6 +21,8 @@ from typing import Protocol, Self
 
 import numpy as np
 
+from twinpath.errors import LimitExceeded
+from twinpath.paths import display_path
 from twinpath.video.clip_assembler import ClipAssembler
 from twinpath.video.clip_plan import ClipPlan, PlannedClip, Selections, plan_grid, plan_selections
 from twinpath.video.color import Rgb, RgbConverter
@@ -238,7 +240,10 @@ class ClipReader:
             raise no_frames(source.path)
         frame_s = _frame_s(whole.times_s, source)
         end_s = _end(whole, frame_s)
-        clips = plan_grid(plan, whole.times_s, end_s)[first:]
+        try:
+            clips = plan_grid(plan, whole.times_s, end_s)[first:]
+        except LimitExceeded as error:
+            raise LimitExceeded(f"{display_path(source.path)}: {error}") from error
         parts = [_Part(self._plan_rest(whole, clips), whole.times_s, clips)] if clips else []
         return parts, end_s, frame_s
 
