@@ -113,6 +113,7 @@ class FeatureExtractor:
                 for clip, embedding in batch:
                     yield Feature(clip.start_s, clip.end_s, embedding[0])
                 done += len(batch)
+                del batch, clip  # free the frames before the next ones are read
                 if progress is not None:
                     progress(done, len(clips))
             for warning in clips.warnings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from twinpath.errors import LimitExceeded, is_out_of_memory
 from twinpath.models.resample import check_whole
+from twinpath.paths import display_path
 from twinpath.people.base import MAX_PEOPLE, PersonDetector, Tracker, checked_people
 from twinpath.people.file_boxes import NEAREST_S, FileBoxes
 from twinpath.prefetch import Prefetcher, Shares, batches
@@ -118,7 +120,10 @@ class KeyframePass:
 
     def _start(self, width_px: int, height_px: int) -> PersonDetector:
         """Create the person detector. Raises: LimitExceeded: No network takes frames of these proportions."""
-        check_whole(height_px, width_px)
+        try:
+            check_whole(height_px, width_px)
+        except LimitExceeded as error:
+            raise LimitExceeded(f"{display_path(Path(self._video))}: {error}") from error
         self._size_px = (width_px, height_px)
         self._person_detector = self._make_person_detector(width_px, height_px)
         self._person_detector_name = self._person_detector.name
@@ -153,8 +158,8 @@ class KeyframePass:
                 raise
             height, width = frames[0].shape[:2]
             raise LimitExceeded(
-                f"finding people in pictures of {width}x{height} ({detector.name}) needs more memory than "
-                "there is; scale the video down, or free memory"
+                f"{display_path(Path(self._video))}: finding people in pictures of {width}x{height} "
+                f"({detector.name}) needs more memory than there is; scale the video down, or free memory"
             ) from error
 
     def _track_ids(self, people: PersonBoxes, time_s: float) -> NDArray[np.int64]:

@@ -91,6 +91,7 @@ def score_windows(
             ):
                 for clip, rows in batch:
                     scores.add(clip, rows)
+                del batch, clip  # free the frames before the next ones are read
                 if progress is not None:
                     progress(scores.done, scores.expected)
                 checkpoint.save_if_due()

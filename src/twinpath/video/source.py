@@ -36,6 +36,7 @@ from twinpath.errors import (
 from twinpath.paths import display_path
 from twinpath.prefetch import check_prefetch
 from twinpath.video.file_access import ffmpeg_input, open_binary
+from twinpath.video.refused_size import refused_size
 from twinpath.video.sniff import FORMAT_WHITELIST, RAW_SUFFIXES, SNIFF_BYTES, gif_size, has_mp4_index, sniff
 
 MAX_READ_ERRORS = 64  # in a row; a demuxer that fails this often makes no progress
@@ -201,7 +202,11 @@ class VideoSource:
 
     def _check_size(self) -> None:
         context = self.stream.codec_context
-        check_pixels(context.width, context.height, path=self.path, limits=self.limits)
+        size = (context.width, context.height)
+        if 0 in size:
+            options = {"format_whitelist": FORMAT_WHITELIST, "max_pixels": str(self.limits.max_pixels)}
+            size = refused_size(self.path, kind=self.kind, options=options, **METADATA_OPTIONS)
+        check_pixels(*size, path=self.path, limits=self.limits)
 
     def _read_header(self) -> None:
         """Copy the header's values: after `close` the stream must not be accessed."""

@@ -183,8 +183,8 @@ class VideoWriter:
             if isinstance(error, OSError | MemoryError):
                 raise
             raise LimitExceeded(
-                f"{display_path(self.path)} cannot be written as MP4 ({error.strerror}): the times or the size "
-                "of its frames are beyond what it holds"
+                f"{display_path(self.path)} cannot be written as MP4 ({error.strerror}): the times or the "
+                "size of its frames are beyond what it holds"
             ) from error
 
     def discard(self) -> None:
