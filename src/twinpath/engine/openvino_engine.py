@@ -22,6 +22,8 @@ from twinpath.models.registry import Output
 from twinpath.models.resample import crop_plan, scaled_boxes
 
 CpuPrecision = Literal["fp32", "bf16"]
+_ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+_WITH_BF16 = ("DEFAULT", "ALL", "BF16", "FP16", "AMX", "AVX10", "AVX2_VNNI_2")  # values of these, or parts
 _HINTS: dict[CpuPrecision, str] = {"fp32": "f32", "bf16": "bf16"}
 
 
@@ -197,8 +199,15 @@ def choose_precision(config: EngineConfig) -> CpuPrecision:
 
 
 def capabilities() -> tuple[str, ...]:
-    """What OpenVINO finds this CPU to be good at, for example ("FP32", "BF16", …)."""
-    return tuple(_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    """What OpenVINO finds this CPU to be good at, for example ("FP32", "BF16", …).
+
+    Without bf16 where the environment keeps its library from the instructions for it: OpenVINO does not look
+    there, and then finds no way to compute.
+    """
+    found = tuple(_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    limit = next((os.environ[name] for name in _ISA_LIMITS if os.environ.get(name)), "DEFAULT").upper()
+    has_bf16 = any(name in limit for name in _WITH_BF16)
+    return found if has_bf16 else tuple(name for name in found if name != "BF16")
 
 
 def cpu_name() -> str:

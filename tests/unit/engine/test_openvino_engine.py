@@ -37,6 +37,24 @@ def test_bf16_is_refused_where_the_cpu_has_it_not(monkeypatch: pytest.MonkeyPatc
         open_engine(TINY, config=EngineConfig("openvino", "cpu", "bf16"))
 
 
+@pytest.mark.parametrize(
+    ("limit", "allowed"),
+    [("AVX2", False), ("avx512_core_vnni", False), ("SSE41", False), ("AVX512_CORE_BF16", True), ("", True)],
+)
+def test_bf16_is_not_chosen_where_the_environment_excludes_it(
+    limit: str, allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Core:
+        def get_property(self, *_: object) -> list[str]:
+            return ["FP32", "BF16"]
+
+    monkeypatch.setattr(openvino_engine, "_core", Core)
+    monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert openvino_engine.capabilities() == (("FP32", "BF16") if allowed else ("FP32",))
+    assert openvino_engine.choose_precision(EngineConfig()) == ("bf16" if allowed else "fp32")
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_frames_of_any_size_and_three_crops(precision: str) -> None:
     """One compiled network; the answers are torch's."""
