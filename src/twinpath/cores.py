@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -40,7 +41,8 @@ def granted_cores(*, root: Path = Path("/")) -> int:
     """`available_cores` without OMP_NUM_THREADS."""
     cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        cores = min(cores, len(os.sched_getaffinity(0)))
+        with contextlib.suppress(OSError):  # a sandbox may refuse to tell
+            cores = min(cores, len(os.sched_getaffinity(0)))
     return max(1, math.ceil(min([cores, *_quotas(root)])))
 
 
