@@ -1,4 +1,4 @@
-"""Choose the device and the number of CPU threads. Importing it imports no torch."""
+"""Choose the device and torch's number of CPU threads. Importing it imports no torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
+from twinpath.cores import available_cores, granted_cores
 from twinpath.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,16 +47,22 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def use_threads(threads: int | None = None) -> None:
+    """Let torch compute with a number of threads; None: with no more than `available_cores`."""
+    import torch
+
+    torch.set_num_threads(threads or min(torch.get_num_threads(), available_cores()))
+
+
 def leave_cores_to(workers: int) -> None:
     """Let torch use only the cores that a number of busy worker processes leave; at least one.
 
     With more threads than free cores, threads wait for each other at every step: a tiny network then takes
-        ten
-    times as long.
+    ten times as long.
     """
     import torch
 
-    torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) - workers)))
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), granted_cores() - workers)))
 
 
 def mind_fork(made_by: int, device: torch.device) -> None:

@@ -34,10 +34,17 @@ exit code 3. Any other exception is a bug, with exit code 1.
 
 from __future__ import annotations
 
+import errno
+import re
 from typing import ClassVar
 
 from twinpath.addresses import mask_secrets
 from twinpath.escapes import printable
+
+# How torch, OpenVINO and OpenCV say it, in errors of no type of their own.
+_NO_MEMORY = re.compile(
+    r"can(no|')t allocate|bad_alloc|failed to allocate|insufficient memory|out of memory", re.IGNORECASE
+)
 
 
 class TwinpathError(Exception):
@@ -283,3 +290,12 @@ class Terminated(Stopped):
 #: Errors of a single input: a batch reports them and continues. The library converts a `MemoryError` to a
 #: `LimitExceeded` if the file is known.
 INPUT_FAILURES = (InputError, LimitExceeded, WorkerDied, UsageError, OSError, MemoryError)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error means that memory is lacking: one of Python, the system, torch, OpenVINO or OpenCV."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    if isinstance(error, TwinpathError):
+        return False
+    return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None

@@ -7,17 +7,39 @@ with Prefetcher(clips, size_bytes=lambda clip: clip.frames.nbytes, max_bytes=1 <
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 # Default limits of frames in memory; a single clip may need more.
 PREFETCH_BYTES = 1 << 28  # in the buffer
 BATCH_BYTES = 1 << 30  # in one batch
 
 Item = TypeVar("Item")
+
+
+class Shares(NamedTuple):
+    """How many bytes of frames a pass over videos may hold outside the reader.
+
+    Attributes:
+        prefetch_bytes: In the buffer.
+        batch_bytes: In a batch.
+        lone_bytes: Larger clips are neither prefetched nor batched: one is in memory at a time.
+    """
+
+    prefetch_bytes: int
+    batch_bytes: int
+    lone_bytes: int
+
+    @classmethod
+    def of(cls, max_bytes: int) -> Shares:
+        """For `Limits.max_bytes`: a quarter of it at most for each, so that the reader has a half."""
+        quarter = max(1, max_bytes // 4)
+        return cls(min(PREFETCH_BYTES, quarter), min(BATCH_BYTES, quarter), quarter)
+
 
 _thread_state = threading.local()
 
@@ -52,6 +74,8 @@ class Prefetcher(Generic[Item]):
         size_bytes: Returns the memory of an item in bytes.
         max_bytes: Limit of the buffer in bytes. One item is always buffered, whatever its size.
         max_items: Limit of the buffer in items.
+        lone_bytes: Behind an item that is larger, the next one is not made before it is asked for: when the
+            caller is done with the large one.
     Attributes:
         is_stopped: Whether the block was left.
     """
@@ -63,9 +87,12 @@ class Prefetcher(Generic[Item]):
         size_bytes: Callable[[Item], int],
         max_bytes: int,
         max_items: int = 64,
+        lone_bytes: float = math.inf,
     ) -> None:
         self._items = items
         self._size_bytes = size_bytes
+        self._lone_bytes = lone_bytes
+        self._is_asked = False  # the caller waits for an item
         self._max_bytes, self._max_items = max_bytes, max_items
         self._waiting: deque[tuple[Item, int]] = deque()
         self._bytes = 0
@@ -91,9 +118,12 @@ class Prefetcher(Generic[Item]):
     def __iter__(self) -> Iterator[Item]:
         while True:
             with self._changed:
+                self._is_asked = True
+                self._changed.notify_all()
                 self._changed.wait_for(lambda: self._waiting or self._is_over)
                 if not self._waiting:
                     break
+                self._is_asked = False
                 item, size_bytes = self._waiting.popleft()
                 self._bytes -= size_bytes
                 self._changed.notify_all()
@@ -128,7 +158,11 @@ class Prefetcher(Generic[Item]):
                 items.close()
 
     def _put(self, item: Item) -> bool:
-        """Wait for space in the buffer and add an item. False: the block was left."""
+        """Wait for space in the buffer and add an item; behind a large one, wait until the next is asked for.
+
+        Returns:
+            False: the block was left.
+        """
         size_bytes = self._size_bytes(item)
         with self._changed:
             self._changed.wait_for(lambda: self.is_stopped or self._has_room(size_bytes))
@@ -137,7 +171,9 @@ class Prefetcher(Generic[Item]):
             self._waiting.append((item, size_bytes))
             self._bytes += size_bytes
             self._changed.notify_all()
-        return True
+            if size_bytes > self._lone_bytes:
+                self._changed.wait_for(lambda: self.is_stopped or (self._is_asked and not self._waiting))
+            return not self.is_stopped
 
     def _has_room(self, size_bytes: int) -> bool:
         if not self._waiting:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from twinpath.prefetch import Prefetcher, batches, check_prefetch
+from twinpath.prefetch import Prefetcher, Shares, batches, check_prefetch
 
 
 class Source:
@@ -53,6 +53,38 @@ def test_so_many_wait_as_there_is_room(size_bytes: int, max_items: int, waiting:
         time.sleep(0.02)
         assert source.made == waiting + 1
         assert list(prefetched) == list(range(50))
+
+
+def test_behind_a_large_item_nothing_is_made_before_it_is_asked_for() -> None:
+    source = Source(4)
+
+    def items() -> Iterator[str]:
+        for number in source:
+            yield "large" if number % 2 else "small"
+
+    sizes = {"small": 1, "large": 9}
+    with Prefetcher(items(), size_bytes=lambda item: sizes[item], max_bytes=99, lone_bytes=8) as prefetched:
+        wait_until(lambda: source.made == 2)
+        received = iter(prefetched)
+        assert [next(received), next(received)] == ["small", "large"]
+        time.sleep(0.02)
+        assert source.made == 2  # the caller is still busy with the large one
+        assert list(received) == ["small", "large"]
+    assert is_over()
+
+
+def test_leaving_while_a_large_item_is_held_ends_the_thread() -> None:
+    with Prefetcher(Source(9), size_bytes=lambda n: 9, max_bytes=99, lone_bytes=8) as prefetched:
+        assert next(iter(prefetched)) == 0
+    assert is_over()
+
+
+@pytest.mark.parametrize(
+    ("max_bytes", "shares"),
+    [(4 << 30, (1 << 28, 1 << 30, 1 << 30)), (400, (100, 100, 100)), (1, (1, 1, 1))],
+)
+def test_what_clips_outside_the_reader_may_take(max_bytes: int, shares: tuple[int, int, int]) -> None:
+    assert Shares.of(max_bytes) == shares
 
 
 def test_an_error_comes_where_its_item_would_have() -> None:

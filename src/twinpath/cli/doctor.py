@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
@@ -39,12 +38,13 @@ def doctor(json: AsJson = False, debug: Debug = False) -> None:
 
 def _facts() -> dict[str, Any]:
     from twinpath import __version__
+    from twinpath.cores import available_cores
     from twinpath.engine.open import engine_facts
 
     return {
         "twinpath": __version__,
         "python": f"{platform.python_version()} on {platform.platform()}",
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": available_cores(),
         **engine_facts(),
         "torch": _version("torch"),
         "torchvision": _version("torchvision"),
@@ -91,12 +91,13 @@ def _isolation() -> str:
 
 
 def _cache() -> dict[str, Any]:
+    from twinpath.engine.compiled_cache import engines_dir
     from twinpath.paths import cache_dir
 
     folder = cache_dir()
     sizes = {
-        part: sum(file.stat().st_size for file in (folder / part).rglob("*") if file.is_file())
-        for part in ("weights", "engines")
+        part: sum(file.stat().st_size for file in where.rglob("*") if file.is_file())
+        for part, where in {"weights": folder / "weights", "engines": engines_dir()}.items()
     }
     return {
         "cache": str(folder),

@@ -51,7 +51,7 @@ class Engine(Protocol):
             One float32 array for each clip: (num_crops, classes) scores, (num_crops, D) embeddings, or
             (P, classes) scores of its boxes.
         Raises:
-            ValueError: Boxes are missing, or not wanted, or not as many as clips.
+            ValueError: Boxes are missing, not wanted, not finite, or not as many as clips.
             LimitExceeded: A single clip needs more memory than the device has.
         """
         ...
@@ -77,7 +77,7 @@ def paired_boxes(output: Output, clips: Clips, boxes_xyxy_px: Sequence[Boxes] | 
     """The boxes of a call, checked; empty where the output is not "boxes".
 
     Raises:
-        ValueError: Boxes are missing, or not wanted, or not as many as clips.
+        ValueError: Boxes are missing, not wanted, not finite, or not as many as clips.
     """
     if output != "boxes":
         if boxes_xyxy_px is not None:
@@ -87,6 +87,8 @@ def paired_boxes(output: Output, clips: Clips, boxes_xyxy_px: Sequence[Boxes] | 
         raise ValueError("an engine with output='boxes' needs the boxes of each clip")
     if len(boxes_xyxy_px) != len(clips):
         raise ValueError(f"{len(clips)} clips and boxes for {len(boxes_xyxy_px)}")
+    if not all(np.isfinite(boxes).all() for boxes in boxes_xyxy_px):
+        raise ValueError("boxes must be finite numbers; some are NaN or infinite")
     return boxes_xyxy_px
 
 
@@ -96,3 +98,9 @@ def check_crops(output: Output, num_crops: int) -> None:
         raise ValueError(f"num_crops must be 1 or 3, not {num_crops}")
     if output == "boxes" and num_crops != 1:
         raise ValueError("an engine with output='boxes' takes whole frames: num_crops must be 1")
+
+
+def last_line(error: Exception) -> str:
+    """The last line of an error: OpenVINO gives the reason there, behind places in its source."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

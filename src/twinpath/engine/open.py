@@ -13,11 +13,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twinpath.cores import cpu_abilities
 from twinpath.device import choose_device, has_cuda_gpu
-from twinpath.engine.base import Engine
+from twinpath.engine.base import Engine, last_line
 from twinpath.engine.compiled_cache import entry_path, read_entry, write_entry
 from twinpath.engine.config import Backend, EngineConfig
-from twinpath.errors import MissingExtra, UsageError
+from twinpath.errors import LimitExceeded, MissingExtra, UsageError, is_out_of_memory
 from twinpath.models.registry import Output
 from twinpath.weights.hashes import file_sha256
 from twinpath.zoo.create import input_spec, load_network, resolve, weights_path
@@ -68,9 +69,12 @@ def open_engine(
             if record is None:
                 raise UsageError(f"no weights are published for {model}; give a weight file (weights=…)")
             weights = weights_path(record, progress=progress)
-        engine = _Compilation.plan(model, weights, output, config).engine(on_status or _ignore)
-        if engine is not None:
-            return engine
+        try:
+            return _openvino_engine(model, weights, output, config, on_status or _ignore)
+        except _NotTaken as error:
+            if config.engine == "openvino":
+                raise UsageError(f"OpenVINO cannot run {model} ({error}); choose engine 'torch'") from error
+            logger.warning("OpenVINO cannot run %s (%s); torch does, which is slower", model, error)
     from twinpath.engine.torch_engine import TorchEngine
 
     choose_device(config.device)  # before the load, which takes long
@@ -98,6 +102,28 @@ def choose_backend(config: EngineConfig) -> Backend:
         return "openvino"
     may_choose = config.engine == "auto" and not config.compile
     return "openvino" if may_choose and on_cpu and has_openvino() else "torch"
+
+
+class _NotTaken(Exception):
+    """OpenVINO does not run a network here; gives the reason."""
+
+
+def _openvino_engine(
+    model: str, weights: Path, output: Output, config: EngineConfig, on_status: OnStatus
+) -> OpenVinoEngine:
+    """The engine. Raises: _NotTaken; UsageError: See `choose_precision`."""
+    _load_openvino()
+    return _Compilation.plan(model, weights, output, config).engine(on_status)
+
+
+def _load_openvino() -> None:
+    """Import OpenVINO. Raises: _NotTaken: Its installation is broken, or has no plugin for the CPU."""
+    try:
+        from twinpath.engine import openvino_engine as backend
+
+        backend.capabilities()
+    except (ImportError, OSError, RuntimeError) as error:
+        raise _NotTaken(f"it does not load: {last_line(error)}") from error
 
 
 def _ignore(sentence: str) -> None:
@@ -140,32 +166,35 @@ class _Compilation:
             "output": output,
             "precision": precision,
             "openvino": backend.version(),
-            "cpu": backend.cpu_name(),
-            "format": 1,
+            "cpu": [backend.cpu_name(), cpu_abilities()],
+            "format": 2,
         }
         return cls(model, name, weights, output, config, precision, entry_path(name, key))
 
-    def engine(self, on_status: OnStatus) -> OpenVinoEngine | None:
-        """From the cache, or compiled now; None where OpenVINO does not take the network, with a warning."""
+    def engine(self, on_status: OnStatus) -> OpenVinoEngine:
+        """From the cache, or compiled now. Raises: _NotTaken: OpenVINO does not take the network."""
         from twinpath.engine.openvino_engine import OpenVinoEngine
 
         entry = read_entry(self.path)
         if entry is None:
             return self._compiled(on_status)
         if entry.facts.get("not_convertible"):
-            self._warn(entry.facts["not_convertible"])
-            return None
+            raise _NotTaken(entry.facts["not_convertible"])
         try:
             return OpenVinoEngine.from_entry(
-                entry, input_spec(self.model), output=self.output, config=self.config
+                entry, input_spec(self.model), output=self.output, config=self.config, model=self.name
             )
         except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            logger.warning("%s is not taken by OpenVINO (%s) and is made anew", self.path, reason)
+            logger.warning("%s is not taken by OpenVINO (%s) and is made anew", self.path, last_line(error))
         return self._compiled(on_status)
 
-    def _compiled(self, on_status: OnStatus) -> OpenVinoEngine | None:
-        """Convert and compile; keep the result, or the reason why there is none."""
+    def _compiled(self, on_status: OnStatus) -> OpenVinoEngine:
+        """Convert and compile; keep the result, or the reason why there is none.
+
+        Raises:
+            _NotTaken: There is none.
+            LimitExceeded: The memory does not suffice; nothing is kept then.
+        """
         from twinpath.engine import openvino_engine as backend
         from twinpath.engine.openvino_convert import NotConvertible, convert
 
@@ -175,20 +204,23 @@ class _Compilation:
         try:
             converted = convert(network, spec, output=self.output)
             compiled = backend.compile_network(converted, precision=self.precision, config=self.config)
-        except (NotConvertible, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
+        except (NotConvertible, RuntimeError, MemoryError) as error:
+            if is_out_of_memory(error.__cause__ or error):
+                raise LimitExceeded(f"compiling {self.name} needs more memory than there is") from error
+            reason = last_line(error)
             write_entry(self.path, b"", {"not_convertible": reason})
-            self._warn(reason)
-            return None
+            raise _NotTaken(reason) from error
         content = compiled.export_model()
         facts = {"num_classes": num_classes, "precision": self.precision}
         write_entry(self.path, content if isinstance(content, bytes) else content.getvalue(), facts)
         return backend.OpenVinoEngine(
-            compiled, spec, output=self.output, num_classes=num_classes, precision=self.precision
+            compiled,
+            spec,
+            output=self.output,
+            num_classes=num_classes,
+            precision=self.precision,
+            model=self.name,
         )
-
-    def _warn(self, reason: str) -> None:
-        logger.warning("OpenVINO cannot run %s (%s); torch does, which is slower", self.model, reason)
 
 
 def _network_facts(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -203,6 +235,10 @@ def engine_facts() -> dict[str, Any]:
     facts: dict[str, Any] = {"cuda_gpu": has_cuda_gpu(), "engine": chosen}
     if not has_openvino():
         return {**facts, "openvino": None}
+    try:
+        _load_openvino()
+    except _NotTaken as error:
+        return {**facts, "engine": "torch", "openvino": str(error)}
     from twinpath.engine import openvino_engine as backend
 
     if chosen == "openvino":

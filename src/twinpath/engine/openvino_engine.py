@@ -11,16 +11,19 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.engine.base import Boxes, Clips, check_crops, paired_boxes
+from twinpath.cores import available_cores
+from twinpath.engine.base import Boxes, Clips, check_crops, last_line, paired_boxes
 from twinpath.engine.compiled_cache import Entry
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.openvino_import import ov
-from twinpath.errors import UsageError
+from twinpath.errors import LimitExceeded, UsageError, is_out_of_memory
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.registry import Output
 from twinpath.models.resample import crop_plan, scaled_boxes
 
 CpuPrecision = Literal["fp32", "bf16"]
+_ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+_WITH_BF16 = ("DEFAULT", "ALL", "BF16", "FP16", "AMX", "AVX10", "AVX2_VNNI_2")  # values of these, or parts
 _HINTS: dict[CpuPrecision, str] = {"fp32": "f32", "bf16": "bf16"}
 
 
@@ -34,6 +37,7 @@ class OpenVinoEngine:
         num_crops: 1 or 3 crops of each clip in space, one after the other.
         num_classes: Classes of the network.
         precision: As it was compiled.
+        model: Its name, for messages.
     """
 
     name = "openvino"
@@ -48,17 +52,26 @@ class OpenVinoEngine:
         num_crops: int = 1,
         num_classes: int,
         precision: CpuPrecision,
+        model: str = "the network",
     ) -> None:
         check_crops(output, num_crops)
         self.spec, self.output, self.num_crops = spec, output, num_crops
-        self.precision = precision
+        self.precision, self._model = precision, model
         self._num_classes = num_classes
         self._compiled = compiled
         self._request = compiled.create_infer_request()
         self._one_at_a_time = threading.Lock()
 
     @classmethod
-    def from_entry(cls, entry: Entry, spec: InputSpec, *, output: Output, config: EngineConfig) -> Self:
+    def from_entry(
+        cls,
+        entry: Entry,
+        spec: InputSpec,
+        *,
+        output: Output,
+        config: EngineConfig,
+        model: str = "the network",
+    ) -> Self:
         """Take a compiled network from the cache.
 
         Raises:
@@ -73,6 +86,7 @@ class OpenVinoEngine:
             output=output,
             num_classes=facts["num_classes"],
             precision=facts["precision"],
+            model=model,
         )
 
     @property
@@ -94,6 +108,7 @@ class OpenVinoEngine:
             num_crops=num_crops,
             num_classes=self._num_classes,
             precision=self.precision,
+            model=self._model,
         )
 
     def warm_up(self, height: int, width: int) -> None:
@@ -121,6 +136,7 @@ class OpenVinoEngine:
             num_crops=self.num_crops,
             resize=self.spec.resize_px,
         )
+        clip_THWC, plan = plan.cut_down(clip_THWC)
         frames = np.ascontiguousarray(clip_THWC)[None]
         crops = [[array[k : k + 1] for array in plan.arrays()] for k in range(self.num_crops)]
         return np.concatenate([self._infer(frames, *crop) for crop in crops])
@@ -133,13 +149,26 @@ class OpenVinoEngine:
         short_side = self.spec.short_side_px
         boxes = scaled_boxes(boxes_xyxy_px, height, width, short_side=short_side)
         boxes = np.pad(boxes, ((0, 0), (1, 0)))  # of clip 0, the only one
-        plan = crop_plan(height, width, short_side=short_side, crop=None)
+        clip_THWC, plan = crop_plan(height, width, short_side=short_side, crop=None).cut_down(clip_THWC)
         return self._infer(np.ascontiguousarray(clip_THWC)[None], boxes, *plan.arrays())
 
     def _infer(self, *inputs: NDArray[Any]) -> NDArray[np.float32]:
         with self._one_at_a_time:
-            result = self._request.infer(list(inputs))
+            try:
+                result = self._request.infer(list(inputs))
+            except RuntimeError as error:
+                self._request = self._compiled.create_infer_request()  # what failed may not be used again
+                raise self._failure(error) from error
             return np.array(result[0], dtype=np.float32)  # a copy: the next call overwrites the result
+
+    def _failure(self, error: RuntimeError) -> Exception:
+        """What an error of OpenVINO means."""
+        if is_out_of_memory(error):
+            return LimitExceeded(
+                f"one clip of {self.spec.num_frames} frames needs more memory for {self._model} than there "
+                "is; scale the video down, or free memory"
+            )
+        return UsageError(f"OpenVINO fails to run {self._model} ({last_line(error)}); choose engine 'torch'")
 
 
 def compile_network(network: ov.Model, *, precision: CpuPrecision, config: EngineConfig) -> Any:
@@ -170,8 +199,15 @@ def choose_precision(config: EngineConfig) -> CpuPrecision:
 
 
 def capabilities() -> tuple[str, ...]:
-    """What OpenVINO finds this CPU to be good at, for example ("FP32", "BF16", …)."""
-    return tuple(_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    """What OpenVINO finds this CPU to be good at, for example ("FP32", "BF16", …).
+
+    Without bf16 where the environment keeps its library from the instructions for it: OpenVINO does not look
+    there, and then finds no way to compute.
+    """
+    found = tuple(_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    limit = next((os.environ[name] for name in _ISA_LIMITS if os.environ.get(name)), "DEFAULT").upper()
+    has_bf16 = any(name in limit for name in _WITH_BF16)
+    return found if has_bf16 else tuple(name for name in found if name != "BF16")
 
 
 def cpu_name() -> str:
@@ -185,14 +221,11 @@ def version() -> str:
 
 
 def threads_property(config: EngineConfig) -> dict[str, int]:
-    """How many threads to compute with; empty where OpenVINO chooses."""
+    """How many threads to compute with; empty where OpenVINO chooses: it knows which cores are physical."""
     if config.threads is not None:
         return {"INFERENCE_NUM_THREADS": config.threads}
-    if hasattr(os, "sched_getaffinity"):  # in a container with fewer cores than the machine
-        allowed = len(os.sched_getaffinity(0))
-        if allowed < (os.cpu_count() or 1):
-            return {"INFERENCE_NUM_THREADS": allowed}
-    return {}
+    cores = available_cores()
+    return {"INFERENCE_NUM_THREADS": cores} if cores < (os.cpu_count() or 1) else {}
 
 
 @cache

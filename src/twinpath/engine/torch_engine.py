@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from twinpath.device import choose_device, mind_fork
+from twinpath.device import choose_device, mind_fork, use_threads
 from twinpath.engine.base import Boxes, Clips, check_crops, paired_boxes
 from twinpath.engine.config import EngineConfig, Precision
 from twinpath.engine.gpu_batch import clips_that_fit, free_bytes, peak_bytes
-from twinpath.errors import LimitExceeded, UsageError
+from twinpath.errors import LimitExceeded, UsageError, is_out_of_memory
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.network import VideoNetwork
 from twinpath.models.preprocess import Preprocess
@@ -62,8 +62,7 @@ class TorchEngine:
         config: EngineConfig = EngineConfig(),
     ) -> None:
         check_crops(output, num_crops)
-        if config.threads is not None:
-            torch.set_num_threads(config.threads)
+        use_threads(config.threads)
         self.device = choose_device(config.device)
         self._made_by = os.getpid()
         self.precision = choose_precision(config.precision, self.device)
@@ -116,7 +115,9 @@ class TorchEngine:
         mind_fork(self._made_by, self.device)
         try:
             return self._of_boxes(clips, boxes) if self.output == "boxes" else self._of_crops(clips)
-        except torch.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is of GPUs only
+            if not is_out_of_memory(error):
+                raise
             raise LimitExceeded(
                 f"one clip of {self.spec.num_frames} frames needs more memory than {self.device} has free"
             ) from error
@@ -124,7 +125,7 @@ class TorchEngine:
     def _of_crops(self, clips: Clips) -> list[NDArray[np.float32]]:
         """(num_crops, classes or D) for each clip."""
         found: list[Tensor] = []
-        crops = (crop for clip in clips for crop in self.preprocess(self._on_device(clip)))
+        crops = (crop for clip in clips for crop in self._preprocessed(clip))
         while batch := list(islice(crops, self.batch_clips)):
             found += self._fitting(batch, lambda batch: self._run(torch.stack(batch)))
         if not found:
@@ -165,9 +166,16 @@ class TorchEngine:
             _, height, width, _ = clip.shape
             boxes = scaled_boxes(boxes_px, height, width, short_side=self.spec.short_side_px)
             boxes_N5.append(np.insert(boxes, 0, index, axis=1))
-            resized.append(self.preprocess(self._on_device(clip)))
+            resized.append(self._preprocessed(clip))
         boxes_of_all = torch.from_numpy(np.concatenate(boxes_N5)).to(self.device)
         return self._run(torch.cat(resized), boxes_of_all)
+
+    def _preprocessed(self, clip_THWC: NDArray[np.uint8]) -> Tensor:
+        """The crops of a clip, or the whole resized clip, (num_crops, 3, T, height, width)."""
+        _, height, width, _ = clip_THWC.shape
+        frames_THWC, plan = self.preprocess.plan(height, width).cut_down(clip_THWC)
+        arrays = (torch.from_numpy(array).to(self.device) for array in plan.arrays())
+        return self.preprocess.crops(self._on_device(frames_THWC), *arrays)
 
     def _on_device(self, clip_THWC: NDArray[np.uint8]) -> Tensor:
         """One clip, (1, T, H, W, 3). One at a time: as float32, whole frames take four times their bytes."""
@@ -185,12 +193,12 @@ class TorchEngine:
         """Compute a batch at once; where the device's memory does not hold it, in halves, now and later.
 
         Raises:
-            torch.OutOfMemoryError: It does not hold a single item.
+            RuntimeError, MemoryError: It does not hold a single item.
         """
         try:
             return [compute(items)]
-        except torch.OutOfMemoryError:
-            if len(items) == 1:
+        except (RuntimeError, MemoryError) as error:
+            if len(items) == 1 or not is_out_of_memory(error):
                 raise
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -20,6 +20,7 @@ from twinpath.errors import (
     Stopped,
     Terminated,
     TwinpathError,
+    is_out_of_memory,
 )
 from twinpath.escapes import printable
 from twinpath.paths import display_path
@@ -149,7 +150,7 @@ def input_failure(error: Exception, path: Path) -> Exception:
         path: Of the input.
     """
     name = display_path(path)
-    if isinstance(error, MemoryError):
+    if is_out_of_memory(error):
         failure = LimitExceeded(f"{name}: the memory does not suffice; scale the video down, or free memory")
         failure.__cause__ = error
         return failure

@@ -16,6 +16,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from twinpath.errors import LimitExceeded
+
+MOST_ASPECT = 16  # longer over shorter side of a whole picture for a network: 256 x 4096 pixels, 2 GB
+
 
 @dataclass(frozen=True, eq=False)
 class Taps:
@@ -30,6 +34,14 @@ class Taps:
     second: NDArray[np.int64]
     weight: NDArray[np.float32]
 
+    def taken(self) -> NDArray[np.int64]:
+        """All sources once, in order."""
+        return np.unique(np.concatenate([self.first.ravel(), self.second.ravel()]))
+
+    def among(self, taken: NDArray[np.int64]) -> Taps:
+        """The same, where only these sources are left."""
+        return Taps(np.searchsorted(taken, self.first), np.searchsorted(taken, self.second), self.weight)
+
 
 @dataclass(frozen=True, eq=False)
 class CropPlan:
@@ -42,6 +54,26 @@ class CropPlan:
         """The six arrays in the order in which `Preprocess.crops` takes them."""
         rows, columns = self.rows, self.columns
         return rows.first, rows.second, rows.weight, columns.first, columns.second, columns.weight
+
+    def cut_down(self, frames_THWC: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], CropPlan]:
+        """Frames without the pixels that nothing is computed from, and the plan for these: the same result.
+
+        So memory and time of the preprocessing depend on the network's input and not on the picture. Frames
+        of which less than half would go stay as they are.
+
+        Args:
+            frames_THWC: (T, H, W, 3) of the size for which this plan was made.
+        Returns:
+            (T, rows, columns, 3) frames, and the plan for their size.
+        """
+        _, height, width, _ = frames_THWC.shape
+        rows, columns = self.rows.taken(), self.columns.taken()
+        if 2 * len(rows) * len(columns) > height * width:
+            return frames_THWC, self
+        smaller = np.empty((len(frames_THWC), len(rows), len(columns), 3), dtype=np.uint8)
+        for frame, taken in zip(frames_THWC, smaller, strict=True):
+            np.take(frame[rows], columns, axis=1, out=taken)
+        return smaller, CropPlan(self.rows.among(rows), self.columns.among(columns))
 
 
 @lru_cache(maxsize=64)
@@ -62,8 +94,10 @@ def crop_plan(
             the whole resized picture.
     Raises:
         ValueError: Neither 1 nor 3 crops, or a crop that is larger than the resized picture.
+        LimitExceeded: A whole picture of which one side is more than `MOST_ASPECT` times the other.
     """
     if crop is None:
+        check_whole(height, width)
         scaled = scaled_size(height, width, short_side=short_side)
         return CropPlan(_taps(height, scaled[0], (0,), scaled[0]), _taps(width, scaled[1], (0,), scaled[1]))
     scaled, corners = crop_corners(
@@ -71,6 +105,20 @@ def crop_plan(
     )
     tops, lefts = zip(*corners, strict=True)
     return CropPlan(_taps(height, scaled[0], tops, crop), _taps(width, scaled[1], lefts, crop))
+
+
+def check_whole(height: int, width: int) -> None:
+    """Check that pictures of a size in pixels may go through a network as a whole, resized to its short side.
+
+    Raises:
+        LimitExceeded: One side is more than `MOST_ASPECT` times the other: the long side would have 10,000s
+            of pixels.
+    """
+    if max(height, width) > MOST_ASPECT * min(height, width):
+        raise LimitExceeded(
+            f"pictures of {width}x{height} cannot go through a network as a whole: one side may be at most "
+            f"{MOST_ASPECT} times the other; crop the video"
+        )
 
 
 def crop_corners(

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from twinpath.errors import UsageError
 from twinpath.results.keyframes import PersonBoxes
 
 Frame = NDArray[np.uint8]  # (H, W, 3) RGB, as displayed
@@ -67,11 +68,47 @@ def people_in(
     Returns:
         Boxes whose part inside the frame is at least `MIN_SIDE_PX` wide and high; boxes with NaN are dropped.
     """
-    boxes = np.asarray(boxes_xyxy_px, dtype=np.float32).reshape(-1, 4)
+    boxes = np.clip(np.asarray(boxes_xyxy_px).reshape(-1, 4), 0, [width_px, height_px] * 2).astype(np.float32)
     sure = np.asarray(scores, dtype=np.float32).reshape(-1)
-    boxes = np.clip(boxes, 0, np.array([width_px, height_px] * 2, dtype=np.float32))
     # A NaN compares as False, so it goes too.
     kept = (boxes[:, 2:] - boxes[:, :2] >= MIN_SIDE_PX).all(axis=1) & (sure >= np.float32(min_score))
     order = np.flatnonzero(kept)[np.argsort(-sure[kept], kind="stable")[:MAX_PEOPLE]]
     known = None if track_ids is None else np.asarray(track_ids, dtype=np.int64)[order]
     return PersonBoxes(boxes[order], np.clip(sure[order], 0, 1), known)
+
+
+def checked_people(
+    found: Sequence[PersonBoxes], frames: Sequence[Frame], *, detector: str
+) -> list[PersonBoxes]:
+    """What a person detector found, whoever wrote it, with the properties that `PersonBoxes` states.
+
+    Args:
+        found: For each frame.
+        frames: Given to the detector.
+        detector: Its name, for messages.
+    Returns:
+        The same; where boxes are empty, not finite, outside the frame or too many, filtered by `people_in`.
+    Raises:
+        UsageError: Not one result for each frame, or not one score and one track id for each box.
+    """
+    if len(found) != len(frames):
+        raise UsageError(f"the person detector {detector} answered {len(found)} of {len(frames)} frames")
+    return [
+        _checked(people, frame.shape[1], frame.shape[0], detector)
+        for people, frame in zip(found, frames, strict=True)
+    ]
+
+
+def _checked(people: PersonBoxes, width_px: int, height_px: int, detector: str) -> PersonBoxes:
+    boxes, scores, track_ids = people.boxes_xyxy_px, people.scores, people.track_ids
+    num_ids = len(scores) if track_ids is None else len(track_ids)
+    if boxes.shape != (len(scores), 4) or num_ids != len(scores):
+        raise UsageError(
+            f"the person detector {detector} gave boxes {boxes.shape}, {len(scores)} scores and {num_ids} "
+            "track ids; they must be (N, 4), N and N"
+        )
+    is_inside = (boxes >= 0) & (boxes <= [width_px, height_px] * 2)  # False for NaN
+    has_area = boxes[:, 2:] - boxes[:, :2] >= MIN_SIDE_PX
+    if is_inside.all() and has_area.all() and np.isfinite(scores).all() and len(scores) <= MAX_PEOPLE:
+        return people
+    return people_in(boxes, scores, width_px=width_px, height_px=height_px, track_ids=track_ids)

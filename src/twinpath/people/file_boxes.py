@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from twinpath.formats.box_observations import Box, BoxObservation, is_name_of
 from twinpath.formats.boxes import read_boxes
-from twinpath.people.base import Frame, people_in
+from twinpath.people.base import MAX_PEOPLE, Frame, people_in
 from twinpath.results.keyframes import PersonBoxes
 
 NEAREST_S = 0.5  # maximum distance in time of a box that is used without interpolation
@@ -59,6 +59,8 @@ class FileBoxes:
         mismatched_shape_px: Width and height of the annotated frames, if the aspect ratio differs from the
             displayed video's: the boxes are stretched, and wrong if the video was rotated or cropped since.
             None: the same aspect ratio, no size in the file, or no boxes.
+        crowded_frames: Number of frames so far for which the file has more than `MAX_PEOPLE` boxes, of which
+            those with the highest scores are used.
     Raises:
         InputError: The file cannot be used; names the line or entry.
     """
@@ -92,6 +94,9 @@ class FileBoxes:
             else:
                 tracks.setdefault(observation.track, []).append(observation)
         self._trajectories = [_Trajectory.of(observations) for observations in tracks.values()]
+        spans_s = np.array([(t.times_s[0], t.times_s[-1]) for t in self._trajectories]).reshape(-1, 2)
+        self._begins_s, self._ends_s = spans_s.T
+        self.crowded_frames = 0
         steps_s = np.diff(self._times_s)
         self._longest_gap_s = max(_LONGEST_GAP_S, 2 * float(np.median(steps_s)) if len(steps_s) else 0.0)
 
@@ -103,16 +108,16 @@ class FileBoxes:
         nearest_s = self._nearest(time_s)
         found: list[Found] = [(s.box, s.score) for s in self._loose.get(nearest_s, ())]
         track_ids = []
-        for track_id, trajectory in enumerate(self._trajectories, 1):
-            place = self._interpolated(trajectory, time_s, nearest_s)
+        for track in self._tracks_near(time_s):
+            place = self._interpolated(self._trajectories[track], time_s, nearest_s)
             if place is not None:
                 found.append(place)
-                track_ids.append(track_id)
+                track_ids.append(track + 1)
         if not found:
             return PersonBoxes.none()
         boxes = np.array([box for box, _ in found]) * ([width_px, height_px] * 2)
         scores = [score for _, score in found]
-        return people_in(
+        people = people_in(
             boxes,
             scores,
             width_px=width_px,
@@ -120,6 +125,15 @@ class FileBoxes:
             min_score=self.min_score,
             track_ids=None if self._loose else track_ids,
         )
+        self.crowded_frames += len(people) == MAX_PEOPLE < len(found)
+        return people
+
+    def _tracks_near(self, time_s: float) -> list[int]:
+        """Indices of the tracks that may have a box at a time: a file may have 10,000s of short ones."""
+        margin_s = NEAREST_S + 2 * _ROUNDING_S
+        is_near = (self._begins_s <= time_s + margin_s) & (self._ends_s >= time_s - margin_s)
+        near: list[int] = np.flatnonzero(is_near).tolist()
+        return near
 
     def _nearest(self, time_s: float) -> float:
         """The nearest time in the file within `NEAREST_S`; NaN if there is none."""

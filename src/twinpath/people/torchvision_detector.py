@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from twinpath.device import choose_device, mind_fork
+from twinpath.device import choose_device, mind_fork, use_threads
 from twinpath.errors import DamagedWeights, MissingExtra, WeightsMismatch
 from twinpath.people.base import MAX_PEOPLE, Frame, people_in
 from twinpath.results.keyframes import PersonBoxes
@@ -122,6 +122,7 @@ class TorchvisionDetector:
         detection = load_torchvision_detection()
         self._device = choose_device(device)
         self._made_by = os.getpid()
+        use_threads()
         self.min_score = published.min_score if min_score is None else min_score
         path = fetch_file(
             published.name,

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import torch
 
-from twinpath.device import choose_device, mind_fork
+from twinpath.device import choose_device, mind_fork, use_threads
 from twinpath.errors import DownloadFailed, MissingExtra, UnknownWeightFormat, UsageError
 from twinpath.people.base import Frame, people_in
 from twinpath.results.keyframes import PersonBoxes
@@ -52,6 +52,7 @@ class TransformersDetector:
         transformers = _load_transformers()
         self._device = choose_device(device)
         self._made_by = os.getpid()
+        use_threads()
         self.min_score = min_score
         network, self._processor = _load_model(transformers, name_or_path)
         self._person = _person_of(network.config.id2label, name_or_path)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from twinpath.engine.base import Engine
 from twinpath.engine.config import EngineConfig
-from twinpath.errors import UsageError
+from twinpath.errors import LimitExceeded, UsageError
 from twinpath.recognize.aggregate import aggregate_views, top_predictions
 from twinpath.recognize.inference import OpenSource, VideoScores, infer_videos, scores_of
 from twinpath.recognize.model import load_model
@@ -134,7 +134,9 @@ class Classifier:
                 progress(done, parsed.time)
 
         sources = [(path, self._source(path, parsed, start_s))]
-        (scored,) = infer_videos(self.engine(parsed.space), sources, on_clip=on_clip)
+        (scored,) = infer_videos(
+            self.engine(parsed.space), sources, on_clip=on_clip, max_bytes=self.reader.limits.max_bytes
+        )
         result = self._result(os.fspath(video), scored, parsed, top_k)
         if isinstance(result, Exception):
             raise result
@@ -158,7 +160,9 @@ class Classifier:
         """
         parsed = checked_views(views, start_s=start_s, top_k=top_k)
         sources = ((video, self._source(Path(video), parsed, start_s)) for video in videos)
-        for scored in infer_videos(self.engine(parsed.space), sources):
+        for scored in infer_videos(
+            self.engine(parsed.space), sources, max_bytes=self.reader.limits.max_bytes
+        ):
             yield self._result(os.fspath(scored.key), scored, parsed, top_k)
 
     def _source(self, path: Path, views: Views, start_s: float) -> OpenSource:
@@ -166,7 +170,9 @@ class Classifier:
 
     def _classify_frames(self, frames: Frames, views: Views, top_k: int) -> Classification:
         scored = VideoScores(None)
-        scored.scores += scores_of(self.engine(views.space), [_evenly(frames, self.spec.num_frames)])
+        scored.scores += scores_of(
+            self.engine(views.space), [_evenly(frames, self.spec.num_frames, self.reader.limits)]
+        )
         result = self._result(None, scored, views, top_k)
         assert isinstance(result, Classification)
         return result
@@ -208,8 +214,13 @@ def classification_settings(*, views: str, start_s: float, top_k: int) -> dict[s
     return {"views": views, "start_s": start_s, "top_k": top_k}
 
 
-def _evenly(frames: Frames, num_frames: int) -> Frames:
+def _evenly(frames: Frames, num_frames: int, limits: Limits) -> Frames:
     """`num_frames` frames, evenly sampled from the first to the last."""
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
         raise UsageError(f"frames must be (T, H, W, 3) uint8 RGB, not {frames.shape} {frames.dtype}")
+    if num_frames * frames[0].nbytes > limits.max_bytes:
+        raise LimitExceeded(
+            f"{num_frames} frames of {frames.shape[2]}x{frames.shape[1]} are more than {limits.max_bytes} "
+            "bytes; scale them down or raise max_bytes"
+        )
     return frames[linspace_indices(0, len(frames) - 1, num_frames)]

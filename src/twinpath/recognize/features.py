@@ -111,10 +111,11 @@ class FeatureExtractor:
         """
         with self.reader.open(video, self._plan) as clips:
             done = 0
-            for batch in infer_batches(self.engine, clips):
+            for batch in infer_batches(self.engine, clips, max_bytes=self.reader.limits.max_bytes):
                 for clip, embedding in batch:
                     yield Feature(clip.start_s, clip.end_s, embedding[0])
                 done += len(batch)
+                del batch, clip  # free the frames before the next ones are read
                 if progress is not None:
                     progress(done, len(clips))
             for warning in clips.warnings:
@@ -135,7 +136,7 @@ class FeatureExtractor:
             For each video, in order, its embeddings as `scores`, each (1, D); or its `error`.
         """
         sources = ((video, partial(self.reader.open, Path(video), self._plan)) for video in videos)
-        yield from infer_videos(self.engine, sources, on_clip=on_clip)
+        yield from infer_videos(self.engine, sources, on_clip=on_clip, max_bytes=self.reader.limits.max_bytes)
 
 
 def feature_settings(*, every_s: float | None) -> dict[str, Any]:

@@ -22,50 +22,64 @@ from numpy.typing import NDArray
 
 from twinpath.engine.base import Boxes, Engine
 from twinpath.errors import INPUT_FAILURES, InputError
-from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
+from twinpath.prefetch import Prefetcher, Shares, batches
 from twinpath.video.clips import Clip, ClipSource
+from twinpath.video.source import DEFAULT_LIMITS
 
 FULL_BATCH_CLIPS = 8  # the largest batch that is always filled: the same clips together in every run
 Scores = NDArray[np.float32]
 OpenSource = Callable[[], AbstractContextManager[ClipSource]]
 
 
-def infer(engine: Engine, clips: Iterable[Clip]) -> Iterator[tuple[Clip, Scores]]:
+def infer(
+    engine: Engine, clips: Iterable[Clip], *, max_bytes: int = DEFAULT_LIMITS.max_bytes
+) -> Iterator[tuple[Clip, Scores]]:
     """Score the clips of one video.
 
     Args:
         engine: See `load_model`.
         clips: An iterable that another thread reads; it must not be used elsewhere.
+        max_bytes: As `Limits.max_bytes`: clips that wait and those that are scored take half of it at most;
+            where one clip takes more than a quarter, the next is read when it is scored.
     Yields:
         Each clip with its (crops, classes) scores, or (crops, D) embeddings, in order.
     Raises:
         InputError: The network produced NaN or Inf; also the errors of reading the clips.
         LimitExceeded: A clip needs more memory than the device has.
     """
-    for batch in infer_batches(engine, clips):
+    for batch in infer_batches(engine, clips, max_bytes=max_bytes):
         yield from batch
 
 
-def infer_batches(engine: Engine, clips: Iterable[Clip]) -> Iterator[list[tuple[Clip, Scores]]]:
+def infer_batches(
+    engine: Engine, clips: Iterable[Clip], *, max_bytes: int = DEFAULT_LIMITS.max_bytes
+) -> Iterator[list[tuple[Clip, Scores]]]:
     """As `infer`, in batches."""
-    with Prefetcher(clips, size_bytes=size_bytes, max_bytes=PREFETCH_BYTES) as prefetched:
+    shares = Shares.of(max_bytes)
+    with prefetched_clips(clips, shares) as prefetched:
         for batch in batches(
             prefetched,
             engine.batch_clips,
             size_bytes=size_bytes,
-            max_bytes=BATCH_BYTES,
+            max_bytes=shares.batch_bytes,
             is_ready=batch_is_ready(engine, prefetched),
         ):
             yield list(zip(batch, scores_of(engine, [clip.frames for clip in batch]), strict=True))
             del batch  # free it before the next one is gathered
 
 
+def prefetched_clips(clips: Iterable[Clip], shares: Shares) -> Prefetcher[Clip]:
+    """Clips that another thread reads ahead."""
+    return Prefetcher(
+        clips, size_bytes=size_bytes, max_bytes=shares.prefetch_bytes, lone_bytes=shares.lone_bytes
+    )
+
+
 def batch_is_ready(engine: Engine, prefetched: Prefetcher[Any]) -> Callable[[], bool]:
     """The `is_ready` function for `prefetch.batches`: whether to wait for more clips to fill a batch.
 
     A large batch is not filled: decoding is often slower than a GPU, so the clips decoded so far are scored
-        while
-    the next ones are decoded.
+    while the next ones are decoded.
     """
     return (lambda: True) if engine.batch_clips <= FULL_BATCH_CLIPS else prefetched.is_ready
 
@@ -140,6 +154,7 @@ def infer_videos(
     sources: Iterable[tuple[Any, OpenSource]],
     *,
     on_clip: Callable[[Any, int], None] | None = None,
+    max_bytes: int = DEFAULT_LIMITS.max_bytes,
 ) -> Iterator[VideoScores]:
     """Score the clips of many videos. A video that fails does not affect the others.
 
@@ -148,12 +163,16 @@ def infer_videos(
         sources: Pairs of a key and a function that opens the clips of the video, called in the reading
             thread.
         on_clip: Called with the key and the number of scored clips of that video so far.
+        max_bytes: See `infer`.
     Yields:
         The scores of each video, in order. `error` is one of `INPUT_FAILURES`; other errors are raised.
     """
-    with Prefetcher(_read(sources), size_bytes=_item_bytes, max_bytes=PREFETCH_BYTES) as prefetched:
+    shares = Shares.of(max_bytes)
+    with Prefetcher(
+        _read(sources), size_bytes=_item_bytes, max_bytes=shares.prefetch_bytes, lone_bytes=shares.lone_bytes
+    ) as prefetched:
         video: VideoScores | None = None
-        for batch in _batches(prefetched, engine):
+        for batch in _batches(prefetched, engine, shares.batch_bytes):
             results = iter(_results(engine, [item.clip for item in batch if item.clip is not None]))
             for item in batch:
                 video = video or VideoScores(item.key)
@@ -184,7 +203,7 @@ def _read(sources: Iterable[tuple[Any, OpenSource]]) -> Iterator[_ReadItem]:
         yield _ReadItem(key, None, time.perf_counter() - began_s, warnings, failure)
 
 
-def _batches(items: Prefetcher[_ReadItem], engine: Engine) -> Iterator[list[_ReadItem]]:
+def _batches(items: Prefetcher[_ReadItem], engine: Engine, max_bytes: int) -> Iterator[list[_ReadItem]]:
     """Batches of up to `batch_clips` clips, limited in bytes, with the end items among them."""
     is_ready = batch_is_ready(engine, items)
     batch: list[_ReadItem] = []
@@ -193,7 +212,7 @@ def _batches(items: Prefetcher[_ReadItem], engine: Engine) -> Iterator[list[_Rea
         batch.append(item)
         clips += item.clip is not None
         batch_bytes += _item_bytes(item)
-        is_full = clips >= engine.batch_clips or batch_bytes + _item_bytes(item) > BATCH_BYTES
+        is_full = clips >= engine.batch_clips or batch_bytes + _item_bytes(item) > max_bytes
         if not clips or is_full or not is_ready():
             yield batch
             batch, clips, batch_bytes = [], 0, 0

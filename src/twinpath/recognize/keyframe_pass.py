@@ -5,16 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.people.base import PersonDetector, Tracker
+from twinpath.errors import LimitExceeded, is_out_of_memory
+from twinpath.models.resample import check_whole
+from twinpath.paths import display_path
+from twinpath.people.base import MAX_PEOPLE, PersonDetector, Tracker, checked_people
 from twinpath.people.file_boxes import NEAREST_S, FileBoxes
-from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
+from twinpath.prefetch import Prefetcher, Shares, batches
 from twinpath.recognize.checkpoint import PeriodicCheckpoint
-from twinpath.recognize.inference import batch_is_ready, scores_of, size_bytes
+from twinpath.recognize.inference import batch_is_ready, prefetched_clips, scores_of, size_bytes
 from twinpath.results.keyframes import Keyframe, KeyframeScores, PersonBoxes
 from twinpath.results.provenance import Provenance
 
@@ -55,6 +59,7 @@ class KeyframePass:
             self._track_ids(keyframe.people, keyframe.time_s)
         self._expected = len(self._keyframes) + len(clips)
         self._size_px = (earlier.width_px, earlier.height_px) if earlier else (0, 0)  # width, height
+        self._shares = Shares.of(detector.reader.limits.max_bytes)
         self._person_detector: PersonDetector | None = None
         self._person_detector_name = earlier.person_detector if earlier else ""
         self._timing_s = {"decode": 0.0, "people": 0.0, "actions": 0.0}
@@ -69,7 +74,7 @@ class KeyframePass:
         report(len(self._keyframes), self._expected)
         save = None if on_checkpoint is None else lambda: on_checkpoint(self._result(complete=False))
         checkpoint = PeriodicCheckpoint(save, lambda: len(self._keyframes))
-        with Prefetcher(self._clips, size_bytes=size_bytes, max_bytes=PREFETCH_BYTES) as prefetched:
+        with prefetched_clips(self._clips, self._shares) as prefetched:
             try:
                 for batch in self._batches(self._timed(prefetched), prefetched):
                     for _ in self._score(batch):
@@ -97,7 +102,7 @@ class KeyframePass:
             all_clips,
             max(person_detector.batch_frames, self._detector.engine.batch_clips),
             size_bytes=size_bytes,
-            max_bytes=BATCH_BYTES,
+            max_bytes=self._shares.batch_bytes,
             is_ready=batch_is_ready(self._detector.engine, prefetched),
         )
 
@@ -114,6 +119,11 @@ class KeyframePass:
             del clip  # free it before the next one is waited for
 
     def _start(self, width_px: int, height_px: int) -> PersonDetector:
+        """Create the person detector. Raises: LimitExceeded: No network takes frames of these proportions."""
+        try:
+            check_whole(height_px, width_px)
+        except LimitExceeded as error:
+            raise LimitExceeded(f"{display_path(Path(self._video))}: {error}") from error
         self._size_px = (width_px, height_px)
         self._person_detector = self._make_person_detector(width_px, height_px)
         self._person_detector_name = self._person_detector.name
@@ -121,10 +131,9 @@ class KeyframePass:
 
     def _score(self, clips: list[Clip]) -> Iterator[None]:
         """Score a batch. Yields after each part of it."""
-        assert self._person_detector is not None
         began_s = time.perf_counter()
         middles = [clip.frames[len(clip.frames) // 2] for clip in clips]
-        people_of_clips = self._person_detector(middles, [clip.start_s for clip in clips])
+        people_of_clips = self._people(middles, [clip.start_s for clip in clips])
         self._timing_s["people"] += time.perf_counter() - began_s
         engine = self._detector.engine
         for batch in batches(zip(clips, people_of_clips, strict=True), engine.batch_clips):
@@ -137,6 +146,21 @@ class KeyframePass:
                 track_ids = self._track_ids(people, clip.start_s)
                 self._keyframes.append(Keyframe(clip.start_s, people, track_ids, scores))
             yield
+
+    def _people(self, frames: list[NDArray[np.uint8]], times_s: list[float]) -> list[PersonBoxes]:
+        """The people in each frame. Raises: LimitExceeded: The detector needs more memory than there is."""
+        detector = self._person_detector
+        assert detector is not None
+        try:
+            return checked_people(detector(frames, times_s), frames, detector=detector.name)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            height, width = frames[0].shape[:2]
+            raise LimitExceeded(
+                f"{display_path(Path(self._video))}: finding people in pictures of {width}x{height} "
+                f"({detector.name}) needs more memory than there is; scale the video down, or free memory"
+            ) from error
 
     def _track_ids(self, people: PersonBoxes, time_s: float) -> NDArray[np.int64]:
         """(N,) track ids of the person detector, or else of the tracker."""
@@ -178,6 +202,11 @@ class KeyframePass:
         if boxes.mismatched_shape_px:
             shapes = [f"{width} x {height}" for width, height in (boxes.mismatched_shape_px, self._size_px)]
             warnings.append(f"the {boxes.name} are of frames of {shapes[0]}, stretched to {shapes[1]}")
+        if boxes.crowded_frames:
+            warnings.append(
+                f"the {boxes.name} are more than {MAX_PEOPLE} at {boxes.crowded_frames} of "
+                f"{len(self._keyframes)} keyframes; those with the highest scores are used"
+            )
         if boxes.span_s and not self._is_near(*boxes.span_s):
             warnings.append(
                 "no keyframe is near the {}, which are of {:g} to {:g} s; are these seconds since the "

@@ -86,9 +86,12 @@ def score_windows(
         save = None if on_checkpoint is None else lambda: on_checkpoint(scores.result(complete=False))
         checkpoint = PeriodicCheckpoint(save, lambda: scores.done)
         try:
-            for batch in infer_batches(classifier.engine(1), clips):
+            for batch in infer_batches(
+                classifier.engine(1), clips, max_bytes=classifier.reader.limits.max_bytes
+            ):
                 for clip, rows in batch:
                     scores.add(clip, rows)
+                del batch, clip  # free the frames before the next ones are read
                 if progress is not None:
                     progress(scores.done, scores.expected)
                 checkpoint.save_if_due()

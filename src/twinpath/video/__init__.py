@@ -15,6 +15,7 @@ Files to frames:
 Internals:
     source.py           opens a file safely; limits and the budget
     file_access.py      where the bytes come from: a path, or a descriptor of another process
+    refused_size.py     the size of pictures that are too large for the limits
     sniff.py            the container of a file, from its first bytes
     codecs.py           the codecs that are read
     tracks.py           which video track of a file is read, as a player chooses

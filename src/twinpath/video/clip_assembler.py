@@ -34,7 +34,8 @@ class ClipAssembler:
         self._convert = convert
         self._allocate = allocate
         self._clips: Sequence[PlannedClip] = ()
-        self._slots: list[Indices] = []  # for each clip, (T,) targets
+        self._targets: Indices = np.zeros(0, dtype=np.int64)
+        self._slots: Indices = np.zeros(0, dtype=np.int64)  # (T,) targets of the current clip
         self._last_use = np.zeros(0, dtype=np.int64)  # for each target, the last clip that needs it
         self._current = 0  # index of the clip that is being filled
         self._is_started = False
@@ -55,10 +56,10 @@ class ClipAssembler:
             targets: (N,) increasing: the unique picks of all clips.
         """
         self._clips = clips
-        self._slots = [np.searchsorted(targets, clip.picks) for clip in clips]
+        self._targets = targets
         self._last_use = np.zeros(len(targets), dtype=np.int64)
-        for i, slots in enumerate(self._slots):
-            self._last_use[slots] = i
+        for i, clip in enumerate(clips):
+            self._last_use[np.searchsorted(targets, clip.picks)] = i
         self._current, self._is_started, self._reached = 0, False, -1
         self._reused.clear()
 
@@ -85,7 +86,7 @@ class ClipAssembler:
         if self._current == len(self._clips):
             return None
         self._start_current()
-        if self._array is None or self._slots[self._current].max() > self._reached:
+        if self._array is None or self._slots.max() > self._reached:
             return None
         complete = (self._clips[self._current], self._array, self._times_s)
         self._array = None
@@ -109,6 +110,7 @@ class ClipAssembler:
         if self._is_started or self._current == len(self._clips):
             return
         self._is_started = True
+        self._slots = np.searchsorted(self._targets, self._clips[self._current].picks)
         for index, (time_s, frame) in self._reused.items():
             self._write(index, time_s, frame)
         self._reused = {i: timed for i, timed in self._reused.items() if self._last_use[i] > self._current}
@@ -116,7 +118,7 @@ class ClipAssembler:
     def _write(self, index: int, time_s: float, frame: Rgb) -> None:
         if self._current == len(self._clips):
             return
-        places = np.flatnonzero(self._slots[self._current] == index).tolist()
+        places = np.flatnonzero(self._slots == index).tolist()
         if not places:
             return
         if self._array is None:
@@ -127,7 +129,7 @@ class ClipAssembler:
             self._times_s[place] = time_s
 
     def _new_array(self, frame_shape: tuple[int, ...]) -> Rgb:
-        shape = (len(self._slots[self._current]), *frame_shape)
+        shape = (len(self._slots), *frame_shape)
         spare, self._spare = self._spare, None
         if spare is not None and spare.shape == shape:
             return spare
@@ -140,7 +142,7 @@ class ClipAssembler:
         """
         height, width, _ = frame_shape
         current = min(self._current, len(self._clips) - 1)
-        count = len(self._slots[current]) + len(self._reused) + 1
+        count = len(self._clips[current].picks) + len(self._reused) + 1
         self._budget.check_bytes(
             count * math.prod(frame_shape) + self.waiting_bytes, what=f"{count} frames of {width}x{height}"
         )

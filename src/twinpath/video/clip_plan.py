@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from twinpath.errors import LimitExceeded
 from twinpath.video.sampling import (
     TIME_TOLERANCE_S,
-    Indices,
     Times,
     clip_span_s,
     keyframe_grid,
@@ -29,6 +30,8 @@ from twinpath.video.sampling import (
 from twinpath.video.selection import AtTimes, EvenSpan, Selection
 
 Sampling = Literal["clip", "strided", "segments"]
+
+MAX_CLIPS = 1_000_000  # of one video: as many as `Limits.max_frames`; a plan of them takes 0.8 GB
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ class Keyframes:
 ClipPlan = Selections | Windows | Keyframes
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class PlannedClip:
     """A clip of a plan, for one video.
 
@@ -148,14 +151,14 @@ class PlannedClip:
         start_s, end_s: The time that the clip stands for, in seconds; `end_s` may lie behind the end of the
             video.
         last_s: The end of its last frame in seconds.
-        picks: (T,) indices into the frame times of the video.
+        picks: (T,) integers, indices into the frame times of the video.
     """
 
     number: int
     start_s: float
     end_s: float
     last_s: float
-    picks: Indices
+    picks: NDArray[np.integer]
 
     @property
     def num_distinct(self) -> int:
@@ -187,6 +190,8 @@ def plan_grid(plan: Windows | Keyframes, times_s: Times, end_s: float) -> list[P
         plan: Windows or keyframes.
         times_s: (N,) presentation times of all frames in seconds, at least one, increasing.
         end_s: End of the video in seconds.
+    Raises:
+        LimitExceeded: There are more than `MAX_CLIPS`.
     """
     at: Callable[[float], Selection]
     if isinstance(plan, Windows):
@@ -195,10 +200,14 @@ def plan_grid(plan: Windows | Keyframes, times_s: Times, end_s: float) -> list[P
     else:
         length_s, at = plan.every_s, plan.at
         starts_s = keyframe_grid(times_s, end_s, every_s=plan.every_s)
+    if len(starts_s) > MAX_CLIPS:
+        raise LimitExceeded(
+            f"there are {len(starts_s)} keyframes, more than {MAX_CLIPS}; raise every_s or cut the video"
+        )
     clips: list[PlannedClip] = []
     for start_s in starts_s[starts_s >= plan.start_s].tolist():
         selection = at(start_s)
-        picks = selection.pick(times_s)
+        picks = selection.pick(times_s).astype(np.int32)  # of at most `max_frames`; there may be many clips
         clips.append(PlannedClip(len(clips), start_s, start_s + length_s, selection.end_s, picks))
     return clips
 
@@ -213,13 +222,25 @@ def window_starts(times_s: Times, end_s: float, *, span_s: float, every_s: float
         every_s: Stride of the windows in seconds.
     Returns:
         (W,) seconds, increasing; [0] if no window holds a frame.
+    Raises:
+        LimitExceeded: There are more than `MAX_CLIPS`.
     """
     last = max(math.ceil((end_s - TIME_TOLERANCE_S - span_s) / every_s), 0)
-    # For each frame, the last window that starts before it.
+    # For each frame, the first and the last window that hold it, without those of the frames before it.
     last_started = np.floor((times_s + TIME_TOLERANCE_S) / every_s)
-    overlapping = math.ceil(span_s / every_s)
-    numbers = np.unique(np.concatenate([last_started - i for i in range(overlapping)]))
-    starts_s = numbers[(numbers >= 0) & (numbers <= last)] * every_s
+    first_started = last_started - (math.ceil(span_s / every_s) - 1)
+    first_started[1:] = np.maximum(first_started[1:], last_started[:-1] + 1)
+    first_started = np.maximum(first_started, 0)
+    counts = np.maximum(np.minimum(last_started, last) - first_started + 1, 0)
+    if counts.sum() > MAX_CLIPS:
+        raise LimitExceeded(
+            f"with every_s={every_s:g} there are {counts.sum():.0f} windows, more than {MAX_CLIPS}; "
+            "raise every_s or cut the video"
+        )
+    counts = counts.astype(np.int64)
+    behind = np.cumsum(counts)  # numbers of one frame follow each other
+    numbers = np.repeat(first_started - (behind - counts), counts) + np.arange(behind[-1])
+    starts_s = numbers * every_s
     ends_s = starts_s + span_s
     frames = np.searchsorted(times_s, ends_s - TIME_TOLERANCE_S)
     frames -= np.searchsorted(times_s, starts_s - TIME_TOLERANCE_S)

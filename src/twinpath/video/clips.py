@@ -15,11 +15,14 @@ import os
 from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
 
+from twinpath.errors import LimitExceeded
+from twinpath.paths import display_path
 from twinpath.video.clip_assembler import ClipAssembler
 from twinpath.video.clip_plan import ClipPlan, PlannedClip, Selections, plan_grid, plan_selections
 from twinpath.video.color import Rgb, RgbConverter
@@ -192,7 +195,7 @@ class ClipReader:
         return sum(len(part.clips) for part in self._parts)
 
     def __iter__(self) -> Iterator[Clip]:
-        clips = (clip for part in self._parts for clip in self._clips(part))
+        clips = chain.from_iterable(map(self._clips, self._parts))  # holds no clip while it makes the next
         yield from self._in_order(clips) if self._keeps_all else clips
         is_from_start = self._keeps_all or self._decodes_start
         if not self._source.budget.frames and is_from_start and self._parts:
@@ -243,7 +246,10 @@ class ClipReader:
             raise no_frames(source.path)
         frame_s = _frame_s(whole.times_s, source)
         end_s = _end(whole, frame_s)
-        clips = plan_grid(plan, whole.times_s, end_s)[first:]
+        try:
+            clips = plan_grid(plan, whole.times_s, end_s)[first:]
+        except LimitExceeded as error:
+            raise LimitExceeded(f"{display_path(source.path)}: {error}") from error
         parts = [_Part(self._plan_rest(whole, clips), whole.times_s, clips)] if clips else []
         return parts, end_s, frame_s
 

@@ -23,6 +23,7 @@ from av.packet import Packet, PacketSideData
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from twinpath.cores import decoder_threads
 from twinpath.errors import (
     LimitExceeded,
     NoFrames,
@@ -44,6 +45,7 @@ from twinpath.video.foreign import (
 )
 from twinpath.video.frame_folder import frames_folder
 from twinpath.video.not_coded import NotCoded
+from twinpath.video.refused_size import refused_size
 from twinpath.video.sniff import (
     DEMUXERS,
     FORMAT_WHITELIST,
@@ -235,7 +237,7 @@ class VideoSource:
             raise
         self.stream.codec_context.options = options
         self.stream.thread_type = "FRAME"  # threads for slices of one frame do not report damage
-        self.stream.codec_context.thread_count = 1 if self.on_one_thread else 0  # 0: FFmpeg's choice
+        self.stream.codec_context.thread_count = 1 if self.on_one_thread else decoder_threads()
         self._read_header()
         self.read_errors = 0
         self._at_start = True
@@ -260,7 +262,15 @@ class VideoSource:
 
     def _check_size(self) -> None:
         context = self.stream.codec_context
-        check_pixels(context.width, context.height, path=self.path, limits=self.limits)
+        size = (context.width, context.height)
+        if 0 in size:
+            options = {
+                "format_whitelist": FORMAT_WHITELIST,
+                "codec_whitelist": CODEC_WHITELIST,
+                "max_pixels": str(self.limits.max_pixels),
+            }
+            size = refused_size(self.path, kind=self.kind, options=options, **METADATA_OPTIONS)
+        check_pixels(*size, path=self.path, limits=self.limits)
 
     def _read_header(self) -> None:
         """Copy the header's values: after `close` the stream must not be accessed."""

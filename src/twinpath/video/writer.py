@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from twinpath.atomic import atomic_path
-from twinpath.errors import NoFrames, UsageError
+from twinpath.errors import LimitExceeded, NoFrames, UsageError
 from twinpath.paths import display_path
 from twinpath.video.audio import AudioSource
 from twinpath.video.encoders import DEFAULT_ENCODER, check_encoder, options_for_quality
@@ -142,6 +142,7 @@ class VideoWriter:
                 after the previous frame.
         Raises:
             ValueError: Another shape or type, or a time that does not increase.
+            LimitExceeded: MP4 does not hold such a time.
         """
         width, height = self._size
         if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
@@ -159,9 +160,10 @@ class VideoWriter:
         picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
         picture.pts = ticks
         picture.time_base = 1 / (self._rate * self._ticks_per_frame)
-        self._mux(self._stream.encode(picture))
-        if self._audio is not None:
-            self._audio.write_until(float(ticks / (self._rate * self._ticks_per_frame)))
+        with self._refusals():
+            self._mux(self._stream.encode(picture))
+            if self._audio is not None:
+                self._audio.write_until(float(ticks / (self._rate * self._ticks_per_frame)))
         self._next_ticks = ticks + self._ticks_per_frame
         self._frames += 1
 
@@ -175,12 +177,13 @@ class VideoWriter:
         try:
             if not self._frames:
                 raise NoFrames(f"no frame was written to {display_path(self.path)}, so no video was made")
-            rest = self._stream.encode(None)
-            self._lengthen(rest)
-            self._mux(rest)
-            if self._audio is not None:
-                self._audio.finish()
-            self._container.close()
+            with self._refusals():
+                rest = self._stream.encode(None)
+                self._lengthen(rest)
+                self._mux(rest)
+                if self._audio is not None:
+                    self._audio.finish()
+                self._container.close()
         except BaseException as error:
             self._give_up(error)
             raise
@@ -202,6 +205,19 @@ class VideoWriter:
             duration = self._next_ticks + first_dts - packets[-1].dts
             if duration > self._ticks_per_frame:
                 packets[-1].duration = duration
+
+    @contextlib.contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Within the block, what FFmpeg cannot write is a typed error, for example a gap of years."""
+        try:
+            yield
+        except av.FFmpegError as error:
+            if isinstance(error, OSError | MemoryError):
+                raise
+            raise LimitExceeded(
+                f"{display_path(self.path)} cannot be written as MP4 ({error.strerror}): the times or the "
+                "size of its frames are beyond what it holds"
+            ) from error
 
     def discard(self) -> None:
         """Remove the temporary file and leave `path` unchanged."""

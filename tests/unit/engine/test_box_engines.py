@@ -13,7 +13,7 @@ from twinpath.engine.config import EngineConfig
 from twinpath.engine.open import open_engine
 from twinpath.engine.openvino_engine import OpenVinoEngine
 from twinpath.engine.torch_engine import TorchEngine
-from twinpath.models.resample import scaled_boxes
+from twinpath.models.resample import CropPlan, scaled_boxes
 
 TINY = "slowfast_tiny_det"
 
@@ -63,6 +63,16 @@ def test_pictures_of_any_size_and_boxes_at_the_borders(
     assert scores.shape == (5, compiled.num_classes) == (5, exact.num_classes)
     assert scores == pytest.approx(of(exact, clip(height, width), boxes), abs=1e-4)
     assert scores.std() > 0.05
+
+
+def test_large_pictures_are_cut_down_before_the_network(
+    compiled: OpenVinoEngine, exact: TorchEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames, boxes = clip(500, 700), np.array([[0.0, 0.0, 700.0, 500.0], [200.0, 40.0, 320.0, 470.0]])
+    cut_down = [of(engine, frames, boxes) for engine in (compiled, exact)]
+    monkeypatch.setattr(CropPlan, "cut_down", lambda plan, frames: (frames, plan))
+    for engine, scores in zip((compiled, exact), cut_down, strict=True):
+        assert np.array_equal(of(engine, frames, boxes), scores)
 
 
 def test_each_box_is_scored_by_itself(compiled: OpenVinoEngine) -> None:

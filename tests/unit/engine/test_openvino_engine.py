@@ -18,7 +18,7 @@ from twinpath.engine.config import EngineConfig
 from twinpath.engine.open import open_engine
 from twinpath.engine.openvino_engine import OpenVinoEngine
 from twinpath.engine.torch_engine import TorchEngine
-from twinpath.errors import MissingExtra, UsageError
+from twinpath.errors import LimitExceeded, MissingExtra, UsageError
 
 TINY = "slowfast_tiny.synthetic"
 TORCH = EngineConfig("torch", "cpu")
@@ -35,6 +35,24 @@ def test_bf16_is_refused_where_the_cpu_has_it_not(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(openvino_engine, "capabilities", lambda: ("FP32", "INT8"))
     with pytest.raises(UsageError, match="this CPU does not compute in it"):
         open_engine(TINY, config=EngineConfig("openvino", "cpu", "bf16"))
+
+
+@pytest.mark.parametrize(
+    ("limit", "allowed"),
+    [("AVX2", False), ("avx512_core_vnni", False), ("SSE41", False), ("AVX512_CORE_BF16", True), ("", True)],
+)
+def test_bf16_is_not_chosen_where_the_environment_excludes_it(
+    limit: str, allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Core:
+        def get_property(self, *_: object) -> list[str]:
+            return ["FP32", "BF16"]
+
+    monkeypatch.setattr(openvino_engine, "_core", Core)
+    monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    assert openvino_engine.capabilities() == (("FP32", "BF16") if allowed else ("FP32",))
+    assert openvino_engine.choose_precision(EngineConfig()) == ("bf16" if allowed else "fp32")
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
@@ -111,7 +129,7 @@ def test_two_may_make_the_same_entry(empty_home: Path) -> None:
     entry = read_entry(path)
     assert entry is not None
     assert bytes(entry.content) == bytes([entry.facts["n"]]) * 100_000
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    assert {p.name for p in path.parent.iterdir()} == {path.name, "key"}
 
 
 def test_what_the_key_depends_on() -> None:
@@ -126,7 +144,7 @@ def test_entries_not_used_for_longest_go(empty_home: Path, monkeypatch: pytest.M
         write_entry(path, bytes(1000), {})
         os.utime(path, (age, age))
     write_entry(paths[0], bytes(1000), {})
-    assert {p.name for p in paths[0].parent.iterdir()} == {paths[0].name, paths[3].name}
+    assert {p.name for p in paths[0].parent.glob("*.ov")} == {paths[0].name, paths[3].name}
 
 
 def test_a_network_that_openvino_does_not_know_goes_to_torch(
@@ -146,6 +164,77 @@ def test_a_network_that_openvino_does_not_know_goes_to_torch(
         assert isinstance(open_engine(TINY), TorchEngine)
         assert "cannot run slowfast_tiny.synthetic (no such operation); torch does" in caplog.text
     assert len(tried) == 1  # remembered
+
+
+def test_openvino_that_fails_to_compile_is_named_where_it_was_asked_for(
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("Exception from src/plugin.cpp:84:\nException from src/node.cpp:1:\nno kernel\n\n")
+
+    monkeypatch.setattr(openvino_engine, "compile_network", fail)
+    with pytest.raises(
+        UsageError, match=r"OpenVINO cannot run slowfast_tiny.synthetic \(no kernel\); choose engine 'torch'"
+    ):
+        open_engine(TINY, config=EngineConfig("openvino"))
+    assert isinstance(open_engine(TINY, config=EngineConfig(device="cpu")), TorchEngine)
+    assert "cannot run slowfast_tiny.synthetic (no kernel); torch does" in caplog.text
+
+
+def test_lack_of_memory_while_compiling_is_not_remembered(
+    empty_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("Exception from src/allocator.cpp:79:\nstd::bad_alloc\n")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(openvino_engine, "compile_network", fail)
+        with pytest.raises(LimitExceeded, match=r"compiling slowfast_tiny\.synthetic needs more memory"):
+            open_engine(TINY, config=EngineConfig(device="cpu"))
+    assert isinstance(open_engine(TINY, config=EngineConfig("openvino")), OpenVinoEngine)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("Device with CPU name is not registered"), ImportError("no x.so")]
+)
+def test_an_openvino_that_does_not_load_is_no_end(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(openvino_engine, "capabilities", fail)
+    assert isinstance(open_engine(TINY, config=EngineConfig(device="cpu")), TorchEngine)
+    assert f"it does not load: {error}" in caplog.text
+    with pytest.raises(UsageError, match=r"OpenVINO cannot run .* choose engine 'torch'"):
+        open_engine(TINY, config=EngineConfig("openvino"))
+    assert choose.engine_facts()["engine"] == "torch"
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected", "message"),
+    [
+        ("[CPU] Gather node\nFailed to allocate 9830400 bytes of memory", LimitExceeded, "needs more memory"),
+        (
+            "Exception from src/node.cpp:1:\nshapes differ",
+            UsageError,
+            r"fails to run .*tiny.* \(shapes differ\)",
+        ),
+    ],
+)
+def test_openvino_that_fails_while_it_runs(
+    reason: str, expected: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing:
+        def infer(self, inputs: object) -> None:
+            raise RuntimeError(reason)
+
+    engine = open_engine(TINY, config=EngineConfig("openvino", "cpu", "fp32"))
+    (before,) = engine([clip(96, 96)])
+    monkeypatch.setattr(engine, "_request", Failing())
+    with pytest.raises(expected, match=message):
+        engine([clip(96, 96)])
+    assert np.array_equal(engine([clip(96, 96)])[0], before)
 
 
 def test_configurations_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:

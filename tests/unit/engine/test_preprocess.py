@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from twinpath.errors import LimitExceeded
+from twinpath.models import resample
 from twinpath.models.preprocess import Preprocess
 
 RULE = json.loads((Path(__file__).parents[2] / "golden" / "rules" / "spatial_crops.json").read_text())["rows"]
@@ -94,3 +96,31 @@ def test_a_fixed_size_whatever_the_proportions(height: int, width: int, num_crop
     assert clips.shape == (num_crops, 3, 2, 112, 112)
     index = 0 if num_crops == 1 else 1
     assert torch.allclose(clips[index].transpose(0, 1), resized[:, :, 8:120, 30:142], atol=1e-6)
+
+
+@pytest.mark.parametrize(("crop", "num_crops"), [(28, 1), (28, 3), (None, 1)])
+@pytest.mark.parametrize(("height", "width"), [(301, 207), (128, 900), (33, 34), (900, 70)])
+def test_pixels_that_no_crop_takes_may_be_left_out(
+    crop: int | None, num_crops: int, height: int, width: int
+) -> None:
+    frames = np.random.default_rng(3).integers(0, 256, (4, height, width, 3), dtype=np.uint8)
+    whole = preprocess(32, num_crops=num_crops)
+    whole.crop = crop
+    fewer, plan = whole.plan(height, width).cut_down(frames)
+    assert fewer.nbytes < frames.nbytes / 2 or min(height, width) < 3 * 32
+    from_fewer = whole.crops(torch.from_numpy(fewer)[None], *map(torch.from_numpy, plan.arrays()))
+    assert torch.equal(from_fewer, whole(torch.from_numpy(frames)[None]))
+
+
+def test_small_pictures_stay_as_they_are() -> None:
+    frames = np.zeros((1, 40, 60, 3), dtype=np.uint8)
+    plan = preprocess(32).plan(40, 60)
+    fewer, same_plan = plan.cut_down(frames)
+    assert (fewer is frames, same_plan is plan) == (True, True)
+
+
+@pytest.mark.parametrize(("height", "width"), [(2, 8192), (16, 1920), (2048, 100)])
+def test_a_strip_is_no_whole_picture_for_a_network(height: int, width: int) -> None:
+    with pytest.raises(LimitExceeded, match=f"pictures of {width}x{height} .* at most 16 times"):
+        resample.crop_plan(height, width, short_side=256, crop=None)
+    assert resample.crop_plan(height, width, short_side=256, crop=224)

@@ -144,6 +144,26 @@ def test_a_single_clip_that_memory_does_not_hold() -> None:
         engine(clips(2))
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried"
+        ),
+        MemoryError(),
+    ],
+)
+def test_lack_of_memory_on_a_cpu(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = TorchEngine(MeanColour(), SPEC, config=ON_CPU)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(engine, "_run", fail)
+    with pytest.raises(LimitExceeded, match="one clip of 4 frames needs more memory than cpu has free"):
+        engine(clips(1))
+
+
 def test_clips_of_several_sizes_in_one_call() -> None:
     engine = TorchEngine(MeanColour(), SPEC, config=ON_CPU, batch_clips=4)
     sizes = [(8, 24), (16, 9), (8, 24), (31, 12)]

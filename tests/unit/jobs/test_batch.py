@@ -152,8 +152,9 @@ def test_every_error_names_its_file_once() -> None:
     )
 
 
-def test_lack_of_memory_is_a_limit_that_names_the_file() -> None:
-    (outcome,) = each_input(VIDEOS[:1], work_with({"a": MemoryError()}))
+@pytest.mark.parametrize("error", [MemoryError(), OSError(12, "Cannot allocate memory")])
+def test_lack_of_memory_is_a_limit_that_names_the_file(error: Exception) -> None:
+    (outcome,) = each_input(VIDEOS[:1], work_with({"a": error}))
     assert isinstance(outcome.error, LimitExceeded)
     assert str(outcome.error).startswith("clips/a.mp4: the memory does not suffice")
 

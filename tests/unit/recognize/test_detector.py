@@ -99,7 +99,7 @@ def test_people_are_looked_for_in_as_many_pictures_as_memory_allows(
     clip_bytes = detect.spec.num_frames * 96 * 128 * 3
     for max_bytes, expected in ((16 * clip_bytes, [3]), (2 * clip_bytes, [2, 1]), (1, [1, 1, 1])):
         counts: list[int] = []
-        monkeypatch.setattr("twinpath.recognize.keyframe_pass.BATCH_BYTES", max_bytes)
+        monkeypatch.setattr("twinpath.prefetch.BATCH_BYTES", max_bytes)
         assert len(detect(brighter, people=Counting([[10, 10, 60, 90]])).keyframes_s) == 3
         assert counts == expected
 

@@ -18,6 +18,7 @@ import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinpath.cores import available_cores
 from twinpath.errors import LimitExceeded, NotAFile, WorkerDied
 from twinpath.paths import display_path
 from twinpath.video.color import Rgb
@@ -44,7 +45,7 @@ main(*json.loads(sys.argv[1]))
 # Only these variables of the parent's environment, which may hold secrets.
 _INHERITED = re.compile(r"PATH|HOME|TMPDIR|LANG|LC_\w+|(DY)?LD_LIBRARY_PATH|PYTHONHOME|PYTHONUTF8")
 # Threads reserve address space, which is limited.
-_FRUGAL = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+_FRUGAL = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 _START_S = 60.0  # time-out for Python and its libraries to load on a busy machine
 _EXIT_S = 1.0  # time-out from the end of the connection to the end of the process
 
@@ -310,7 +311,7 @@ def _start(connection: socket.socket, lifeline: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-P", "-c", START, arguments, json.dumps(paths)],
             pass_fds=[connection.fileno(), lifeline],
-            env=environment | _FRUGAL,
+            env=environment | _FRUGAL | {"OMP_NUM_THREADS": str(available_cores())},  # for the decoder
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
