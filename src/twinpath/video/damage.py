@@ -84,10 +84,11 @@ class DamageReport:
                 keyframe in the middle of the file do not count: with intra refresh there are such.
             last_s: Time of the last target frame in seconds; later damage does not count.
         """
-        end_s = last_s + TIME_TOLERANCE_S
+        tolerance_s = self._source.tolerance_s
+        end_s = last_s + tolerance_s
         expected = int(np.searchsorted(plan.times_s, end_s, side="right"))
         if not plan.from_start and len(decoded_s):
-            begin_s = min(decoded_s[0], first_s) - TIME_TOLERANCE_S
+            begin_s = min(decoded_s[0], first_s) - tolerance_s
             expected -= int(np.searchsorted(plan.times_s, begin_s))
         decoded = bisect_right(decoded_s, end_s)
         reaches_end = plan.reached_end and plan.times_s[-1] <= end_s

@@ -14,7 +14,7 @@ import numpy as np
 from twinpath.errors import LimitExceeded
 from twinpath.paths import display_path
 from twinpath.video.clock import Clock
-from twinpath.video.sampling import TIME_TOLERANCE_S, Times
+from twinpath.video.sampling import Times
 from twinpath.video.source import VideoSource
 
 LATE_S = 3.0  # seek if the span starts later than this
@@ -70,7 +70,7 @@ def _plan_from_here(
     for number, packet in enumerate(source.packets()):
         time_s, order_s = clock.packet(packet)
         may_start = number == 0 or source.can_start_midway
-        if packet.is_keyframe and time_s <= start_s + TIME_TOLERANCE_S and may_start:
+        if packet.is_keyframe and time_s <= start_s + source.tolerance_s and may_start:
             skip, found_keyframe, keyframe_s = number, True, time_s
             times, durations = [], []
         if seek_s is not None and not found_keyframe:
@@ -89,7 +89,7 @@ def _plan_from_here(
     decodable = planned >= keyframe_s
     if not decodable.any():
         decodable[:] = True
-    keep = decodable & (planned < max(end_s, start_s + TIME_TOLERANCE_S))
+    keep = decodable & (planned < max(end_s, start_s + source.tolerance_s))
     if not keep.any() and len(planned):  # the video starts behind the span: use its first frame
         keep = planned == planned[decodable][0]
     last = int(order[keep][-1]) if len(planned) else None

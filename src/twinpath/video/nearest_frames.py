@@ -64,7 +64,9 @@ class NearestFrames:
             self._decoding = DecodePass(self._source, plan=self.plan, strict=self._strict)
             frames, first = iter(self._decoding), None
         given = frames if first is None else itertools.chain([first], frames)
-        yield from nearest_frames(given, self.target_s, decoded_s=self.decoded_s)
+        yield from nearest_frames(
+            given, self.target_s, decoded_s=self.decoded_s, tolerance_s=self._source.tolerance_s / 10
+        )
 
     def _starts_too_late(self, first: tuple[float, VideoFrame] | None) -> bool:
         """Whether frames are missing that decoding from the beginning of the file may give."""
@@ -90,7 +92,11 @@ class NearestFrames:
 
 
 def nearest_frames(
-    frames: Iterable[tuple[float, VideoFrame]], target_s: Sequence[float], *, decoded_s: list[float]
+    frames: Iterable[tuple[float, VideoFrame]],
+    target_s: Sequence[float],
+    *,
+    decoded_s: list[float],
+    tolerance_s: float,
 ) -> Iterator[tuple[float, VideoFrame]]:
     """For each target time the nearest frame that decodes, as soon as it is known.
 
@@ -98,6 +104,7 @@ def nearest_frames(
         frames: (time in seconds, frame) of a `DecodePass`.
         target_s: Target times in seconds, increasing.
         decoded_s: A list to which the time of every decoded frame is appended.
+        tolerance_s: A frame is that of a target which it precedes by at most this, in seconds.
     Yields:
         (time in seconds, frame), one for each target. If `frames` end early, the last one is repeated; if
         there are none, nothing is yielded.
@@ -106,7 +113,7 @@ def nearest_frames(
     index = 0  # of the next target
     for time_s, frame in frames:
         decoded_s.append(time_s)
-        while index < len(target_s) and time_s >= target_s[index] - TIME_TOLERANCE_S / 10:
+        while index < len(target_s) and time_s >= target_s[index] - tolerance_s:
             is_previous = previous is not None and target_s[index] - previous[0] < time_s - target_s[index]
             yield previous if previous is not None and is_previous else (time_s, frame)
             index += 1

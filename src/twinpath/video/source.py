@@ -46,6 +46,7 @@ from twinpath.video.foreign import (
 from twinpath.video.frame_folder import frames_folder
 from twinpath.video.not_coded import NotCoded
 from twinpath.video.refused_size import refused_size
+from twinpath.video.sampling import TIME_TOLERANCE_S
 from twinpath.video.sniff import (
     DEMUXERS,
     FORMAT_WHITELIST,
@@ -308,6 +309,11 @@ class VideoSource:
     def is_raw(self) -> bool:
         """Whether it is a stream without a container, which has no timestamps."""
         return self.kind in RAW_DEMUXERS
+
+    @property
+    def tolerance_s(self) -> float:
+        """How much two times of one frame may differ, in seconds: less than half a frame."""
+        return min(TIME_TOLERANCE_S, 0.5 / float(self.nominal_fps))
 
     @property
     def audio(self) -> list[AudioStream]:

@@ -51,7 +51,7 @@ def choose_track(container: InputContainer, path: Path) -> TrackChoice:
     if len(usable) == 1 and len(tracks) == 1:
         return TrackChoice(usable[0].index)
     usable.sort(key=lambda stream: not stream.disposition & Disposition.default)  # stable: else in order
-    counts = {stream.index: stream.frames for stream in usable}
+    counts = {stream.index: _claimed_pictures(container, stream) for stream in usable}
     was_read = len(usable) > 1 and not all(counts.values())
     if was_read:
         counts = _count_pictures(container, [stream.index for stream in usable])
@@ -114,6 +114,14 @@ def _usable(
             raise encrypted(name)
         raise UnsupportedCodec(f"{name}: Twinpath does not read its video codec {codec}; {advice}")
     return usable
+
+
+def _claimed_pictures(container: InputContainer, stream: VideoStream) -> int:
+    """The number of pictures by the header; 0: not known. That of AVI counts empty chunks, too."""
+    if container.format.name != "avi":
+        return stream.frames
+    indexed = len(stream.index_entries)
+    return indexed if indexed > 1 else 0
 
 
 def _count_pictures(container: InputContainer, indices: Sequence[int]) -> dict[int, int]:

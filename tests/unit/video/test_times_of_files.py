@@ -14,7 +14,7 @@ from twinpath.recognize.plan import Views
 from twinpath.recognize.read import VideoReader
 from twinpath.video.clip_plan import ClipSampling, Windows
 from twinpath.video.clips import open_clips
-from twinpath.video.decode import AtTimes, FrameStream, read_frames
+from twinpath.video.decode import AtTimes, EvenSpan, FrameStream, read_frames
 from twinpath.video.isolated import probe_isolated
 from twinpath.video.probe import frame_times, probe
 from twinpath.video.source import open_video
@@ -212,3 +212,24 @@ def test_an_edit_list_that_hides_whole_groups_of_pictures(folder: Path, plain: P
     assert warning.startswith("23 frames are cut away by the file's edit list")
     assert "(50 in the header)" in warning
     assert probe(video).duration_s == pytest.approx(1.1, abs=0.03)
+
+
+@pytest.mark.parametrize("fps", [3_000, 90_000])
+def test_frames_nearer_to_each_other_than_the_usual_tolerance(folder: Path, plain: Path, fps: int) -> None:
+    """A high-speed recording: the frames that are asked for are read, and none is missed."""
+    video = bad_videos.encode(
+        folder / f"{fps}.mp4",
+        rate=fps,
+        codec_options={"bf": "0", "g": "12"},
+        container_options={"video_track_timescale": "90000"},
+    )
+    every = read_frames(video, [EvenSpan(0, 1, 50)], strict=True)
+    assert np.round(every.times_s * fps).astype(int).tolist() == list(range(50))
+    usual = read_frames(plain, [EvenSpan(0, 9, 50)])
+    assert brightness(every.clip()) == brightness(usual.clip())
+    few = read_frames(video, [EvenSpan(0, 30 / fps + 0.0005, 4)], strict=True)
+    assert few.warnings == []
+
+
+def brightness(frames: np.ndarray) -> list[int]:
+    return [round(float(frame.mean())) for frame in frames]

@@ -28,7 +28,7 @@ def number(picture):
     return round((float(picture[24, 32].mean()) - 20) / 4)
 
 
-@pytest.mark.parametrize("name", ["tracks.mp4", "tracks.mkv", "tracks.mov"])
+@pytest.mark.parametrize("name", ["tracks.mp4", "tracks.mkv", "tracks.mov", "tracks.avi"])
 def test_a_thumbnail_before_the_film_is_not_taken_for_it(tmp_path, name):
     tracks = [(THUMBNAIL, "mjpeg", DEFAULT), (FILM, "libx264", NONE)]
     shown, warnings = numbers(bad_videos.make_tracks(tmp_path, name, tracks))
