@@ -428,20 +428,12 @@ def make_hdr(
 MPEG_GOPS = {"g": "12", "bf": "2", "qmin": "1", "qmax": "2"}
 
 
-def _add_detail(picture: np.ndarray) -> None:
-    """Noise at the top, so that a picture fills a packet of MPEG-PS: else FFmpeg guesses its time."""
-    noise = np.random.default_rng(int(picture[0, 0, 0])).integers(0, 255, (12, WIDTH // 2, 3), dtype=np.uint8)
-    picture[:12] = noise.repeat(2, axis=1)
-
-
 def make_mpeg_ps(folder: Path) -> Path:
-    return encode(folder / "mpeg_ps.mpg", codec="mpeg2video", codec_options=MPEG_GOPS, paint=_add_detail)
+    return encode(folder / "mpeg_ps.mpg", codec="mpeg2video", codec_options=MPEG_GOPS)
 
 
 def make_vob(folder: Path) -> Path:
-    return encode(
-        folder / "dvd.vob", container="vob", codec="mpeg2video", codec_options=MPEG_GOPS, paint=_add_detail
-    )
+    return encode(folder / "dvd.vob", container="vob", codec="mpeg2video", codec_options=MPEG_GOPS)
 
 
 def make_mpeg_1(folder: Path) -> Path:
@@ -450,7 +442,6 @@ def make_mpeg_1(folder: Path) -> Path:
         container="mpeg",
         codec="mpeg1video",
         codec_options=MPEG_GOPS,
-        paint=_add_detail,
     )
 
 

@@ -1,7 +1,8 @@
 """Presentation times of packets and frames in seconds since the first frame, for every container.
 
 MPEG-TS starts at any time and jumps back where two files were joined. AVI stores the decoding order but no
-presentation times, raw H.264 neither.
+presentation times, raw H.264 neither. In MPEG-PS many small pictures share a packet with one time; where a
+picture begins in the packet before, FFmpeg gives it to the wrong one, and times repeat.
 """
 
 from __future__ import annotations
@@ -40,6 +41,13 @@ class _Timeline:
         return time_s
 
 
+def follow(source: VideoSource, last_s: float, time_s: float) -> float:
+    """The time of a frame in seconds, given that of the frame shown before it: in MPEG-PS none repeats."""
+    period_s = 1.0 / float(source.nominal_fps)
+    repeats = source.kind == "mpeg" and time_s < last_s + period_s / 2
+    return last_s + period_s if repeats else time_s
+
+
 class Clock:
     """Times of one pass through a file. Call `packet` for every packet in order, and `frame` for every frame.
 
@@ -55,6 +63,7 @@ class Clock:
         self._count = 0
         self._last_packet_s = -self._period_s
         self._last_frame_s = -self._period_s
+        self._has_frame = False
         # Without pts: times of the packets whose frames are not decoded yet, in order.
         self._queue: deque[float] = deque()
         self.guessed = 0
@@ -101,5 +110,8 @@ class Clock:
             self.guessed += 1
         else:
             time_s = self._frames.seconds(frame.pts, order=frame.pts)
+            if self._has_frame:
+                time_s = follow(self._source, self._last_frame_s, time_s)
+        self._has_frame = True
         self._last_frame_s = max(time_s, self._last_frame_s)
         return self._last_frame_s

@@ -13,7 +13,7 @@ import numpy as np
 
 from twinpath.errors import LimitExceeded
 from twinpath.paths import display_path
-from twinpath.video.clock import Clock
+from twinpath.video.clock import Clock, follow
 from twinpath.video.sampling import Times
 from twinpath.video.source import VideoSource
 
@@ -94,7 +94,7 @@ def _plan_from_here(
         keep = planned == planned[decodable][0]
     last = int(order[keep][-1]) if len(planned) else None
     return Plan(
-        times_s=planned[keep],
+        times_s=_following(source, planned[keep]),
         seek_s=seek_s,
         skip_packets=skip,
         reached_end=bool(keep[decodable].all()),
@@ -102,6 +102,16 @@ def _plan_from_here(
         discarded=discarded,
         leading=int(np.count_nonzero(~decodable)),
     )
+
+
+def _following(source: VideoSource, times_s: Times) -> Times:
+    """Sorted times of packets as `Clock.frame` gives those of their frames."""
+    if source.kind != "mpeg":
+        return times_s
+    followed = times_s.copy()
+    for k in range(1, len(followed)):
+        followed[k] = follow(source, followed[k - 1], followed[k])
+    return followed
 
 
 def _check_budget(source: VideoSource, frames: int) -> None:
