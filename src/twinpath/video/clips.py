@@ -344,7 +344,7 @@ def _allocate(shape: tuple[int, ...]) -> Rgb:
 
 
 def _frame_s(times_s: Times, source: VideoSource) -> float:
-    """Duration of a frame in seconds: the median distance of different times; 1 / frame rate if there is none.
+    """Duration of a frame in seconds: the median distance of different times; without any 1 / frame rate.
 
     Many frames have one time in damaged files, and where the container's ticks are longer than a frame.
     """
