@@ -61,6 +61,7 @@ class DamageReport:
         self._leading = 0
         self._lost_head_s = 0.0
         self._ends_at_s: float | None = None
+        self._is_cut = False
         self._resized = 0
         self._recoloured = 0
         self._is_readable = False  # known to be
@@ -133,6 +134,8 @@ class DamageReport:
         ends_at_s: float | None,
     ) -> None:
         source = self._source
+        if ends_at_s is not None:
+            self._is_cut = source.is_cut()
         if decoding.hides_frames and not decoding.bad_packets and 2 * decoded >= expected - 1:
             expected = decoded
         elif is_whole_file and source.claimed_frames:
@@ -174,6 +177,8 @@ class DamageReport:
                 f"the video ends at {self._ends_at_s:.2f} s of the {self._source.claimed_duration_s:.2f} s "
                 "that its header claims: the file is incomplete"
             )
+        if self._is_cut and not lines:
+            lines.append("the file is shorter than its header claims: it is incomplete")
         if self._corrupt:
             lines.append(f"{self._corrupt} decoded frames are marked as corrupt")
         if lines and not self._is_readable and self._source.kind != "frames":

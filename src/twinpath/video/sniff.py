@@ -214,3 +214,14 @@ def has_avi_index(file: BinaryIO) -> bool:
             return size > 0 and position + 8 + size <= end
         position += 8 + size + size % 2
     return False
+
+
+def is_cut_asf(file: BinaryIO) -> bool:
+    """Whether a WMV or ASF file ends before its packets do, by the size in the header of its data."""
+    file.seek(16)
+    header_bytes = int.from_bytes(file.read(8), "little")
+    end = file.seek(0, os.SEEK_END)
+    if header_bytes > end:
+        return True
+    file.seek(header_bytes + 16)
+    return header_bytes + int.from_bytes(file.read(8), "little") > end

@@ -57,6 +57,7 @@ from twinpath.video.sniff import (
     has_avi_index,
     has_mp4_fragments,
     has_mp4_index,
+    is_cut_asf,
     is_joined_mp4,
     sniff,
 )
@@ -309,6 +310,13 @@ class VideoSource:
     def is_raw(self) -> bool:
         """Whether it is a stream without a container, which has no timestamps."""
         return self.kind in RAW_DEMUXERS
+
+    def is_cut(self) -> bool:
+        """Whether the end of the file is missing, by the size in its header; False: not, or not known."""
+        if self.kind != "asf":
+            return False
+        with open_binary(self.path) as file:
+            return is_cut_asf(file)
 
     @property
     def tolerance_s(self) -> float:

@@ -233,3 +233,23 @@ def test_frames_nearer_to_each_other_than_the_usual_tolerance(folder: Path, plai
 
 def brightness(frames: np.ndarray) -> list[int]:
     return [round(float(frame.mean())) for frame in frames]
+
+
+@pytest.mark.parametrize("codec", ["wmv2", "msmpeg4"])
+def test_a_cut_wmv_is_incomplete(tmp_path: Path, codec: str) -> None:
+    """Also where it is cut between two packets of its container, which all decode."""
+
+    def add_detail(picture: np.ndarray) -> None:
+        picture[:] = np.random.default_rng(int(picture[0, 0, 0])).integers(0, 255, picture.shape)
+
+    video = bad_videos.encode(tmp_path / "windows.wmv", codec=codec, codec_options={}, paint=add_detail)
+    with FrameStream(video) as stream:
+        whole = len(list(stream))
+        assert stream.warnings == []
+    data = video.read_bytes()
+    header = int.from_bytes(data[16:24], "little") + 50
+    video.write_bytes(data[: header + 3200 * ((len(data) - header) // 3200 // 2)])
+    with FrameStream(video) as stream:
+        assert 0 < len(list(stream)) < whole
+        assert any("incomplete" in line for line in stream.warnings)
+    assert any("incomplete" in line for line in read_frames(video, [EvenSpan(0, 9, 4)]).warnings)
