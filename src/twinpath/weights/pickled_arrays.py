@@ -72,8 +72,10 @@ class _Budget:
     def __init__(self, size_bytes: int) -> None:
         self._bytes, self._items = size_bytes + _FREE_TEXT_BYTES, MAX_INSTRUCTIONS
 
-    def encode(self, text: Any, encoding: Any = "latin1") -> Any:
-        """Bytes that are kept as text."""
+    def encode(self, text: Any = b"", encoding: Any = "latin1") -> Any:
+        """Bytes, which old protocols keep as text."""
+        if isinstance(text, (bytes, memoryview)):
+            return text
         if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
             raise Malformed("bytes in a form that arrays do not use")
         self._bytes -= len(text)
