@@ -131,7 +131,19 @@ def array_names(size_bytes: int) -> dict[str, Known]:
         "builtins.bytes": budget.encode,
     }
     numbers = ("float16", "float32", "float64", "int32", "int64", "bool_")
-    kinds = ("int", "long", "float", "str", "unicode", "bool", "complex", "object")
+    kinds = (
+        "int",
+        "long",
+        "float",
+        "str",
+        "unicode",
+        "bool",
+        "complex",
+        "object",
+        "range",
+        "xrange",
+        "slice",
+    )
     names |= {f"numpy.{kind}": _nothing for kind in numbers}
     names |= {f"builtins.{kind}": _nothing for kind in kinds}
     names |= {f"builtins.{kind}": budget.items for kind in ("list", "tuple", "set", "frozenset")}

@@ -253,6 +253,8 @@ def test_numpy_scalars_and_plain_things_are_taken(tmp_path: Path) -> None:
         "bytes": b"abc",
         "bytearray": bytearray(b"abc"),
         "no bytes": b"",
+        "range": range(3),
+        "slice": slice(1, 2),
         "big": 10**18,
         "nothing": None,
     }
