@@ -264,7 +264,7 @@ def test_results_in_the_folder_of_the_videos_are_no_inputs(scene: Path, tmp_path
     assert first["files"]["mp4"] == str(drawn)
     pattern = (str(tmp_path / "*.mp4"), *wanted[2:])
     for again in (wanted, ("detect", *pattern)):
-        assert in_process(*again, "--json").object["video"] == str(tmp_path / "scene.mp4")
+        assert in_process(*again, "--json").objects[0]["video"] == str(tmp_path / "scene.mp4")
     assert "is an input of this run" in in_process("detect", drawn, *pattern, code=2).error  # by its own name
 
 

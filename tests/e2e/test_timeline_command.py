@@ -289,7 +289,7 @@ def test_a_wrong_argument(film: Path, tmp_path: Path, arguments: tuple[str, ...]
 def test_a_single_bad_file(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("no video")
     done = twinpath("timeline", "a.mp4", *TINY, code=3, cwd=tmp_path)
-    assert "a.mp4 is not a video" in done.error
+    assert "a.mp4 is a text file, not a video" in done.error
     assert files_of(tmp_path) == ["a.mp4"]
 
 

@@ -20,8 +20,8 @@ CONTENTS = [  # the name, the content, and words of the error
     ("._clip.mp4", b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        " + bytes(99), "AppleDouble"),  # 17
     ("clip.mp4", b"<!DOCTYPE html><html><head><title>Quota exceeded", "a web page"),  # 18
     ("clip.mp4", b'\xef\xbb\xbf\n<html lang="en">', "a web page"),
-    ("clip.mp4", b'{"error": {"code": 403}}', "a JSON text, not a video; open it"),
-    ("clip.mov", b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "an XML text"),
+    ("clip.mp4", b'{"error": {"code": 403}}', "a JSON file, not a video; open it"),
+    ("clip.mov", b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code></Error>', "an XML file"),
     ("clips.zip", b"PK\x03\x04" + bytes(99), "a ZIP archive, not a video; unpack it"),  # 19
     ("clip.mp4.gz", b"\x1f\x8b\x08\x00" + bytes(99), "a gzip archive, not a video; unpack it"),
     ("clip.avi", b"Rar!\x1a\x07\x01\x00" + bytes(99), "a RAR archive"),

@@ -39,6 +39,8 @@ Other modules:
     live_file.py        a file that is played like one
     allocations.py      a bound for what FFmpeg allocates at once, for servers that announce any size
     writer.py           RGB arrays to an MP4
+    encoders.py         the encoders that `writer.py` offers
+    audio_samples.py    the audio of a file as samples
     audio.py            copies the audio track of another file into that MP4
     find.py             files, folders and patterns to a list of videos
 """

@@ -344,8 +344,12 @@ def _allocate(shape: tuple[int, ...]) -> Rgb:
 
 
 def _frame_s(times_s: Times, source: VideoSource) -> float:
-    """Duration of a frame in seconds: the median distance; 1 / frame rate for a single frame."""
+    """Duration of a frame in seconds: the median distance of different times; without any 1 / frame rate.
+
+    Many frames have one time in damaged files, and where the container's ticks are longer than a frame.
+    """
     steps_s = np.diff(times_s)
+    steps_s = steps_s[steps_s > 0]
     return float(np.median(steps_s)) if len(steps_s) else 1 / float(source.nominal_fps)
 
 

@@ -14,8 +14,9 @@ _BITS_PER_PIXEL = 0.2  # for encoders that are given a bit rate: nearly transpar
 _VP9_CRF = 8  # its scale reaches to 63; so much more looks as with x264
 
 
-def _by_crf(crf: int, preset: str, bit_rate: int) -> dict[str, str]:
-    return {"crf": str(crf), "preset": preset}
+def _x264(crf: int, preset: str, bit_rate: int) -> dict[str, str]:
+    # Its macroblock tree differs from run to run: without it the same frames give the same bytes.
+    return {"crf": str(crf), "preset": preset, "mbtree": "0"}
 
 
 def _vp9(crf: int, preset: str, bit_rate: int) -> dict[str, str]:
@@ -28,7 +29,7 @@ def _by_bit_rate(crf: int, preset: str, bit_rate: int) -> dict[str, str]:
 
 # FFmpeg's name of the encoder: its options. Licences: see docs/security.md.
 _OPTIONS: Mapping[str, Callable[[int, str, int], dict[str, str]]] = {
-    "libx264": _by_crf,
+    "libx264": _x264,
     "libopenh264": _by_bit_rate,
     "libvpx-vp9": _vp9,
 }

@@ -99,10 +99,10 @@ def foreign_content(head: bytes) -> Foreign | None:
     if _PAGE.match(text):
         return Foreign("a web page", _SERVER)
     if _XML.match(text):
-        return Foreign("an XML text", _SERVER)
+        return Foreign("an XML file", _SERVER)
     if text.lstrip()[:1] in (b"{", b"["):
-        return Foreign("a JSON text", _SERVER)
-    return Foreign("a text", _VIDEO) if is_text(head) else None
+        return Foreign("a JSON file", _SERVER)
+    return Foreign("a text file", _VIDEO) if is_text(head) else None
 
 
 def foreign_picture(head: bytes) -> Foreign | None:

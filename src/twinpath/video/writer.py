@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -51,7 +51,6 @@ class VideoWriter:
         preset: str = "fast",
         pixel_aspect: Fraction = Fraction(1),
         encoder: str = DEFAULT_ENCODER,
-        encoder_options: Mapping[str, str] | None = None,
         audio: AudioSource | None = None,
         comment: str | None = None,
     ) -> None:
@@ -66,8 +65,6 @@ class VideoWriter:
             preset: x264's preset, from "ultrafast" to "veryslow": slower makes smaller files.
             pixel_aspect: Sample aspect ratio: width of a pixel over its height, for players.
             encoder: One of `encoders.ENCODERS`. Every browser plays libx264's H.264.
-            encoder_options: More options of the encoder. For x264, {"mbtree": "0"} makes the output
-                reproducible: the same frames give the same bytes in every run; files are larger.
             audio: An audio track to copy; the writer does not close it.
             comment: A comment for the file's metadata, for example what made it.
         Raises:
@@ -99,7 +96,7 @@ class VideoWriter:
         quality = options_for_quality(
             encoder, crf=crf, preset=preset, width=width, height=height, fps=float(rate)
         )
-        self._open(encoder, {**quality, **(encoder_options or {})}, pixel_aspect)
+        self._open(encoder, quality, pixel_aspect)
 
     def _open(self, encoder: str, encoder_options: dict[str, str], pixel_aspect: Fraction) -> None:
         self._container = av.open(

@@ -18,7 +18,7 @@ from twinpath.errors import DamagedWeights, UnknownWeightFormat, UnsafeWeights
 from twinpath.suggest import did_you_mean
 from twinpath.weights.names.wrappers import count_known, is_average
 from twinpath.weights.pickled_arrays import PickledArray
-from twinpath.weights.pickles import Foreign, shown
+from twinpath.weights.pickles import UnknownObject, shown
 from twinpath.weights.torch_files import StoredTensor
 
 Leaf = StoredTensor | PickledArray
@@ -222,7 +222,7 @@ def _what_it_is(content: Any) -> str:
     """Why there are no weights in it, and what to do."""
     if isinstance(content, StoredTensor):
         return "holds one tensor, not tensors by name; save the network's state_dict()"
-    if isinstance(content, Foreign):
+    if isinstance(content, UnknownObject):
         return "holds an object, not tensors by name; save its state_dict()"
     if not isinstance(content, Mapping):
         return f"holds a {type(content).__name__}, not tensors by name; save the network's state_dict()"

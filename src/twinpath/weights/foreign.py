@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from twinpath.errors import UnsafeWeights
-from twinpath.weights.pickles import Foreign, shown
+from twinpath.weights.pickles import UnknownObject, shown
 
 # Modules whose names run a program or open doors. Nobody is told how to run these.
 _DANGEROUS = frozenset(
@@ -97,13 +97,13 @@ def _line(content: Any, where: str, is_torch: bool) -> str:
 
 def _weights_in(content: Any) -> str:
     """How to get from the content to the weights."""
-    if isinstance(content, Foreign):
+    if isinstance(content, UnknownObject):
         return ".state_dict()"
     if isinstance(content, dict):
         for key in _KNOWN_WRAPPERS:
             if isinstance(content.get(key), dict):
                 return f"['{key}']"
-            if isinstance(content.get(key), Foreign):
+            if isinstance(content.get(key), UnknownObject):
                 return f"['{key}'].state_dict()"
         for key, value in content.items():
             if isinstance(value, dict) and len(value) > 1 and isinstance(key, str) and "optim" not in key:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.weights.pickles import MAX_INSTRUCTIONS, Foreign, Known, Malformed, Stateful, checked_key
+from twinpath.weights.pickles import MAX_INSTRUCTIONS, Known, Malformed, Stateful, UnknownObject, checked_key
 
 _NUMBERS = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
 _MAX_DIMENSIONS = 32
@@ -154,8 +154,8 @@ def _nothing(*_: Any) -> None:
     """What is beside the weights and not needed."""
 
 
-def _instance_of(cls: Any, *_: Any) -> Foreign | None:
-    return Foreign(cls.name) if isinstance(cls, Foreign) else None
+def _instance_of(cls: Any, *_: Any) -> UnknownObject | None:
+    return UnknownObject(cls.name) if isinstance(cls, UnknownObject) else None
 
 
 def _array(budget: _Budget | None, data: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any] | None:

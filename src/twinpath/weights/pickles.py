@@ -2,7 +2,7 @@
 
 A pickle is a program. Those of weight files need few instructions and few names. This machine knows what
 these few names stand for by a table of stand-ins that the caller gives; whatever else a pickle names becomes
-a `Foreign` object, which holds nothing and does nothing. Every length is checked before anything is
+a `UnknownObject` object, which holds nothing and does nothing. Every length is checked before anything is
 allocated, and the number of instructions is limited, so that a file of some bytes cannot take the memory or
 the day.
 """
@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from twinpath.errors import DamagedWeights, UnsafeWeights
+from twinpath.escapes import printable
 
 Buffer = bytes | bytearray | mmap.mmap
 
@@ -32,7 +33,7 @@ class Malformed(Exception):
     """The pickle is no valid one, or holds what weights never hold. Says what."""
 
 
-class Foreign:
+class UnknownObject:
     """Stands for a class that no weights need, or an object of it.
 
     Attributes:
@@ -75,11 +76,10 @@ _WRONG = (Malformed, ArithmeticError, LookupError, TypeError, ValueError, struct
 
 
 def shown(text: object) -> str:
-    """A name out of a file for a message: on one line, without control characters, not too long."""
+    """A name out of a file, as it goes into a message; see `escapes.printable`."""
     if not isinstance(text, str):
         return f"a {type(text).__name__}"
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[: _SHOWN + 1])
-    return line if len(text) <= _SHOWN else line[:_SHOWN] + "…"
+    return printable(text) if len(text) <= _SHOWN else printable(text[:_SHOWN]) + "…"
 
 
 class PickleMachine:
@@ -114,7 +114,7 @@ class PickleMachine:
         self._count = 0
 
     def load(self) -> Any:
-        """The next pickle's content: numbers, text, lists, tuples, dicts, stand-ins and `Foreign` objects.
+        """The next pickle's content: numbers, text, lists, tuples, dicts, stand-ins, `UnknownObject`s.
 
         Raises:
             DamagedWeights: Cut short, or no valid pickle.
@@ -230,12 +230,12 @@ class PickleMachine:
         target = self._top()
         if isinstance(target, list):
             target.extend(items)
-        elif not isinstance(target, Foreign):
+        elif not isinstance(target, UnknownObject):
             raise Malformed("an item of what is no list")
 
     def _set_items(self, items: list[Any]) -> None:
         target = self._top()
-        if isinstance(target, Foreign):
+        if isinstance(target, UnknownObject):
             return
         if not isinstance(target, dict) or len(items) % 2:
             raise Malformed("an entry of what is no dict")
@@ -256,13 +256,13 @@ class PickleMachine:
         if full not in self._known:
             full = shown(full)
             self.foreign[full] = None
-            self._push(Foreign(full))
+            self._push(UnknownObject(full))
         else:
             self._push(self._known[full])
 
     def _call(self, function: Any, arguments: Any) -> None:
-        if isinstance(function, Foreign):
-            self._push(Foreign(function.name))
+        if isinstance(function, UnknownObject):
+            self._push(UnknownObject(function.name))
             return
         if not isinstance(function, Known) or not isinstance(arguments, (tuple, list)):
             raise Malformed("a call of what is no function")
@@ -290,7 +290,7 @@ class PickleMachine:
         state, target = self._pop(), self._top()
         if isinstance(target, Stateful):
             target.set_state(state)
-        elif not isinstance(target, (dict, Foreign)):
+        elif not isinstance(target, (dict, UnknownObject)):
             raise Malformed("a state of what has none")
 
     def _remember(self, index: int) -> None:
@@ -332,7 +332,7 @@ def checked_key(key: Any) -> Any:
     """
     if isinstance(key, int) and not -_MAX_INT_KEY < key < _MAX_INT_KEY:
         return f"{key:#x}"
-    if isinstance(key, (*_ATOMS, Foreign)):
+    if isinstance(key, (*_ATOMS, UnknownObject)):
         return key
     if isinstance(key, tuple) and len(key) <= 8 and all(isinstance(part, _ATOMS) for part in key):
         return repr(key)

@@ -20,7 +20,7 @@ from twinpath.errors import DamagedWeights
 from twinpath.weights.archive import ArchiveMember
 from twinpath.weights.foreign import refuse_foreign
 from twinpath.weights.pickled_arrays import PickledArray, array_names
-from twinpath.weights.pickles import Buffer, Foreign, Known, Malformed, PickleMachine, shown
+from twinpath.weights.pickles import Buffer, Known, Malformed, PickleMachine, UnknownObject, shown
 
 _MAX_DIMENSIONS = 64
 
@@ -133,9 +133,9 @@ def read_legacy(data: Buffer, *, where: str) -> TorchFile:
     """
     sizes: dict[str, int] = {}
 
-    def ref(pid: Any) -> StorageRef | Foreign:
+    def ref(pid: Any) -> StorageRef | UnknownObject:
         found = _storage_ref(pid)
-        if isinstance(found, Foreign):
+        if isinstance(found, UnknownObject):
             return found
         sizes[found.key] = found.dtype.itemsize if found.dtype else 1
         return found
@@ -269,13 +269,13 @@ class _DtypeName(Known):
         self.dtype = dtype
 
 
-def _storage_ref(pid: Any) -> StorageRef | Foreign:
+def _storage_ref(pid: Any) -> StorageRef | UnknownObject:
     """A storage, or the class of a module in the older form.
 
     Raises:
         Malformed: Not how torch names these.
     """
-    if isinstance(pid, tuple) and len(pid) == 4 and pid[0] == "module" and isinstance(pid[1], Foreign):
+    if isinstance(pid, tuple) and len(pid) == 4 and pid[0] == "module" and isinstance(pid[1], UnknownObject):
         return pid[1]
     if not isinstance(pid, tuple) or len(pid) not in (5, 6) or pid[0] not in ("storage", b"storage"):
         raise Malformed("an object outside of it that is no storage")
@@ -338,8 +338,8 @@ def _is(problem: str) -> Callable[..., StoredTensor]:
 
 def _typed(function: Any, kind: Any, arguments: Any, *_: Any) -> Any:
     """A tensor with attributes, which are not needed; or of a class of its own."""
-    if isinstance(kind, Foreign):
-        return Foreign(kind.name)
+    if isinstance(kind, UnknownObject):
+        return UnknownObject(kind.name)
     if not isinstance(function, Known) or not isinstance(arguments, (tuple, list)):
         raise Malformed("a tensor that is not described")
     return function.make(*arguments)

@@ -310,6 +310,15 @@ def test_few_frames_because_the_video_is_slow_are_no_news(tmp_path: Path) -> Non
         assert stream.warnings == []
 
 
+def test_frames_shorter_than_the_ticks_of_the_container(tmp_path: Path) -> None:
+    """Ten frames of a high-speed camera have one time in Matroska, which counts milliseconds."""
+    path = bad_videos.encode(tmp_path / "fast.mkv", numbers=range(200), rate=10_000)
+    with open_clips(path, windows(0.004, 0.004, num_frames=8)) as stream:
+        starts_s = [clip.start_s for clip in stream]
+    assert starts_s == pytest.approx([0.004 * k for k in range(len(starts_s))])
+    assert len(starts_s) >= 4
+
+
 # Limits
 
 

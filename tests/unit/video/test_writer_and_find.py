@@ -55,8 +55,7 @@ def test_odd_sizes_are_padded(tmp_path):
 def test_the_same_frames_give_the_same_bytes(tmp_path):
     for name in ("a.mp4", "b.mp4"):
         rng = np.random.default_rng(0)
-        options = {"mbtree": "0"}  # x264's macroblock tree differs from run to run
-        with VideoWriter(tmp_path / name, width=64, height=48, fps=25, encoder_options=options) as writer:
+        with VideoWriter(tmp_path / name, width=64, height=48, fps=25) as writer:
             for _ in range(20):
                 writer.write(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8))
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
