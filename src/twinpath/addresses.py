@@ -17,9 +17,11 @@ _SCHEMES = (
     "rtsp|rtsps|rtspu|rtspt|rtmp|rtmps|rtmpt|rtmpe|http|https|ws|wss|ftp|ftps|sftp|srt|udp|rtp|srtp|tcp|tls|"
     "mms|mmsh|mmst|onvif|smb|nfs|s3|gs|hls|icecast|socks4|socks4a|socks5|socks5h"
 )
-#: A scheme with two slashes; or a known one with fewer, since paths drop a slash, or without its colon.
+#: A scheme with two slashes; or a known one with fewer, since paths drop a slash, or without its colon; or an
+#: unknown one with one slash before a user and a password.
 _START = re.compile(
-    rf"(?<![\w+.])(?P<scheme>[a-z][a-z0-9+.-]+:[/\\]{{2,}}|(?:{_SCHEMES})(?:;?[/\\]{{2,}}|:[/\\]?|/(?=[^\s/:@]+:[^\s@]*@)))",
+    rf"(?<![\w+.])(?P<scheme>[a-z][a-z0-9+.-]+:[/\\]{{2,}}|(?:{_SCHEMES})(?:;?[/\\]{{2,}}|:[/\\]?|/(?=[^\s/:@]+:[^\s@]*@))"
+    r"|(?<![/\\])[a-z][a-z0-9+.-]+:[/\\](?=[^\s/\\:@]+:[^\s@]*@))",
     re.IGNORECASE,
 )
 #: Without a scheme: joe:secret@cam/live; a drive of Windows is none.

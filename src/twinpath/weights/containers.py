@@ -152,26 +152,39 @@ def _state_dicts(content: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
         if not waiting:
             return
         path, value = waiting.popleft()
-        if not isinstance(value, Mapping) or id(value) in seen or len(path) > _MAX_DEPTH:
+        if not isinstance(value, _NESTED) or id(value) in seen or len(path) > _MAX_DEPTH:
             continue
         seen.add(id(value))
-        if _is_state_dict(value):
+        if isinstance(value, Mapping) and _is_state_dict(value):
             yield "/".join(path), value
             continue
         waiting += [
             ((*path, key), inner)
-            for key, inner in value.items()
-            if isinstance(key, str) and isinstance(inner, Mapping) and not _BESIDE.match(key)
+            for key, inner in _entries(value)
+            if isinstance(inner, _NESTED) and not _BESIDE.match(key)
         ]
 
 
+_NESTED = (Mapping, list, tuple)
+
+
+def _entries(value: Any) -> Iterator[tuple[str, Any]]:
+    """What a dict, a list or a tuple holds, by name or number."""
+    if isinstance(value, Mapping):
+        return ((key, inner) for key, inner in value.items() if isinstance(key, str))
+    return ((str(number), inner) for number, inner in enumerate(value))
+
+
 def _is_state_dict(value: Mapping[Any, Any]) -> bool:
-    """Tensors by name, and nothing else but what state dicts have beside them."""
+    """Tensors by name, and nothing else but what state dicts have beside them, and plain values."""
+    if any(isinstance(v, _LEAVES) for v in value.values()):
+        value = {key: v for key, v in value.items() if not isinstance(v, _PLAIN)}
     named = {key: v for key, v in value.items() if not (isinstance(key, str) and key.endswith(_EXTRA_STATE))}
     return bool(named) and all(isinstance(k, str) and isinstance(v, _LEAVES) for k, v in named.items())
 
 
 _LEAVES = (StoredTensor, PickledArray)
+_PLAIN = (str, int, float, type(None))  # an epoch or a name that somebody has put among the tensors
 
 
 def _leaves(value: Mapping[str, Any]) -> dict[str, Leaf]:
@@ -220,6 +233,8 @@ def _what_it_is(content: Any) -> str:
         ):
             inner = content[wrapper]
             break
+    if any(not isinstance(key, str) and isinstance(value, _LEAVES) for key, value in inner.items()):
+        return "holds tensors by number or bytes, not by name; save the network's state_dict()"
     others = [shown(key) for key, value in inner.items() if not isinstance(value, _LEAVES)]
     held = f"{', '.join(others[:3])} and no tensors for them" if others else "nothing"
     tail = "; save the network's state_dict() alone" if others else ""

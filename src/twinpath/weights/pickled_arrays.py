@@ -72,8 +72,10 @@ class _Budget:
     def __init__(self, size_bytes: int) -> None:
         self._bytes, self._items = size_bytes + _FREE_TEXT_BYTES, MAX_INSTRUCTIONS
 
-    def encode(self, text: Any, encoding: Any = "latin1") -> Any:
-        """Bytes that are kept as text."""
+    def encode(self, text: Any = b"", encoding: Any = "latin1") -> Any:
+        """Bytes, which old protocols keep as text."""
+        if isinstance(text, (bytes, memoryview)):
+            return text
         if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
             raise Malformed("bytes in a form that arrays do not use")
         self._bytes -= len(text)
@@ -129,7 +131,19 @@ def array_names(size_bytes: int) -> dict[str, Known]:
         "builtins.bytes": budget.encode,
     }
     numbers = ("float16", "float32", "float64", "int32", "int64", "bool_")
-    kinds = ("int", "long", "float", "str", "unicode", "bool", "complex", "object")
+    kinds = (
+        "int",
+        "long",
+        "float",
+        "str",
+        "unicode",
+        "bool",
+        "complex",
+        "object",
+        "range",
+        "xrange",
+        "slice",
+    )
     names |= {f"numpy.{kind}": _nothing for kind in numbers}
     names |= {f"builtins.{kind}": _nothing for kind in kinds}
     names |= {f"builtins.{kind}": budget.items for kind in ("list", "tuple", "set", "frozenset")}

@@ -58,6 +58,11 @@ import ctypes, os, pathlib, socket, subprocess, threading, time
 from twinpath.video import file_access
 from twinpath.video.isolated import child
 honest = child.read_frames
+def raise_limit(name):
+    limit = getattr(child.resource, name)
+    new = (ctypes.c_ulong * 2)(2**40, 2**40)
+    if ctypes.CDLL(None, use_errno=True).prlimit(0, limit, new, None):
+        raise OSError(ctypes.get_errno(), "Operation not permitted")
 def read_frames(path, *arguments, **options):
     if "evil" in path:
         {deed}
@@ -93,6 +98,8 @@ child.read_frames = read_frames
         "os.kill(os.getppid(), 0)",
         "os.setuid(0)",
         "os.memfd_create('code')",
+        "raise_limit('RLIMIT_AS')",
+        "raise_limit('RLIMIT_NOFILE')",
     ],
 )
 def test_it_reaches_nothing_else(do_at_evil, evil, tmp_path, deed):

@@ -108,6 +108,9 @@ WRAPPERS: list[Callable[[State], Any]] = [
     lambda s: {"my_own_name": s},
     lambda s: {"module": s, "ds_config": {"zero": 1}},
     lambda s: collections.OrderedDict(model_ema=collections.OrderedDict(s)),
+    lambda s: [s],
+    lambda s: (s, 3, {"lr": 0.1}),
+    lambda s: {"models": [{"state_dict": s}], "epoch": 3},
 ]
 
 
@@ -152,6 +155,18 @@ def test_what_stands_beside_bare_names(tmp_path: Path) -> None:
     report = load_weights(model, saved(tmp_path / "w.pt", content))
     assert_loaded(model, expected)
     assert len(report.beside) == 3
+
+
+def test_plain_values_among_the_tensors(tmp_path: Path) -> None:
+    expected, model = state(), tiny()
+    load_weights(model, saved(tmp_path / "w.pt", expected | {"epoch": 3, "arch": "slowfast", "best": None}))
+    assert_loaded(model, expected)
+
+
+@pytest.mark.parametrize("name", [str.encode, hash])
+def test_tensors_without_names(name: Callable[[str], object], tmp_path: Path) -> None:
+    path = saved(tmp_path / "w.pt", {name(key): tensor for key, tensor in state().items()})
+    refused(path, "by number or bytes, not by name", "state_dict()")
 
 
 def test_what_is_under_no_known_name_is_refused(tmp_path: Path) -> None:
@@ -236,6 +251,10 @@ def test_numpy_scalars_and_plain_things_are_taken(tmp_path: Path) -> None:
         "size": torch.Size([1, 2]),
         "dtype": torch.float16,
         "bytes": b"abc",
+        "bytearray": bytearray(b"abc"),
+        "no bytes": b"",
+        "range": range(3),
+        "slice": slice(1, 2),
         "big": 10**18,
         "nothing": None,
     }

@@ -95,8 +95,8 @@ _WITH_VALUE: Mapping[str, tuple[tuple[int, int], int, tuple[int, ...]]] = {
     "ioctl": ((16, 29), 1, (_FIOCLEX, _FIONCLEX, _FIONBIO)),
     "prctl": ((157, 167), 0, (_PR_SET_NAME,)),  # FFmpeg's threads have names
     "newfstatat": ((262, 79), 3, (_AT_EMPTY_PATH,)),  # how glibc asks about an open file
-    "prlimit64": ((302, 261), 0, (0,)),  # of this process
 }
+_PRLIMIT, _RLIMIT_CPU = (302, 261), 0
 _TO_SELF = {"kill": (62, 129), "tgkill": (234, 131)}  # abort() and our own end
 _CLONE = (56, 220)  # threads only
 _CLONE3 = 435  # on both; its flags are in memory, which a filter cannot see: libraries then use clone
@@ -155,6 +155,7 @@ def _program(column: int, architecture: int, *, own_pid: int) -> list[_Instructi
         lines += _if_number(pair[column], _allow_if(argument, values))
     for pair in _TO_SELF.values():
         lines += _if_number(pair[column], _allow_if(0, (own_pid,)))
+    lines += _if_number(_PRLIMIT[column], _ask_limits())
     lines += _if_number(_CLONE[column], _allow_if(0, (_CLONE_THREAD,), operation=_JUMP_IF_ANY_BIT))
     lines += _if_number(_CLONE3, [(_RETURN, 0, 0, _REFUSE | errno.ENOSYS)])
     return [*lines, (_RETURN, 0, 0, _REFUSE | errno.EPERM)]
@@ -170,6 +171,26 @@ def _allow_if(argument: int, values: Iterable[int], *, operation: int = _JUMP_IF
     for value in values:
         lines += [(operation, 0, 1, value), (_RETURN, 0, 0, _ALLOW)]
     return [*lines, (_RETURN, 0, 0, _REFUSE | errno.EPERM)]
+
+
+def _ask_limits() -> list[_Instruction]:
+    """Allow this process to ask for its limits, and to set that of processor time, which each request has.
+
+    Without this a process of root, or one with a lower soft limit, could raise its memory again.
+    """
+    process, which, new = (_ARGUMENTS_AT + 8 * i for i in range(3))
+    return [
+        (_LOAD, 0, 0, process),
+        (_JUMP_IF_EQUAL, 0, 7, 0),
+        (_LOAD, 0, 0, which),
+        (_JUMP_IF_EQUAL, 4, 0, _RLIMIT_CPU),
+        (_LOAD, 0, 0, new),
+        (_JUMP_IF_EQUAL, 0, 3, 0),
+        (_LOAD, 0, 0, new + 4),  # the upper half of the pointer
+        (_JUMP_IF_EQUAL, 0, 1, 0),
+        (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _REFUSE | errno.EPERM),
+    ]
 
 
 def end_with_parent(lifeline: int, *, parent_pid: int, by_main_thread: bool) -> None:
