@@ -181,9 +181,7 @@ def test_values_that_are_not_finite_in_a_torch_file(value: float, here: Path) ->
     refused(path, DamagedWeights, "conv.weight")
 
 
-@pytest.mark.parametrize(
-    "content", [[1, 2], {"epoch": 3}, {}, {"state_dict": {"a": torch.ones(2), "b": 3}}, torch.ones(3)]
-)
+@pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {}, {"state_dict": {"b": 3}}, torch.ones(3)])
 def test_torch_files_that_hold_no_weights(content: object, here: Path) -> None:
     refused(torch_file(here / "w.pt", content), UnknownWeightFormat)
 

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Literal
 
 from twinpath.engine.base import Engine
 from twinpath.engine.config import EngineConfig
-from twinpath.errors import NotAFile, UsageError
+from twinpath.errors import UsageError
 from twinpath.labels import labels
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.registry import Output
-from twinpath.paths import display_path
 from twinpath.recognize.aggregate import ViewPooling
 from twinpath.zoo.create import input_spec, resolve
 
@@ -146,10 +145,10 @@ def weights_sha256(weights: str | os.PathLike[str] | None) -> str | None:
     if weights is None:
         return None
     path = Path(weights)
-    if not path.is_file():
-        raise NotAFile(f"the weight file {display_path(path)} does not exist; check the name")
     from twinpath.weights.hashes import file_sha256
+    from twinpath.weights.sniff import check_is_file
 
+    check_is_file(path)
     return file_sha256(path)
 
 

@@ -87,25 +87,32 @@ def refuse_foreign(foreign: Iterable[str], *, where: str, content: Any, is_torch
 
 def _line(content: Any, where: str, is_torch: bool) -> str:
     """A line of Python that runs the pickle and saves its weights."""
-    inner, file = _weights_in(content), ascii(where) if len(where) < _MAX_NAME else "FILE"
+    before, behind = _weights_in(content)
+    file = ascii(where) if len(where) < _MAX_NAME else "FILE"
     if is_torch:
         loaded = f"torch.load({file}, map_location='cpu', weights_only=False)"
-        return f"import torch; torch.save({loaded}{inner}, 'weights.pt')"
+        return f"import torch; torch.save({before}{loaded}{behind}, 'weights.pt')"
     loaded = f"pickle.load(open({file}, 'rb'))"
-    return f"import pickle, torch; torch.save({loaded}{inner}, 'weights.pt')"
+    return f"import pickle, torch; torch.save({before}{loaded}{behind}, 'weights.pt')"
 
 
-def _weights_in(content: Any) -> str:
-    """How to get from the content to the weights."""
+def _weights_in(content: Any) -> tuple[str, str]:
+    """What stands before and behind the content in Python to get from it to the weights."""
     if isinstance(content, UnknownObject):
-        return ".state_dict()"
+        return _weights_of(content, "")
     if isinstance(content, dict):
         for key in _KNOWN_WRAPPERS:
-            if isinstance(content.get(key), dict):
-                return f"['{key}']"
-            if isinstance(content.get(key), UnknownObject):
-                return f"['{key}'].state_dict()"
+            value = content.get(key)
+            if isinstance(value, dict):
+                return "", f"['{key}']"
+            if isinstance(value, UnknownObject):
+                return _weights_of(value, f"['{key}']")
         for key, value in content.items():
             if isinstance(value, dict) and len(value) > 1 and isinstance(key, str) and "optim" not in key:
-                return f"[{shown(key)!r}]"
-    return ""
+                return "", f"[{shown(key)!r}]"
+    return "", ""
+
+
+def _weights_of(found: UnknownObject, at: str) -> tuple[str, str]:
+    """As `_weights_in`, of a module, or of a dict of a class of its own."""
+    return ("dict(", f"{at})") if found.is_dict else ("", f"{at}.state_dict()")

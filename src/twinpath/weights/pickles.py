@@ -38,10 +38,12 @@ class UnknownObject:
 
     Attributes:
         name: Of the class, with its module.
+        is_dict: Whether the pickle puts entries into the object, as into a dict.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.is_dict = False
 
 
 class Known:
@@ -236,6 +238,7 @@ class PickleMachine:
     def _set_items(self, items: list[Any]) -> None:
         target = self._top()
         if isinstance(target, UnknownObject):
+            target.is_dict = True
             return
         if not isinstance(target, dict) or len(items) % 2:
             raise Malformed("an entry of what is no dict")

@@ -12,7 +12,9 @@ import zlib
 from pathlib import Path
 from typing import Literal
 
+from twinpath.addresses import is_address
 from twinpath.errors import DamagedWeights, NotAFile, UnknownWeightFormat, UnsafeWeights
+from twinpath.paths import display_path
 
 Kind = Literal["gzip", "torch", "torch-legacy", "safetensors", "pickle"]
 
@@ -117,16 +119,25 @@ def _markup(text: bytes) -> str:
     return "is a web page, not weights; log in to your network or proxy?"
 
 
+def check_is_file(path: Path) -> None:
+    """Raises: NotAFile: Missing, or a folder, a pipe, a device; says so of an address, too."""
+    if path.is_file():
+        return
+    name = display_path(path)
+    if path.exists():
+        raise NotAFile(f"the weight file {name} is not a regular file")
+    if is_address(str(path)):
+        raise NotAFile(f"{name} is an address, not a file of weights; download it and give the file")
+    raise NotAFile(f"the weight file {name} does not exist; check the name")
+
+
 def kind_of_file(path: Path, *, where: str | None = None) -> Kind:
     """As `kind_of`, for a file.
 
     Raises:
         NotAFile: Missing, or a folder, a pipe, a device.
     """
-    if not path.exists():
-        raise NotAFile(f"there is no file {path}")
-    if not path.is_file():
-        raise NotAFile(f"{path} is not a regular file")
+    check_is_file(path)
     where = where or str(path)
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)

@@ -24,7 +24,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tests.support.golden_weights import golden
-from twinpath.errors import UnknownWeightFormat, UnsafeWeights, UsageError, WeightsError, WeightsMismatch
+from twinpath.errors import (
+    NotAFile,
+    UnknownWeightFormat,
+    UnsafeWeights,
+    UsageError,
+    WeightsError,
+    WeightsMismatch,
+)
 from twinpath.models.registry import architecture
 from twinpath.weights.formats import read_weights
 from twinpath.weights.load import load_weights
@@ -295,6 +302,35 @@ def test_a_whole_module_is_refused_with_the_line_that_saves_its_weights(tmp_path
     refused(
         saved(tmp_path / "v.pt", {"model": nn.Linear(2, 2)}), "['model'].state_dict()", kind=UnsafeWeights
     )
+
+
+class _Tensors(collections.OrderedDict[str, Tensor]):
+    """A state dict of a class of its own, as some trainers keep it."""
+
+
+@pytest.mark.parametrize("is_wrapped", [False, True])
+def test_a_dict_of_its_own_class_is_refused_with_the_line_that_makes_it_a_plain_one(
+    is_wrapped: bool, tmp_path: Path
+) -> None:
+    tensors = _Tensors(state())
+    path = saved(tmp_path / "w.pt", {"model": tensors} if is_wrapped else tensors)
+    loaded = f"torch.load({str(path)!r}, map_location='cpu', weights_only=False)"
+    at = "['model']" if is_wrapped else ""
+    line = f"torch.save(dict({loaded}{at}), 'weights.pt')"
+    refused(path, line, kind=UnsafeWeights)
+    exec(line.replace("'weights.pt'", repr(str(tmp_path / "alone.pt"))), {"torch": torch})
+    model = tiny()
+    load_weights(model, tmp_path / "alone.pt")
+    assert_loaded(model, state())
+
+
+def test_an_address_is_no_weight_file(tmp_path: Path) -> None:
+    for address in ("https://joe:secret@example.org/x.pth", "https:/joe:secret@example.org/x.pth"):
+        with pytest.raises(NotAFile, match="is an address, not a file of weights; download it") as caught:
+            load_weights(tiny(), address)
+        assert "secret" not in str(caught.value)
+    with pytest.raises(NotAFile, match=r"x\.pth does not exist; check the name"):
+        load_weights(tiny(), tmp_path / "x.pth")
 
 
 class _RunsCode:

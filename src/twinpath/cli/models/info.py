@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from twinpath.cli.console import print_line
 from twinpath.cli.options import AsJson, Debug
+from twinpath.errors import UnknownModel
+from twinpath.paths import display_path
 from twinpath.zoo.facts import facts_of
 
 
@@ -19,7 +22,15 @@ def info(
     """Tell about one: its input, cost, accuracy, licence and weights."""
     from twinpath.cli.console import print_json
 
-    facts = facts_of(name)
+    try:
+        facts = facts_of(name)
+    except UnknownModel as error:
+        if not Path(name).exists():
+            raise
+        raise UnknownModel(
+            f"{display_path(name)} is a file, not the name of a model; "
+            "`twinpath models convert FILE NEW.safetensors` reports whose weights it holds"
+        ) from error
     if json:
         print_json(facts)
         return
