@@ -91,6 +91,11 @@ SCHEMAS: dict[str, Schema] = {
             )
         ),
     ),
+    "skipped": Schema(
+        "Skipped files",
+        "The last object of a run over a folder in which files were passed over. It has no `video`.",
+        Rows((("skipped", "object of integer", "By ending: the number of files that are no videos."),)),
+    ),
     "provenance": Schema(
         "Provenance",
         "What a result was made from. Two results with the same provenance, apart from `versions`, are "
