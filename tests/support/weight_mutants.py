@@ -46,6 +46,7 @@ import torch
 
 from tests.support.byte_changes import flip_bits, overwrite, remove, repeat, splice, swap_chunks, truncate
 from twinpath.errors import WeightsError
+from twinpath.escapes import printable
 from twinpath.models.registry import architecture
 from twinpath.weights.load import load_weights
 
@@ -491,7 +492,7 @@ def _load(path: Path, model: torch.nn.Module) -> Outcome:
         report = load_weights(model, path)
     except WeightsError as error:
         message = str(error)
-        if type(error) is WeightsError or path.name not in message or not message.isprintable():
+        if type(error) is WeightsError or path.name not in message or printable(message) != message:
             found = f"not one printable line with the name: {type(error).__name__}: {message!r}"
         elif len(message) > MOST_LETTERS or "MemoryError" in message:
             found = f"{type(error).__name__}: {message}"
