@@ -12,6 +12,7 @@ _JOINERS = "\u200c\u200d"
 #: Control and format characters (a terminal's commands, the direction of writing), halves of characters,
 #: private and unassigned ones, separators of lines and paragraphs.
 _UNSHOWN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_MOST = 300  # characters of a message beside the file's name
 
 
 def printable(text: str) -> str:
@@ -23,3 +24,10 @@ def printable(text: str) -> str:
 
 def _is_shown(character: str) -> bool:
     return character in _JOINERS or unicodedata.category(character) not in _UNSHOWN
+
+
+def shown(text: str, most: int = _MOST) -> str:
+    """What a file holds, as it goes into a message: `printable`; of a long text the beginning and the end."""
+    if len(text) > most:
+        text = f"{text[: most * 2 // 3]} … {text[-most // 4 :]}"
+    return printable(text)

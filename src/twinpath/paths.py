@@ -16,12 +16,6 @@ from twinpath.escapes import printable
 
 logger = logging.getLogger(__name__)
 
-_CACHES_OF_OTHERS = {
-    "MPLCONFIGDIR": "matplotlib",
-    "NUMBA_CACHE_DIR": "numba",
-    "TORCHINDUCTOR_CACHE_DIR": "torchinductor",
-    "TRITON_CACHE_DIR": "triton",
-}
 MOST_NAME_BYTES = 255  # of a file name, on all common file systems
 
 
@@ -38,15 +32,6 @@ def cache_dir() -> Path:
         return _temporary("there is no home folder")
     obstacle = _obstacle(folder)
     return folder if obstacle is None else _temporary(obstacle)
-
-
-def keep_caches_here() -> None:
-    """Let the libraries of training, tracking and compilation keep their caches in Twinpath's folder.
-
-    Otherwise they make folders in the home folder and in /tmp. Where the user has named a place, it stays.
-    """
-    for variable, name in _CACHES_OF_OTHERS.items():
-        os.environ.setdefault(variable, str(cache_dir() / name))
 
 
 def _obstacle(folder: Path) -> str | None:

@@ -119,6 +119,16 @@ def test_the_schemas_of_commands_are_what_they_print() -> None:
     assert {name for name in facts if not name.startswith("extra: ")} <= write_schemas.keys("doctor")
 
 
+def test_the_picture_of_the_layers_is_what_is_enforced() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    enforced = [re.findall(r"twinpath\.(\w+)", layer) for layer in contracts[0]["layers"]]
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    (picture,) = re.findall(r"^## Layers\n.*?^```\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert [sorted(line.split()) for line in picture.splitlines()] == [sorted(names) for names in enforced]
+
+
 def test_every_extra_has_a_row() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "install.md").read_text("utf-8"), re.MULTILINE)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import platformdirs
@@ -64,17 +62,6 @@ def test_where_nothing_can_be_written_there_still_is_a_path(
     (tmp_path / "file").touch()
     monkeypatch.setattr(paths.tempfile, "gettempdir", none)
     assert cache_dir().name.startswith("twinpath-cache-")
-
-
-def test_other_libraries_keep_their_caches_in_ours(empty_home: Path) -> None:
-    """matplotlib otherwise makes folders in the home folder as soon as it is imported."""
-    code = "import os, twinpath.train; print(os.environ['MPLCONFIGDIR'], os.environ['NUMBA_CACHE_DIR'])"
-    environment = {**os.environ, "NUMBA_CACHE_DIR": "mine"}
-    environment.pop("MPLCONFIGDIR", None)
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8", check=True
-    )
-    assert done.stdout.split() == [str(empty_home / "matplotlib"), "mine"]
 
 
 @pytest.mark.parametrize(

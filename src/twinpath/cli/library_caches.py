@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 
-# PyTorch makes its folder as soon as torchvision is loaded; Matplotlib, which Lightning loads where it is
-# installed, a list of fonts.
-_VARIABLES = {"TORCHINDUCTOR_CACHE_DIR": "inductor", "MPLCONFIGDIR": "matplotlib"}
+# PyTorch makes its folder as soon as torchvision is loaded; Matplotlib, which Lightning and trackers load, a
+# list of fonts; compilation fills the others.
+_VARIABLES = {
+    "TORCHINDUCTOR_CACHE_DIR": "inductor",
+    "TRITON_CACHE_DIR": "triton",
+    "NUMBA_CACHE_DIR": "numba",
+    "MPLCONFIGDIR": "matplotlib",
+}
 
 
 def keep_in_cache() -> None:

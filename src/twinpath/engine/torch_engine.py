@@ -23,7 +23,6 @@ from twinpath.models.network import VideoNetwork
 from twinpath.models.preprocess import Preprocess
 from twinpath.models.registry import Output
 from twinpath.models.resample import scaled_boxes
-from twinpath.paths import keep_caches_here
 
 CPU_BATCH_CLIPS: dict[Output, int] = {"scores": 2, "embed": 2, "boxes": 1}
 _TYPICAL_BOXES = 8  # persons in a clip, and …
@@ -77,7 +76,6 @@ class TorchEngine:
         self.batch_clips = batch_clips or self._best_batch()
         if config.compile:
             mode = "reduce-overhead" if self.device.type == "cuda" else "default"
-            keep_caches_here()
             self._method = torch.compile(self._method, mode=mode)
 
     @property

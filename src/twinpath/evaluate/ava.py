@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from twinpath.data.ava.clips import FAILURES, AvaClip, AvaSource, MissingClip
 from twinpath.engine.base import Engine
 from twinpath.errors import InputError, UsageError
+from twinpath.escapes import shown
 from twinpath.formats.ava import BoxRows
 from twinpath.formats.ava_label_map import LabelMap
 from twinpath.formats.journal import ResultsJournal
@@ -27,7 +28,6 @@ from twinpath.paths import display_path
 from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
 from twinpath.recognize.inference import scores_of
 from twinpath.results.provenance import FileFacts, Provenance
-from twinpath.results.shown import shown
 
 Boxes = NDArray[np.float64]
 People = Mapping[str, Mapping[int, Boxes]]  # by video and second, in order: (N, 4) relative coordinates

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.results.shown import shown
+from twinpath.escapes import shown
 
 _MOST_HEADER_BYTES = 1000  # of an array; ours have about 100
 

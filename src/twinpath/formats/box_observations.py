@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from twinpath.errors import InputError
+from twinpath.escapes import shown
 from twinpath.formats.json_nodes import Node
 from twinpath.paths import display_path
-from twinpath.results.shown import shown
 from twinpath.suggest import nearest_name
 
 Box = tuple[float, float, float, float]

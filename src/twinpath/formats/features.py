@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from twinpath.atomic import atomic_path
 from twinpath.errors import InputError, MissingExtra, UsageError
+from twinpath.escapes import shown
 from twinpath.formats.arrays import open_arrays
 from twinpath.paths import display_path
 from twinpath.results.facts import MOST_SECONDS
 from twinpath.results.provenance import FileFacts, Provenance
-from twinpath.results.shown import shown
 
 Dtype = Literal["float32", "float16"]
 

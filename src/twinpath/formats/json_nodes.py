@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinpath.errors import InputError
-from twinpath.results.shown import shown
+from twinpath.escapes import shown
 
 _MOST_PLACE = 120  # characters
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from twinpath.atomic import atomic_path
 from twinpath.errors import InputError
+from twinpath.escapes import shown
 from twinpath.formats.arrays import Arrays, open_arrays
 from twinpath.paths import display_path
 from twinpath.results.facts import (
@@ -28,7 +29,6 @@ from twinpath.results.facts import (
 )
 from twinpath.results.keyframes import Keyframe, KeyframeScores, PersonBoxes
 from twinpath.results.provenance import Provenance
-from twinpath.results.shown import shown
 
 _FORMAT = "twinpath keyframe scores 2"
 _LATER_FACTS = {"first_frame_s": 0.0}  # not in every file of this format, and what holds then

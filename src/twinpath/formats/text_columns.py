@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.errors import InputError, NotAFile
+from twinpath.escapes import shown
 from twinpath.paths import display_path
-from twinpath.results.shown import shown
 
 Number = TypeVar("Number", np.float64, np.int64)
 

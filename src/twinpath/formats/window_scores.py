@@ -14,11 +14,11 @@ import numpy as np
 
 from twinpath.atomic import atomic_path
 from twinpath.errors import InputError
+from twinpath.escapes import shown
 from twinpath.formats.arrays import Arrays, open_arrays
 from twinpath.paths import display_path
 from twinpath.results.facts import COUNT, FLAG, MOST_SECONDS, OBJECT, SECONDS, TEXT, TEXTS, checked_facts
 from twinpath.results.provenance import Provenance
-from twinpath.results.shown import shown
 from twinpath.results.window_scores import WindowScores
 
 _FORMAT = "twinpath window scores 2"

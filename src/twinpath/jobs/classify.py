@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinpath.errors import INPUT_FAILURES, InputError
+from twinpath.escapes import shown
 from twinpath.formats.journal import ResultsJournal, read_journal
 from twinpath.jobs.batch import Outcome, Progress, error_to_dict, input_failure
 from twinpath.jobs.result_file import ResultFile, open_result_file
@@ -24,7 +25,6 @@ from twinpath.recognize.model import check_model, weights_sha256
 from twinpath.recognize.read import fps_settings
 from twinpath.results.classification import Classification
 from twinpath.results.provenance import FileFacts, Provenance
-from twinpath.results.shown import shown
 from twinpath.video.find import InputVideo
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from twinpath.boxes import iou_matrix
 from twinpath.errors import MissingExtra
-from twinpath.paths import keep_caches_here
 from twinpath.people.base import lost_after_s
 from twinpath.results.keyframes import PersonBoxes
 
@@ -110,7 +109,6 @@ def _load() -> Any:
     """Import the package. Raises: MissingExtra: It is not installed, or does not load."""
     install = "pip install 'twinpath[trackers]'"
     try:
-        keep_caches_here()  # of matplotlib
         return importlib.import_module("trackers")
     except ModuleNotFoundError as error:
         raise MissingExtra(f"this tracker needs {error.name}; install it with: {install}") from error

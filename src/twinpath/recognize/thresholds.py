@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.errors import ConfigError, UsageError
+from twinpath.escapes import shown
 from twinpath.formats.text_columns import decode_text, other_delimiter, what_is_no_text
 from twinpath.paths import display_path
-from twinpath.results.shown import shown
 from twinpath.suggest import nearest_names
 
 _COMMA = re.compile(r"\s*,\s*")

@@ -16,7 +16,7 @@ import numpy as np
 
 from twinpath import __version__
 from twinpath.errors import InputError
-from twinpath.results.shown import shown
+from twinpath.escapes import shown
 from twinpath.video.frame_folder import find_sequence, frames_folder
 
 _NOT_SET = object()

@@ -11,8 +11,8 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from twinpath.errors import ConfigError
+from twinpath.escapes import shown
 from twinpath.formats.text_columns import decode_text
-from twinpath.results.shown import shown
 from twinpath.suggest import nearest_name
 
 LAST = "last.ckpt"  # the checkpoint after the last whole epoch

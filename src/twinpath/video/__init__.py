@@ -32,6 +32,7 @@ Internals:
     frame_folder.py     folders of numbered pictures, and which of them form a video
     frame_source.py     such a folder, read as `source.py` reads a file
     picture_file.py     one picture of such a folder
+    closing.py          what is closed at the end of a `with` block
     damage.py           damage found while decoding, as warnings and errors
 
 Other modules:

@@ -14,8 +14,7 @@ import math
 import os
 from collections.abc import Iterator
 from fractions import Fraction
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 import av
 from av.audio.codeccontext import AudioCodecContext
@@ -25,6 +24,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 
+from twinpath.video.closing import ClosesAtExit
 from twinpath.video.codecs import AUDIO_CODECS
 from twinpath.video.source import DEFAULT_LIMITS, MAX_READ_ERRORS, Limits, as_fraction, open_video
 
@@ -55,7 +55,7 @@ class PacketTarget(Protocol):
     def finish(self) -> None: ...
 
 
-class AudioTrack:
+class AudioTrack(ClosesAtExit):
     """A video's first audio track, read once from the beginning. A video may have none.
 
     Attributes:
@@ -78,14 +78,6 @@ class AudioTrack:
         self._last_dts = -math.inf
         self._left_out = 0
         self.warnings: list[str] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         self._source.close()

@@ -25,6 +25,7 @@ from twinpath.errors import LimitExceeded
 from twinpath.paths import display_path
 from twinpath.video.clip_assembler import ClipAssembler
 from twinpath.video.clip_plan import ClipPlan, PlannedClip, Selections, plan_grid, plan_selections
+from twinpath.video.closing import ClosesAtExit
 from twinpath.video.color import Rgb, RgbConverter
 from twinpath.video.damage import DamageReport, no_frames, nothing_decodes
 from twinpath.video.decode import Allocate, plan_groups
@@ -142,7 +143,7 @@ class _Part:
     fallback_end_s: float | None = None
 
 
-class ClipReader:
+class ClipReader(ClosesAtExit):
     """`ClipSource` in this process; see `open_clips`."""
 
     def __init__(
@@ -179,14 +180,6 @@ class ClipReader:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         self._source.close()

@@ -15,12 +15,11 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from av.video.frame import VideoFrame
 
+from twinpath.video.closing import ClosesAtExit
 from twinpath.video.color import Rgb, RgbConverter
 from twinpath.video.damage import DamageReport, check_decoded, no_frames, nothing_decodes
 from twinpath.video.decode_pass import DecodePass
@@ -232,7 +231,7 @@ class _GroupReader:
         return [picks[number] for number in range(len(self._selections))]
 
 
-class FrameStream:
+class FrameStream(ClosesAtExit):
     """Every frame of a video, one at a time, in constant memory. Iterate once.
 
         with FrameStream("archery.mp4") as stream:
@@ -268,14 +267,6 @@ class FrameStream:
         self.frames_decoded = 0
         self.ends_at_s: float | None = None
         self.warnings: list[str] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         self._source.close()

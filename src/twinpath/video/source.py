@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import av
 from av.audio.stream import AudioStream
@@ -33,6 +32,7 @@ from twinpath.errors import (
 )
 from twinpath.paths import display_path
 from twinpath.prefetch import check_prefetch
+from twinpath.video.closing import ClosesAtExit
 from twinpath.video.codecs import CODEC_WHITELIST
 from twinpath.video.file_access import ffmpeg_input, open_binary, size_bytes
 from twinpath.video.foreign import (
@@ -151,7 +151,7 @@ def as_fraction(rational: Any) -> Fraction | None:
     return Fraction(rational.numerator, rational.denominator) if rational else None
 
 
-class VideoSource:
+class VideoSource(ClosesAtExit):
     """An open video file: its container, its video stream, and its packets.
 
     Attributes:
@@ -203,14 +203,6 @@ class VideoSource:
         self._not_coded: NotCoded | None = None
         self._track: TrackChoice | None = None
         self._open()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         self.container.close()

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from twinpath.errors import DamagedWeights, UnknownWeightFormat, UnsafeWeights
-from twinpath.weights.pickles import Buffer, shown
+from twinpath.weights.pickles import Buffer, shown_name
 
 MAX_DIRECTORY_BYTES = 1 << 23  # of the largest network with its optimizer: 300 kB
 _CHUNK_BYTES = 1 << 20
@@ -81,7 +81,9 @@ def check_sums(data: Buffer, members: list[ArchiveMember], *, where: str) -> Non
         for start in range(member.start, member.start + member.size, _CHUNK_BYTES):
             found = zlib.crc32(view[start : min(start + _CHUNK_BYTES, member.start + member.size)], found)
         if found != member.crc:
-            raise DamagedWeights(f"{where} is damaged or cut short (Bad CRC-32 for {shown(member.name)})")
+            raise DamagedWeights(
+                f"{where} is damaged or cut short (Bad CRC-32 for {shown_name(member.name)})"
+            )
 
 
 def _check_directory_size(data: Buffer, where: str) -> None:
@@ -108,12 +110,14 @@ def _member(data: Buffer, info: zipfile.ZipInfo, where: str) -> ArchiveMember:
     at = info.header_offset
     if not 0 <= at <= len(data) - _LOCAL_BYTES or data[at : at + 4] != _LOCAL:
         raise DamagedWeights(
-            f"{where} is damaged or cut short (its member {shown(info.filename)} is missing)"
+            f"{where} is damaged or cut short (its member {shown_name(info.filename)} is missing)"
         )
     name_bytes, extra_bytes = struct.unpack_from("<HH", data, at + 26)
     start = at + _LOCAL_BYTES + name_bytes + extra_bytes
     if info.file_size < 0 or start + info.file_size > len(data):
-        raise DamagedWeights(f"{where} is damaged or cut short (its member {shown(info.filename)} is longer)")
+        raise DamagedWeights(
+            f"{where} is damaged or cut short (its member {shown_name(info.filename)} is longer)"
+        )
     return ArchiveMember(info.filename, start, info.file_size, info.CRC)
 
 
@@ -147,14 +151,16 @@ def _check_kind(names: list[str], where: str) -> None:
         inside = [
             name for name in names if name.endswith((".pt", ".pth", ".pyth", ".safetensors", ".ckpt", ".pkl"))
         ]
-        shown_names = ", ".join(shown(name) for name in (inside or names)[:3]) or "nothing"
+        shown_names = ", ".join(shown_name(name) for name in (inside or names)[:3]) or "nothing"
         step = "unpack it and give the weight file in it" if inside else "give a weight file"
         problem = f"is a zip archive of {shown_names}, but no torch file; {step}"
     raise UnknownWeightFormat(f"{where} {problem}")
 
 
 def _damaged(where: str, error: BaseException) -> DamagedWeights:
-    return DamagedWeights(f"{where} is damaged or cut short ({shown(str(error) or type(error).__name__)})")
+    return DamagedWeights(
+        f"{where} is damaged or cut short ({shown_name(str(error) or type(error).__name__)})"
+    )
 
 
 def mapped(file: BinaryIO) -> mmap.mmap:

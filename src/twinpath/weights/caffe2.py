@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from twinpath.errors import UnknownWeightFormat
 from twinpath.weights.foreign import refuse_foreign
 from twinpath.weights.pickled_arrays import PickledArray, array_names
-from twinpath.weights.pickles import Buffer, PickleMachine, shown
+from twinpath.weights.pickles import Buffer, PickleMachine, shown_name
 
 
 def read_blobs(data: Buffer, *, where: str) -> dict[str, NDArray[Any]]:
@@ -40,7 +40,7 @@ def read_blobs(data: Buffer, *, where: str) -> dict[str, NDArray[Any]]:
         if isinstance(name, str) and array is not None:
             arrays[name] = array
         elif not isinstance(value, (int, float, str)):  # the iteration count may be a plain number
-            raise UnknownWeightFormat(f"{where}: the blob {shown(name)} is no array of numbers")
+            raise UnknownWeightFormat(f"{where}: the blob {shown_name(name)} is no array of numbers")
     return arrays
 
 

@@ -18,7 +18,7 @@ from twinpath.errors import DamagedWeights, UnknownWeightFormat, UnsafeWeights
 from twinpath.suggest import did_you_mean
 from twinpath.weights.names.wrappers import count_known, is_average
 from twinpath.weights.pickled_arrays import PickledArray
-from twinpath.weights.pickles import UnknownObject, shown
+from twinpath.weights.pickles import UnknownObject, shown_name
 from twinpath.weights.torch_files import StoredTensor
 
 Leaf = StoredTensor | PickledArray
@@ -85,7 +85,7 @@ def find_weights(content: Any, *, where: str, entry: str | None = None) -> Found
         if entry not in found:
             hint = did_you_mean(entry, found)
             raise UnknownWeightFormat(
-                f"{where} has no weights at entry={shown(entry)!r}{hint}; it has {_some(found)}"
+                f"{where} has no weights at entry={shown_name(entry)!r}{hint}; it has {_some(found)}"
             )
         chosen = entry
     elif not found:
@@ -122,7 +122,7 @@ def check_claims(leaves: Mapping[str, Leaf], *, size_bytes: int, where: str) -> 
     for name, leaf in leaves.items():
         if isinstance(leaf, PickledArray):
             if leaf.array is None:
-                raise UnknownWeightFormat(f"{where}: {shown(name)} is no array of numbers")
+                raise UnknownWeightFormat(f"{where}: {shown_name(name)} is no array of numbers")
             claimed += leaf.array.nbytes
             continue
         problem = leaf.problem
@@ -130,7 +130,7 @@ def check_claims(leaves: Mapping[str, Leaf], *, size_bytes: int, where: str) -> 
             problem = "holds complex numbers"
         if problem is not None:
             raise UnknownWeightFormat(
-                f"{where}: {shown(name)} {problem}; save the weights as plain floating-point tensors"
+                f"{where}: {shown_name(name)} {problem}; save the weights as plain floating-point tensors"
             )
         claimed += leaf.claimed_bytes
     most = CLAIM_FREE_BYTES + CLAIM_MAX_RATIO * size_bytes
@@ -206,7 +206,7 @@ def _chosen(found: Mapping[str, Mapping[str, Any]], where: str) -> str:
     if len(ranked) > 1 and _rank(ranked[0]) == _rank(ranked[1]):
         raise UnknownWeightFormat(
             f"{where} holds several weights and nothing says which are meant: {_some(ranked)}; "
-            f"choose with entry={shown(ranked[0])!r} when loading or converting"
+            f"choose with entry={shown_name(ranked[0])!r} when loading or converting"
         )
     return ranked[0]
 
@@ -235,14 +235,14 @@ def _what_it_is(content: Any) -> str:
             break
     if any(not isinstance(key, str) and isinstance(value, _LEAVES) for key, value in inner.items()):
         return "holds tensors by number or bytes, not by name; save the network's state_dict()"
-    others = [shown(key) for key, value in inner.items() if not isinstance(value, _LEAVES)]
+    others = [shown_name(key) for key, value in inner.items() if not isinstance(value, _LEAVES)]
     held = f"{', '.join(others[:3])} and no tensors for them" if others else "nothing"
     tail = "; save the network's state_dict() alone" if others else ""
     return f"is a torch file, but not of weights: it holds {held}{tail}"
 
 
 def _some(entries: Any) -> str:
-    names = [shown(entry) or "the file itself" for entry in entries]
+    names = [shown_name(entry) or "the file itself" for entry in entries]
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "") or "none"
 
 
@@ -256,7 +256,7 @@ def check_values(tensors: Mapping[str, torch.Tensor], *, where: str) -> None:
     for name, tensor in tensors.items():
         if tensor.is_complex():
             raise UnknownWeightFormat(
-                f"{where}: {shown(name)} holds complex numbers; no network here has these"
+                f"{where}: {shown_name(name)} holds complex numbers; no network here has these"
             )
         if not tensor.is_floating_point() or not tensor.numel():
             continue
@@ -266,4 +266,6 @@ def check_values(tensors: Mapping[str, torch.Tensor], *, where: str) -> None:
             max(abs(low.item()), abs(high.item())) if torch.isfinite(low) and torch.isfinite(high) else None
         )
         if largest is None or largest > torch.finfo(torch.float32).max:
-            raise DamagedWeights(f"{where}: {shown(name)} holds values that are not finite (NaN or infinity)")
+            raise DamagedWeights(
+                f"{where}: {shown_name(name)} holds values that are not finite (NaN or infinity)"
+            )

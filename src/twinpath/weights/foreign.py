@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from twinpath.errors import UnsafeWeights
-from twinpath.weights.pickles import UnknownObject, shown
+from twinpath.weights.pickles import UnknownObject, shown_name
 
 # Modules whose names run a program or open doors. Nobody is told how to run these.
 _DANGEROUS = frozenset(
@@ -109,7 +109,7 @@ def _weights_in(content: Any) -> tuple[str, str]:
                 return _weights_of(value, f"['{key}']")
         for key, value in content.items():
             if isinstance(value, dict) and len(value) > 1 and isinstance(key, str) and "optim" not in key:
-                return "", f"[{shown(key)!r}]"
+                return "", f"[{shown_name(key)!r}]"
     return "", ""
 
 

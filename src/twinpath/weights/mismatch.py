@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from twinpath.errors import WeightsMismatch
-from twinpath.weights.pickles import shown
+from twinpath.weights.pickles import shown_name
 from twinpath.weights.state_dict import HEAD, ConvertedStateDict, matching_networks
 from twinpath.weights.whose import whose
 
@@ -92,7 +92,7 @@ def _about_the_head(
 def some(entries: Iterable[str], between: str = ", ") -> str:
     """The first few, and how many more there are."""
     entries = list(entries)
-    first = between.join(shown(entry) for entry in entries[:_SHOWN])
+    first = between.join(shown_name(entry) for entry in entries[:_SHOWN])
     return first + (f"{between}… {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else "")
 
 

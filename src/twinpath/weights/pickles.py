@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from twinpath.errors import DamagedWeights, UnsafeWeights
-from twinpath.escapes import printable
+from twinpath.escapes import shown
 
 Buffer = bytes | bytearray | mmap.mmap
 
@@ -77,11 +77,9 @@ _ATOMS = (str, bytes, int, float, bool, type(None))
 _WRONG = (Malformed, ArithmeticError, LookupError, TypeError, ValueError, struct.error)
 
 
-def shown(text: object) -> str:
-    """A name out of a file, as it goes into a message; see `escapes.printable`."""
-    if not isinstance(text, str):
-        return f"a {type(text).__name__}"
-    return printable(text) if len(text) <= _SHOWN else printable(text[:_SHOWN]) + "…"
+def shown_name(text: object) -> str:
+    """A name out of a file, as it goes into a message; of what is no text its type."""
+    return shown(text, _SHOWN) if isinstance(text, str) else f"a {type(text).__name__}"
 
 
 class PickleMachine:
@@ -140,7 +138,7 @@ class PickleMachine:
                     raise Malformed(f"there is no instruction {code:#04x}")
                 instruction(self)
         except (*_WRONG, MemoryError, RecursionError) as error:
-            reason = shown(str(error)) if isinstance(error, Malformed) else type(error).__name__
+            reason = shown_name(str(error)) if isinstance(error, Malformed) else type(error).__name__
             raise DamagedWeights(
                 f"{self._where} is damaged or cut short (its pickle ends with: {reason})"
             ) from error
@@ -257,7 +255,7 @@ class PickleMachine:
         if len(full) > 2 * _MAX_NAME_BYTES:
             raise Malformed("a name without an end")
         if full not in self._known:
-            full = shown(full)
+            full = shown_name(full)
             self.foreign[full] = None
             self._push(UnknownObject(full))
         else:

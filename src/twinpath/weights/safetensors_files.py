@@ -11,7 +11,7 @@ import safetensors.torch
 from torch import Tensor
 
 from twinpath.errors import DamagedWeights
-from twinpath.weights.pickles import Buffer, shown
+from twinpath.weights.pickles import Buffer, shown_name
 
 MAX_HEADER_BYTES = 1 << 22  # of the largest network: 300 kB; the library would take 100 MB
 
@@ -83,10 +83,10 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise _Doubled(shown(key))
+            raise _Doubled(shown_name(key))
         found[key] = value
     return found
 
 
 def _damaged(where: str, error: BaseException) -> DamagedWeights:
-    return DamagedWeights(f"{where} is damaged or cut short (safetensors: {shown(str(error))})")
+    return DamagedWeights(f"{where} is damaged or cut short (safetensors: {shown_name(str(error))})")

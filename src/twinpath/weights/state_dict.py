@@ -12,7 +12,7 @@ from torch import Tensor
 from twinpath.errors import DamagedWeights
 from twinpath.weights.formats import Format, WeightFile, read_weights
 from twinpath.weights.names import Naming, convert_names
-from twinpath.weights.pickles import shown
+from twinpath.weights.pickles import shown_name
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +72,12 @@ def read_state_dict(path: Path | str, *, entry: str | None = None) -> ConvertedS
     others = [*(name or "the file itself" for name in file.other_entries), *names.other_prefixes]
     if others:
         taken = file.entry if file.other_entries else names.prefix
-        not_taken = ", ".join(map(shown, others[:4])) + (f" and {len(others) - 4} more" if others[4:] else "")
-        logger.warning("%s holds several weights: %s was taken, not %s", file.path, shown(taken), not_taken)
+        not_taken = ", ".join(map(shown_name, others[:4])) + (
+            f" and {len(others) - 4} more" if others[4:] else ""
+        )
+        logger.warning(
+            "%s holds several weights: %s was taken, not %s", file.path, shown_name(taken), not_taken
+        )
     tensors = {ours: _joined(file, theirs) for ours, theirs in names.ours.items()}
     return ConvertedStateDict(
         file.path,
@@ -103,7 +107,9 @@ def _joined(file: WeightFile, names: tuple[str, ...]) -> Tensor:
     if len(parts) == 1:
         return parts[0]
     if len({(tensor.dtype, tensor.shape[1:]) for tensor in parts}) > 1 or any(not t.ndim for t in parts):
-        raise DamagedWeights(f"{file.path}: {', '.join(map(shown, names))} do not have one type and width")
+        raise DamagedWeights(
+            f"{file.path}: {', '.join(map(shown_name, names))} do not have one type and width"
+        )
     return torch.cat(parts)
 
 

@@ -20,7 +20,7 @@ from twinpath.errors import DamagedWeights
 from twinpath.weights.archive import ArchiveMember
 from twinpath.weights.foreign import refuse_foreign
 from twinpath.weights.pickled_arrays import PickledArray, array_names
-from twinpath.weights.pickles import Buffer, Known, Malformed, PickleMachine, UnknownObject, shown
+from twinpath.weights.pickles import Buffer, Known, Malformed, PickleMachine, UnknownObject, shown_name
 
 _MAX_DIMENSIONS = 64
 
@@ -118,7 +118,7 @@ def read_archive(data: Buffer, members: list[ArchiveMember], *, where: str) -> T
     def place(key: str) -> tuple[int, int]:
         member = by_name.get(f"{folder}data/{key}")
         if member is None:
-            raise DamagedWeights(f"{where} is damaged: its values of storage {shown(key)} are missing")
+            raise DamagedWeights(f"{where} is damaged: its values of storage {shown_name(key)} are missing")
         return member.start, member.size
 
     return TorchFile(content, _Tensors(data, where, place, is_swapped=is_swapped).get)
@@ -162,7 +162,7 @@ def read_legacy(data: Buffer, *, where: str) -> TorchFile:
     def place(key: str) -> tuple[int, int]:
         if key not in places:
             raise DamagedWeights(
-                f"{where} is damaged or cut short: its values of storage {shown(key)} are missing"
+                f"{where} is damaged or cut short: its values of storage {shown_name(key)} are missing"
             )
         return places[key]
 
@@ -192,7 +192,9 @@ class _Tensors:
             OverflowError,
             TypeError,
         ) as error:  # of torch, for impossible sizes
-            raise DamagedWeights(f"{self._where} is damaged: {shown(name)} has impossible sizes") from error
+            raise DamagedWeights(
+                f"{self._where} is damaged: {shown_name(name)} has impossible sizes"
+            ) from error
 
     def _get(self, stored: StoredTensor, name: str) -> Tensor:
         storage, dtype = stored.storage, stored.dtype
@@ -206,7 +208,7 @@ class _Tensors:
             return torch.empty(stored.size, dtype=dtype)
         if last >= count:
             raise DamagedWeights(
-                f"{self._where} is damaged: {shown(name)} needs {last + 1} values, and {count} are there"
+                f"{self._where} is damaged: {shown_name(name)} needs {last + 1} values, and {count} are there"
             )
         raw = torch.frombuffer(self._data, dtype=torch.uint8, count=count * dtype.itemsize, offset=start)
         if self._is_swapped:

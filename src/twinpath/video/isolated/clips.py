@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from twinpath.video.clip_plan import Selections
 from twinpath.video.clips import Clip
+from twinpath.video.closing import ClosesAtExit
 from twinpath.video.color import Rgb
 from twinpath.video.isolated.messages import (
     AudioBlocks,
@@ -35,7 +34,7 @@ GRACE_S = 1.0  # added to `max_seconds`, so that the process can report the limi
 _STOP_S = 5.0  # time-out for the reply to "stop"
 
 
-class IsolatedClips:
+class IsolatedClips(ClosesAtExit):
     """A `ClipSource`, also of other plans. It holds a worker process until it is exhausted or closed.
 
     If the worker process ends, another one resumes behind the clips that were yielded.
@@ -63,14 +62,6 @@ class IsolatedClips:
         self._warnings_by_time: list[tuple[float, list[str]]] = []  # (seconds, warnings until then)
         self.warnings: list[str] = []
         self._expected, self.end_s, self.first_frame_s = self._open()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __len__(self) -> int:
         return self._expected

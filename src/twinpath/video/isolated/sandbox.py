@@ -27,12 +27,12 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from twinpath.errors import UsageError
 from twinpath.video.clip_plan import ClipPlan
 from twinpath.video.clips import ClipSource
+from twinpath.video.closing import ClosesAtExit
 from twinpath.video.color import Rgb
 from twinpath.video.decode import DecodedFrames
 from twinpath.video.isolated.clips import GRACE_S, IsolatedClips
@@ -67,7 +67,7 @@ __all__ = [
 Answer = TypeVar("Answer")
 
 
-class Sandbox:
+class Sandbox(ClosesAtExit):
     """Reads files in a pool of worker processes with limits. Thread-safe.
 
     A file at which a worker crashes is read once more in a new one. A file that ends two workers in a row, by
@@ -83,14 +83,6 @@ class Sandbox:
         if not hasattr(socket, "send_fds"):
             raise UsageError("isolated reading needs Linux or macOS; set isolate=False")
         self._pool = WorkerPool(process_limits or ProcessLimits())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the idle processes. Another call would start a new one."""

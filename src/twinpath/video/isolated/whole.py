@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import NoReturn, Self
+from typing import NoReturn
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from twinpath.errors import WorkerDied
 from twinpath.paths import display_path
 from twinpath.video.audio import AAC_RATES_HZ, LAYOUTS
 from twinpath.video.audio_samples import EncodedAudio, SampleBlock
+from twinpath.video.closing import ClosesAtExit
 from twinpath.video.color import Rgb
 from twinpath.video.isolated.clips import IsolatedClips
 from twinpath.video.isolated.messages import AudioBlocks, EveryFrame
@@ -20,7 +20,7 @@ from twinpath.video.isolated.pool import WorkerPool
 from twinpath.video.source import Limits
 
 
-class _Whole:
+class _Whole(ClosesAtExit):
     """Holds a worker process of a pool until it is exhausted or closed."""
 
     def __init__(
@@ -34,14 +34,6 @@ class _Whole:
     ) -> None:
         self._path = path
         self._clips = IsolatedClips(pool, path, plan, limits, fps=fps)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         self._clips.close()
