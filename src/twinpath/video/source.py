@@ -210,12 +210,13 @@ class VideoSource(ClosesAtExit):
     def _open(self) -> None:
         # Opening decodes some frames, and sizes change midway.
         options = {"max_pixels": str(self.limits.max_pixels), "codec_whitelist": CODEC_WHITELIST}
+        checked = {**options, "format_whitelist": FORMAT_WHITELIST}
         with ffmpeg_input(self.path) as (address, protocol):
             self.container = av.open(
                 address,
                 format=self.kind,
                 **METADATA_OPTIONS,
-                options={**protocol, "format_whitelist": FORMAT_WHITELIST, **options},
+                options={**protocol, **checked},
             )
         try:
             if self._track is None:
@@ -225,7 +226,7 @@ class VideoSource(ClosesAtExit):
                     self._open()
                     return
             self.stream = self._chosen_stream(self._track.index)
-            self._check_size()
+            self._check_size(checked)
         except BaseException:
             self.container.close()
             raise
@@ -254,15 +255,10 @@ class VideoSource(ClosesAtExit):
             notes.append("the frame rate that was given is not used: the file has its own times")
         return notes
 
-    def _check_size(self) -> None:
+    def _check_size(self, options: dict[str, str]) -> None:
         context = self.stream.codec_context
         size = (context.width, context.height)
         if 0 in size:
-            options = {
-                "format_whitelist": FORMAT_WHITELIST,
-                "codec_whitelist": CODEC_WHITELIST,
-                "max_pixels": str(self.limits.max_pixels),
-            }
             size = refused_size(self.path, kind=self.kind, options=options, **METADATA_OPTIONS)
         check_pixels(*size, path=self.path, limits=self.limits)
 

@@ -147,7 +147,6 @@ def read_legacy(data: Buffer, *, where: str) -> TorchFile:
     content = machine.load()
     refuse_foreign(machine.foreign, where=where, content=content, is_torch=True)
     places: dict[str, tuple[int, int]] = {}
-    at = None
     keys = machine.load()
     at = machine.position
     for key in keys if isinstance(keys, list) else []:
