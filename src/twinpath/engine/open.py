@@ -11,22 +11,23 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from twinpath.cores import cpu_abilities
 from twinpath.device import choose_device, has_cuda_gpu
 from twinpath.engine.base import Engine, last_line
-from twinpath.engine.compiled_cache import entry_path, read_entry, write_entry
+from twinpath.engine.compiled_cache import Entry, entry_path, read_entry, write_entry
 from twinpath.engine.config import Backend, EngineConfig
 from twinpath.errors import LimitExceeded, MissingExtra, UsageError, is_out_of_memory
 from twinpath.models.registry import Output
-from twinpath.weights.hashes import file_sha256
+from twinpath.weights.hashes import file_sha256, known_sha256
 from twinpath.zoo.create import input_spec, load_network, resolve, weights_path
 
 if TYPE_CHECKING:
     from twinpath.engine.openvino_engine import CpuPrecision, OpenVinoEngine
     from twinpath.models.network import VideoNetwork
-    from twinpath.weights.callbacks import Progress
+    from twinpath.weights.callbacks import HashOf, Progress
+    from twinpath.zoo.records import Record
 
 logger = logging.getLogger(__name__)
 
@@ -65,12 +66,14 @@ def open_engine(
     if weights is None and record is not None:
         model = record.name  # which says how its head computes scores; a file that is given may say otherwise
     if choose_backend(config) == "openvino":
-        if weights is None:
-            if record is None:
-                raise UsageError(f"no weights are published for {model}; give a weight file (weights=…)")
-            weights = weights_path(record, progress=progress)
+        if weights is None and record is None:
+            raise UsageError(f"no weights are published for {model}; give a weight file (weights=…)")
+
+        def weight_file(sha256: HashOf) -> Path:
+            return weights or weights_path(cast("Record", record), progress=progress, sha256=sha256)
+
         try:
-            return _openvino_engine(model, weights, output, config, on_status or _ignore)
+            return _openvino_engine(model, weight_file, output, config, on_status or _ignore)
         except _NotTaken as error:
             if config.engine == "openvino":
                 raise UsageError(f"OpenVINO cannot run {model} ({error}); choose engine 'torch'") from error
@@ -109,11 +112,25 @@ class _NotTaken(Exception):
 
 
 def _openvino_engine(
-    model: str, weights: Path, output: Output, config: EngineConfig, on_status: OnStatus
+    model: str,
+    weight_file: Callable[[HashOf], Path],
+    output: Output,
+    config: EngineConfig,
+    on_status: OnStatus,
 ) -> OpenVinoEngine:
-    """The engine. Raises: _NotTaken; UsageError: See `choose_precision`."""
+    """The engine. A weight file is hashed where its bytes are used: what is in the cache needs its name only.
+
+    Raises:
+        _NotTaken
+        UsageError: See `choose_precision`.
+    """
     _load_openvino()
-    return _Compilation.plan(model, weights, output, config).engine(on_status)
+    compilation = _Compilation.plan(model, weight_file, output, config, known_sha256)
+    entry = read_entry(compilation.path)
+    if entry is None:
+        compilation = _Compilation.plan(model, weight_file, output, config, file_sha256)
+        entry = read_entry(compilation.path)
+    return compilation.engine(entry, on_status)
 
 
 def _load_openvino() -> None:
@@ -152,14 +169,22 @@ class _Compilation:
     path: Path
 
     @classmethod
-    def plan(cls, model: str, weights: Path, output: Output, config: EngineConfig) -> _Compilation:
+    def plan(
+        cls,
+        model: str,
+        weight_file: Callable[[HashOf], Path],
+        output: Output,
+        config: EngineConfig,
+        sha256: HashOf,
+    ) -> _Compilation:
         """Find the place in the cache; its name has a hash of all that the compiled network depends on."""
         from twinpath.engine import openvino_engine as backend
 
+        weights = weight_file(sha256)
         _, record = resolve(model)
         name, precision = record.name if record else model, backend.choose_precision(config)
         key = {
-            "weights": file_sha256(weights),
+            "weights": sha256(weights),
             "model": model if record is None else _network_facts(asdict(record)),
             "spec": asdict(input_spec(model)),
             "head": "record" if record is None or model == record.name else "file",
@@ -171,11 +196,10 @@ class _Compilation:
         }
         return cls(model, name, weights, output, config, precision, entry_path(name, key))
 
-    def engine(self, on_status: OnStatus) -> OpenVinoEngine:
+    def engine(self, entry: Entry | None, on_status: OnStatus) -> OpenVinoEngine:
         """From the cache, or compiled now. Raises: _NotTaken: OpenVINO does not take the network."""
         from twinpath.engine.openvino_engine import OpenVinoEngine
 
-        entry = read_entry(self.path)
         if entry is None:
             return self._compiled(on_status)
         if entry.facts.get("not_convertible"):

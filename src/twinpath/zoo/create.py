@@ -11,13 +11,14 @@ from twinpath.errors import DamagedWeights, UnknownModel, UsageError
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.registry import ARCHITECTURES, Architecture
 from twinpath.suggest import did_you_mean
+from twinpath.weights.hashes import file_sha256
 from twinpath.zoo.records import Record, best_record, record, records
 
 if TYPE_CHECKING:
     import os
 
     from twinpath.models.network import VideoNetwork
-    from twinpath.weights.callbacks import Progress
+    from twinpath.weights.callbacks import HashOf, Progress
     from twinpath.weights.load import LoadReport
 
 logger = logging.getLogger(__name__)
@@ -161,9 +162,13 @@ def input_spec(name: str) -> InputSpec:
     return InputSpec(architecture.num_frames, architecture.sampling_rate, crop * 8 // 7, crop)
 
 
-def weights_path(rec: Record, *, progress: Progress | None = None) -> Path:
+def weights_path(rec: Record, *, progress: Progress | None = None, sha256: HashOf = file_sha256) -> Path:
     """The record's weight file on this machine, downloaded if it is not there yet.
 
+    Args:
+        rec: The record.
+        progress: Told the bytes done and the bytes expected while downloading.
+        sha256: See `fetch`.
     Raises:
         DownloadFailed: Not there and cannot be fetched; says where to put it by hand.
         DamagedWeights: There, but not the bytes that were remembered.
@@ -172,7 +177,7 @@ def weights_path(rec: Record, *, progress: Progress | None = None) -> Path:
 
     embedded = rec.embedded_path
     if embedded is None:
-        return fetch(rec, progress=progress)
+        return fetch(rec, progress=progress, sha256=sha256)
     if not embedded.is_file():
         raise DamagedWeights(f"{embedded} is missing from this installation; install twinpath again")
     return embedded
