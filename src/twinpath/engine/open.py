@@ -187,7 +187,7 @@ class _Compilation:
             "precision": precision,
             "openvino": backend.version(),
             "cpu": [backend.cpu_name(), cpu_abilities()],
-            "format": 2,
+            "format": 3,
         }
         return cls(model, name, weights, output, config, precision, entry_path(name, key))
 

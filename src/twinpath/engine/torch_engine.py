@@ -14,15 +14,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from twinpath.device import choose_device, mind_fork, use_threads
-from twinpath.engine.base import Boxes, Clips, check_crops, paired_boxes
+from twinpath.engine.base import (
+    Boxes,
+    Clips,
+    boxes_in_resized,
+    check_crops,
+    paired_boxes,
+    picture_px,
+    resized,
+)
 from twinpath.engine.config import EngineConfig, Precision
 from twinpath.engine.gpu_batch import clips_that_fit, free_bytes, peak_bytes
 from twinpath.errors import LimitExceeded, UsageError, is_out_of_memory
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.network import VideoNetwork
-from twinpath.models.preprocess import Preprocess
+from twinpath.models.preprocess import Normalise
 from twinpath.models.registry import Output
-from twinpath.models.resample import scaled_boxes
+from twinpath.video.resize import ResizedFrames
 
 CPU_BATCH_CLIPS: dict[Output, int] = {"scores": 2, "embed": 2, "boxes": 1}
 _TYPICAL_BOXES = 8  # persons in a clip, and …
@@ -69,7 +77,8 @@ class TorchEngine:
         self.network = network.eval().to(self.device)
         if self.precision != "fp32":
             self.network.to(memory_format=torch.channels_last_3d)  # what the fast kernels want
-        self.preprocess = Preprocess.of(spec, num_crops=num_crops, whole=output == "boxes").to(self.device)
+        self.resize = spec.resize(num_crops=num_crops, whole=output == "boxes")
+        self.normalise = Normalise(mean=spec.mean, std=spec.std).to(self.device)
         self._method: Callable[..., Tensor] = getattr(
             self.network, "embed" if output == "embed" else "scores"
         )
@@ -95,8 +104,7 @@ class TorchEngine:
         check_crops(self.output, num_crops)
         other = copy.copy(self)
         other.num_crops = num_crops
-        other.preprocess = Preprocess.of(self.spec, num_crops=num_crops, whole=self.output == "boxes")
-        other.preprocess.to(self.device)
+        other.resize = self.spec.resize(num_crops=num_crops, whole=self.output == "boxes")
         return other
 
     def warm_up(self, height: int, width: int) -> None:
@@ -123,7 +131,7 @@ class TorchEngine:
     def _of_crops(self, clips: Clips) -> list[NDArray[np.float32]]:
         """(num_crops, classes or D) for each clip."""
         found: list[Tensor] = []
-        crops = (crop for clip in clips for crop in self._preprocessed(clip))
+        crops = (crop for clip in clips for crop in self._normalised(resized(clip, self.resize)))
         while batch := list(islice(crops, self.batch_clips)):
             found += self._fitting(batch, lambda batch: self._run(torch.stack(batch)))
         if not found:
@@ -136,7 +144,8 @@ class TorchEngine:
         scores = [np.zeros((len(boxes), self.num_classes), dtype=np.float32) for boxes in boxes_xyxy_px]
 
         def compute(indices: list[int]) -> Tensor:
-            return self._score_together([clips[i] for i in indices], [boxes_xyxy_px[i] for i in indices])
+            of_batch = [resized(clips[i], self.resize) for i in indices]
+            return self._score_together(of_batch, [boxes_xyxy_px[i] for i in indices])
 
         for indices in self._of_one_size(clips, boxes_xyxy_px):
             remaining = iter(indices)
@@ -152,32 +161,24 @@ class TorchEngine:
         by_size: dict[tuple[int, ...], list[int]] = {}
         for i, (clip, boxes) in enumerate(zip(clips, boxes_xyxy_px, strict=True)):
             if len(boxes):
-                num_frames, height, width, _ = clip.shape
-                size, _ = self.preprocess.corners(height, width)
-                by_size.setdefault((num_frames, *size), []).append(i)
+                size = self.resize.plan(*picture_px(clip)).shape
+                by_size.setdefault((len(clip), *size), []).append(i)
         yield from by_size.values()
 
-    def _score_together(self, clips: Clips, boxes_xyxy_px: Sequence[Boxes]) -> Tensor:
+    def _score_together(self, clips: list[ResizedFrames], boxes_xyxy_px: Sequence[Boxes]) -> Tensor:
         """Clips whose resized frames have one size to scores (all boxes, classes)."""
-        boxes_N5, resized = [], []
-        for index, (clip, boxes_px) in enumerate(zip(clips, boxes_xyxy_px, strict=True)):
-            _, height, width, _ = clip.shape
-            boxes = scaled_boxes(boxes_px, height, width, short_side=self.spec.short_side_px)
-            boxes_N5.append(np.insert(boxes, 0, index, axis=1))
-            resized.append(self._preprocessed(clip))
+        boxes_N5 = [
+            np.insert(boxes_in_resized(clip, boxes_px, self.resize), 0, index, axis=1)
+            for index, (clip, boxes_px) in enumerate(zip(clips, boxes_xyxy_px, strict=True))
+        ]
         boxes_of_all = torch.from_numpy(np.concatenate(boxes_N5)).to(self.device)
-        return self._run(torch.cat(resized), boxes_of_all)
+        return self._run(torch.cat([self._normalised(clip) for clip in clips]), boxes_of_all)
 
-    def _preprocessed(self, clip_THWC: NDArray[np.uint8]) -> Tensor:
+    def _normalised(self, clip: ResizedFrames) -> Tensor:
         """The crops of a clip, or the whole resized clip, (num_crops, 3, T, height, width)."""
-        _, height, width, _ = clip_THWC.shape
-        frames_THWC, plan = self.preprocess.plan(height, width).cut_down(clip_THWC)
-        arrays = (torch.from_numpy(array).to(self.device) for array in plan.arrays())
-        return self.preprocess.crops(self._on_device(frames_THWC), *arrays)
-
-    def _on_device(self, clip_THWC: NDArray[np.uint8]) -> Tensor:
-        """One clip, (1, T, H, W, 3). One at a time: as float32, whole frames take four times their bytes."""
-        return torch.from_numpy(np.require(clip_THWC, requirements=["C", "W"]))[None].to(self.device)
+        pixels_TKHWC = torch.from_numpy(np.require(clip.pixels, requirements=["C", "W"]))
+        normalised: Tensor = self.normalise(pixels_TKHWC.to(self.device).transpose(0, 1))
+        return normalised.contiguous()
 
     def _run(self, clips_BCTHW: Tensor, *boxes: Tensor) -> Tensor:
         """What the network gives, float32, on the device."""

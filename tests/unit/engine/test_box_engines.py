@@ -13,7 +13,7 @@ from twinpath.engine.config import EngineConfig
 from twinpath.engine.open import open_engine
 from twinpath.engine.openvino_engine import OpenVinoEngine
 from twinpath.engine.torch_engine import TorchEngine
-from twinpath.models.resample import CropPlan, scaled_boxes
+from twinpath.video.resize import CropPlan, scaled_boxes
 
 TINY = "slowfast_tiny_det"
 

@@ -12,7 +12,7 @@ import torch
 from twinpath.models.exportable import Exportable
 from twinpath.models.preprocess import Preprocess
 from twinpath.models.registry import Output, architecture
-from twinpath.models.resample import scaled_boxes
+from twinpath.video.resize import scaled_boxes
 from twinpath.zoo.create import input_spec
 
 HEIGHT, WIDTH = 72, 130
