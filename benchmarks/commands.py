@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -144,13 +145,15 @@ def large_video_label() -> str:
 def _large_pictures(bench: Bench) -> list[Figure]:
     figures = []
     for ending in PICTURE_FORMATS:
-        what, picture = picture_label(ending), bench.folder / f"large{ending}"
+        what, pictures = picture_label(ending), bench.folder / "pictures"
+        picture = pictures / f"0001{ending}"
+        pictures.mkdir()
         bench.print_status(f"memory: {what}")
         with bench.twinpath() as worker:
             worker("picture", clip=bench.clip, to=str(picture), width=PICTURE_PX, height=PICTURE_PX)
-        command = [*TWINPATH, "classify", str(picture), *bench.model_options(EMBEDDED), "--device", "cpu"]
+        command = [*TWINPATH, "classify", str(pictures), *bench.model_options(EMBEDDED), "--device", "cpu"]
         figures.append(_peak(bench, what, command))
-        picture.unlink()
+        shutil.rmtree(pictures)
     return figures
 
 
