@@ -48,7 +48,7 @@ def test_files_that_are_no_such_graph(tmp_path: Path) -> None:
     with pytest.raises(UnknownWeightFormat, match=r"model\.onnx is no graph that OpenVINO reads"):
         read_graph(tmp_path / "model.onnx", SPEC, output="scores")
     path = graph(tmp_path / "model.xml")
-    with pytest.raises(WeightsMismatch, match="has the inputs frames and outputs .*, not frames and boxes"):
+    with pytest.raises(WeightsMismatch, match=r"has the inputs frames and outputs .*, not frames and boxes"):
         read_graph(path, SPEC, output="boxes")
     path = graph(tmp_path / "uncast.xml", is_cast=False)
     with pytest.raises(WeightsMismatch, match="its frames are u8 and go into ReduceMean, not into a cast"):
