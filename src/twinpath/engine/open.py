@@ -13,25 +13,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from twinpath.cores import cpu_abilities
 from twinpath.device import choose_device, has_cuda_gpu
 from twinpath.engine.base import Engine, last_line
-from twinpath.engine.compiled_cache import entry_path, read_entry, write_entry
+from twinpath.engine.compiled_cache import Entry, entry_path, read_entry, write_entry
 from twinpath.engine.config import Backend, EngineConfig
 from twinpath.errors import LimitExceeded, MissingExtra, UsageError, is_out_of_memory
 from twinpath.extras import INSTALL_TORCH, check_torch, has_torch
 from twinpath.models.registry import Output
 from twinpath.paths import display_path
-from twinpath.weights.hashes import file_sha256
+from twinpath.weights.hashes import file_sha256, known_sha256
 from twinpath.zoo.create import input_spec, load_network, resolve, weights_path
 from twinpath.zoo.facts import where
 
 if TYPE_CHECKING:
     from twinpath.engine.openvino_engine import CpuPrecision, OpenVinoEngine
     from twinpath.models.network import VideoNetwork
-    from twinpath.weights.callbacks import Progress
+    from twinpath.weights.callbacks import HashOf, Progress
     from twinpath.zoo.records import Record
 
 logger = logging.getLogger(__name__)
@@ -72,9 +72,14 @@ def open_engine(
     if weights is None and record is not None:
         model = record.name  # which says how its head computes scores; a file that is given may say otherwise
     if choose_backend(config) == "openvino":
-        source = weights or _published(model, record, progress)
+        if weights is None and record is None:
+            raise UsageError(f"no weights are published for {model}; give a weight file (weights=…)")
+
+        def weight_file(sha256: HashOf) -> Path:
+            return weights or _published(cast("Record", record), progress, sha256)
+
         try:
-            return _openvino_engine(model, source, output, config, on_status or _ignore)
+            return _openvino_engine(model, weight_file, output, config, on_status or _ignore)
         except _NotTaken as error:
             if config.engine == "openvino":
                 raise UsageError(f"OpenVINO cannot run {model} ({error}); choose engine 'torch'") from error
@@ -114,15 +119,13 @@ def choose_backend(config: EngineConfig) -> Backend:
     return "torch"
 
 
-def _published(model: str, record: Record | None, progress: Progress | None) -> Path:
+def _published(record: Record, progress: Progress | None, sha256: HashOf) -> Path:
     """The file to convert: the graph inside this package, else the weights, downloaded if necessary."""
-    if record is None:
-        raise UsageError(f"no weights are published for {model}; give a weight file (weights=…)")
     if record.embedded_graph is not None and record.embedded_graph.is_file():
         return record.embedded_graph
     if where(record) is None:
         _check_can_convert(record.name)  # before a download in vain
-    return weights_path(record, progress=progress)
+    return weights_path(record, progress=progress, sha256=sha256)
 
 
 def _check_can_convert(weights: str) -> None:
@@ -138,11 +141,25 @@ class _NotTaken(Exception):
 
 
 def _openvino_engine(
-    model: str, weights: Path, output: Output, config: EngineConfig, on_status: OnStatus
+    model: str,
+    weight_file: Callable[[HashOf], Path],
+    output: Output,
+    config: EngineConfig,
+    on_status: OnStatus,
 ) -> OpenVinoEngine:
-    """The engine. Raises: _NotTaken; UsageError: See `choose_precision`."""
+    """The engine. A weight file is hashed where its bytes are used: what is in the cache needs its name only.
+
+    Raises:
+        _NotTaken
+        UsageError: See `choose_precision`.
+    """
     _load_openvino()
-    return _Compilation.plan(model, weights, output, config).engine(on_status)
+    compilation = _Compilation.plan(model, weight_file, output, config, known_sha256)
+    entry = read_entry(compilation.path)
+    if entry is None:
+        compilation = _Compilation.plan(model, weight_file, output, config, file_sha256)
+        entry = read_entry(compilation.path)
+    return compilation.engine(entry, on_status)
 
 
 def _load_openvino() -> None:
@@ -181,14 +198,22 @@ class _Compilation:
     path: Path
 
     @classmethod
-    def plan(cls, model: str, weights: Path, output: Output, config: EngineConfig) -> _Compilation:
+    def plan(
+        cls,
+        model: str,
+        weight_file: Callable[[HashOf], Path],
+        output: Output,
+        config: EngineConfig,
+        sha256: HashOf,
+    ) -> _Compilation:
         """Find the place in the cache; its name has a hash of all that the compiled network depends on."""
         from twinpath.engine import openvino_engine as backend
 
+        weights = weight_file(sha256)
         _, record = resolve(model)
         name, precision = record.name if record else model, backend.choose_precision(config)
         key = {
-            "weights": file_sha256(weights),
+            "weights": sha256(weights),
             "model": model if record is None else _network_facts(asdict(record)),
             "spec": asdict(input_spec(model)),
             "head": "record" if record is None or model == record.name else "file",
@@ -200,11 +225,10 @@ class _Compilation:
         }
         return cls(model, name, weights, output, config, precision, entry_path(name, key))
 
-    def engine(self, on_status: OnStatus) -> OpenVinoEngine:
+    def engine(self, entry: Entry | None, on_status: OnStatus) -> OpenVinoEngine:
         """From the cache, or compiled now. Raises: _NotTaken: OpenVINO does not take the network."""
         from twinpath.engine.openvino_engine import OpenVinoEngine
 
-        entry = read_entry(self.path)
         if entry is None:
             return self._compiled(on_status)
         if entry.facts.get("not_convertible"):

@@ -12,13 +12,14 @@ from twinpath.extras import check_torch
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.registry import ARCHITECTURES, Architecture
 from twinpath.suggest import did_you_mean
-from twinpath.zoo.records import Record, best_record, record, records
+from twinpath.weights.hashes import file_sha256
+from twinpath.zoo.records import Record, best_record, record, record_names, records
 
 if TYPE_CHECKING:
     import os
 
     from twinpath.models.network import VideoNetwork
-    from twinpath.weights.callbacks import Progress
+    from twinpath.weights.callbacks import HashOf, Progress
     from twinpath.weights.load import LoadReport
 
 logger = logging.getLogger(__name__)
@@ -135,6 +136,11 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted(name for name in names if fnmatch.fnmatchcase(name, pattern))
 
 
+def is_known(name: str) -> bool:
+    """Whether a name is that of a network or a record."""
+    return name in ARCHITECTURES or name in record_names()
+
+
 def resolve(name: str) -> tuple[Architecture, Record | None]:
     """The network and the record that a name stands for; None where a network has no published weights.
 
@@ -166,9 +172,13 @@ def input_spec(name: str) -> InputSpec:
     return InputSpec(architecture.num_frames, architecture.sampling_rate, crop * 8 // 7, crop)
 
 
-def weights_path(rec: Record, *, progress: Progress | None = None) -> Path:
+def weights_path(rec: Record, *, progress: Progress | None = None, sha256: HashOf = file_sha256) -> Path:
     """The record's weight file on this machine, downloaded if it is not there yet.
 
+    Args:
+        rec: The record.
+        progress: Told the bytes done and the bytes expected while downloading.
+        sha256: See `fetch`.
     Raises:
         DownloadFailed: Not there and cannot be fetched; says where to put it by hand.
         DamagedWeights: There, but not the bytes that were remembered.
@@ -177,7 +187,7 @@ def weights_path(rec: Record, *, progress: Progress | None = None) -> Path:
 
     embedded = rec.embedded_path
     if embedded is None:
-        return fetch(rec, progress=progress)
+        return fetch(rec, progress=progress, sha256=sha256)
     if not embedded.is_file():
         raise DamagedWeights(f"{embedded} is missing from this installation; install twinpath again")
     return embedded
