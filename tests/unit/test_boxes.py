@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from twinpath.boxes import cropped_boxes, flipped_boxes
-from twinpath.models.resample import scaled_boxes, scaled_size
+from twinpath.video.resize import scaled_boxes, scaled_size
 
 WHOLE = np.array([[0.0, 0.0, 320.0, 240.0]])
 

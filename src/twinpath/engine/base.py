@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.models.registry import Output
+from twinpath.video.resize import Resize, ResizedFrames, scaled_boxes
 
-Clips = Sequence[NDArray[np.uint8]]  # (T, H, W, 3) each, RGB
+Clips = Sequence[NDArray[np.uint8] | ResizedFrames]  # (T, H, W, 3) each, RGB; or already resized
 Boxes = NDArray[np.floating]  # (P, 4): x1, y1, x2, y2 in pixels of the clip's frames
 
 
@@ -27,12 +28,14 @@ class Engine(Protocol):
     Attributes:
         name: Of the backend: "torch" or "openvino".
         batch_clips: Clips that are best given in one call. It is the device's choice: 1 or 2 on a CPU, 8 to
-            64 on a GPU, by its free memory. More may be given; they are computed in parts. Callers bound the
-            bytes of what they gather as well: frames of a large video are large.
+            64 on a GPU, by its free memory. More may be given; they are computed in parts.
+        resize: What the network takes of each frame, for `video.clips.open_clips`. Whole frames are resized
+            with it first.
     """
 
     name: str
     batch_clips: int
+    resize: Resize
 
     @property
     def num_classes(self) -> int:
@@ -45,14 +48,16 @@ class Engine(Protocol):
         """Compute the output for some clips.
 
         Args:
-            clips: N clips (T, H, W, 3), RGB. They may have different heights and widths.
-            boxes_xyxy_px: For the output "boxes" only: (P, 4) for each clip, in pixels of its frames.
+            clips: N clips (T, H, W, 3), RGB, of different heights and widths, or resized with `resize`.
+            boxes_xyxy_px: For the output "boxes" only: (P, 4) for each clip, in pixels of its frames before
+                they were resized.
         Returns:
             One float32 array for each clip: (num_crops, classes) scores, (num_crops, D) embeddings, or
             (P, classes) scores of its boxes.
         Raises:
             ValueError: Boxes are missing, not wanted, not finite, or not as many as clips.
-            LimitExceeded: A single clip needs more memory than the device has.
+            LimitExceeded: A single clip needs more memory than the device has, or whole pictures are far
+                longer than wide.
         """
         ...
 
@@ -90,6 +95,34 @@ def paired_boxes(output: Output, clips: Clips, boxes_xyxy_px: Sequence[Boxes] | 
     if not all(np.isfinite(boxes).all() for boxes in boxes_xyxy_px):
         raise ValueError("boxes must be finite numbers; some are NaN or infinite")
     return boxes_xyxy_px
+
+
+def resized(clip: NDArray[np.uint8] | ResizedFrames, resize: Resize) -> ResizedFrames:
+    """A clip as a network takes it.
+
+    Raises:
+        ValueError: It was resized to another size, or to other crops.
+        LimitExceeded: See `Resize.plan`.
+    """
+    if not isinstance(clip, ResizedFrames):
+        return resize.of_clip(clip)
+    wanted = resize.plan(clip.height_px, clip.width_px).shape
+    if clip.pixels.shape[1:] != wanted:
+        raise ValueError(f"the frames were resized to {clip.pixels.shape[1:]}, not to {wanted}")
+    return clip
+
+
+def picture_px(clip: NDArray[np.uint8] | ResizedFrames) -> tuple[int, int]:
+    """(height, width) of a clip's pictures before they were resized."""
+    if isinstance(clip, ResizedFrames):
+        return clip.height_px, clip.width_px
+    height, width = clip.shape[1:3]
+    return height, width
+
+
+def boxes_in_resized(clip: ResizedFrames, boxes_xyxy_px: Boxes, resize: Resize) -> NDArray[np.float32]:
+    """(P, 4) boxes in pixels of the pictures to pixels of the resized frames; see `scaled_boxes`."""
+    return scaled_boxes(boxes_xyxy_px, clip.height_px, clip.width_px, short_side=resize.short_side_px)
 
 
 def check_crops(output: Output, num_crops: int) -> None:

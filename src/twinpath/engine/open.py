@@ -1,7 +1,8 @@
 """From a model's name to an engine: choose the backend, get the weights, compile once and keep the result.
 
 On a CPU with OpenVINO a compiled network comes from the cache, without torch; see `compiled_cache`. A network
-that OpenVINO does not take runs on torch, and a warning is logged.
+that OpenVINO does not take runs on torch, and a warning is logged. Where torch is not installed, an error of
+one line says what needs it, before anything is downloaded.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from twinpath.engine.base import Engine, last_line
 from twinpath.engine.compiled_cache import Entry, entry_path, read_entry, write_entry
 from twinpath.engine.config import Backend, EngineConfig
 from twinpath.errors import LimitExceeded, MissingExtra, UsageError, is_out_of_memory
+from twinpath.extras import INSTALL_TORCH, check_torch, has_torch
 from twinpath.models.registry import Output
 from twinpath.weights.hashes import file_sha256, known_sha256
 from twinpath.zoo.create import input_spec, load_network, resolve, weights_path
+from twinpath.zoo.facts import where
 
 if TYPE_CHECKING:
     from twinpath.engine.openvino_engine import CpuPrecision, OpenVinoEngine
@@ -57,6 +60,7 @@ def open_engine(
     Raises:
         UsageError: The backend, device or precision cannot be had here, the model has no such output, or no
             weights are published for it and none are given.
+        MissingExtra: torch is needed, on a CPU once for a weight file, and is not installed.
         UnknownModel, WeightsError, InputError: See `load_network`.
     """
     architecture, record = resolve(model)
@@ -68,6 +72,8 @@ def open_engine(
     if choose_backend(config) == "openvino":
         if weights is None and record is None:
             raise UsageError(f"no weights are published for {model}; give a weight file (weights=…)")
+        if weights is None and record is not None and not has_torch() and where(record) is None:
+            _check_can_convert(record.name)  # said before it is downloaded in vain
 
         def weight_file(sha256: HashOf) -> Path:
             return weights or weights_path(cast("Record", record), progress=progress, sha256=sha256)
@@ -77,6 +83,7 @@ def open_engine(
         except _NotTaken as error:
             if config.engine == "openvino":
                 raise UsageError(f"OpenVINO cannot run {model} ({error}); choose engine 'torch'") from error
+            check_torch(f"OpenVINO cannot run {model} ({error}), and the other engine")
             logger.warning("OpenVINO cannot run %s (%s); torch does, which is slower", model, error)
     from twinpath.engine.torch_engine import TorchEngine
 
@@ -94,7 +101,8 @@ def choose_backend(config: EngineConfig) -> Backend:
     """The backend that a configuration means on this machine.
 
     Raises:
-        UsageError: The engine is OpenVINO, and it is not installed (MissingExtra) or the device is no CPU.
+        UsageError: The engine is OpenVINO and the device no CPU.
+        MissingExtra: The engine is not installed.
     """
     on_cpu = config.device == "cpu" or (config.device == "auto" and not has_cuda_gpu())
     if config.engine == "openvino":
@@ -103,8 +111,20 @@ def choose_backend(config: EngineConfig) -> Backend:
         if config.device not in ("auto", "cpu"):
             raise UsageError(f"engine 'openvino' runs on the CPU, not on {config.device}; choose 'torch'")
         return "openvino"
-    may_choose = config.engine == "auto" and not config.compile
-    return "openvino" if may_choose and on_cpu and has_openvino() else "torch"
+    if config.engine == "auto" and not config.compile and has_openvino():
+        if on_cpu or (config.device == "auto" and not has_torch()):
+            return "openvino"
+        check_torch(f"device {config.device!r}")
+    check_torch("compile=True" if config.compile else "engine 'torch'")
+    return "torch"
+
+
+def _check_can_convert(model: str) -> None:
+    """Raises: MissingExtra: A weight file cannot be converted without torch."""
+    if not has_torch():
+        raise MissingExtra(
+            f"{model} needs torch once, to convert its weights for this CPU; install it with: {INSTALL_TORCH}"
+        )
 
 
 class _NotTaken(Exception):
@@ -222,6 +242,7 @@ class _Compilation:
         from twinpath.engine import openvino_engine as backend
         from twinpath.engine.openvino_convert import NotConvertible, convert
 
+        _check_can_convert(self.name)
         network, spec = _network(self.model, self.weights, self.output), input_spec(self.model)
         on_status(f"compiling {self.name} for this CPU (once; some seconds) ...")
         num_classes = network.get_classifier().out_features
@@ -255,14 +276,14 @@ def _network_facts(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def engine_facts() -> dict[str, Any]:
     """What is installed and what "auto" chooses here, as plain values; imports no torch."""
-    chosen = choose_backend(EngineConfig())
+    chosen = choose_backend(EngineConfig()) if has_openvino() or has_torch() else None
     facts: dict[str, Any] = {"cuda_gpu": has_cuda_gpu(), "engine": chosen}
     if not has_openvino():
         return {**facts, "openvino": None}
     try:
         _load_openvino()
     except _NotTaken as error:
-        return {**facts, "engine": "torch", "openvino": str(error)}
+        return {**facts, "engine": "torch" if has_torch() else None, "openvino": str(error)}
     from twinpath.engine import openvino_engine as backend
 
     if chosen == "openvino":

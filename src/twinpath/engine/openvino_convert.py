@@ -27,13 +27,13 @@ def convert(network: nn.Module, spec: InputSpec, *, output: Output = "scores") -
         spec: Its input.
         output: See `Exportable`.
     Returns:
-        A model that takes what `Exportable.forward` takes, for one clip of any height and width: uint8 frames
-        (1, T, H, W, 3), boxes (P, 5) for the output "boxes", and the six arrays of a `CropPlan`.
+        A model that takes what `Exportable.forward` takes, for one clip: float32 frames (1, T, S, S, 3); for
+        the output "boxes" frames of any height and width, and boxes (P, 5).
     Raises:
         NotConvertible: OpenVINO does not take it; gives the reason.
     """
-    module = Exportable.of(network, spec, output)
-    example = module.example_inputs(spec.num_frames)
+    module = Exportable(network, spec, output)
+    example = module.example_inputs()
     try:
         with torch.no_grad(), warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")  # about Python numbers in a trace: every other size is fixed
@@ -45,9 +45,8 @@ def convert(network: nn.Module, spec: InputSpec, *, output: Output = "scores") -
     except Exception as error:  # the frontend raises whatever its parts raise
         first = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise NotConvertible(first) from error
-    boxes = [[-1, 5]] if output == "boxes" else []
-    plan = example[-6:]
-    shapes = [[1, spec.num_frames, -1, -1, 3], *boxes]
-    shapes += [[1, -1] if output == "boxes" else list(array.shape) for array in plan]
-    model.reshape({model.inputs[i]: ov.PartialShape(shape) for i, shape in enumerate(shapes)})
+    if output == "boxes":
+        model.reshape({0: ov.PartialShape([1, spec.num_frames, -1, -1, 3]), 1: ov.PartialShape([-1, 5])})
+    else:
+        model.reshape({0: ov.PartialShape(list(example[0].shape))})
     return model

@@ -12,14 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.cores import available_cores
-from twinpath.engine.base import Boxes, Clips, check_crops, last_line, paired_boxes
+from twinpath.engine.base import (
+    Boxes,
+    Clips,
+    boxes_in_resized,
+    check_crops,
+    last_line,
+    paired_boxes,
+    resized,
+)
 from twinpath.engine.compiled_cache import Entry
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.openvino_import import ov
 from twinpath.errors import LimitExceeded, UsageError, is_out_of_memory
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.registry import Output
-from twinpath.models.resample import crop_plan, scaled_boxes
+from twinpath.video.resize import ResizedFrames
 
 CpuPrecision = Literal["fp32", "bf16"]
 _ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
@@ -56,6 +64,7 @@ class OpenVinoEngine:
     ) -> None:
         check_crops(output, num_crops)
         self.spec, self.output, self.num_crops = spec, output, num_crops
+        self.resize = spec.resize(num_crops=num_crops, whole=output == "boxes")
         self.precision, self._model = precision, model
         self._num_classes = num_classes
         self._compiled = compiled
@@ -124,39 +133,28 @@ class OpenVinoEngine:
         boxes = paired_boxes(self.output, clips, boxes_xyxy_px)
         if self.output == "boxes":
             return [self._of_boxes(clip, of_clip) for clip, of_clip in zip(clips, boxes, strict=True)]
-        return [self._of_crops(clip) for clip in clips]
+        return [self._of_crops(resized(clip, self.resize)) for clip in clips]
 
-    def _of_crops(self, clip_THWC: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _of_crops(self, clip: ResizedFrames) -> NDArray[np.float32]:
         """(num_crops, classes or D)."""
-        _, height, width, _ = clip_THWC.shape
-        plan = crop_plan(
-            height,
-            width,
-            short_side=self.spec.short_side_px,
-            crop=self.spec.crop_px,
-            num_crops=self.num_crops,
-            resize=self.spec.resize_px,
-        )
-        clip_THWC, plan = plan.cut_down(clip_THWC)
-        frames = np.ascontiguousarray(clip_THWC)[None]
-        crops = [[array[k : k + 1] for array in plan.arrays()] for k in range(self.num_crops)]
-        return np.concatenate([self._infer(frames, *crop) for crop in crops])
+        crops = [np.ascontiguousarray(clip.pixels[:, k])[None] for k in range(self.num_crops)]
+        return np.concatenate([self._infer(crop) for crop in crops])
 
-    def _of_boxes(self, clip_THWC: NDArray[np.uint8], boxes_xyxy_px: Boxes) -> NDArray[np.float32]:
+    def _of_boxes(
+        self, frames: NDArray[np.uint8] | ResizedFrames, boxes_xyxy_px: Boxes
+    ) -> NDArray[np.float32]:
         """(P, classes)."""
         if not len(boxes_xyxy_px):
             return np.zeros((0, self.num_classes), dtype=np.float32)
-        _, height, width, _ = clip_THWC.shape
-        short_side = self.spec.short_side_px
-        boxes = scaled_boxes(boxes_xyxy_px, height, width, short_side=short_side)
+        clip = resized(frames, self.resize)
+        boxes = boxes_in_resized(clip, boxes_xyxy_px, self.resize)
         boxes = np.pad(boxes, ((0, 0), (1, 0)))  # of clip 0, the only one
-        clip_THWC, plan = crop_plan(height, width, short_side=short_side, crop=None).cut_down(clip_THWC)
-        return self._infer(np.ascontiguousarray(clip_THWC)[None], boxes, *plan.arrays())
+        return self._infer(clip.pixels[None, :, 0], boxes)
 
-    def _infer(self, *inputs: NDArray[Any]) -> NDArray[np.float32]:
+    def _infer(self, *inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         with self._one_at_a_time:
             try:
-                result = self._request.infer(list(inputs))
+                result = self._request.infer(list(inputs), share_inputs=True)
             except RuntimeError as error:
                 self._request = self._compiled.create_infer_request()  # what failed may not be used again
                 raise self._failure(error) from error

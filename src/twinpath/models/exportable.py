@@ -1,4 +1,4 @@
-"""A network and its preprocessing in one module: what OpenVINO compiles and what an export writes."""
+"""A network and its normalisation in one module: what OpenVINO compiles and what an export writes."""
 
 from __future__ import annotations
 
@@ -6,54 +6,46 @@ import torch
 from torch import Tensor, nn
 
 from twinpath.models.input_spec import InputSpec
-from twinpath.models.preprocess import Preprocess
+from twinpath.models.preprocess import Normalise
 from twinpath.models.registry import Output
 
 EXAMPLE_BOXES = ((0.0, 8.0, 8.0, 40.0, 60.0), (0.0, 3.0, 9.0, 90.0, 70.0))
 
 
 class Exportable(nn.Module):
-    """uint8 frames of any size in, scores or embeddings out.
-
-    Sizes that depend on the frames come in as arrays beside them (`models.resample.crop_plan`), so that one
-    traced graph takes frames of every height and width.
+    """Resized frames in, scores or embeddings out.
 
     Args:
         network: A network of `twinpath.models`; in evaluation mode from here on.
-        preprocess: Of one crop; for the output "boxes" of whole frames.
+        spec: Its input.
         output: What is computed: "scores" or "embed" of the clip, or scores of "boxes".
     """
 
-    def __init__(self, network: nn.Module, preprocess: Preprocess, output: Output = "scores") -> None:
+    def __init__(self, network: nn.Module, spec: InputSpec, output: Output = "scores") -> None:
         super().__init__()
-        if preprocess.num_crops != 1 or (preprocess.crop is None) != (output == "boxes"):
-            raise ValueError("boxes need the preprocessing of whole frames, other outputs that of one crop")
-        self.network, self.preprocess, self.output = network.eval(), preprocess, output
+        self.network, self.spec, self.output = network.eval(), spec, output
+        self.normalise = Normalise(mean=spec.mean, std=spec.std)
 
-    @classmethod
-    def of(cls, network: nn.Module, spec: InputSpec, output: Output = "scores") -> Exportable:
-        """With the preprocessing that an input needs."""
-        return cls(network, Preprocess.of(spec, whole=output == "boxes"), output)
-
-    def forward(self, frames_NTHWC: Tensor, *inputs: Tensor) -> Tensor:
+    def forward(self, frames_NTHWC: Tensor, *boxes: Tensor) -> Tensor:
         """Compute the output.
 
         Args:
-            frames_NTHWC: (N, T, H, W, 3) uint8, RGB.
-            inputs: For the output "boxes" first (P, 5) boxes: index of the clip, x1, y1, x2, y2 in pixels of
-                the resized frames. Then the six arrays of a `CropPlan`, (1, S) each.
+            frames_NTHWC: (N, T, S, S, 3) RGB, 0 to 255, float32 or uint8: crops of the size of the spec. For
+                the output "boxes" whole frames (N, T, h, w, 3), resized to the short side of the spec.
+            boxes: For the output "boxes" only: (P, 5), index of the clip, x1, y1, x2, y2 in pixels of the
+                resized frames.
         Returns:
             float32: (N, classes), (N, D), or (P, classes) for boxes.
         """
-        num_boxes = int(self.output == "boxes")
-        clips = self.preprocess.crops(frames_NTHWC, *inputs[num_boxes:])
         method = "embed" if self.output == "embed" else "scores"
-        result: Tensor = getattr(self.network, method)(clips, *inputs[:num_boxes])
+        result: Tensor = getattr(self.network, method)(self.normalise(frames_NTHWC), *boxes)
         return result
 
-    def example_inputs(self, num_frames: int, *, height: int = 240, width: int = 320) -> tuple[Tensor, ...]:
-        """Inputs of `forward` to trace it with: one clip of zeros of this size in pixels, and two boxes."""
-        frames = torch.zeros((1, num_frames, height, width, 3), dtype=torch.uint8)
-        plan = [torch.from_numpy(array) for array in self.preprocess.plan(height, width).arrays()]
-        boxes = [torch.tensor(EXAMPLE_BOXES)] if self.output == "boxes" else []
-        return frames, *boxes, *plan
+    def example_inputs(self, *, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
+        """Inputs of `forward` to trace it with: one clip of zeros, and two boxes for the output "boxes"."""
+        spec = self.spec
+        if self.output != "boxes":
+            return (torch.zeros((1, spec.num_frames, spec.crop_px, spec.crop_px, 3), dtype=dtype),)
+        side = spec.short_side_px
+        frames = torch.zeros((1, spec.num_frames, side, side + side // 3, 3), dtype=dtype)
+        return frames, torch.tensor(EXAMPLE_BOXES)

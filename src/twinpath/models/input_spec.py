@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from twinpath.video.clip_plan import ClipSampling, Sampling
+from twinpath.video.resize import Resize
 
 Triple = tuple[float, float, float]
 
@@ -45,3 +46,15 @@ class InputSpec:
     def clip_sampling(self) -> ClipSampling:
         """The frames of a clip, for `video.clip_plan`."""
         return ClipSampling(self.num_frames, self.sampling_rate, self.sampling)
+
+    def resize(self, *, num_crops: int = 1, whole: bool = False) -> Resize:
+        """What is made of each frame.
+
+        Args:
+            num_crops: 1 or 3 crops in space.
+            whole: Whole resized frames in place of crops, and the middle picture beside them, as detection
+                needs it.
+        """
+        if whole:
+            return Resize(self.short_side_px, None, keep_middle=True)
+        return Resize(self.short_side_px, self.crop_px, num_crops, self.resize_px)

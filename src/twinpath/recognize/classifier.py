@@ -18,20 +18,19 @@ from numpy.typing import NDArray
 
 from twinpath.engine.base import Engine
 from twinpath.engine.config import EngineConfig
-from twinpath.errors import LimitExceeded, UsageError
+from twinpath.errors import UsageError
 from twinpath.recognize.aggregate import aggregate_views, top_predictions
 from twinpath.recognize.inference import OpenSource, VideoScores, infer_videos, scores_of
 from twinpath.recognize.model import load_model
 from twinpath.recognize.plan import Views
 from twinpath.recognize.read import VideoReader
 from twinpath.results.classification import SYNTHETIC_WARNING, Classification
+from twinpath.video.resize import ResizedFrames
 from twinpath.video.sampling import linspace_indices
 from twinpath.video.source import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
     from twinpath.weights.callbacks import Progress
-
-Frames = NDArray[np.uint8]
 
 
 class Classifier:
@@ -98,7 +97,7 @@ class Classifier:
 
     def __call__(
         self,
-        video: str | os.PathLike[str] | Frames,
+        video: str | os.PathLike[str] | NDArray[np.uint8] | ResizedFrames,
         *,
         start_s: float = 0.0,
         views: str = "1x1",
@@ -109,7 +108,7 @@ class Classifier:
 
         Args:
             video: A path; or (T, H, W, 3) uint8 RGB frames of one clip. T may be any number: the frames that
-                the model needs are sampled evenly.
+                the model needs are sampled evenly. Or frames resized with the `resize` of `engine`.
             start_s: Skip this many seconds at the start of the file.
             views: Spatial crops x temporal clips whose scores are averaged, for example "3x10".
             top_k: Number of labels to return.
@@ -121,7 +120,7 @@ class Classifier:
             WorkerDied: With `isolate`: the process that read the file ended twice.
         """
         parsed = checked_views(views, start_s=start_s, top_k=top_k)
-        if isinstance(video, np.ndarray):
+        if isinstance(video, np.ndarray | ResizedFrames):
             if parsed.time != 1 or start_s:
                 raise UsageError(
                     "decoded frames are one clip: start_s and several temporal views are for files only"
@@ -168,11 +167,13 @@ class Classifier:
     def _source(self, path: Path, views: Views, start_s: float) -> OpenSource:
         return partial(self.reader.open_views, path, self.spec, views, start_s=start_s)
 
-    def _classify_frames(self, frames: Frames, views: Views, top_k: int) -> Classification:
+    def _classify_frames(
+        self, frames: NDArray[np.uint8] | ResizedFrames, views: Views, top_k: int
+    ) -> Classification:
         scored = VideoScores(None)
-        scored.scores += scores_of(
-            self.engine(views.space), [_evenly(frames, self.spec.num_frames, self.reader.limits)]
-        )
+        if not isinstance(frames, ResizedFrames):
+            frames = _evenly(frames, self.spec.num_frames)
+        scored.scores += scores_of(self.engine(views.space), [frames])
         result = self._result(None, scored, views, top_k)
         assert isinstance(result, Classification)
         return result
@@ -214,13 +215,8 @@ def classification_settings(*, views: str, start_s: float, top_k: int) -> dict[s
     return {"views": views, "start_s": start_s, "top_k": top_k}
 
 
-def _evenly(frames: Frames, num_frames: int, limits: Limits) -> Frames:
+def _evenly(frames: NDArray[np.uint8], num_frames: int) -> NDArray[np.uint8]:
     """`num_frames` frames, evenly sampled from the first to the last."""
     if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
         raise UsageError(f"frames must be (T, H, W, 3) uint8 RGB, not {frames.shape} {frames.dtype}")
-    if num_frames * frames[0].nbytes > limits.max_bytes:
-        raise LimitExceeded(
-            f"{num_frames} frames of {frames.shape[2]}x{frames.shape[1]} are more than {limits.max_bytes} "
-            "bytes; scale them down or raise max_bytes"
-        )
     return frames[linspace_indices(0, len(frames) - 1, num_frames)]

@@ -181,7 +181,7 @@ class Detector:
                 os.fspath(people), path, width_px=width_px, height_px=height_px, min_score=min_person_score
             )
 
-        with self.reader.open(path, plan) as clips:
+        with self.reader.open(path, plan, self.engine.resize) as clips:
             keyframes = KeyframePass(
                 self, os.fspath(video), provenance, clips, make_person_detector, following, resume_from
             )

@@ -109,7 +109,7 @@ class FeatureExtractor:
             LimitExceeded: A limit is exceeded.
             WorkerDied: With `isolate`: the process that read the file ended twice.
         """
-        with self.reader.open(video, self._plan) as clips:
+        with self.reader.open(video, self._plan, self.engine.resize) as clips:
             done = 0
             for batch in infer_batches(self.engine, clips, max_bytes=self.reader.limits.max_bytes):
                 for clip, embedding in batch:
@@ -135,7 +135,10 @@ class FeatureExtractor:
         Yields:
             For each video, in order, its embeddings as `scores`, each (1, D); or its `error`.
         """
-        sources = ((video, partial(self.reader.open, Path(video), self._plan)) for video in videos)
+        sources = (
+            (video, partial(self.reader.open, Path(video), self._plan, self.engine.resize))
+            for video in videos
+        )
         yield from infer_videos(self.engine, sources, on_clip=on_clip, max_bytes=self.reader.limits.max_bytes)
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from twinpath.engine.base import Boxes, Engine
 from twinpath.errors import INPUT_FAILURES, InputError
 from twinpath.prefetch import Prefetcher, Shares, batches
-from twinpath.video.clips import Clip, ClipSource
+from twinpath.video.clips import Clip, ClipSource, Frames
 from twinpath.video.source import DEFAULT_LIMITS
 
 FULL_BATCH_CLIPS = 8  # the largest batch that is always filled: the same clips together in every run
@@ -85,13 +85,13 @@ def batch_is_ready(engine: Engine, prefetched: Prefetcher[Any]) -> Callable[[], 
 
 
 def scores_of(
-    engine: Engine, clips: Sequence[NDArray[np.uint8]], boxes_xyxy_px: Sequence[Boxes] | None = None
+    engine: Engine, clips: Sequence[Frames], boxes_xyxy_px: Sequence[Boxes] | None = None
 ) -> list[Scores]:
     """Run a batch of any size.
 
     Args:
         engine: See `load_model`.
-        clips: Each (T, H, W, 3) uint8.
+        clips: Each (T, H, W, 3) uint8, or resized with `engine.resize`.
         boxes_xyxy_px: For a detection model: (P, 4) boxes of each clip, in pixels.
     Returns:
         One array per clip: (crops, classes or D), or (P, classes) for boxes.
@@ -238,9 +238,9 @@ def _results(engine: Engine, clips: list[Clip]) -> list[tuple[Scores | Exception
 
 
 def size_bytes(clip: Clip) -> int:
-    """Size of a clip's frames in memory."""
-    return clip.frames.nbytes
+    """Size of a clip's pixels in memory."""
+    return clip.nbytes
 
 
 def _item_bytes(item: _ReadItem) -> int:
-    return 0 if item.clip is None else item.clip.frames.nbytes
+    return 0 if item.clip is None else item.clip.nbytes

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.errors import LimitExceeded, is_out_of_memory
-from twinpath.models.resample import check_whole
 from twinpath.paths import display_path
 from twinpath.people.base import MAX_PEOPLE, PersonDetector, Tracker, checked_people
 from twinpath.people.file_boxes import NEAREST_S, FileBoxes
@@ -21,6 +20,7 @@ from twinpath.recognize.checkpoint import PeriodicCheckpoint
 from twinpath.recognize.inference import batch_is_ready, prefetched_clips, scores_of, size_bytes
 from twinpath.results.keyframes import Keyframe, KeyframeScores, PersonBoxes
 from twinpath.results.provenance import Provenance
+from twinpath.video.resize import check_whole
 
 if TYPE_CHECKING:
     from twinpath.recognize.detector import Detector
@@ -94,7 +94,7 @@ class KeyframePass:
         first = next(clips, None)
         if first is None:
             return
-        height, width = first.frames.shape[1:3]
+        height, width = _middle(first).shape[:2]
         person_detector = self._start(width, height)
         all_clips = chain(iter([first]), clips)
         del first  # free it before the next one is decoded
@@ -132,7 +132,7 @@ class KeyframePass:
     def _score(self, clips: list[Clip]) -> Iterator[None]:
         """Score a batch. Yields after each part of it."""
         began_s = time.perf_counter()
-        middles = [clip.frames[len(clip.frames) // 2] for clip in clips]
+        middles = [_middle(clip) for clip in clips]
         people_of_clips = self._people(middles, [clip.start_s for clip in clips])
         self._timing_s["people"] += time.perf_counter() - began_s
         engine = self._detector.engine
@@ -216,3 +216,9 @@ class KeyframePass:
 
     def _is_near(self, first_s: float, last_s: float) -> bool:
         return any(first_s - NEAREST_S <= k.time_s <= last_s + NEAREST_S for k in self._keyframes)
+
+
+def _middle(clip: Clip) -> NDArray[np.uint8]:
+    """(H, W, 3): the whole picture of the keyframe."""
+    assert clip.middle is not None
+    return clip.middle

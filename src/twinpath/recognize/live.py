@@ -27,8 +27,10 @@ from twinpath.recognize.live_models import LiveModel, WindowResult
 from twinpath.recognize.plan import check_every_s
 from twinpath.results.classification import Prediction
 from twinpath.results.detections import Track
-from twinpath.video.color import Rgb, RgbConverter
+from twinpath.video.color import RgbConverter
+from twinpath.video.frame_converter import FrameConverter
 from twinpath.video.live import LiveFrame
+from twinpath.video.resize import Picture, Pixels, ResizedFrames
 
 _TICK_S = 0.1  # interval of checking the stop event
 _READ_JOIN_S = 2.0  # then a reading thread that is blocked by its server is abandoned
@@ -160,12 +162,12 @@ class LiveRecognition:
             first = self._ring.first_frame(stop=self._stop)
             if first is not None:
                 self._model.warm_up(*RgbConverter().shape(first)[:2])
-            segment, convert = None, RgbConverter()
+            segment, convert = None, FrameConverter(self._model.resize)
             while (window := self._ring.next_window(stop=self._stop)) is not None:
                 if window.segment != segment:  # the frame size may have changed
-                    segment, convert = window.segment, RgbConverter()
+                    segment, convert = window.segment, FrameConverter(self._model.resize)
                 middle_s = (window.start_s + window.end_s) / 2
-                result = self._model.predict(_clip(window.frames, convert), middle_s)
+                result = self._model.predict(*_clip(window.frames, convert), middle_s)
                 self._put(self._answer(window, result))
             end = self._failure
         except BaseException as error:  # noqa: BLE001 - as above
@@ -195,10 +197,16 @@ class LiveRecognition:
             return
 
 
-def _clip(frames: list[VideoFrame], convert: RgbConverter) -> Rgb:
-    """(T, H, W, 3) uint8; a repeated frame is converted once."""
-    rgb: dict[int, Rgb] = {}
+def _clip(frames: list[VideoFrame], convert: FrameConverter) -> tuple[ResizedFrames, Picture]:
+    """The resized frames and the whole picture of the middle one; a repeated frame is converted once."""
+    middle = frames[len(frames) // 2]
+    pixels: dict[int, Pixels] = {}
+    pictures = []  # the middle one
     for frame in frames:
-        if id(frame) not in rgb:
-            rgb[id(frame)] = convert(frame)
-    return np.stack([rgb[id(frame)] for frame in frames])
+        if id(frame) not in pixels:
+            converted = convert(frame)
+            pixels[id(frame)] = converted.pixels
+            if frame is middle:
+                pictures.append(converted.picture)
+    clip = np.stack([pixels[id(frame)] for frame in frames])
+    return ResizedFrames(clip, *convert.rgb.size_px), pictures[0]

@@ -18,8 +18,7 @@ from twinpath.recognize.thresholds import checked_thresholds
 from twinpath.results.classification import Prediction
 from twinpath.results.detections import Track
 from twinpath.results.keyframes import Keyframe
-
-Frames = NDArray[np.uint8]
+from twinpath.video.resize import Picture, Resize, ResizedFrames
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,16 @@ class LiveModel(Protocol):
 
     name: str  # full name of network and weights
     spec: InputSpec
+    resize: Resize  # what is made of each frame
 
-    def predict(self, clip_THWC: Frames, time_s: float) -> WindowResult:
-        """The result of a window; `time_s` is its middle in seconds since the first frame."""
+    def predict(self, clip: ResizedFrames, middle: Picture, time_s: float) -> WindowResult:
+        """The result of a window.
+
+        Args:
+            clip: Its frames, resized with `resize`.
+            middle: (H, W, 3) uint8, the whole picture of its middle frame.
+            time_s: Its middle in seconds since the first frame.
+        """
         ...
 
     def warm_up(self, height: int, width: int) -> None:
@@ -71,9 +77,10 @@ class LiveClassifier:
         self._on_warning = on_warning
         self._warned: set[str] = set()
         self.name, self.spec = classifier.model, classifier.spec
+        self.resize = classifier.engine(1).resize
 
-    def predict(self, clip_THWC: Frames, time_s: float) -> WindowResult:
-        answer = self._classifier(clip_THWC, top_k=self._top_k)
+    def predict(self, clip: ResizedFrames, middle: Picture, time_s: float) -> WindowResult:
+        answer = self._classifier(clip, top_k=self._top_k)
         for warning in answer.warnings:
             if self._on_warning is not None and warning not in self._warned:
                 self._warned.add(warning)
@@ -110,12 +117,11 @@ class LiveDetector:
         self._detector, self._people, self._tracker, self._top_k = detector, people, tracker, top_k
         self._min_score = checked_thresholds(min_score, detector.labels)
         self._by_size_px: dict[tuple[int, int], PersonDetector] = {}
-        self.name, self.spec = detector.model, detector.spec
+        self.name, self.spec, self.resize = detector.model, detector.spec, detector.engine.resize
 
-    def predict(self, clip_THWC: Frames, time_s: float) -> WindowResult:
-        height, width = clip_THWC.shape[1:3]
-        (people,) = self._person_detector(height, width)([clip_THWC[len(clip_THWC) // 2]], [time_s])
-        (scores,) = scores_of(self._detector.engine, [clip_THWC], [people.boxes_xyxy_px])
+    def predict(self, clip: ResizedFrames, middle: Picture, time_s: float) -> WindowResult:
+        (people,) = self._person_detector(clip.height_px, clip.width_px)([middle], [time_s])
+        (scores,) = scores_of(self._detector.engine, [clip], [people.boxes_xyxy_px])
         keyframe = Keyframe(time_s, people, self._tracker.update(people, time_s), scores)
         tracks = tracks_of([keyframe], self._detector.labels, min_score=self._min_score, smooth_s=0.0)
         return WindowResult(people=tuple(_with_top_actions(track, self._top_k) for track in tracks))

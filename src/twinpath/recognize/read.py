@@ -1,9 +1,9 @@
 """Step 2 of recognition: read the clips of a plan from a video file.
 
 reader = VideoReader(limits=Limits(max_seconds=30), isolate=True)
-with reader.open("upload.mp4", plan_windows(spec, every_s=1.0)) as clips:
+with reader.open("upload.mp4", plan_windows(spec, every_s=1.0), engine.resize) as clips:
     for clip in clips:
-        clip.start_s, clip.end_s, clip.frames    # (T, H, W, 3) uint8
+        clip.start_s, clip.end_s, clip.frames    # as the engine takes them
     clips.warnings
 """
 
@@ -24,6 +24,7 @@ from twinpath.results.provenance import Provenance
 from twinpath.video.clip_plan import ClipPlan
 from twinpath.video.clips import ClipSource, open_clips
 from twinpath.video.probe import VideoInfo, frame_times, probe
+from twinpath.video.resize import Resize
 from twinpath.video.sampling import Times
 from twinpath.video.source import DEFAULT_LIMITS, Limits, checked_fps, open_video
 
@@ -64,15 +65,20 @@ class VideoReader:
             return frame_times_isolated(path, limits=self.limits, fps=self.fps)
         return frame_times(path, limits=self.limits, fps=self.fps)
 
-    def open(self, path: str | os.PathLike[str], plan: ClipPlan) -> ClipSource:
+    def open(self, path: str | os.PathLike[str], plan: ClipPlan, resize: Resize) -> ClipSource:
         """The clips of a plan; use the result in a `with` block and iterate once.
+
+        Args:
+            path: The video.
+            plan: Which clips.
+            resize: What the network takes of each frame: `Engine.resize`.
 
         Raises:
             InputError: The file cannot be used; the message has the reason.
             LimitExceeded: A limit is exceeded.
             WorkerDied: With `isolate`: the process that read the file ended twice.
         """
-        return open_clips(path, plan, limits=self.limits, fps=self.fps, isolate=self.isolate)
+        return open_clips(path, plan, limits=self.limits, fps=self.fps, isolate=self.isolate, resize=resize)
 
     def open_views(
         self, path: str | os.PathLike[str], spec: InputSpec, views: Views, *, start_s: float = 0.0
@@ -88,7 +94,7 @@ class VideoReader:
             plan = plan_views(views, spec, start_s=start_s, info=info)
         except UsageError as error:
             raise UsageError(f"{display_path(Path(path))}: {error}") from error
-        return self.open(path, plan)
+        return self.open(path, plan, spec.resize(num_crops=views.space))
 
 
 def fps_settings(fps: float | None) -> dict[str, float]:

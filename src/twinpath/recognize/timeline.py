@@ -78,7 +78,7 @@ def score_windows(
     check_resumable(resume_from.provenance.differences(provenance) if resume_from else [], path)
     start_s = float(resume_from.starts_s[-1]) + every_s / 2 if resume_from and len(resume_from) else 0.0
     plan = plan_windows(classifier.spec, every_s=every_s, start_s=start_s)
-    with classifier.reader.open(path, plan) as clips:
+    with classifier.reader.open(path, plan, classifier.engine(1).resize) as clips:
         check_resumable(resume_from.differences(provenance, clips.end_s) if resume_from else [], path)
         scores = _Accumulator(os.fspath(video), provenance, classifier, clips, resume_from)
         if progress is not None:

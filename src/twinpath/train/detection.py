@@ -15,9 +15,9 @@ from twinpath.boxes import cropped_boxes, flipped_boxes
 from twinpath.data.synthetic import ACTIONS, TRAIN_SEED, VALIDATION_SEED, RenderedKeyframes
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.preprocess import Preprocess
-from twinpath.models.resample import scaled_boxes
 from twinpath.train.classification import ClassificationModule
 from twinpath.train.recipe import Recipe
+from twinpath.video.resize import scaled_boxes
 
 
 class KeyframeBatch(NamedTuple):

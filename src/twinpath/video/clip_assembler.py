@@ -4,14 +4,43 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from av.video.frame import VideoFrame
+from numpy.typing import NDArray
 
 from twinpath.video.clip_plan import PlannedClip
-from twinpath.video.color import Rgb, RgbConverter
+from twinpath.video.color import Rgb
+from twinpath.video.frame_converter import Converted, FrameConverter
 from twinpath.video.sampling import Indices, Times
 from twinpath.video.source import Budget
+
+_FLOAT_BYTES = np.dtype(np.float32).itemsize
+
+
+class Assembled(NamedTuple):
+    """A complete clip.
+
+    Attributes:
+        planned: Its plan.
+        pixels: (T, H, W, 3) uint8; with a resize (T, K, h, w, 3) float32.
+        times_s: (T,) times of the frames in seconds.
+        middle: (H, W, 3) uint8, the picture of frame T // 2, where the resize keeps it.
+    """
+
+    planned: PlannedClip
+    pixels: NDArray[Any]
+    times_s: Times
+    middle: Rgb | None
+
+
+class _Kept(NamedTuple):
+    """A frame that was converted. `picture`: where it is the middle of a clip."""
+
+    time_s: float
+    pixels: NDArray[Any]
+    picture: Rgb | None
 
 
 class ClipAssembler:
@@ -20,7 +49,7 @@ class ClipAssembler:
     assembler.start(clips, targets)
     assembler.add(index, time_s, frame)         # for every target, in order
     while (complete := assembler.take()):
-        planned, frames_THWC, times_s = complete
+        complete.pixels
 
     Attributes:
         has_frames: Whether a frame was ever added.
@@ -28,7 +57,7 @@ class ClipAssembler:
     """
 
     def __init__(
-        self, budget: Budget, convert: RgbConverter, allocate: Callable[[tuple[int, ...]], Rgb]
+        self, budget: Budget, convert: FrameConverter, allocate: Callable[[tuple[int, ...]], Rgb]
     ) -> None:
         self._budget = budget
         self._convert = convert
@@ -40,11 +69,13 @@ class ClipAssembler:
         self._current = 0  # index of the clip that is being filled
         self._is_started = False
         self._reached = -1  # the last target that was added
-        self._reused: dict[int, tuple[float, Rgb]] = {}  # by target: frames that later clips need
-        self._last: tuple[VideoFrame, float, Rgb] | None = None
-        self._array: Rgb | None = None
+        self._middles: frozenset[int] = frozenset()  # targets that are the middle of a clip
+        self._reused: dict[int, _Kept] = {}  # by target: frames that later clips need
+        self._last: tuple[VideoFrame, float, Converted] | None = None
+        self._array: NDArray[Any] | None = None
         self._times_s: Times = np.zeros(0)
-        self._spare: Rgb | None = None
+        self._middle: Rgb | None = None
+        self._spare: NDArray[Any] | None = None
         self.has_frames = False
         self.waiting_bytes = 0
 
@@ -60,6 +91,9 @@ class ClipAssembler:
         self._last_use = np.zeros(len(targets), dtype=np.int64)
         for i, clip in enumerate(clips):
             self._last_use[np.searchsorted(targets, clip.picks)] = i
+        if self._convert.resize is not None and self._convert.resize.keep_middle:
+            middles = [clip.picks[len(clip.picks) // 2] for clip in clips]
+            self._middles = frozenset(np.searchsorted(targets, middles).tolist())
         self._current, self._is_started, self._reached = 0, False, -1
         self._reused.clear()
 
@@ -71,7 +105,8 @@ class ClipAssembler:
             MemoryError: Allocation failed.
         """
         if self._last is None or self._last[0] is not frame:
-            self._check(self._convert.shape(frame))
+            self._last = None  # free it before the next one is made
+            self._check(frame)
             self._last = (frame, time_s, self._convert(frame))
         self.has_frames = True
         self._put(index, time_s, self._last[2])
@@ -81,29 +116,30 @@ class ClipAssembler:
         assert self._last is not None
         self._put(index, self._last[1], self._last[2])
 
-    def take(self) -> tuple[PlannedClip, Rgb, Times] | None:
-        """The next complete clip, its (T, H, W, 3) uint8 frames and their (T,) times in seconds."""
+    def take(self) -> Assembled | None:
+        """The next complete clip."""
         if self._current == len(self._clips):
             return None
         self._start_current()
         if self._array is None or self._slots.max() > self._reached:
             return None
-        complete = (self._clips[self._current], self._array, self._times_s)
-        self._array = None
+        complete = Assembled(self._clips[self._current], self._array, self._times_s, self._middle)
+        self._array = self._middle = None
         self._current += 1
         self._is_started = False
         return complete
 
-    def reuse(self, frames: Rgb) -> None:
+    def reuse(self, frames: NDArray[Any]) -> None:
         """Reuse the array of a discarded clip for the next clip."""
         self._spare = frames
 
-    def _put(self, index: int, time_s: float, frame: Rgb) -> None:
+    def _put(self, index: int, time_s: float, converted: Converted) -> None:
         self._start_current()
         self._reached = index
-        self._write(index, time_s, frame)
+        kept = _Kept(time_s, converted.pixels, converted.picture if index in self._middles else None)
+        self._write(index, kept)
         if self._last_use[index] > self._current:
-            self._reused[index] = (time_s, frame)
+            self._reused[index] = kept
 
     def _start_current(self) -> None:
         """Start the current clip with the frames that earlier clips have shared with it."""
@@ -111,38 +147,45 @@ class ClipAssembler:
             return
         self._is_started = True
         self._slots = np.searchsorted(self._targets, self._clips[self._current].picks)
-        for index, (time_s, frame) in self._reused.items():
-            self._write(index, time_s, frame)
-        self._reused = {i: timed for i, timed in self._reused.items() if self._last_use[i] > self._current}
+        for index, kept in self._reused.items():
+            self._write(index, kept)
+        self._reused = {i: kept for i, kept in self._reused.items() if self._last_use[i] > self._current}
 
-    def _write(self, index: int, time_s: float, frame: Rgb) -> None:
+    def _write(self, index: int, kept: _Kept) -> None:
         if self._current == len(self._clips):
             return
         places = np.flatnonzero(self._slots == index).tolist()
         if not places:
             return
         if self._array is None:
-            self._array = self._new_array(frame.shape)
+            self._array = self._new_array(kept.pixels)
             self._times_s = np.zeros(len(self._array))
         for place in places:
-            self._array[place] = frame
-            self._times_s[place] = time_s
+            self._array[place] = kept.pixels
+            self._times_s[place] = kept.time_s
+            if place == len(self._slots) // 2:
+                self._middle = kept.picture
 
-    def _new_array(self, frame_shape: tuple[int, ...]) -> Rgb:
-        shape = (len(self._slots), *frame_shape)
+    def _new_array(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """An array for the frames of the current clip, each like these pixels."""
+        shape = (len(self._slots), *pixels.shape)
         spare, self._spare = self._spare, None
         if spare is not None and spare.shape == shape:
             return spare
-        return self._allocate(shape)
+        if pixels.dtype == np.uint8:
+            return self._allocate(shape)
+        return self._allocate((math.prod(shape) * pixels.itemsize,)).view(pixels.dtype).reshape(shape)
 
-    def _check(self, frame_shape: tuple[int, int, int]) -> None:
+    def _check(self, frame: VideoFrame) -> None:
         """Check the budget before a frame is converted: the clip, the shared frames and this one.
 
         Raises: LimitExceeded.
         """
-        height, width, _ = frame_shape
+        picture_shape = height, width, _ = self._convert.rgb.shape(frame)
         current = min(self._current, len(self._clips) - 1)
         count = len(self._clips[current].picks) + len(self._reused) + 1
-        self._budget.check_bytes(
-            count * math.prod(frame_shape) + self.waiting_bytes, what=f"{count} frames of {width}x{height}"
-        )
+        size_bytes = count * math.prod(self._convert.shape(frame))
+        if self._convert.resize is not None:  # and the picture, and those that are kept
+            kept = 1 + (self._middle is not None) + sum(k.picture is not None for k in self._reused.values())
+            size_bytes = size_bytes * _FLOAT_BYTES + kept * math.prod(picture_shape)
+        self._budget.check_bytes(size_bytes + self.waiting_bytes, what=f"{count} frames of {width}x{height}")

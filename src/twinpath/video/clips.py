@@ -5,8 +5,9 @@ with open_clips("match.mp4", Windows(ClipSampling(32, 2), every_s=1.0)) as clips
         clip.start_s, clip.end_s, clip.frames    # (32, H, W, 3) uint8
     clips.warnings                               # complete after the last clip
 
-Plans are in `clip_plan.py`. Each frame is decoded once, even if clips overlap. With `isolate` a sandboxed
-process reads the file, see `twinpath.video.isolated`; the clips are the same.
+With a `resize` the frames are `ResizedFrames`, made small as soon as they are decoded: memory does not depend
+on the size of the pictures. Plans are in `clip_plan.py`. Each frame is decoded once, even if clips overlap.
+With `isolate` a sandboxed process reads the file, see `twinpath.video.isolated`; the clips are the same.
 """
 
 from __future__ import annotations
@@ -20,19 +21,24 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
+from av.video.frame import VideoFrame
 
 from twinpath.errors import LimitExceeded
 from twinpath.paths import display_path
-from twinpath.video.clip_assembler import ClipAssembler
+from twinpath.video.clip_assembler import Assembled, ClipAssembler
 from twinpath.video.clip_plan import ClipPlan, PlannedClip, Selections, plan_grid, plan_selections
 from twinpath.video.closing import ClosesAtExit
-from twinpath.video.color import Rgb, RgbConverter
+from twinpath.video.color import Rgb
 from twinpath.video.damage import DamageReport, no_frames, nothing_decodes
 from twinpath.video.decode import Allocate, plan_groups
 from twinpath.video.decode_plan import Plan, plan_pass
+from twinpath.video.frame_converter import FrameConverter
 from twinpath.video.nearest_frames import NearestFrames
+from twinpath.video.resize import Resize, ResizedFrames
 from twinpath.video.sampling import TIME_TOLERANCE_S, Times
 from twinpath.video.source import DEFAULT_LIMITS, Limits, VideoSource, open_video
+
+Frames = Rgb | ResizedFrames
 
 _NEAR_FRAMES = 0.75  # a frame further than this from its target time replaces one that was lost
 _FEW = 4  # warn of a clip at the end of the video that has 1/4 of its frames or fewer
@@ -45,16 +51,30 @@ class Clip:
     Attributes:
         start_s, end_s: The time that the clip stands for, in seconds since the first frame of the video; at
             most the end of the video.
-        frames: (T, H, W, 3) uint8 RGB; frames are repeated where the video has none.
+        frames: (T, H, W, 3) uint8 RGB, or with a `resize` as a network takes them; frames are repeated where
+            the video has none.
         times_s: (T,) presentation times of the frames in seconds.
         number: Index among the clips of the plan, from 0.
+        middle: (H, W, 3) uint8 RGB, the picture of frame T // 2, where the `resize` keeps it.
     """
 
     start_s: float
     end_s: float
-    frames: Rgb
+    frames: Frames
     times_s: Times
     number: int
+    middle: Rgb | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all pixels in memory."""
+        return self.frames.nbytes + (0 if self.middle is None else self.middle.nbytes)
+
+
+def whole_frames(clip: Clip) -> Rgb:
+    """(T, H, W, 3) uint8: the frames of a clip that was read without a resize."""
+    assert not isinstance(clip.frames, ResizedFrames)
+    return clip.frames
 
 
 class ClipSource(Protocol):
@@ -105,6 +125,7 @@ def open_clips(
     limits: Limits = DEFAULT_LIMITS,
     fps: float | None = None,
     isolate: bool = False,
+    resize: Resize | None = None,
 ) -> ClipSource:
     """Open a video and read the timestamps of its frames; nothing is decoded yet.
 
@@ -114,6 +135,7 @@ def open_clips(
         limits: Limits on size, frames, memory and time.
         fps: Of folders of pictures and raw streams, see `open_video`.
         isolate: Read in a sandboxed process; see `twinpath.video.isolated`.
+        resize: What a network takes of each frame; None: whole frames.
     Raises:
         InputError, LimitExceeded: As `open_video`.
         NoFrames: The file holds no packet of video.
@@ -122,8 +144,8 @@ def open_clips(
     if isolate:
         from twinpath.video.isolated.sandbox import open_clips_isolated
 
-        return open_clips_isolated(path, plan, limits=limits, fps=fps)
-    return ClipReader(path, plan, limits=limits, fps=fps)
+        return open_clips_isolated(path, plan, limits=limits, fps=fps, resize=resize)
+    return ClipReader(path, plan, limits=limits, fps=fps, resize=resize)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,20 +175,21 @@ class ClipReader(ClosesAtExit):
         *,
         limits: Limits = DEFAULT_LIMITS,
         fps: float | None = None,
+        resize: Resize | None = None,
         allocate: Allocate | None = None,
         first: int = 0,
     ) -> None:
         """
         Args:
-            path, plan, limits, fps: See `open_clips`.
-            allocate: Returns the uint8 array of a clip, given its shape; None: ordinary memory.
+            path, plan, limits, fps, resize: See `open_clips`.
+            allocate: Returns a uint8 array of some shape for a clip; None: ordinary memory.
             first: Skip the clips before this number. It does not change the others.
         """
         self._source = open_video(path, limits=limits, fps=fps)
         self.first_frame_s = self._source.first_frame_s
         self._keeps_all = isinstance(plan, Selections)
         self._decodes_start = first == 0 and getattr(plan, "start_s", 0.0) == 0
-        self._convert = RgbConverter()
+        self._convert = FrameConverter(resize)
         self._assembler = ClipAssembler(self._source.budget, self._convert, allocate or _allocate)
         self._undecoded: list[_Part] = []  # parts before the first decoded frame
         self._finished: list[tuple[NearestFrames, float]] = []  # passes, and the last target time of each
@@ -206,11 +229,11 @@ class ClipReader(ClosesAtExit):
             while early and early[0].number == next_number:
                 next_number += 1
                 yield early.pop(0)
-            self._assembler.waiting_bytes = sum(clip.frames.nbytes for clip in early)
+            self._assembler.waiting_bytes = sum(clip.nbytes for clip in early)
 
     def warnings_until(self, time_s: float) -> list[str]:
         report = DamageReport(self._source)
-        report.add_conversion(self._convert)
+        report.add_conversion(self._convert.rgb)
         for frames, last_s in self._finished:
             frames.add_to(report, last_s=min(time_s, last_s, self._reached_s))
         if self._current is not None:
@@ -265,7 +288,7 @@ class ClipReader(ClosesAtExit):
         self._assembler.start(part.clips, targets)
         for index, (time_s, frame) in enumerate(frames):
             with self._source.budget.memory_errors():
-                self._assembler.add(index, time_s, frame)
+                self._add(index, time_s, frame)
             self._reached_s = max(self._reached_s, target_s[index])
             yield from self._complete(part)
         self._finished.append((frames, target_s[-1]))
@@ -278,6 +301,14 @@ class ClipReader(ClosesAtExit):
             for undecoded in self._undecoded:
                 yield from self._repeat(undecoded)
             self._undecoded.clear()
+
+    def _add(self, index: int, time_s: float, frame: VideoFrame) -> None:
+        """Add the frame for a target; see `ClipAssembler.add`."""
+        try:
+            self._convert.shape(frame)
+        except LimitExceeded as error:  # pictures that no network takes
+            raise LimitExceeded(f"{display_path(self._source.path)}: {error}") from error
+        self._assembler.add(index, time_s, frame)
 
     def _repeat(self, part: _Part) -> Iterator[Clip]:
         """The clips of a part without a decoded frame: each repeats a frame of another part."""
@@ -295,17 +326,18 @@ class ClipReader(ClosesAtExit):
                 assembled = self._assembler.take()
             if assembled is None:
                 return
-            clip = self._clip(part, *assembled)
+            clip = self._clip(part, assembled)
             if clip is None:
-                self._assembler.reuse(assembled[1])
+                self._assembler.reuse(assembled.pixels)
                 continue
-            self._note_few(part, assembled[0])
+            self._note_few(part, assembled.planned)
             del assembled
             yield clip
             del clip  # free it before the next one is decoded
 
-    def _clip(self, part: _Part, planned: PlannedClip, frames: Rgb, decoded_s: Times) -> Clip | None:
+    def _clip(self, part: _Part, assembled: Assembled) -> Clip | None:
         """The clip; None if none of its own frames decoded."""
+        planned, decoded_s = assembled.planned, assembled.times_s
         end_s = min(planned.end_s, self.end_s)
         if not self._keeps_all:
             is_near = np.abs(decoded_s - part.times_s[planned.picks]) <= _NEAR_FRAMES * self._frame_s
@@ -313,7 +345,10 @@ class ClipReader(ClosesAtExit):
                 return None
             if not is_near[-1]:
                 end_s = min(end_s, float(decoded_s[-1]) + self._frame_s)
-        return Clip(planned.start_s, end_s, frames, decoded_s, planned.number)
+        frames: Frames = assembled.pixels
+        if self._convert.resize is not None:
+            frames = ResizedFrames(assembled.pixels, *self._convert.rgb.size_px)
+        return Clip(planned.start_s, end_s, frames, decoded_s, planned.number, assembled.middle)
 
     def _note_few(self, part: _Part, planned: PlannedClip) -> None:
         """Warn if the end of the video leaves a clip with few different frames.

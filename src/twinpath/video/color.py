@@ -36,13 +36,19 @@ class RgbConverter:
         self.resized = 0
         self.recoloured = 0
 
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """(height, width) of the pictures; after the first frame."""
+        assert self._size is not None
+        width, height = self._size
+        return (width, height) if self._orientation.swaps_sides else (height, width)
+
     def shape(self, frame: VideoFrame) -> tuple[int, int, int]:
         """(H, W, 3) of the arrays that this converter returns: the size of its first frame."""
         if self._size is None:
             self._size = (frame.width, frame.height)
             self._orientation = Orientation.of(frame)
-        width, height = self._size
-        return (width, height, 3) if self._orientation.swaps_sides else (height, width, 3)
+        return (*self.size_px, 3)
 
     def __call__(self, frame: VideoFrame) -> Rgb:
         """(H, W, 3) uint8 RGB.

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from twinpath.errors import DamagedWeights, UnknownModel, UsageError
+from twinpath.extras import check_torch
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.registry import ARCHITECTURES, Architecture
 from twinpath.suggest import did_you_mean
 from twinpath.weights.hashes import file_sha256
-from twinpath.zoo.records import Record, best_record, record, records
+from twinpath.zoo.records import Record, best_record, record, record_names, records
 
 if TYPE_CHECKING:
     import os
@@ -52,7 +53,9 @@ def create_model(
         UnknownModel: No such name, or no published weights for it; says the nearest name.
         UsageError: `num_classes` or `in_frames` is not positive, or the network cannot take so many frames.
         DownloadFailed, DamagedWeights, UnsafeWeights, WeightsMismatch: see `twinpath.weights`.
+        MissingExtra: torch is not installed.
     """
+    check_torch("create_model")
     architecture, rec = resolve(name)
     if num_classes is not None and num_classes < 1:
         raise UsageError(f"num_classes must be at least 1, not {num_classes}")
@@ -87,7 +90,9 @@ def load_network(
         UsageError: No weights are published for it and no file is given.
         UnknownModel: No such name; says the nearest name.
         DownloadFailed, DamagedWeights, UnsafeWeights, WeightsMismatch: see `twinpath.weights`.
+        MissingExtra: torch is not installed.
     """
+    check_torch("a network that is loaded")
     _, rec = resolve(name)
     if rec is None and weights is None:
         raise UsageError(f"no weights are published for {name}; give a weight file")
@@ -129,6 +134,11 @@ def list_models(pattern: str = "*") -> list[str]:
     """
     names = [*ARCHITECTURES, *(r.name for r in records())]
     return sorted(name for name in names if fnmatch.fnmatchcase(name, pattern))
+
+
+def is_known(name: str) -> bool:
+    """Whether a name is that of a network or a record."""
+    return name in ARCHITECTURES or name in record_names()
 
 
 def resolve(name: str) -> tuple[Architecture, Record | None]:

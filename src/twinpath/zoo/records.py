@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -134,6 +134,11 @@ def record(name: str) -> Record:
         hint = did_you_mean(name, _table())
         raise UnknownModel(f"no weights are called {name!r}{hint} (list_models() names all)")
     return _table()[name]
+
+
+def record_names() -> Collection[str]:
+    """The names of all records."""
+    return _table().keys()
 
 
 def records(pattern: str = "*") -> list[Record]:

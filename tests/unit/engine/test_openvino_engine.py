@@ -226,7 +226,7 @@ def test_openvino_that_fails_while_it_runs(
     reason: str, expected: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Failing:
-        def infer(self, inputs: object) -> None:
+        def infer(self, inputs: object, *, share_inputs: bool) -> None:
             raise RuntimeError(reason)
 
     engine = open_engine(TINY, config=EngineConfig("openvino", "cpu", "fp32"))

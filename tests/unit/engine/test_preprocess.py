@@ -10,28 +10,22 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from twinpath.errors import LimitExceeded
-from twinpath.models import resample
 from twinpath.models.preprocess import Preprocess
+from twinpath.video.resize import Resize, crop_corners
 
 RULE = json.loads((Path(__file__).parents[2] / "golden" / "rules" / "spatial_crops.json").read_text())["rows"]
 
 
 def preprocess(side: int, crop: int | None = None, num_crops: int = 1) -> Preprocess:
-    return Preprocess(
-        short_side=side,
-        crop=crop or side,
-        mean=(0.4, 0.45, 0.5),
-        std=(0.2, 0.225, 0.25),
-        num_crops=num_crops,
-    )
+    resize = Resize(short_side_px=side, crop_px=crop or side, num_crops=num_crops)
+    return Preprocess(resize, mean=(0.4, 0.45, 0.5), std=(0.2, 0.225, 0.25))
 
 
 @pytest.mark.parametrize(("height", "width", "side", "scaled", "corners"), RULE)
 def test_three_crops_follow_pyslowfast(
     height: int, width: int, side: int, scaled: list[int], corners: list[list[int]]
 ) -> None:
-    got_scaled, got_corners = preprocess(side, num_crops=3).corners(height, width)
+    got_scaled, got_corners = crop_corners(height, width, short_side=side, crop=side, num_crops=3)
     assert list(got_scaled) == scaled
     assert [list(corner) for corner in got_corners] == corners
 
@@ -67,24 +61,28 @@ def test_the_crops_of_one_clip_follow_each_other() -> None:
 
 
 def test_the_centre_is_rounded_to_even_as_in_the_tutorials() -> None:
-    _, (centre,) = preprocess(256).corners(240, 320)  # (341 - 256) / 2 = 42.5
+    _, (centre,) = crop_corners(240, 320, short_side=256, crop=256)  # (341 - 256) / 2 = 42.5
     assert centre == (0, 42)
-    assert preprocess(256, num_crops=3).corners(240, 320)[1][1] == (0, 43)
+    _, (_, middle, _) = crop_corners(240, 320, short_side=256, crop=256, num_crops=3)
+    assert middle == (0, 43)
 
 
 def test_two_crops_make_no_sense() -> None:
     with pytest.raises(ValueError, match="1 or 3 spatial crops, not 2"):
         preprocess(32, num_crops=2)
+    with pytest.raises(ValueError, match="1 or 3 spatial crops, not 3"):
+        Resize(short_side_px=32, crop_px=None, num_crops=3)
 
 
 @pytest.mark.parametrize(("height", "width"), [(240, 320), (100, 300), (64, 48)])
 @pytest.mark.parametrize("num_crops", [1, 3])
 def test_a_fixed_size_whatever_the_proportions(height: int, width: int, num_crops: int) -> None:
     """torchvision's 18-layer networks: 128x171, then a crop of 112 from the centre."""
-    fixed = Preprocess(
-        short_side=128, crop=112, mean=(0,) * 3, std=(1,) * 3, num_crops=num_crops, resize=(128, 171)
+    resize = Resize(short_side_px=128, crop_px=112, num_crops=num_crops, resize_px=(128, 171))
+    fixed = Preprocess(resize, mean=(0,) * 3, std=(1,) * 3)
+    scaled, corners = crop_corners(
+        height, width, short_side=128, crop=112, num_crops=num_crops, resize=(128, 171)
     )
-    scaled, corners = fixed.corners(height, width)
     assert scaled == (128, 171)
     centre = (8, 30)  # (171 - 112) / 2 = 29.5, to the even one
     assert corners == ([centre] if num_crops == 1 else [(8, 0), (8, 30), (8, 59)])
@@ -96,31 +94,3 @@ def test_a_fixed_size_whatever_the_proportions(height: int, width: int, num_crop
     assert clips.shape == (num_crops, 3, 2, 112, 112)
     index = 0 if num_crops == 1 else 1
     assert torch.allclose(clips[index].transpose(0, 1), resized[:, :, 8:120, 30:142], atol=1e-6)
-
-
-@pytest.mark.parametrize(("crop", "num_crops"), [(28, 1), (28, 3), (None, 1)])
-@pytest.mark.parametrize(("height", "width"), [(301, 207), (128, 900), (33, 34), (900, 70)])
-def test_pixels_that_no_crop_takes_may_be_left_out(
-    crop: int | None, num_crops: int, height: int, width: int
-) -> None:
-    frames = np.random.default_rng(3).integers(0, 256, (4, height, width, 3), dtype=np.uint8)
-    whole = preprocess(32, num_crops=num_crops)
-    whole.crop = crop
-    fewer, plan = whole.plan(height, width).cut_down(frames)
-    assert fewer.nbytes < frames.nbytes / 2 or min(height, width) < 3 * 32
-    from_fewer = whole.crops(torch.from_numpy(fewer)[None], *map(torch.from_numpy, plan.arrays()))
-    assert torch.equal(from_fewer, whole(torch.from_numpy(frames)[None]))
-
-
-def test_small_pictures_stay_as_they_are() -> None:
-    frames = np.zeros((1, 40, 60, 3), dtype=np.uint8)
-    plan = preprocess(32).plan(40, 60)
-    fewer, same_plan = plan.cut_down(frames)
-    assert (fewer is frames, same_plan is plan) == (True, True)
-
-
-@pytest.mark.parametrize(("height", "width"), [(2, 8192), (16, 1920), (2048, 100)])
-def test_a_strip_is_no_whole_picture_for_a_network(height: int, width: int) -> None:
-    with pytest.raises(LimitExceeded, match=f"pictures of {width}x{height} .* at most 16 times"):
-        resample.crop_plan(height, width, short_side=256, crop=None)
-    assert resample.crop_plan(height, width, short_side=256, crop=224)

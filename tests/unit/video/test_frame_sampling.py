@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from twinpath.errors import NoFrames
-from twinpath.models.resample import spatial_crops
+from twinpath.video.resize import spatial_crops
 from twinpath.video.sampling import (
     clip_span_s,
     frame_indices,

@@ -18,6 +18,7 @@ from typing import Any
 
 import av
 import numpy as np
+from numpy.typing import NDArray
 
 from twinpath.errors import InputError, LimitExceeded, TwinpathError
 from twinpath.paths import display_path
@@ -37,11 +38,13 @@ from twinpath.video.isolated.messages import (
     make_memory,
     map_memory,
     plan_from_json,
+    resize_from_json,
     selection_from_json,
     warned_until_s,
 )
 from twinpath.video.isolated.readers import WholeFile, open_reader
 from twinpath.video.probe import frame_times, probe
+from twinpath.video.resize import Resize, ResizedFrames
 from twinpath.video.selection import EvenSpan
 
 resource: Any
@@ -98,7 +101,8 @@ def _load_all() -> None:
     set_opener(lambda _: os.dup(picture) if os.lseek(picture, 0, os.SEEK_SET) == 0 else -1)
     read_frames(_NO_FILE, [EvenSpan(0.0, 1.0, num_frames=2)])
     probe(_NO_FILE)
-    with ClipReader(_NO_FILE, Keyframes(num_frames=2, sampling_rate=1.0, every_s=1.0)) as clips:
+    plan = Keyframes(num_frames=2, sampling_rate=1.0, every_s=1.0)
+    with ClipReader(_NO_FILE, plan, resize=Resize(short_side_px=2, crop_px=None)) as clips:
         list(clips)
     os.close(picture)
 
@@ -155,7 +159,7 @@ class _Server:
         self._path = ""
         self._frames: Message | None = None  # the names in the one folder that may be read
         self._has_failed = False
-        self._allocated: dict[int, int] = {}  # the number of the shared memory of each array, by `id(array)`
+        self._allocated: dict[int, int] = {}  # by address: the number of shared memory
         self._num_allocated = 0
 
     def serve(self, request: Message) -> bool:
@@ -223,7 +227,7 @@ class _Server:
             array = map_memory(memory, size_bytes).reshape(shape)
         except OSError as error:
             raise MemoryError from error
-        self._allocated[id(array)] = self._num_allocated
+        self._allocated[array.ctypes.data] = self._num_allocated
         self._num_allocated += 1
         return array
 
@@ -247,6 +251,7 @@ class _RequestedClips:
             self._plan,
             limits=limits_from_json(self._request["limits"]),
             fps=self._request["fps"],
+            resize=resize_from_json(self._request["resize"]),
             allocate=self._allocate,
             first=self._request["first"],
         )
@@ -269,8 +274,21 @@ class _RequestedClips:
             self.is_over = True
             return {"end": {"warnings": self._reader.warnings, "about": self._about()}}
         until_s = warned_until_s(self._plan, clip)
-        values = clip_to_json(clip, memory=self._allocated.pop(id(clip.frames)))
+        frames = clip.frames.pixels if isinstance(clip.frames, ResizedFrames) else clip.frames
+        values = clip_to_json(clip, memory=self._number(frames), middle=self._shared(clip.middle))
         return {"clip": values | {"warnings": self._reader.warnings_until(until_s)}}
+
+    def _shared(self, picture: Rgb | None) -> int | None:
+        """The number of shared memory with a copy of a picture."""
+        if picture is None:
+            return None
+        copy = self._allocate(picture.shape)
+        copy[:] = picture
+        return self._number(copy)
+
+    def _number(self, array: NDArray[Any]) -> int:
+        """The number of an array's shared memory."""
+        return self._allocated.pop(array.ctypes.data)
 
     def _about(self) -> dict[str, float]:
         return self._reader.about if isinstance(self._reader, WholeFile) else {}

@@ -27,6 +27,7 @@ from twinpath.video.isolated.messages import (
 )
 from twinpath.video.isolated.pool import WorkerPool
 from twinpath.video.isolated.worker import OfferedFile, ProcessDied, Worker
+from twinpath.video.resize import Resize
 from twinpath.video.sampling import TIME_TOLERANCE_S
 from twinpath.video.source import Limits
 
@@ -45,13 +46,20 @@ class IsolatedClips(ClosesAtExit):
     """
 
     def __init__(
-        self, pool: WorkerPool, path: Path, plan: StreamPlan, limits: Limits, *, fps: float | None = None
+        self,
+        pool: WorkerPool,
+        path: Path,
+        plan: StreamPlan,
+        limits: Limits,
+        *,
+        fps: float | None = None,
+        resize: Resize | None = None,
     ) -> None:
         """Open the file in the worker process. Raises as `clips.open_clips`."""
         self._pool = pool
         self._file = OfferedFile.of(path)
         self._plan = plan
-        self._limits, self._fps = limits, fps
+        self._limits, self._fps, self._resize = limits, fps, resize
         self._began_s = time.monotonic()
         self._attempts = pool.attempts("clips", path)
         self._worker: Worker | None = None
@@ -103,17 +111,28 @@ class IsolatedClips(ClosesAtExit):
 
     def _clip(self, values: Message) -> Clip:
         """A clip from a reply. Raises: ProtocolError: It does not match the plan."""
-        number, memory_id = values.get("number"), values.get("memory")
-        memory = self._memories.pop(memory_id, None) if isinstance(memory_id, int) else None
+        number = values.get("number")
+        memory, middle = self._memory(values.get("memory")), self._memory(values.get("middle"))
         if type(number) is not int or number < self._next_number or memory is None:
             raise ProtocolError("sent a clip out of order")
         depth = self._plan.depth if isinstance(self._plan, EveryFrame | AudioBlocks) else 3
-        clip = clip_from_json(values, memory=memory, num_frames=self._num_frames(number), depth=depth)
+        clip = clip_from_json(
+            values,
+            memory=memory,
+            num_frames=self._num_frames(number),
+            depth=depth,
+            resize=self._resize,
+            middle=middle,
+        )
         self._next_number = number + 1
         lines = self._earlier_warnings + lines_from_json(values.get("warnings"))
         if lines != (self._warnings_by_time[-1][1] if self._warnings_by_time else self._earlier_warnings):
             self._warnings_by_time.append((warned_until_s(self._plan, clip), lines))
         return clip
+
+    def _memory(self, number: object) -> Rgb | None:
+        """The shared memory with a number; None: there is none."""
+        return self._memories.pop(number, None) if isinstance(number, int) else None
 
     def _num_frames(self, number: int) -> int:
         if not isinstance(self._plan, Selections):
@@ -134,6 +153,7 @@ class IsolatedClips(ClosesAtExit):
                 "plan": plan_to_json(self._plan),
                 "limits": asdict(limits),
                 "fps": self._fps,
+                "resize": None if self._resize is None else asdict(self._resize),
                 "first": self._next_number,
             }
             self._memories, self._num_memories = {}, 0

@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 
 from twinpath import errors
-from twinpath.errors import CorruptVideo, TwinpathError
+from twinpath.errors import CorruptVideo, LimitExceeded, TwinpathError
 from twinpath.escapes import printable
 from twinpath.prefetch import check_prefetch
 from twinpath.video.clip_plan import ClipPlan, ClipSampling, Keyframes, Selections, Windows
@@ -44,6 +44,7 @@ from twinpath.video.clips import Clip
 from twinpath.video.color import Rgb
 from twinpath.video.decode import DecodedFrames
 from twinpath.video.probe import VideoInfo
+from twinpath.video.resize import Resize, ResizedFrames
 from twinpath.video.sampling import Times
 from twinpath.video.selection import AtTimes, EvenSpan, Selection
 from twinpath.video.source import Limits
@@ -250,15 +251,21 @@ def limits_from_json(values: Message) -> Limits:
     return Limits(**values)
 
 
-def clip_to_json(clip: Clip, *, memory: int) -> Message:
-    """A clip without its pixels, which are in the shared memory with the number `memory`."""
+def clip_to_json(clip: Clip, *, memory: int, middle: int | None = None) -> Message:
+    """A clip without its pixels, which are in the shared memories with the numbers `memory` and `middle`."""
+    frames = clip.frames
+    if isinstance(frames, ResizedFrames):
+        size: Message = {"picture_px": [frames.height_px, frames.width_px]}
+    else:
+        size = {"shape": list(frames.shape)}
     return {
         "memory": memory,
+        "middle": middle,
         "number": clip.number,
         "start_s": clip.start_s,
         "end_s": clip.end_s,
-        "shape": list(clip.frames.shape),
         "times_s": clip.times_s.tolist(),
+        **size,
     }
 
 
@@ -267,32 +274,73 @@ def warned_until_s(plan: StreamPlan, clip: Clip) -> float:
     return clip.start_s if isinstance(plan, Keyframes) else clip.end_s
 
 
-def clip_from_json(values: Any, *, memory: Rgb, num_frames: int, depth: int = 3) -> Clip:
-    """A clip from JSON values; `depth` is its last dimension.
+def clip_from_json(
+    values: Any,
+    *,
+    memory: Rgb,
+    num_frames: int,
+    depth: int = 3,
+    resize: Resize | None = None,
+    middle: Rgb | None = None,
+) -> Clip:
+    """A clip from JSON values.
 
+    Args:
+        values: See `clip_to_json`.
+        memory: Its pixels.
+        num_frames: T.
+        depth: The last dimension of frames that are not resized.
+        resize: What was asked for.
+        middle: The middle picture's pixels.
     Raises:
-        ProtocolError: Its size does not match the memory, `num_frames` or `depth`.
+        ProtocolError: Its size does not match the memory or what was asked for.
     """
     try:
-        shape = tuple(int(side) for side in values["shape"])
         times_s = np.array(values["times_s"], dtype=np.float64)
         start_s, end_s = float(values["start_s"]), float(values["end_s"])
         number = values["number"]
         fits = (
-            len(shape) == 4
-            and shape[0] == num_frames
-            and min(shape) >= 1
-            and shape[3] == depth
-            and math.prod(shape) == len(memory)
-            and times_s.shape == (num_frames,)
+            times_s.shape == (num_frames,)
             and np.isfinite([*times_s, start_s, end_s]).all()
             and type(number) is int
+            and (middle is not None) == (resize is not None and resize.keep_middle)
         )
         if not fits:
             raise ValueError
-        return Clip(start_s, end_s, memory.reshape(shape), times_s, number)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        if resize is None:
+            return Clip(start_s, end_s, _whole_frames(values, memory, num_frames, depth), times_s, number)
+        height, width = (int(side) for side in values["picture_px"])
+        if min(height, width) < 1:
+            raise ValueError
+        shape = (num_frames, *resize.plan(height, width).shape)
+        frames = ResizedFrames(memory.view(np.float32).reshape(shape), height, width)
+        picture = None if middle is None else middle.reshape(height, width, 3)
+        return Clip(start_s, end_s, frames, times_s, number, picture)
+    except (KeyError, TypeError, ValueError, OverflowError, LimitExceeded) as error:
         raise ProtocolError("sent a clip that does not fit") from error
+
+
+def _whole_frames(values: Any, memory: Rgb, num_frames: int, depth: int) -> Rgb:
+    """Frames that are not resized. Raises: ValueError and others: They do not fit."""
+    shape = tuple(int(side) for side in values["shape"])
+    fits = (
+        len(shape) == 4
+        and shape[0] == num_frames
+        and min(shape) >= 1
+        and shape[3] == depth
+        and math.prod(shape) == len(memory)
+    )
+    if not fits:
+        raise ValueError
+    return memory.reshape(shape)
+
+
+def resize_from_json(values: Message | None) -> Resize | None:
+    """What `dataclasses.asdict` made of a resize."""
+    if values is None:
+        return None
+    sides = values["resize_px"]
+    return Resize(**{**values, "resize_px": None if sides is None else tuple(sides)})
 
 
 def lines_from_json(values: Any) -> list[str]:

@@ -14,6 +14,7 @@ from twinpath.video.clips import Clip, ClipReader
 from twinpath.video.color import Rgb
 from twinpath.video.decode import FrameStream
 from twinpath.video.isolated.messages import AudioBlocks, EveryFrame, StreamPlan
+from twinpath.video.resize import Resize
 from twinpath.video.source import Limits
 
 Allocate = Callable[[tuple[int, ...]], Rgb]
@@ -86,6 +87,7 @@ def open_reader(
     *,
     limits: Limits,
     fps: float | None,
+    resize: Resize | None,
     allocate: Allocate,
     first: int,
 ) -> ClipReader | WholeFile:
@@ -93,4 +95,4 @@ def open_reader(
     if isinstance(plan, EveryFrame | AudioBlocks):
         return WholeFile(path, plan, limits=limits, fps=fps, allocate=allocate, first=first)
     clips: ClipPlan = plan
-    return ClipReader(path, clips, limits=limits, fps=fps, allocate=allocate, first=first)
+    return ClipReader(path, clips, limits=limits, fps=fps, resize=resize, allocate=allocate, first=first)

@@ -49,6 +49,7 @@ from twinpath.video.isolated.pool import WorkerPool
 from twinpath.video.isolated.whole import IsolatedAudio, IsolatedFrames
 from twinpath.video.isolated.worker import OfferedFile, ProcessDied, ProcessLimits
 from twinpath.video.probe import VideoInfo
+from twinpath.video.resize import Resize
 from twinpath.video.sampling import Times
 from twinpath.video.selection import Selection
 from twinpath.video.source import DEFAULT_LIMITS, Limits
@@ -156,6 +157,7 @@ class Sandbox(ClosesAtExit):
         *,
         limits: Limits = DEFAULT_LIMITS,
         fps: float | None = None,
+        resize: Resize | None = None,
     ) -> ClipSource:
         """As `clips.open_clips`, in another process, which the clips hold until they are closed or exhausted.
 
@@ -165,7 +167,7 @@ class Sandbox(ClosesAtExit):
             InputError, LimitExceeded: As `clips.open_clips`.
             LimitExceeded, WorkerDied: As `read_frames`, also between clips.
         """
-        return IsolatedClips(self._pool, Path(path), plan, limits, fps=fps)
+        return IsolatedClips(self._pool, Path(path), plan, limits, fps=fps, resize=resize)
 
     def frame_times(
         self, path: str | os.PathLike[str], *, limits: Limits = DEFAULT_LIMITS, fps: float | None = None
@@ -264,9 +266,10 @@ def open_clips_isolated(
     *,
     limits: Limits = DEFAULT_LIMITS,
     fps: float | None = None,
+    resize: Resize | None = None,
 ) -> ClipSource:
     """As `clips.open_clips`, in processes that all calls share; see `Sandbox.open_clips`."""
-    return _sandbox().open_clips(path, plan, limits=limits, fps=fps)
+    return _sandbox().open_clips(path, plan, limits=limits, fps=fps, resize=resize)
 
 
 def frame_times_isolated(

@@ -12,6 +12,7 @@ from twinpath.errors import WorkerDied
 from twinpath.paths import display_path
 from twinpath.video.audio import AAC_RATES_HZ, LAYOUTS
 from twinpath.video.audio_samples import EncodedAudio, SampleBlock
+from twinpath.video.clips import whole_frames
 from twinpath.video.closing import ClosesAtExit
 from twinpath.video.color import Rgb
 from twinpath.video.isolated.clips import IsolatedClips
@@ -65,7 +66,7 @@ class IsolatedFrames(_Whole):
     def __iter__(self) -> Iterator[tuple[float, Rgb]]:
         for clip in self._clips:
             self.frames_decoded += 1
-            yield clip.start_s, clip.frames[0]
+            yield clip.start_s, whole_frames(clip)[0]
 
 
 class IsolatedAudio(_Whole, EncodedAudio):
@@ -82,7 +83,7 @@ class IsolatedAudio(_Whole, EncodedAudio):
 
     def _blocks_of(self, channels: int) -> Iterator[SampleBlock]:
         for clip in self._clips:
-            samples = clip.frames[0].view(np.float32)[..., 0]
+            samples = whole_frames(clip)[0].view(np.float32)[..., 0]
             if len(samples) != channels:
                 self._refuse("audio of another form")
             yield clip.start_s, np.nan_to_num(samples, posinf=0, neginf=0)
