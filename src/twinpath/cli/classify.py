@@ -39,9 +39,6 @@ def classify(
 
     With --out the same command again does only the rest.
     """
-    from twinpath.cli.numpy_threads import import_numpy
-
-    import_numpy()
     from twinpath.cli.batch import find_checked, how_to_resume, print_resumed, show_batch
     from twinpath.cli.console import outlive_reader
     from twinpath.cli.loading import Loader, model_or_best

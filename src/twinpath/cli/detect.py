@@ -67,9 +67,6 @@ def detect(
     Writes annotated videos, and files for programs and for correction by hand. After Ctrl-C the same command
     goes on.
     """
-    from twinpath.cli.numpy_threads import import_numpy
-
-    import_numpy()
     from twinpath.cli.label_options import action_thresholds, label_filter
     from twinpath.jobs.detect import DetectJob
     from twinpath.jobs.outputs import check_folder

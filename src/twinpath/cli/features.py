@@ -47,9 +47,6 @@ def features(
     The clips have the model's own length and follow each other through the whole video. The same command
     again adds only what is missing.
     """
-    from twinpath.cli.numpy_threads import import_numpy
-
-    import_numpy()
     from twinpath.cli.batch import find_checked, how_to_resume, print_resumed, show_batch
     from twinpath.cli.console import outlive_reader
     from twinpath.cli.loading import Loader

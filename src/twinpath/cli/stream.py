@@ -48,9 +48,6 @@ def stream(
     Answers are about the newest seconds, as many as the model sees. What comes faster than it can be
     classified is skipped and counted. A source that breaks off is opened again, after ever longer waits.
     """
-    from twinpath.cli.numpy_threads import import_numpy
-
-    import_numpy()
     from twinpath.cli.console import outlive_reader, print_note
     from twinpath.cli.loading import model_or_best
     from twinpath.cli.stream_model import live_model

@@ -84,9 +84,6 @@ def timeline(
     Writes a table, subtitles, annotations, a page and a picture. After Ctrl-C the same command goes on; with
     other thresholds, labels or formats it uses the scores that are there.
     """
-    from twinpath.cli.numpy_threads import import_numpy
-
-    import_numpy()
     from twinpath.cli.batch import find_checked, how_to_resume, show_batch
     from twinpath.cli.console import outlive_reader
     from twinpath.cli.label_options import label_filter
