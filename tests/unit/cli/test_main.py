@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ import typer
 
 import twinpath.cli.app
 from twinpath.cli import main
+from twinpath.cli.garbage import look_as_usual, looked_for_late
 from twinpath.cli.loading import best_cached_or_offered
 from twinpath.errors import CorruptVideo, DownloadFailed, PartialFailure, TwinpathError, UsageError
 from twinpath.weights.fetch import cached_path
@@ -175,3 +177,15 @@ def test_numpy_has_one_thread_and_what_comes_later_does_not_know(given: str | No
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == [str(given is None), str(given)]
+
+
+def test_garbage_is_looked_for_late_until_the_work_begins() -> None:
+    usual = gc.get_threshold()
+    with looked_for_late():
+        assert gc.get_threshold() > usual
+        look_as_usual()
+        assert gc.get_threshold() == usual
+    with pytest.raises(UsageError), looked_for_late():
+        raise UsageError("ours")
+    assert gc.get_threshold() == usual
+    gc.unfreeze()
