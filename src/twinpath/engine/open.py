@@ -212,7 +212,7 @@ class _Compilation:
             "precision": precision,
             "openvino": backend.version(),
             "cpu": [backend.cpu_name(), cpu_abilities()],
-            "format": 3,
+            "format": 4,
         }
         return cls(model, name, weights, output, config, precision, entry_path(name, key))
 
@@ -247,7 +247,7 @@ class _Compilation:
         on_status(f"compiling {self.name} for this CPU (once; some seconds) ...")
         num_classes = network.get_classifier().out_features
         try:
-            converted = convert(network, spec, output=self.output)
+            converted = convert(network, spec, output=self.output, precision=self.precision)
             compiled = backend.compile_network(converted, precision=self.precision, config=self.config)
         except (NotConvertible, RuntimeError, MemoryError) as error:
             if is_out_of_memory(error.__cause__ or error):

@@ -1,0 +1,178 @@
+"""Networks computed in another way: the same function up to rounding, faster on a CPU.
+
+A compiler sees one operation after the other. It does not see that the stem of a SlowFast has so few channels
+that most of each vector is empty, and that frames are transposed before most of them are left out. A rewrite
+a network in evaluation mode and returns one that shares its weights; the network that is given is not
+changed. What each one wins, and what won nothing: docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from twinpath.models.layers.resnet import ResNetStem, slow_frames
+from twinpath.models.resnet3d import Pathway
+from twinpath.models.slowfast import SlowFast
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def rewritten(network: nn.Module, *, vector_floats: int, bf16: bool, is_fixed_size: bool = True) -> nn.Module:
+    """The network as this CPU computes it fastest.
+
+    Args:
+        network: Any; in evaluation mode. One without a rewrite is returned as it is.
+        vector_floats: float32 values in a vector of this CPU: 16 with AVX-512, 8 with AVX2.
+        bf16: Whether it computes in bf16.
+        is_fixed_size: Whether the height and width of clips are those with which the network is traced.
+    """
+    if isinstance(network, SlowFast):
+        fast = network.fast.stem.conv.out_channels
+        network = with_stem(network, "slow", columns=bf16 and is_fixed_size)
+        network = with_stem(network, "fast", columns=is_fixed_size, group=max(vector_floats // fast, 1))
+        return slow_frames_first(network)
+    if isinstance(getattr(network, "pathway", None), Pathway):
+        return with_stem(network, "pathway", columns=bf16 and is_fixed_size)
+    return network
+
+
+def with_stem(network: Module, pathway: str, *, columns: bool, group: int = 1) -> Module:
+    """Compute the stem of a pathway by a `RewrittenStem`, or as it is where that does nothing.
+
+    Args:
+        network: With a pathway of this name.
+        pathway: Name of the attribute.
+        columns, group: See `StemConv`.
+    """
+    if not columns and group == 1:
+        return network
+    new = _shallow_copy(network)
+    part = _shallow_copy(getattr(network, pathway))
+    part.stem = RewrittenStem(part.stem, columns=columns, group=group)
+    setattr(new, pathway, part)
+    return new
+
+
+def slow_frames_first(network: SlowFast) -> SlowFast:
+    """Choose the slow pathway's frames while the channels are last in memory, as they come.
+
+    Chosen from a transposed clip they force the compiler to transpose the whole clip in memory.
+    """
+    new = _shallow_copy(network)
+    kind = type(network)
+    new.__class__ = type(f"ChannelsLast{kind.__name__}", (_ChannelsLast, kind), {})
+    return new
+
+
+class _ChannelsLast(SlowFast):
+    """See `slow_frames_first`."""
+
+    def pathways(self, clip: Tensor) -> tuple[Tensor, Tensor]:
+        index = slow_frames(clip.shape[2], self.alpha).to(clip.device)
+        slow_BTHWC = clip.permute(0, 2, 3, 4, 1).index_select(1, index)
+        return slow_BTHWC.permute(0, 4, 1, 2, 3), clip
+
+
+class StemConv(nn.Module):
+    """A convolution of few channels that fills vectors better.
+
+    `columns` moves its stride over columns into channels. Neighbouring columns become one wide pixel, which
+    is only a view of frames whose channels are last in memory; the kernel becomes narrower, without stride:
+
+        3 channels, (5, 7, 7), stride (1, 2, 2)    →    6 channels, (5, 7, 4), stride (1, 2, 1)
+
+    `group` computes several output frames at once, as that many times the output channels. The kernel reaches
+    over the frames of all of them and has zeros where a frame is not wanted:
+
+        8 channels out, (5, 7, 7)    →    2 x 8 channels out, (6, 7, 7), stride 2 in time
+
+    Args:
+        conv: Zero-padded by half of an odd kernel, without groups and dilation; for `group` above 1 without
+            stride in time.
+        columns, group: As above. A clip whose width or number of frames is no multiple is padded.
+    """
+
+    def __init__(self, conv: nn.Conv3d, *, columns: bool, group: int = 1) -> None:
+        super().__init__()
+        stride_t, stride_h, stride_w = conv.stride
+        pad_t, pad_h, pad_w = (int(pad) for pad in conv.padding)
+        weight, pads_w = conv.weight.detach(), (pad_w, pad_w)
+        self.columns = stride_w if columns else 1  # of a wide pixel
+        if columns:
+            weight, pads_w = _wide_kernel(weight, stride_w, pad_w)
+            stride_w = 1
+        self.group, self.channels = group, conv.out_channels
+        of_frames = [F.pad(weight, (0, 0, 0, 0, i, group - 1 - i)) for i in range(group)]
+        self.weight = nn.Parameter(torch.cat(of_frames), requires_grad=False)
+        bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
+        self.bias = nn.Parameter(bias.repeat(group), requires_grad=False)
+        self.stride = (stride_t * group, stride_h, stride_w)
+        self.pads = (*pads_w, pad_h, pad_h, pad_t, pad_t)
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """(B, C, T, H, W) to (B, group * channels out, T / group, H', W'), rounded up."""
+        x = self._wide(x_BCTHW) if self.columns > 1 else x_BCTHW
+        # A number, not a size that is traced: only constant padding becomes a part of the convolution.
+        missing = -int(x.shape[2]) % self.group
+        x = F.pad(x, (*self.pads[:5], self.pads[5] + missing))
+        return F.conv3d(x, self.weight, self.bias, stride=self.stride)
+
+    def _wide(self, x_BCTHW: Tensor) -> Tensor:
+        _, channels, num_frames, height, width = (int(size) for size in x_BCTHW.shape)
+        x_BTHWC = x_BCTHW.permute(0, 2, 3, 4, 1)
+        if width % self.columns:
+            x_BTHWC = F.pad(x_BTHWC, (0, 0, 0, -width % self.columns))
+        x_BTHWC = x_BTHWC.reshape(-1, num_frames, height, -(-width // self.columns), channels * self.columns)
+        return x_BTHWC.permute(0, 4, 1, 2, 3)
+
+    def ungrouped(self, x_BCTHW: Tensor, num_frames: int) -> Tensor:
+        """What came out of `forward`, or of a function of each channel of that, frame after frame.
+
+        (B, group * channels, T / group, h, w) to (B, channels, num_frames, h, w).
+        """
+        if self.group == 1:
+            return x_BCTHW
+        x = torch.unflatten(x_BCTHW, 1, (self.group, self.channels))
+        x = x.permute(0, 2, 3, 1, 4, 5).flatten(2, 3)
+        return x[:, :, :num_frames] if num_frames % self.group else x
+
+
+def _wide_kernel(weight_OCTHW: Tensor, stride: int, padding: int) -> tuple[Tensor, tuple[int, int]]:
+    """A kernel for wide pixels of `stride` columns, and the padding before and after them in wide pixels.
+
+    Output i of the old kernel needs the columns from i * stride - padding on.
+    """
+    width = weight_OCTHW.shape[4]
+    before = -(-padding // stride)
+    after = (width - 1 - padding) // stride
+    left = before * stride - padding
+    right = (before + 1 + after) * stride - left - width
+    columns = torch.unflatten(F.pad(weight_OCTHW, (left, right)), 4, (-1, stride))
+    return columns.permute(0, 5, 1, 2, 3, 4).flatten(1, 2), (before, after)
+
+
+class RewrittenStem(nn.Module):
+    """A `ResNetStem` that convolves by a `StemConv`, with the batch norm in its weights."""
+
+    def __init__(self, stem: ResNetStem, *, columns: bool, group: int) -> None:
+        super().__init__()
+        self.conv = StemConv(fuse_conv_bn_eval(stem.conv, stem.bn), columns=columns, group=group)
+        self.pool = stem.pool
+
+    def forward(self, x_BCTHW: Tensor) -> Tensor:
+        """As `ResNetStem.forward`. The frames are put in order after the pool, where they are smaller."""
+        x = self.pool(F.relu(self.conv(x_BCTHW)))
+        return self.conv.ungrouped(x, int(x_BCTHW.shape[2]))
+
+
+def _shallow_copy(module: Module) -> Module:
+    """The same parts in a new module, so that a part can be replaced."""
+    new = copy.copy(module)
+    new._modules = dict(module._modules)
+    return new
