@@ -11,15 +11,12 @@ from torch import nn
 
 from twinpath.cores import has_avx512
 from twinpath.engine.openvino_engine import CpuPrecision
+from twinpath.engine.openvino_graph import NotConvertible
 from twinpath.engine.openvino_import import ov
 from twinpath.models.exportable import Exportable
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.registry import Output
 from twinpath.models.rewrites import rewritten
-
-
-class NotConvertible(Exception):
-    """OpenVINO does not know an operation of this network. The caller goes on with torch."""
 
 
 def convert(
