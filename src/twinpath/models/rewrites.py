@@ -9,16 +9,21 @@ changed. What each one wins, and what won nothing: docs/performance.md.
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from twinpath.models.layers.attention import PooledAttention, TokenPool, pool_tokens
+from twinpath.models.layers.positions import Grid
 from twinpath.models.layers.resnet import ResNetStem, slow_frames
+from twinpath.models.mvit import MViT
 from twinpath.models.resnet3d import Pathway
 from twinpath.models.slowfast import SlowFast
+from twinpath.models.x3d import X3D, InvertedBottleneck, SqueezeExcitation
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -39,7 +44,9 @@ def rewritten(network: nn.Module, *, vector_floats: int, bf16: bool, is_fixed_si
         return slow_frames_first(network)
     if isinstance(getattr(network, "pathway", None), Pathway):
         return with_stem(network, "pathway", columns=bf16 and is_fixed_size)
-    return network
+    if isinstance(network, X3D):
+        return with_padded_channels(network, 16) if vector_floats >= 16 else network
+    return with_heads_last(network) if isinstance(network, MViT) else network
 
 
 def with_stem(network: Module, pathway: str, *, columns: bool, group: int = 1) -> Module:
@@ -176,3 +183,154 @@ def _shallow_copy(module: Module) -> Module:
     new = copy.copy(module)
     new._modules = dict(module._modules)
     return new
+
+
+def with_padded_channels(network: Module, multiple: int) -> Module:
+    """Make the inner width of each `InvertedBottleneck` a multiple, with channels that are always zero.
+
+    A depthwise convolution of 54 channels takes as long as one of 64, and the parts of vectors cost time.
+    """
+
+    def pad(module: nn.Module) -> nn.Module | None:
+        return _padded(module, multiple) if isinstance(module, InvertedBottleneck) else None
+
+    return _replaced(network, pad)
+
+
+def _padded(block: InvertedBottleneck, multiple: int) -> InvertedBottleneck:
+    more = -block.conv_b.out_channels % multiple
+    if not more:
+        return block
+    new = _shallow_copy(block)
+    new.conv_a = _grown(fuse_conv_bn_eval(block.conv_a, block.bn_a), outputs=more)
+    new.conv_b = _grown(fuse_conv_bn_eval(block.conv_b, block.bn_b), outputs=more)
+    new.conv_c = _grown(block.conv_c, inputs=more)
+    new.add_module("bn_a", nn.Identity())
+    new.add_module("bn_b", nn.Identity())
+    if isinstance(block.se, SqueezeExcitation):
+        squeeze = _shallow_copy(block.se)
+        squeeze.reduce = _grown(squeeze.reduce, inputs=more)
+        squeeze.expand = _grown(squeeze.expand, outputs=more)
+        new.se = squeeze
+    return new
+
+
+def _grown(conv: nn.Conv3d, *, inputs: int = 0, outputs: int = 0) -> nn.Conv3d:
+    """With more channels, whose weights are zero; of a depthwise convolution the outputs are the inputs."""
+    is_depthwise = conv.groups > 1
+    new = nn.Conv3d(
+        conv.in_channels + (outputs if is_depthwise else inputs),
+        conv.out_channels + outputs,
+        _triple(conv.kernel_size),
+        stride=_triple(conv.stride),
+        padding=_triple(conv.padding),
+        groups=conv.groups + outputs if is_depthwise else 1,
+        bias=conv.bias is not None,
+    )
+    weight = F.pad(conv.weight.detach(), (0, 0, 0, 0, 0, 0, 0, inputs, 0, outputs))
+    new.weight = nn.Parameter(weight, requires_grad=False)
+    if conv.bias is not None:
+        new.bias = nn.Parameter(F.pad(conv.bias.detach(), (0, outputs)), requires_grad=False)
+    return new.eval()
+
+
+def with_heads_last(network: Module) -> Module:
+    """Compute each `PooledAttention` of an MViT that has a pool by a `HeadsLastAttention`."""
+
+    def replace(module: nn.Module) -> nn.Module | None:
+        if not isinstance(module, PooledAttention):
+            return None
+        has_pool = any(pool is not None for pool in (module.pool_q, module.pool_k, module.pool_v))
+        return HeadsLastAttention(module) if has_pool else module
+
+    return _replaced(network, replace)
+
+
+class HeadsLastAttention(nn.Module):
+    """A `PooledAttention` that pools the channels of all heads at once, as they come out of the projection.
+
+    Heads are separated, which transposes the tokens, where pooling has made them few.
+    """
+
+    def __init__(self, attention: PooledAttention) -> None:
+        super().__init__()
+        self.attention = attention
+        pools = (attention.pool_q, attention.pool_k, attention.pool_v)
+        self.pools = nn.ModuleList(
+            nn.Identity() if pool is None else _PoolOfHeads(pool, attention.num_heads) for pool in pools
+        )
+        weights = attention.qkv.weight.detach().chunk(3)
+        has_bias = attention.qkv.bias is not None
+        biases = attention.qkv.bias.detach().chunk(3) if has_bias else (None, None, None)
+        self.projections = nn.ModuleList(_linear(w, b) for w, b in zip(weights, biases, strict=True))
+
+    def forward(self, x_BNC: Tensor, grid: Grid) -> tuple[Tensor, Grid]:
+        """As `PooledAttention.forward`."""
+        attention = self.attention
+        (q, q_grid), (k, k_grid), (v, _) = (
+            self._heads(project(x_BNC), grid, pool)
+            for project, pool in zip(self.projections, self.pools, strict=True)
+        )
+        relative = attention.relative
+        bias = None if relative is None else relative(q, q_grid, k_grid).to(q.dtype)
+        return attention.attended(q, k, v, bias), q_grid
+
+    def _heads(self, x_BNC: Tensor, grid: Grid, pool: nn.Module) -> tuple[Tensor, Grid]:
+        """(B, heads, pooled N, C of a head), and its grid."""
+        if isinstance(pool, _PoolOfHeads):
+            x_BNHC, grid = pool(x_BNC, grid)
+        else:
+            x_BNHC = torch.unflatten(x_BNC, 2, (self.attention.num_heads, -1))
+        return x_BNHC.transpose(1, 2), grid
+
+
+class _PoolOfHeads(nn.Module):
+    """A `TokenPool` of all heads at once: they share its kernel."""
+
+    def __init__(self, pool: TokenPool, heads: int) -> None:
+        super().__init__()
+        channels = pool.conv.out_channels * heads
+        self.conv = nn.Conv3d(
+            channels,
+            channels,
+            _triple(pool.conv.kernel_size),
+            stride=_triple(pool.conv.stride),
+            padding=_triple(pool.conv.padding),
+            groups=channels,
+            bias=False,
+        )
+        weight = pool.conv.weight.detach().repeat(heads, 1, 1, 1, 1)
+        self.conv.weight = nn.Parameter(weight, requires_grad=False)
+        self.norm, self.heads, self.class_token = pool.norm, heads, pool.class_token
+
+    def forward(self, x_BNC: Tensor, grid: Grid) -> tuple[Tensor, Grid]:
+        """(B, N, heads * C) to (B, pooled N, heads, C), and its grid."""
+        x, grid = pool_tokens(self.conv, x_BNC, grid, class_token=self.class_token)
+        return self.norm(torch.unflatten(x, 2, (self.heads, -1))), grid
+
+
+def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
+    linear.weight = nn.Parameter(weight, requires_grad=False)
+    if bias is not None:
+        linear.bias = nn.Parameter(bias, requires_grad=False)
+    return linear
+
+
+def _replaced(module: Module, replace: Callable[[nn.Module], nn.Module | None]) -> Module:
+    """A module with other parts: what `replace` returns for them, or themselves where it returns None."""
+    new = replace(module)
+    if new is not None:
+        return new  # type: ignore[return-value]  # of another class than the part that it computes
+    parts = {name: _replaced(part, replace) for name, part in module.named_children()}
+    if all(part is module._modules[name] for name, part in parts.items()):
+        return module
+    copied = _shallow_copy(module)
+    copied._modules.update(parts)
+    return copied
+
+
+def _triple(numbers: Any) -> tuple[int, int, int]:
+    """Torch's types do not say that a setting of a 3D convolution has three numbers."""
+    t, h, w = numbers
+    return int(t), int(h), int(w)

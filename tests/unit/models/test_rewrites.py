@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -67,18 +68,33 @@ def test_a_stem_with_its_norm_and_pool() -> None:
         assert near(other(clip), stem(clip))
 
 
-@pytest.mark.parametrize("name", ["slowfast_tiny", "slowfast_tiny_det", "slow_r50_4x16", "i3d_r50_8x8"])
+SMALL: dict[str, dict[str, Any]] = {
+    "slowfast_tiny": {},
+    "slowfast_tiny_det": {},
+    "slow_r50_4x16": {"width": 8, "blocks": (1, 1, 1, 1)},
+    "i3d_r50_8x8": {"width": 8, "blocks": (1, 1, 1, 1)},
+    "x3d_xs": {"depth": 0.8},
+    "efficient_x3d_xs": {"depth": 0.8},
+    "mvit_v1_b_16x4": {"blocks": (1, 1, 2, 1)},
+    "mvit_v1_b_32x3_2021": {"blocks": (1, 1, 2, 1), "num_frames": 8},
+    "mvit_v2_s_16x4": {"blocks": (1, 1, 2, 1)},
+    "mvit_v2_t": {"blocks": (1, 1, 2, 1)},
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize(
     ("floats", "bf16", "fixed"), [(16, True, True), (16, False, False), (8, False, True)]
 )
 def test_networks(name: str, floats: int, bf16: bool, fixed: bool) -> None:
     torch.manual_seed(0)
-    options = {} if name.startswith("slowfast_tiny") else {"width": 8, "blocks": (1, 1, 1, 1)}
-    network = with_random_norms(architecture(name).build(crop=64, **options))
+    network = with_random_norms(architecture(name).build(**{"crop": 64, **SMALL[name]}))
     before = {key: value.clone() for key, value in network.state_dict().items()}
     kind, modules = type(network), list(network.modules())
     other = rewritten(network, vector_floats=floats, bf16=bf16, is_fixed_size=fixed)
-    clip = torch.randn(2, 3, architecture(name).num_frames, 65, 70)
+    num_frames = SMALL[name].get("num_frames", architecture(name).num_frames)
+    height, width = (64, 64) if "mvit" in name else (65, 70)
+    clip = torch.randn(2, 3, num_frames, height, width)
     boxes = (torch.tensor([[1.0, 3, 4, 40, 60]]),) if architecture(name).is_detector else ()
     with torch.inference_mode():
         assert near(other.scores(clip, *boxes), network.scores(clip, *boxes))
@@ -88,7 +104,7 @@ def test_networks(name: str, floats: int, bf16: bool, fixed: bool) -> None:
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
     parameters = {id(p) for p in network.parameters()}
     shared = [p for p in other.parameters() if id(p) in parameters]
-    assert len(shared) >= len(parameters) - 6  # all but those of two stems: a kernel and a norm each
+    assert len(shared) > len(parameters) / 4  # what is not rewritten
 
 
 def test_what_is_rewritten_follows_the_cpu() -> None:
@@ -108,7 +124,9 @@ def test_what_is_rewritten_follows_the_cpu() -> None:
     assert stems(8, False) == [(1, 1), (2, 1)]
     assert stems(16, True, fixed=False) == [(1, 1), (1, 2)]
     x3d = architecture("x3d_xs").build().eval()
-    assert rewritten(x3d, vector_floats=16, bf16=True) is x3d
+    assert rewritten(x3d, vector_floats=8, bf16=False) is x3d
+    s3d = architecture("s3d").build().eval()
+    assert rewritten(s3d, vector_floats=16, bf16=True) is s3d
 
 
 def test_the_slow_frames_are_the_same() -> None:

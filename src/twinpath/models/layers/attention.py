@@ -86,11 +86,15 @@ class PooledAttention(nn.Module):
         k, k_grid = (k, grid) if self.pool_k is None else self.pool_k(k, grid)
         v, _ = (v, grid) if self.pool_v is None else self.pool_v(v, grid)
         bias = None if self.relative is None else self.relative(q, q_grid, k_grid).to(q.dtype)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return self.attended(q, k, v, bias), q_grid
+
+    def attended(self, q_BHNC: Tensor, k_BHMC: Tensor, v_BHMC: Tensor, bias: Tensor | None) -> Tensor:
+        """Attention of pooled queries, keys and values, (B, N, channels)."""
+        y = F.scaled_dot_product_attention(q_BHNC, k_BHMC, v_BHMC, attn_mask=bias)
         if self.residual:
             first = self.num_class_tokens
-            y = y + F.pad(q[:, :, first:], (0, 0, first, 0))
-        return self.out(y.transpose(1, 2).flatten(2)), q_grid
+            y = y + F.pad(q_BHNC[:, :, first:], (0, 0, first, 0))
+        return self.out(y.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
 class TokenPool(nn.Module):
