@@ -39,7 +39,7 @@ _X3D: Rewrites = {
     "channels padded to 16": lambda n: with_padded_channels(n, 16),
     "channels padded to 32": lambda n: with_padded_channels(n, 32),
 }
-_MVIT: Rewrites = {"heads separated after pooling": with_heads_last}
+_MVIT: Rewrites = {"heads last, relative positions as channels": with_heads_last}
 REWRITES: Mapping[str, Rewrites] = {
     "slowfast_r50_8x8": {
         "slow frames first": slow_frames_first,

@@ -9,16 +9,17 @@ changed. What each one wins, and what won nothing: docs/performance.md.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from twinpath.models.layers.attention import PooledAttention, TokenPool, pool_tokens
-from twinpath.models.layers.positions import Grid
+from twinpath.models.layers.positions import Grid, RelativePositions, rows_by_distance
 from twinpath.models.layers.resnet import ResNetStem, slow_frames
 from twinpath.models.mvit import MViT
 from twinpath.models.resnet3d import Pathway
@@ -249,7 +250,8 @@ def with_heads_last(network: Module) -> Module:
 class HeadsLastAttention(nn.Module):
     """A `PooledAttention` that pools the channels of all heads at once, as they come out of the projection.
 
-    Heads are separated, which transposes the tokens, where pooling has made them few.
+    Heads are separated, which transposes the tokens, where pooling has made them few. Relative positions are
+    appended to queries and keys as channels.
     """
 
     def __init__(self, attention: PooledAttention) -> None:
@@ -271,9 +273,10 @@ class HeadsLastAttention(nn.Module):
             self._heads(project(x_BNC), grid, pool)
             for project, pool in zip(self.projections, self.pools, strict=True)
         )
-        relative = attention.relative
-        bias = None if relative is None else relative(q, q_grid, k_grid).to(q.dtype)
-        return attention.attended(q, k, v, bias), q_grid
+        if attention.relative is None:
+            return attention.attended(q, k, v, None), q_grid
+        of_q, of_k = _relative_channels(attention.relative, q, q_grid, k_grid, attention.num_class_tokens)
+        return attention.attended(q, k, v, None, more_channels=(of_q, of_k)), q_grid
 
     def _heads(self, x_BNC: Tensor, grid: Grid, pool: nn.Module) -> tuple[Tensor, Grid]:
         """(B, heads, pooled N, C of a head), and its grid."""
@@ -282,6 +285,34 @@ class HeadsLastAttention(nn.Module):
         else:
             x_BNHC = torch.unflatten(x_BNC, 2, (self.attention.num_heads, -1))
         return x_BNHC.transpose(1, 2), grid
+
+
+def _relative_channels(
+    relative: RelativePositions, q_BHNC: Tensor, q_grid: Grid, k_grid: Grid, num_class_tokens: int
+) -> tuple[Tensor, Tensor]:
+    """Channels to append to queries and keys, whose product is the bias of relative positions.
+
+    A query's are its products with the rows for each frame, row and column of keys; a key's are 1 at its own
+    frame, row and column and 0 elsewhere. So the bias, as large as all pairs of tokens, is never stored.
+
+    Returns:
+        (B, H, queries, t + h + w), and (keys, t + h + w); those of the class token are 0.
+    """
+    q = torch.unflatten(q_BHNC[:, :, num_class_tokens:], 2, q_grid)  # (B, H, T, h, w, C)
+    height = rows_by_distance(relative.height, q_grid[1], k_grid[1]).transpose(1, 2)
+    width = rows_by_distance(relative.width, q_grid[2], k_grid[2]).transpose(1, 2)
+    products = [q @ height, (q.transpose(3, 4) @ width).transpose(3, 4)]
+    sides: Sequence[int] = k_grid[1:]
+    if relative.time is not None:
+        time = rows_by_distance(relative.time, q_grid[0], k_grid[0]).transpose(1, 2)
+        products.insert(0, torch.unflatten(q.flatten(3, 4) @ time, 3, q_grid[1:]))
+        sides = k_grid
+    of_q = torch.cat(products, dim=-1).flatten(2, 4)
+    places = np.indices([int(side) for side in k_grid]).reshape(3, -1)[-len(sides) :]
+    ones = [np.eye(int(side), dtype=np.float32)[place] for side, place in zip(sides, places, strict=True)]
+    of_k = torch.from_numpy(np.concatenate(ones, axis=1)).to(q)
+    before = (0, 0, num_class_tokens, 0)
+    return F.pad(of_q, before), F.pad(of_k, before)
 
 
 class _PoolOfHeads(nn.Module):
