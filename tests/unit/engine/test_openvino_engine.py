@@ -7,22 +7,27 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from twinpath import known_files
 from twinpath.engine import open as choose
-from twinpath.engine import openvino_engine
+from twinpath.engine import openvino_convert, openvino_engine
 from twinpath.engine.compiled_cache import entry_path, read_entry, write_entry
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.open import open_engine
 from twinpath.engine.openvino_engine import OpenVinoEngine
 from twinpath.engine.torch_engine import TorchEngine
 from twinpath.errors import LimitExceeded, MissingExtra, UsageError
+from twinpath.models.exportable import Exportable
+from twinpath.models.registry import architecture
 from twinpath.weights import hashes
+from twinpath.zoo.create import input_spec
 
 TINY = "slowfast_tiny.synthetic"
 TORCH = EngineConfig("torch", "cpu")
@@ -304,3 +309,27 @@ def test_outputs_that_a_model_does_not_have() -> None:
         UsageError, match=r"no weights are published for mvit_v1_b24_32x3; give a weight file \(weights="
     ):
         open_engine("mvit_v1_b24_32x3", config=EngineConfig("openvino", "cpu"))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("i3d_r50_8x8", {"width": 8, "blocks": (1, 1, 1, 1)}),
+        ("x3d_xs", {"depth": 0.8}),
+        ("mvit_v1_b_16x4", {"blocks": (1, 1, 1, 1), "num_frames": 4}),
+        ("mvit_v2_s_16x4", {"blocks": (1, 1, 1, 1), "num_frames": 4}),
+        ("mvit_v2_t", {"blocks": (1, 1, 1, 1)}),
+    ],
+)
+def test_rewritten_networks_are_converted(name: str, options: dict[str, Any]) -> None:
+    """In fp32 they are the network, on every CPU; SlowFast is the embedded model's network."""
+    torch.manual_seed(0)
+    network = architecture(name).build(crop=64, num_classes=5, **options).eval()
+    frames = options.get("num_frames", architecture(name).num_frames)
+    spec = replace(input_spec(name), num_frames=frames, short_side_px=64, crop_px=64, resize_px=None)
+    model = openvino_convert.convert(network, spec, output="embed", precision="fp32")
+    compiled = openvino_engine.compile_network(model, precision="fp32", config=EngineConfig())
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, frames, 64, 64, 3)).astype(np.float32)
+    with torch.inference_mode():
+        expected = Exportable(network, spec, "embed")(torch.from_numpy(pixels)).numpy()
+    assert compiled(pixels)[0] == pytest.approx(expected, abs=1e-4 * float(np.abs(expected).max()))
