@@ -14,7 +14,7 @@ from math import inf
 from benchmarks.commands import (
     BEFORE,
     MEMORY_MINUTES,
-    PICTURE_FORMATS,
+    PICTURE_CODECS,
     TUTORIAL,
     large_video_label,
     picture_label,
@@ -234,10 +234,7 @@ def _memory(figures: Sequence[Figure]) -> Verdict:
 def _large(figures: Sequence[Figure]) -> list[Verdict]:
     """Memory follows what the network takes of a picture, not the picture's size."""
     return [
-        *(
-            _small(figures, picture_label(ending), PICTURE_BAR_GB, PICTURE_BAR_S)
-            for ending in PICTURE_FORMATS
-        ),
+        *(_small(figures, picture_label(codec), PICTURE_BAR_GB, PICTURE_BAR_S) for codec in PICTURE_CODECS),
         _small(figures, large_video_label(), LARGE_VIDEO_BAR_GB),
     ]
 

@@ -11,7 +11,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from fractions import Fraction
 from functools import cached_property
 from math import inf
 from pathlib import Path
@@ -106,9 +105,16 @@ class TwinpathWorker:
         height, width = self.size(str(paths[0]))
         return {"paths": [str(path) for path in paths], "height": height, "width": width}
 
-    def picture(self, clip: str, to: str, width: int, height: int) -> str:
-        """Write the first frame of a clip as a picture of a size; the name's ending says in which format."""
-        _write_picture(Path(clip), Path(to), width, height)
+    def picture(self, clip: str, to: str, codec: str, width: int, height: int) -> str:
+        """Write a video of one picture, the first frame of a clip in another size.
+
+        Args:
+            clip: The clip.
+            to: The video.
+            codec: "mjpeg" or "png".
+            width, height: In pixels.
+        """
+        _write_picture(Path(clip), Path(to), codec, width, height)
         return to
 
     def has_gpu(self) -> bool:
@@ -465,18 +471,18 @@ def _scale(
                     writer.write(np.asarray(picture, dtype=np.uint8))
 
 
-def _write_picture(source: Path, target: Path, width: int, height: int) -> None:
+def _write_picture(source: Path, target: Path, codec: str, width: int, height: int) -> None:
     import av
 
-    codec, pixels = {".jpg": ("mjpeg", "yuvj420p"), ".png": ("png", "rgb24")}[target.suffix]
+    pixels = {"mjpeg": "yuvj420p", "png": "rgb24"}[codec]
     with av.open(str(source)) as original:
         frame = next(original.decode(video=0)).reformat(width=width, height=height, format=pixels)
-    encoder = av.CodecContext.create(codec, "w")
-    encoder.width, encoder.height, encoder.pix_fmt = width, height, pixels
-    encoder.time_base = Fraction(1, 25)
-    frame.pts, frame.time_base = 0, encoder.time_base
-    packets = [*encoder.encode(frame), *encoder.encode(None)]
-    target.write_bytes(b"".join(bytes(packet) for packet in packets))
+    with av.open(str(target), "w") as film:
+        stream = film.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = width, height, pixels
+        frame.pts = None
+        film.mux(stream.encode(frame))
+        film.mux(stream.encode(None))
 
 
 if __name__ == "__main__":
