@@ -13,6 +13,8 @@ import twinpath
 from tests.support.commands import in_process
 from twinpath import extras
 from twinpath.data.synthetic import TEST_SEED, labelled_scene, write_clip
+from twinpath.engine import open as engines
+from twinpath.engine.config import EngineConfig
 from twinpath.errors import MissingExtra
 from twinpath.zoo.records import record
 
@@ -97,6 +99,19 @@ def test_functions_that_need_torch() -> None:
             MissingExtra, match=r"needs torch; install it with: pip install 'twinpath\[torch\]'"
         ):
             call()
+
+
+@pytest.mark.usefixtures("_no_torch")
+def test_a_gpu_that_only_torch_could_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "has_cuda_gpu", lambda: True)
+    assert engines.choose_backend(EngineConfig()) == "openvino"
+    assert engines.engine_facts()["engine"] == "openvino"
+    with pytest.raises(MissingExtra, match="device 'cuda' needs torch"):
+        engines.choose_backend(EngineConfig(device="cuda"))
+    monkeypatch.setattr(engines, "has_openvino", lambda: False)
+    assert engines.engine_facts()["engine"] is None
+    with pytest.raises(MissingExtra, match="needs torch"):
+        engines.choose_backend(EngineConfig())
 
 
 def test_which_modules_import_torch() -> None:
