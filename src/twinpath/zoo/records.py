@@ -97,6 +97,12 @@ class Record:
         return Path(str(resources.files("twinpath"))) / "assets" / self.file_name
 
     @property
+    def embedded_graph(self) -> Path | None:
+        """The exported graph (ONNX) of a model that is inside this package, which runs without torch."""
+        weights = self.embedded_path
+        return None if weights is None else weights.with_suffix(".onnx")
+
+    @property
     def input_spec(self) -> InputSpec:
         """What the preprocessing needs, at the published test size."""
         return InputSpec(
