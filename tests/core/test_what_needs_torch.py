@@ -23,6 +23,7 @@ NEEDS_TORCH = (
     "twinpath.engine.gpu_batch",
     "twinpath.engine.openvino_convert",
     "twinpath.engine.torch_engine",
+    "twinpath.engine.uploads",
     "twinpath.models.",
     "twinpath.people.torchvision_detector",
     "twinpath.people.transformers_detector",
