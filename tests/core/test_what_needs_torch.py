@@ -17,7 +17,7 @@ from twinpath.errors import MissingExtra
 
 INSTALL = "pip install 'twinpath[torch]'"
 TINY = "slowfast_tiny.synthetic"
-WEIGHTS = Path(twinpath.__file__).parent / "assets" / "slowfast_tiny.synthetic.safetensors"
+WEIGHTS = Path(twinpath.__file__).parent / "assets" / "slowfast_tiny.synthetic" / "weights.safetensors"
 # Networks, readers of weight files and what trains: everything else can be imported without torch.
 NEEDS_TORCH = (
     "twinpath.engine.gpu_batch",
@@ -61,7 +61,7 @@ def _no_torch(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (("classify", "CLIP", "--model", TINY, "--compile"), "--compile needs torch"),
         (
             ("classify", "CLIP", "--model", "slowfast_tiny", "--weights", "WEIGHTS"),
-            "slowfast_tiny.synthetic.safetensors needs torch once, to be converted for this CPU",
+            "weights.safetensors needs torch once, to be converted for this CPU",
         ),
         (
             ("classify", "CLIP", "--model", "x3d_s.ptv_k400"),  # said before the download

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
@@ -54,7 +56,7 @@ class Exportable(nn.Module):
 
 
 class ExportedNetwork(nn.Module):
-    """What an exported graph computes: uint8 frames in; scores and embeddings of clips out, or scores of boxes.
+    """What an exported graph computes: uint8 frames in; scores and embeddings out, or scores of boxes.
 
     Args:
         network: A network of `twinpath.models`; in evaluation mode from here on.
@@ -78,7 +80,8 @@ class ExportedNetwork(nn.Module):
         """
         clip = self.normalise(frames.float())  # the cast comes first: engines with float32 frames take it out
         if boxes is not None:
-            return (self.network.scores(clip, boxes),)
+            detector = cast(DetectionNetwork, self.network)
+            return (detector.scores(clip, boxes),)
         features = self.network.forward_features(clip)
         return self.network.head.scores(features), self.network.head.embed(features)
 
