@@ -1,7 +1,7 @@
 """Clips to calibrate and to check an int8 network with: of videos, or of the synthetic world.
 
     with ClipFile() as calibration, ClipFile() as validation:
-        read_clips(spec, ["a.mp4", "b.mp4"], calibration, validation)     # or render_clips(spec, …)
+        read_clips(spec, ["a.mp4", "b.mp4"], calibration, validation)
         made = quantize(model, calibration, validation)
 
 The clips lie in a temporary file, in 8 bits, so that memory does not depend on how many there are.
@@ -19,7 +19,6 @@ import numpy as np
 
 from twinpath.data.synthetic.clips import (
     DURATION_S,
-    TEST_SEED,
     VALIDATION_SEED,
     RenderedClips,
     RenderedKeyframes,
@@ -35,6 +34,8 @@ from twinpath.video.resize import Pixels, ResizedFrames
 from twinpath.video.selection import Selection
 from twinpath.video.source import DEFAULT_LIMITS, Limits
 
+# Of the synthetic world: neither those of training nor those that accuracy is measured with.
+CALIBRATION_SEED, COMPARISON_SEED = VALIDATION_SEED + 100_000_000, VALIDATION_SEED + 200_000_000
 NUM_CALIBRATION_CLIPS = 100
 NUM_VALIDATION_CLIPS = 200
 
@@ -107,7 +108,7 @@ def render_clips(
     clips: ClipFile,
     *,
     num_clips: int,
-    is_validation: bool,
+    first_seed: int,
     whole: bool = False,
     on_clip: OnClip | None = None,
 ) -> None:
@@ -117,13 +118,12 @@ def render_clips(
         spec: Frames and size of a clip.
         clips: Receives them.
         num_clips: How many.
-        is_validation: Other scenes than those for calibration.
+        first_seed: Clip i is of the scene of seed `first_seed + i`: `CALIBRATION_SEED` or `COMPARISON_SEED`.
         whole: Whole frames and the boxes of several people, for a detection network.
         on_clip: Is told how far it is.
     """
     resize = spec.resize(whole=whole)
     height_px = spec.short_side_px if spec.resize_px is None else spec.resize_px[0]
-    first_seed = TEST_SEED if is_validation else VALIDATION_SEED
     labelled = RenderedClips(
         first_seed, num_clips, spec.num_frames, min(spec.clip_sampling.span_s, DURATION_S), (height_px,)
     )

@@ -1,8 +1,8 @@
 """The layers of an OpenVINO network: which are int8, and how far each of these is from float by itself.
 
 To measure that, one network holds both: the float one, and for each int8 operation of the other how far its
-output is from that of the same operation in float, when both are given what the float network has there. So an
-error is the operation's own, not that of operations before it. One pass measures all.
+output is from that of the same operation in float, when both are given what the float network has there. So
+an error is the operation's own, not that of operations before it. One pass measures all.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def layers(model: ov.Model) -> tuple[int, int]:
 def names_for_float(model: ov.Model) -> tuple[str, ...]:
     """Operations that are never int8.
 
-    Depthwise convolutions of values with a sign: OpenVINO 2026.4 has int8 kernels for them only behind a ReLU,
-    and does not compile the others for bf16 (X3D's stem, the pooling of MViT). And what is computed from the
-    boxes of a detection network without weights: coordinates in pixels need more than 8 bits.
+    Depthwise convolutions of values with a sign: OpenVINO 2026.4 has int8 kernels for them only behind a
+    ReLU, and does not compile the others for bf16 (X3D's stem, the pooling of MViT). And what is computed
+    from the boxes of a detection network without weights: coordinates in pixels need more than 8 bits.
     """
     constants, of_boxes = _constants(model), {p.get_friendly_name() for p in model.get_parameters()[1:]}
     names = []
