@@ -1,9 +1,10 @@
 """Run the benchmarks: `make bench`, or
 
-    python -m benchmarks [--quick] [--peer] [--only GROUP] [--runs N] [--out DIR]
+    python -m benchmarks [--quick] [--peer] [--before CHECKOUT] [--only GROUP] [--runs N] [--out DIR]
 
-prints the report and writes it to DIR as report.md and report.json. With --peer it installs PyTorchVideo into
-a temporary environment and measures it in turn with Twinpath. Nothing is downloaded for Twinpath itself.
+prints the report and writes it to DIR as report.md and report.json. With --peer it measures PyTorchVideo in
+turn with Twinpath, in an environment of its own, which it makes once; with --before an earlier checkout of
+this repository. Nothing is downloaded for Twinpath itself.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from benchmarks import commands, machine, pytorchvideo_venv, warm
 from benchmarks.bars import judge
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure
+from benchmarks.folder import folder
 from benchmarks.networks import NETWORKS, QUICK
 from benchmarks.processes import ROOT, CommandFailed, OtherLoad
 from benchmarks.report import as_json, as_markdown
@@ -35,6 +37,7 @@ GROUPS: dict[str, Callable[[Bench], list[Figure]]] = {
     "network": warm.network,
     "clip": warm.clip,
     "views": warm.views,
+    "folder": folder,
     "decode": warm.decode,
     "long": warm.long,
     "memory": commands.memory,
@@ -43,7 +46,7 @@ GROUPS: dict[str, Callable[[Bench], list[Figure]]] = {
     "gpu": warm.gpu,
 }
 QUICK_GROUPS = ("cold", "network", "clip", "decode")
-RUNS, QUICK_RUNS = 5, 3
+RUNS, QUICK_RUNS = 3, 3
 
 
 def main() -> None:
@@ -52,11 +55,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
     began_s = time.monotonic()
     described, other_load = machine.describe(), OtherLoad()
-    with _temporary_folder(keep=options.keep) as folder:
-        bench = Bench(folder, options.runs, [NETWORKS[name] for name in options.networks])
+    with _temporary_folder(keep=options.keep) as place:
+        bench = Bench(place, options.runs, [NETWORKS[name] for name in options.networks])
+        bench.before, bench.folder_clips = options.before, options.clips
         if options.peer:
-            bench.print_status("installing PyTorchVideo into an environment of its own")
-            bench.pytorchvideo_python = pytorchvideo_venv.make(folder / "peer")
+            bench.print_status(f"PyTorchVideo's environment: {pytorchvideo_venv.FOLDER}")
+            bench.pytorchvideo_python = pytorchvideo_venv.make()
         bench.prepare(real_clip=not options.synthetic)
         figures, failed = _measure(bench, options.only)
         run = {
@@ -65,10 +69,11 @@ def main() -> None:
             "other_load": other_load.shares(),
             "minutes": round((time.monotonic() - began_s) / 60, 1),
             "runs": options.runs,
+            "before": machine.commit(options.before) if options.before else None,
             "clip": _clip_description(bench),
             "failed": failed,
         }
-    verdicts = judge(figures)
+    verdicts = judge(figures, has_bf16=machine.has_bf16(described))
     markdown = as_markdown(run, figures, verdicts)
     print(markdown)
     _write(options.out, markdown, as_json(run, figures, verdicts))
@@ -85,11 +90,13 @@ def _options() -> argparse.Namespace:
     add(
         "--peer",
         action="store_true",
-        help="measure PyTorchVideo, too (installs it into a temporary environment)",
+        help="measure PyTorchVideo, too (installed once, into an environment of its own)",
     )
+    add("--before", type=_checkout, metavar="CHECKOUT", help="measure an earlier checkout of this, too")
     add("--only", action="append", choices=GROUPS, metavar="GROUP", help=f"of {', '.join(GROUPS)}")
     add("--networks", nargs="+", choices=NETWORKS, metavar="NAME", help=f"of {', '.join(NETWORKS)}")
     add("--runs", type=int, help=f"repetitions of each measurement ({RUNS}; --quick: {QUICK_RUNS})")
+    add("--clips", type=int, default=300, help="how many clips the folder has (300)")
     add("--synthetic", action="store_true", help="use a synthetic clip even where real ones are there")
     add("--out", type=Path, default=ROOT / "benchmarks" / "results", help="where report.md and .json go")
     add("--keep", action="store_true", help="keep the temporary files and say where they are")
@@ -97,9 +104,17 @@ def _options() -> argparse.Namespace:
     options.only = options.only or (QUICK_GROUPS if options.quick else tuple(GROUPS))
     options.networks = options.networks or (QUICK if options.quick else tuple(NETWORKS))
     options.runs = options.runs or (QUICK_RUNS if options.quick else RUNS)
-    if options.runs < 1:
-        parser.error("--runs: give a number from 1")
+    if options.runs < 1 or options.clips < 1:
+        parser.error("--runs, --clips: give a number from 1")
     return options
+
+
+def _checkout(text: str) -> Path:
+    """The root of a checkout that has the same benchmarks."""
+    path = Path(text).resolve()
+    if not (path / "benchmarks" / "twinpath_worker.py").is_file():
+        raise argparse.ArgumentTypeError(f"{text} is no checkout of this repository")
+    return path
 
 
 def _measure(bench: Bench, groups: tuple[str, ...]) -> tuple[list[Figure], dict[str, str]]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.networks import DETECTION, DETECTION_GOLDEN, EMBEDDED, MAIN, NETWORKS, Network
+from benchmarks.networks import DETECTION, DETECTION_GOLDEN, MAIN, NETWORKS, Network
+from benchmarks.processes import ROOT
 from benchmarks.worker import Worker
 
 
@@ -23,6 +24,8 @@ class Bench:
         runs: Repetitions of each measurement.
         networks: The networks to measure.
         pytorchvideo_python: The Python of PyTorchVideo's environment; None: PyTorchVideo is not measured.
+        folder_clips: Clips of the folder that is classified.
+        before: Root of an earlier checkout of this repository, which is measured, too; None: it is not.
         clip: Path of a video of ten seconds.
         clips: Paths of all real clips; or of the synthetic one.
         clip_is_real: Whether `clip` is a real video, not a synthetic one.
@@ -33,17 +36,25 @@ class Bench:
     runs: int
     networks: Sequence[Network]
     pytorchvideo_python: Path | None = None
+    before: Path | None = None
+    folder_clips: int = 300
     clip: str = ""
     clips: Sequence[str] = ()
     clip_is_real: bool = False
     weights: Mapping[str, str] = field(default_factory=dict)
     _began_s: float = field(default_factory=time.monotonic)
-    _compiled: set[str] = field(default_factory=set)
+    _compiled: set[tuple[str, Path]] = field(default_factory=set)
 
     @property
     def environment(self) -> dict[str, str]:
         """Of Twinpath's processes, with a cache of their own."""
-        return {**self.pytorchvideo_environment, "TWINPATH_HOME": str(self.folder / "home")}
+        return self.environment_of(ROOT)
+
+    def environment_of(self, checkout: Path) -> dict[str, str]:
+        """Of the processes of a checkout: its code, whatever is installed, and a cache of its own."""
+        home = self.folder / ("home" if checkout == ROOT else "home-before")
+        own = {"PYTHONPATH": str(checkout / "src"), "TWINPATH_HOME": str(home)}
+        return {**self.pytorchvideo_environment, **own}
 
     @property
     def pytorchvideo_environment(self) -> dict[str, str]:
@@ -67,9 +78,10 @@ class Bench:
         self.clips, self.clip_is_real, self.weights = made["clips"], made["is_real"], made["weights"]
         self.clip = self.clips[0]
 
-    def twinpath(self) -> Worker:
-        """A new process of Twinpath."""
-        return Worker([sys.executable, "-m", "benchmarks.twinpath_worker"], self.environment)
+    def twinpath(self, checkout: Path = ROOT) -> Worker:
+        """A new process of Twinpath, of this checkout or another."""
+        command = [sys.executable, "-m", "benchmarks.twinpath_worker"]
+        return Worker(command, self.environment_of(checkout), checkout)
 
     def pytorchvideo(self) -> Worker | None:
         """A new process of PyTorchVideo; None: it is not measured."""
@@ -78,21 +90,21 @@ class Bench:
         command = [str(self.pytorchvideo_python), "-m", "benchmarks.pytorchvideo_worker"]
         return Worker(command, self.pytorchvideo_environment)
 
-    def model(self, record: str) -> dict[str, Any]:
+    def model(self, record: str, checkout: Path = ROOT) -> dict[str, Any]:
         """The arguments of `TwinpathWorker.open` for a record, which is compiled now unless it was before.
 
         It is compiled in another process than those that are measured: compiling imports torch.
         """
         arguments = {"record": record, "weights": self.weights.get(record)}
-        if record not in self._compiled:
-            with self.twinpath() as worker:
+        if (record, checkout) not in self._compiled:
+            with self.twinpath(checkout) as worker:
                 worker("open", **arguments)
-            self._compiled.add(record)
+            self._compiled.add((record, checkout))
         return arguments
 
     def model_options(self, record: str) -> list[str]:
         """The options of a command that name the model and its weights."""
-        if record == EMBEDDED:
+        if record not in self.weights:
             return ["--model", record]
         return ["--model", record, "--weights", self.weights[record]]
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure, Stages, Subject, figure_of, in_turn
-from benchmarks.networks import EMBEDDED, MAIN, NETWORKS
+from benchmarks.networks import EMBEDDED, EMBEDDED_DETECTION, MAIN, NETWORKS
 from benchmarks.processes import Finished, run
 
 TWINPATH = [sys.executable, "-m", "twinpath"]
 RECORD = NETWORKS[MAIN].record
 MEMORY_MINUTES = (3, 30)
+PICTURE_PX, PICTURE_CODECS = 8192, ("mjpeg", "png")
+LARGE_VIDEO_PX, LARGE_VIDEO_S = (3840, 2160), 3.0  # width, height
+BEFORE = f"{MAIN}, before"
 TUTORIAL, TUTORIAL_READING = "tutorial", "tutorial, weights read"
 
 
@@ -68,6 +72,10 @@ def _cold_commands(bench: Bench) -> dict[str, _Command]:
         MAIN: with_stages(main),
         f"{MAIN}, torch": with_stages([*main, "--engine", "torch"], subject="torch"),
     }
+    if bench.before is not None:
+        bench.model(RECORD, bench.before)
+        before = bench.environment_of(bench.before)
+        commands[BEFORE] = replace(commands[MAIN], environment=before, subject="before")
     if bench.pytorchvideo_python is not None:
         tutorial = [str(bench.pytorchvideo_python), "-m", "benchmarks.pytorchvideo_tutorial", bench.clip]
         pytorchvideo = partial(
@@ -97,7 +105,7 @@ def _measured(commands: Mapping[str, _Command], *, runs: int, warm_ups: int = 1)
             what,
             commands[what].subject,
             stages,
-            command=_display_command(commands[what].arguments),
+            command=display_command(commands[what].arguments),
             peak_bytes=peaks_bytes[what],
         )
         for what, stages in found.items()
@@ -105,24 +113,77 @@ def _measured(commands: Mapping[str, _Command], *, runs: int, warm_ups: int = 1)
 
 
 def memory(bench: Bench) -> list[Figure]:
-    """Peak memory of `twinpath timeline` for videos of different lengths."""
-    figures = []
+    """Peak memory of `twinpath timeline` for videos of different lengths, and of large pictures."""
     bench.model(EMBEDDED)  # compiling takes more memory than any video
+    return [*_lengths(bench), *_large_pictures(bench), _large_video(bench)]
+
+
+def _lengths(bench: Bench) -> list[Figure]:
+    figures = []
     for minutes in MEMORY_MINUTES:
         bench.print_status(f"memory: a video of {minutes} minutes")
         video = bench.folder / f"{minutes}-minutes.mp4"
         with bench.twinpath() as worker:
             worker("repeated", clip=bench.clip, to=str(video), times=minutes * 6)
         command = [*TWINPATH, "timeline", str(video), *bench.model_options(EMBEDDED), "--device", "cpu"]
-        done = run([*command, "--out", str(bench.folder / "timeline")], bench.environment)
+        figures.append(_peak(bench, f"{minutes} minutes", command, out=True))
         video.unlink()
-        facts = {"command": _display_command(command), "wall_s": round(done.wall_s, 2)}
-        peak = float(done.peak_bytes)
-        figures.append(Figure("memory", f"{minutes} minutes", "twinpath", (peak,), "bytes", facts=facts))
     return figures
 
 
-def _display_command(arguments: Sequence[str]) -> str:
+def picture_label(codec: str) -> str:
+    """For example "a picture of 8192x8192, png"."""
+    return f"a picture of {PICTURE_PX}x{PICTURE_PX}, {codec}"
+
+
+def large_video_label() -> str:
+    """For example "detection, 3840x2160"."""
+    return "detection, {}x{}".format(*LARGE_VIDEO_PX)
+
+
+def _large_pictures(bench: Bench) -> list[Figure]:
+    figures = []
+    for codec in PICTURE_CODECS:
+        what, picture = picture_label(codec), bench.folder / f"{codec}.mov"
+        bench.print_status(f"memory: {what}")
+        with bench.twinpath() as worker:
+            worker(
+                "picture",
+                clip=bench.clip,
+                to=str(picture),
+                codec=codec,
+                width=PICTURE_PX,
+                height=PICTURE_PX,
+            )
+        command = [*TWINPATH, "classify", str(picture), *bench.model_options(EMBEDDED), "--device", "cpu"]
+        figures.append(_peak(bench, what, command))
+        picture.unlink()
+    return figures
+
+
+def _large_video(bench: Bench) -> Figure:
+    what, video = large_video_label(), bench.folder / "large-video.mp4"
+    bench.print_status(f"memory: {what}")
+    width, height = LARGE_VIDEO_PX
+    with bench.twinpath() as worker:
+        worker("open_detector", record=EMBEDDED_DETECTION, weights=None)  # compiles it
+        size = {"width": width, "height": height, "length_s": LARGE_VIDEO_S, "preset": "ultrafast"}
+        worker("larger", clip=bench.clip, to=str(video), **size)
+    model = [*bench.model_options(EMBEDDED_DETECTION), "--people", "whole", "--device", "cpu"]
+    figure = _peak(bench, what, [*TWINPATH, "detect", str(video), *model], out=True)
+    video.unlink()
+    return figure
+
+
+def _peak(bench: Bench, what: str, command: Sequence[str], *, out: bool = False) -> Figure:
+    """Peak memory of a command in a new process, which writes to a new folder if `out`."""
+    with tempfile.TemporaryDirectory(dir=bench.folder) as folder:
+        done = run([*command, *(["--out", folder] if out else [])], bench.environment)
+    facts = {"command": display_command(command), "wall_s": round(done.wall_s, 2)}
+    return Figure("memory", what, "twinpath", (float(done.peak_bytes),), "bytes", facts=facts)
+
+
+def display_command(arguments: Sequence[str]) -> str:
     """A command as a user types it, without folders."""
     text = " ".join(Path(argument).name if "/" in argument else argument for argument in arguments)
     return text.replace(f"{Path(sys.executable).name} -m twinpath", "twinpath")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-Subject = Literal["twinpath", "torch", "pytorchvideo", "machine"]
+Subject = Literal["twinpath", "before", "torch", "pytorchvideo", "machine"]
 Stages = Mapping[str, float]  # seconds, by stage; "total" is all of it
 
 
@@ -18,9 +18,10 @@ class Figure:
     Attributes:
         group: Name of the group of measurements (`--only`).
         what: The network, command or file that was measured.
-        subject: What was measured; "torch" is Twinpath's torch engine in float32.
+        subject: What was measured; "before" is an earlier checkout of Twinpath, "torch" its torch engine in
+            float32.
         values: The value of every repetition, in `unit`.
-        unit: "s", "bytes", "GFLOP/s" or "1".
+        unit: "s", "bytes", "GFLOP/s", "GB/s" or "1".
         stages_s: Median of each stage in seconds, in order.
         facts: Further values for the report.
     """

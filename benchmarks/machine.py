@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+from collections.abc import Mapping
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -30,6 +32,18 @@ def describe() -> dict[str, Any]:
         "threads_by_environment": os.environ.get("OMP_NUM_THREADS"),
         "load_before": round(os.getloadavg()[0], 2),
     }
+
+
+def has_bf16(described: Mapping[str, Any]) -> bool:
+    """Whether the CPU of `describe` has bf16 instructions."""
+    return bool({"avx512_bf16", "amx_bf16"} & {*described["cpu_flags"]})
+
+
+def commit(checkout: Path) -> str:
+    """The commit of a checkout, short; "unknown" where git does not tell."""
+    command = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+    return done.stdout.strip() or "unknown"
 
 
 def _version(package: str) -> str | None:

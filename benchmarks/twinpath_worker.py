@@ -7,10 +7,12 @@ Modules are imported where they are used: a process that runs compiled networks 
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -61,9 +63,58 @@ class TwinpathWorker:
         _repeat(Path(clip), Path(to), times)
         return to
 
-    def larger(self, clip: str, to: str, width: int, height: int) -> str:
-        """Write a clip in another size."""
-        _scale(Path(clip), Path(to), width, height)
+    def larger(
+        self,
+        clip: str,
+        to: str,
+        width: int,
+        height: int,
+        start_s: float = 0.0,
+        length_s: float = inf,
+        preset: str = "fast",
+    ) -> str:
+        """Write a clip, or a part of it, in another size."""
+        _scale(Path(clip), Path(to), width, height, start_s, length_s, preset)
+        return to
+
+    def short_clips(
+        self, clips: list[str], to: str, count: int, height: int, length_s: float
+    ) -> dict[str, Any]:
+        """Fill a folder with short clips: parts of some clips, each part as often as needed.
+
+        Args:
+            clips: The clips to cut, of ten seconds.
+            to: The folder, which is made.
+            count: How many files to write.
+            height: Of their frames, in pixels; the proportions stay.
+            length_s: Of each.
+        Returns:
+            "paths": all files; "height", "width": of the first one's frames.
+        """
+        folder = Path(to)
+        folder.mkdir()
+        starts_s = [n * length_s for n in range(int(10 // length_s))]
+        parts = [(clip, start_s) for start_s in starts_s for clip in clips][:count]
+        paths = [folder / f"{number:04}.mp4" for number in range(count)]
+        sizes = {clip: self.size(clip) for clip in clips}
+        for path, (clip, start_s) in zip(paths, parts, strict=False):
+            width = 2 * round(height * sizes[clip][1] / sizes[clip][0] / 2)
+            _scale(Path(clip), path, width, height, start_s, length_s, "fast")
+        for number in range(len(parts), count):
+            shutil.copyfile(paths[number % len(parts)], paths[number])
+        height, width = self.size(str(paths[0]))
+        return {"paths": [str(path) for path in paths], "height": height, "width": width}
+
+    def picture(self, clip: str, to: str, codec: str, width: int, height: int) -> str:
+        """Write a video of one picture, the first frame of a clip in another size.
+
+        Args:
+            clip: The clip.
+            to: The video.
+            codec: "mjpeg" or "png".
+            width, height: In pixels.
+        """
+        _write_picture(Path(clip), Path(to), codec, width, height)
         return to
 
     def has_gpu(self) -> bool:
@@ -161,13 +212,26 @@ class TwinpathWorker:
         assert length_s is not None
         return length_s
 
-    def network(self, height: int, width: int, clips: int = 1) -> dict[str, float]:
-        """Run the network on clips of a size, preprocessing included."""
+    def network(self, height: int, width: int, clips: int = 1, by_stage: bool = False) -> dict[str, float]:
+        """Run the network on clips of a size, preprocessing included.
+
+        Args:
+            height, width: Of the frames, uint8.
+            clips: How many clips at once.
+            by_stage: Whether to tell in a second run what frames take that are resized already: "network".
+        """
         engine = self._classifier.engine(1)
         frames = [self._noise(height, width)] * clips
         began_s = time.perf_counter()
         engine(frames)
-        return {"total": time.perf_counter() - began_s}
+        total_s = time.perf_counter() - began_s
+        if not by_stage:
+            return {"total": total_s}
+        resized = [engine.resize.of_clip(clip) for clip in frames]
+        began_s = time.perf_counter()
+        engine(resized)
+        network_s = min(total_s, time.perf_counter() - began_s)
+        return {"total": total_s, "resize": total_s - network_s, "network": network_s}
 
     def clip(self, video: str, views: str = "1x1") -> dict[str, float]:
         """From the file to the classification."""
@@ -214,23 +278,37 @@ class TwinpathWorker:
         return {"total": time.perf_counter() - began_s, "windows": len(windows)}
 
     def long_decode(self, video: str, every_s: float) -> dict[str, float]:
-        """Decode the same windows without scoring them."""
+        """Decode and resize the same windows without scoring them."""
         from twinpath.video.clip_plan import Windows
+
+        began = _Stopwatch()
+        windows = self._read(video, Windows(self._classifier.spec.clip_sampling, every_s))
+        return {**began.stop(), "windows": windows}
+
+    def decode_first_clips(self, videos: list[str]) -> dict[str, float]:
+        """Decode and resize the first clip of each video, as `twinpath classify` does, without scoring it."""
+        from twinpath.recognize.plan import Views, plan_views
+
+        began, plan = _Stopwatch(), plan_views(Views.parse("1x1"), self._classifier.spec)
+        for video in videos:
+            self._read(video, plan)
+        return began.stop()
+
+    def _read(self, video: str, plan: Any) -> int:
+        """How many clips there are, read as the engine takes them."""
         from twinpath.video.clips import open_clips
 
-        began_s = time.perf_counter()
-        with open_clips(video, Windows(self._classifier.spec.clip_sampling, every_s)) as clips:
-            windows = sum(1 for _ in clips)
-        return {"total": time.perf_counter() - began_s, "windows": windows}
+        with open_clips(video, plan, resize=self._classifier.engine(1).resize) as clips:
+            return sum(1 for _ in clips)
 
-    def long_infer(self, height: int, width: int, windows: int) -> dict[str, float]:
-        """Score as many clips of a size without decoding."""
+    def infer_alone(self, height: int, width: int, clips: int) -> dict[str, float]:
+        """Score clips of a size that are decoded and resized already."""
         engine = self._classifier.engine(1)
-        frames = [self._noise(height, width)] * engine.batch_clips
-        began_s = time.perf_counter()
-        for first in range(0, windows, engine.batch_clips):
-            engine(frames[: windows - first])
-        return {"total": time.perf_counter() - began_s, "windows": windows}
+        frames = [engine.resize.of_clip(self._noise(height, width))] * engine.batch_clips
+        began = _Stopwatch()
+        for first in range(0, clips, engine.batch_clips):
+            engine(frames[: clips - first])
+        return began.stop()
 
     def peak(self, machine: str) -> dict[str, float]:
         """Multiply matrices of 2048 x 2048.
@@ -247,6 +325,31 @@ class TwinpathWorker:
             product()
             count += 1
         return {"total": count * 2 * MATRIX_SIDE**3 / took_s / 1e9}
+
+    def copy(self, mib: int) -> dict[str, float]:
+        """Copy memory, on all cores.
+
+        Args:
+            mib: How much is read and written.
+        Returns:
+            "total": GB/s, read and written.
+        """
+        import torch
+
+        source = torch.rand(mib * 2**20 // 8)
+        target = torch.empty_like(source)
+        target.copy_(source)
+        count, began_s = 0, time.perf_counter()
+        while (took_s := time.perf_counter() - began_s) < BUSY_S:
+            target.copy_(source)
+            count += 1
+        return {"total": count * 2 * source.nbytes / took_s / 1e9}
+
+    def layers(self, record: str) -> list[tuple[float, float]]:
+        """See `limits.layers_of`."""
+        from benchmarks.limits import layers_of
+
+        return layers_of(record)
 
     def size(self, video: str) -> list[int]:
         """Height and width of a video in pixels."""
@@ -278,6 +381,20 @@ class TwinpathWorker:
         from twinpath.video.decode import read_frames
 
         return read_frames(video, [self._classifier.spec.clip_sampling.at(0.0)]).clip()
+
+
+class _Stopwatch:
+    """Measures the time from its creation on."""
+
+    def __init__(self) -> None:
+        self._began_s, self._began_core_s = time.perf_counter(), time.process_time()
+
+    def stop(self) -> dict[str, float]:
+        """ "total": seconds; "core_s": seconds that this process took of all cores together."""
+        return {
+            "total": time.perf_counter() - self._began_s,
+            "core_s": time.process_time() - self._began_core_s,
+        }
 
 
 def _openvino_product(a: np.ndarray, precision: str) -> Any:
@@ -335,7 +452,9 @@ def _repeat(source: Path, target: Path, times: int) -> None:
                 copies.mux(packet)
 
 
-def _scale(source: Path, target: Path, width: int, height: int) -> None:
+def _scale(
+    source: Path, target: Path, width: int, height: int, start_s: float, length_s: float, preset: str
+) -> None:
     import av
 
     from twinpath.video.writer import VideoWriter
@@ -343,10 +462,27 @@ def _scale(source: Path, target: Path, width: int, height: int) -> None:
     with av.open(str(source)) as original:
         video = original.streams.video[0]
         rate = video.average_rate or 30
-        with VideoWriter(target, width=width, height=height, fps=rate) as writer:
+        with VideoWriter(target, width=width, height=height, fps=rate, preset=preset) as writer:
             for frame in original.decode(video):
-                picture = frame.to_ndarray(format="rgb24", width=width, height=height)
-                writer.write(np.asarray(picture, dtype=np.uint8))
+                if (frame.time or 0.0) >= start_s + length_s:
+                    break
+                if (frame.time or 0.0) >= start_s:
+                    picture = frame.to_ndarray(format="rgb24", width=width, height=height)
+                    writer.write(np.asarray(picture, dtype=np.uint8))
+
+
+def _write_picture(source: Path, target: Path, codec: str, width: int, height: int) -> None:
+    import av
+
+    pixels = {"mjpeg": "yuvj420p", "png": "rgb24"}[codec]
+    with av.open(str(source)) as original:
+        frame = next(original.decode(video=0)).reformat(width=width, height=height, format=pixels)
+    with av.open(str(target), "w") as film:
+        stream = film.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = width, height, pixels
+        frame.pts = None
+        film.mux(stream.encode(frame))
+        film.mux(stream.encode(None))
 
 
 if __name__ == "__main__":

@@ -5,19 +5,24 @@ The work is done in `twinpath_worker` and `pytorchvideo_worker`.
 
 from __future__ import annotations
 
+import os
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure, Stages, Subject, figure_of, in_turn
-from benchmarks.networks import DETECTION, MAIN, NETWORKS, QUICK, Network
+from benchmarks.limits import limit_of
+from benchmarks.networks import DETECTION, FRAME_PX, MAIN, NETWORKS, QUICK, Network
+from benchmarks.processes import ROOT
 from benchmarks.worker import Worker
 
 PRODUCTS = ("numpy fp32", "torch fp32", "openvino fp32", "torch bf16", "openvino bf16")
 PEAK_OF = {precision: [p for p in PRODUCTS if p.endswith(precision)] for precision in ("fp32", "bf16")}
+COPIES_MIB = (2, 8, 32, 128, 512)  # read and written
 VIEWS = "3x10"
 LONG_S = 60
 EVERY_S = 1.0
@@ -27,13 +32,15 @@ PEOPLE = (1, 5)
 
 
 def network(bench: Bench) -> list[Figure]:
-    """The network alone, and its share of the machine's peak."""
+    """The network with its preprocessing, and its share of what the machine allows."""
     figures = []
     with bench.twinpath() as machine:
         figures += _peaks(bench, machine)
+        copies = _copies(bench, machine)
+        figures += copies
         for net in bench.networks:
             bench.print_status(f"network: {net.name}")
-            figures += _network(bench, net, machine)
+            figures += _network(bench, net, machine, copies)
     return figures
 
 
@@ -48,28 +55,51 @@ def _peaks(bench: Bench, machine: Worker) -> list[Figure]:
     ]
 
 
-def _network(bench: Bench, net: Network, machine: Worker) -> list[Figure]:
-    side = net.short_side_px
+def _copies(bench: Bench, machine: Worker) -> list[Figure]:
+    bench.print_status("network: copies")
+    runs = in_turn({str(mib): partial(machine, "copy", mib=mib) for mib in COPIES_MIB}, runs=bench.runs)
+    return [
+        Figure("copy", f"{mib} MiB", "machine", tuple(run["total"] for run in found), "GB/s")
+        for mib, found in runs.items()
+    ]
+
+
+def _network(bench: Bench, net: Network, machine: Worker, copies: Sequence[Figure]) -> list[Figure]:
+    frames = {"height": FRAME_PX[0], "width": FRAME_PX[1]}
     with ExitStack() as stack:
         calls: dict[str, Callable[[], Stages]] = {}
         twinpath, opened = _open(stack, bench, net)
-        calls["twinpath"] = partial(twinpath, "network", height=side, width=side)
+        calls["twinpath"] = partial(twinpath, "network", **frames, by_stage=True)
+        _add_before(stack, bench, net, calls, "network", **frames)
         torch, torch_opened = _open(stack, bench, net, engine="torch")
-        calls["torch"] = partial(torch, "network", height=side, width=side)
+        calls["torch"] = partial(torch, "network", **frames)
         _add_pytorchvideo(stack, bench, net, calls, "network")
-        peaks = PEAK_OF["bf16" if "bf16" in opened["engine"] else "fp32"]
+        precision = "bf16" if "bf16" in opened["engine"] else "fp32"
+        peaks = PEAK_OF[precision]
         calls |= {name: partial(machine, "peak", machine=name) for name in peaks}
         runs = in_turn(calls, runs=bench.runs)
     peak = max(statistics.median(run["total"] for run in runs.pop(name)) for name in peaks)
+    limit = limit_of(
+        machine("layers", record=net.record),
+        precision=precision,
+        flop_per_s=1e9 * peak,
+        copies={mib * 2**20: 1e9 * copy.median for mib, copy in zip(COPIES_MIB, copies, strict=True)},
+    )
     opened_by = {"twinpath": opened, "torch": torch_opened}
     figures = []
     for subject, found in runs.items():
         facts: dict[str, Any] = {"engine": opened_by[subject]["engine"]} if subject in opened_by else {}
-        figure = figure_of("network", net.name, _subject(subject), found, **facts)
+        figure = figure_of("network", net.name, subject_of(subject), found, **facts)
         if subject == "twinpath":
             speed = opened["giga_flop"] / figure.median
             figure = figure.with_facts(
-                giga_flop=opened["giga_flop"], gflop_per_s=speed, peak_gflop_per_s=peak, share=speed / peak
+                giga_flop=opened["giga_flop"],
+                gflop_per_s=speed,
+                peak_gflop_per_s=peak,
+                share=speed / peak,
+                limit_s=limit.total_s,
+                limit=limit.describe(),
+                limit_share=limit.total_s / figure.median,
             )
         figures.append(figure)
     return figures
@@ -83,6 +113,7 @@ def clip(bench: Bench) -> list[Figure]:
         with ExitStack() as stack:
             twinpath, _ = _open(stack, bench, net)
             calls: dict[str, Callable[[], Stages]] = {"twinpath": partial(twinpath, "clip", video=bench.clip)}
+            _add_before(stack, bench, net, calls, "clip", video=bench.clip)
             _add_pytorchvideo(stack, bench, net, calls, "clip", video=bench.clip)
             runs = in_turn(calls, runs=bench.runs)
         figures += _figures("clip", net.name, runs)
@@ -97,6 +128,7 @@ def views(bench: Bench) -> list[Figure]:
         with ExitStack() as stack:
             twinpath, _ = _open(stack, bench, net)
             calls = {"twinpath": partial(twinpath, "clip", video=bench.clip, views=VIEWS)}
+            _add_before(stack, bench, net, calls, "clip", video=bench.clip, views=VIEWS)
             _add_pytorchvideo(stack, bench, net, calls, "views", video=bench.clip, space=3, times=10)
             runs = in_turn(calls, runs=max(1, bench.runs // 2), warm_ups=0)
             frames = twinpath("frames_decoded", video=bench.clip, views=VIEWS)
@@ -142,35 +174,43 @@ def long(bench: Bench) -> list[Figure]:
             for i, source in enumerate((bench.clip, large))
         ]
     for net in _of(bench, QUICK):
-        figures += [_long(bench, net, video) for video in videos]
+        for video in videos:
+            figures += _long(bench, net, video)
     return figures
 
 
-def _long(bench: Bench, net: Network, video: str) -> Figure:
+def _long(bench: Bench, net: Network, video: str) -> list[Figure]:
     with ExitStack() as stack:
         twinpath, _ = _open(stack, bench, net)
         height, width = twinpath("size", video=video)
         what = f"{net.name}, {LONG_S} s of {width}x{height}"
         bench.print_status(f"long: {what}")
         windows = twinpath("long_decode", video=video, every_s=EVERY_S)["windows"]
-        twinpath("network", height=height, width=width)  # warm-up
-        runs = in_turn(
-            {
-                "all": partial(twinpath, "long", video=video, every_s=EVERY_S),
-                "infer": partial(twinpath, "long_infer", height=height, width=width, windows=windows),
-                "decode": partial(twinpath, "long_decode", video=video, every_s=EVERY_S),
-            },
-            runs=max(1, bench.runs // 2),
-            warm_ups=0,
-        )
-    alone = {part: statistics.median(run["total"] for run in runs[part]) for part in ("decode", "infer")}
-    assert all(run["windows"] == windows for run in runs["all"])
-    totals = [{"total": run["total"]} for run in runs["all"]]
-    figure = figure_of("long", what, "twinpath", totals)
-    share = alone["infer"] / figure.median
-    return figure.with_facts(
-        windows=windows, decode_alone_s=alone["decode"], infer_alone_s=alone["infer"], share=share
-    )
+        calls = {
+            "twinpath": partial(twinpath, "long", video=video, every_s=EVERY_S),
+            "infer": partial(twinpath, "infer_alone", height=height, width=width, clips=windows),
+            "decode": partial(twinpath, "long_decode", video=video, every_s=EVERY_S),
+        }
+        _add_before(stack, bench, net, calls, "long", video=video, every_s=EVERY_S)
+        twinpath("infer_alone", height=height, width=width, clips=2)  # warm-up
+        runs = in_turn(calls, runs=max(1, bench.runs // 2), warm_ups=0)
+    facts = alone_facts(runs.pop("infer"), runs.pop("decode"))
+    assert all(run["windows"] == windows for found in runs.values() for run in found)
+    figures = [
+        figure_of("long", what, subject_of(subject), [{"total": run["total"]} for run in found])
+        for subject, found in runs.items()
+    ]
+    return [figures[0].with_facts(windows=windows, **facts), *figures[1:]]
+
+
+def alone_facts(infer: Sequence[Stages], decode: Sequence[Stages]) -> dict[str, float]:
+    """Facts of a figure that decodes and infers at once: seconds of each alone, and of the CPU's cores."""
+    middle = {
+        f"{name}_{part}": statistics.median(run[key] for run in runs)
+        for name, runs in (("infer", infer), ("decode", decode))
+        for part, key in (("alone_s", "total"), ("core_s", "core_s"))
+    }
+    return middle | {"cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0}
 
 
 def agreement(bench: Bench) -> list[Figure]:
@@ -256,11 +296,22 @@ def gpu(bench: Bench) -> list[Figure]:
     return figures
 
 
-def _open(stack: ExitStack, bench: Bench, net: Network, **options: Any) -> tuple[Worker, dict[str, Any]]:
+def _open(
+    stack: ExitStack, bench: Bench, net: Network, checkout: Path = ROOT, **options: Any
+) -> tuple[Worker, dict[str, Any]]:
     """A process with the network ready, and the result of `TwinpathWorker.open`."""
-    arguments = bench.model(net.record)
-    worker = stack.enter_context(bench.twinpath())
+    arguments = bench.model(net.record, checkout)
+    worker = stack.enter_context(bench.twinpath(checkout))
     return worker, worker("open", **arguments, **options)
+
+
+def _add_before(
+    stack: ExitStack, bench: Bench, net: Network, calls: dict[str, Any], call: str, **arguments: Any
+) -> None:
+    """Add the same call to a process of the earlier checkout, if it is measured."""
+    if bench.before is not None:
+        worker, _ = _open(stack, bench, net, bench.before)
+        calls["before"] = partial(worker, call, **arguments)
 
 
 def _add_pytorchvideo(
@@ -274,15 +325,16 @@ def _add_pytorchvideo(
 
 
 def _figures(group: str, what: str, runs: Mapping[str, list[Stages]]) -> list[Figure]:
-    return [figure_of(group, what, _subject(subject), found) for subject, found in runs.items()]
+    return [figure_of(group, what, subject_of(subject), found) for subject, found in runs.items()]
 
 
 def _figures_by_what(group: str, runs: Mapping[str, list[Stages]]) -> list[Figure]:
     return [figure_of(group, what, "twinpath", found) for what, found in runs.items()]
 
 
-def _subject(name: str) -> Subject:
-    assert name in ("twinpath", "torch", "pytorchvideo", "machine")
+def subject_of(name: str) -> Subject:
+    """The name of what was measured, checked."""
+    assert name in ("twinpath", "before", "torch", "pytorchvideo", "machine")
     return name  # type: ignore[return-value]
 
 

@@ -447,7 +447,7 @@ SCHEMAS: dict[str, Schema] = {
                 ("python", "string", "Version and platform."),
                 ("cores", "integer", "CPU cores of this process."),
                 ("cuda_gpu", "boolean", "Whether there is a GPU that torch can use."),
-                ("engine", "string", "The engine that would be used."),
+                ("engine", "string, null", "The engine that would be used; null: none is installed."),
                 ("precision", "string", "The precision that OpenVINO would use."),
                 ("openvino", "string, null", "Version."),
                 ("cpu", "string", "Name of the CPU."),

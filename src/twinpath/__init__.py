@@ -40,6 +40,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'twinpath' has no attribute {name!r}")
+    if name == "load_weights":
+        from twinpath.extras import check_torch
+
+        check_torch("twinpath.load_weights")
     return getattr(importlib.import_module(_HOME_OF[name]), name)
 
 

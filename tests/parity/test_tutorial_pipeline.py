@@ -18,6 +18,7 @@ from tests.support.real_videos import real_video
 from twinpath import Classifier
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.torch_engine import TorchEngine
+from twinpath.models.preprocess import Preprocess
 from twinpath.recognize.plan import Views, plan_views
 from twinpath.video.decode import read_frames
 
@@ -58,7 +59,7 @@ def test_a_real_video_gives_the_references_figures(
     engine = classifier.engine()
     assert isinstance(engine, TorchEngine)
     with torch.inference_mode():
-        clip = engine.preprocess(torch.from_numpy(frames)[None])
+        clip = Preprocess.of(classifier.spec)(torch.from_numpy(frames)[None])
         logits = engine.network(clip)[0].numpy()
     assert list(clip.shape[1:]) == figures["clip_shape"]
     assert clip.mean().item() == pytest.approx(figures["clip_mean"], abs=0.01)

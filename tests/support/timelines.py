@@ -14,6 +14,7 @@ from twinpath.models.input_spec import InputSpec
 from twinpath.recognize.read import VideoReader
 from twinpath.results.provenance import FileFacts, Provenance
 from twinpath.results.window_scores import WindowScores
+from twinpath.video.resize import ResizedFrames
 
 SHADES = ("dark", "light")
 
@@ -27,6 +28,7 @@ class ShadeClassifier:
     weights_sha256 = None
     reader = VideoReader()
     spec = InputSpec(num_frames=6, sampling_rate=4, short_side_px=48, crop_px=48)
+    resize = spec.resize()
 
     def __init__(self, *, batch_clips: int = 2, at_call: Callable[[int], None] | None = None) -> None:
         self.batch_clips = batch_clips
@@ -41,12 +43,12 @@ class ShadeClassifier:
         return "by eye"
 
     def __call__(
-        self, clips: Sequence[NDArray[np.uint8]], boxes_xyxy_px: None = None
+        self, clips: Sequence[ResizedFrames], boxes_xyxy_px: None = None
     ) -> list[NDArray[np.float32]]:
         self.calls += 1
         if self._at_call is not None:
             self._at_call(self.calls)
-        light = np.array([clip.mean() / 255 for clip in clips], dtype=np.float32)
+        light = np.array([clip.pixels.mean() / 255 for clip in clips], dtype=np.float32)
         return [np.array([[1 - of_clip, of_clip]]) for of_clip in light]
 
 

@@ -48,13 +48,15 @@ def evaluate_on_synthetic(
 ) -> None:
     """Make fresh clips or scenes, predict each, and print how often the model is right."""
     from twinpath.device import leave_cores_to
+    from twinpath.engine.open import choose_backend
     from twinpath.errors import UsageError
     from twinpath.zoo.create import resolve
 
     architecture, record = resolve(model)
     if record is None or record.dataset != "synthetic":  # said before anything is downloaded
         raise UsageError(f"{model} is no model of the synthetic world; for AVA there is --dataset ava")
-    leave_cores_to(options.workers or 1)
+    if choose_backend(runtime.config()) == "torch":
+        leave_cores_to(options.workers or 1)
     evaluate = _evaluate_scenes if architecture.task == "detection" else _evaluate_clips
     evaluate(options, model, weights, runtime, as_json=as_json)
 

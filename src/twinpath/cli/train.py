@@ -39,10 +39,10 @@ def train(
     try:
         from twinpath.train.run import train as run
     except ModuleNotFoundError as error:
-        if error.name not in {"lightning", "torchmetrics"}:
+        if error.name not in {"torch", "lightning", "torchmetrics"}:
             raise
         raise MissingExtra(
-            "training needs Lightning; install it with: pip install 'twinpath[train]'"
+            "training needs torch and Lightning; install them with: pip install 'twinpath[train]'"
         ) from error
     path = run(checked, folder, resume=resume)
     print_note(f"wrote {path}")

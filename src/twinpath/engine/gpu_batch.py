@@ -8,6 +8,7 @@ import torch
 
 MIN_CLIPS = 8  # fewer leave a GPU idle between kernels
 MAX_CLIPS = 64  # more are no faster and only make results wait
+STEP_BYTES = 256 << 20  # of frames that are copied to a GPU at once
 SHARE = 0.5  # of the free memory that a batch may take; the rest is for frames and for other programs
 
 
@@ -22,6 +23,23 @@ def clips_that_fit(free: int, clip_bytes: int) -> int:
     while batch > MIN_CLIPS and batch * clip_bytes > SHARE * free:
         batch //= 2
     return batch
+
+
+def clips_at_once(batch_clips: int, clip_bytes: int) -> int:
+    """How many clips of a call are computed at once: half of them or fewer, so that the next ones are copied
+    meanwhile; at least 8 where there are as many.
+
+    Args:
+        batch_clips: Clips of a call.
+        clip_bytes: Bytes of the frames of one clip.
+    """
+    step = max(MIN_CLIPS, min(batch_clips // 2, STEP_BYTES // clip_bytes))
+    return min(batch_clips, step)
+
+
+def padded_size(count: int, step_clips: int) -> int:
+    """1 clip or a whole step: the sizes for which a compiled network is recorded."""
+    return 1 if count == 1 else max(count, step_clips)
 
 
 def free_bytes(device: torch.device) -> int:

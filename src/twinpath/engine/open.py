@@ -1,7 +1,8 @@
 """From a model's name to an engine: choose the backend, get the weights, compile once and keep the result.
 
 On a CPU with OpenVINO a compiled network comes from the cache, without torch; see `compiled_cache`. A network
-that OpenVINO does not take runs on torch, and a warning is logged.
+that OpenVINO does not take runs on torch, and a warning is logged. Where torch is not installed, an error of
+one line says what needs it, before anything is downloaded.
 """
 
 from __future__ import annotations
@@ -10,23 +11,28 @@ import importlib.util
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from twinpath.cores import cpu_abilities
 from twinpath.device import choose_device, has_cuda_gpu
 from twinpath.engine.base import Engine, last_line
-from twinpath.engine.compiled_cache import entry_path, read_entry, write_entry
+from twinpath.engine.compiled_cache import Entry, entry_path, read_entry, write_entry
 from twinpath.engine.config import Backend, EngineConfig
 from twinpath.errors import LimitExceeded, MissingExtra, UsageError, is_out_of_memory
+from twinpath.extras import INSTALL_TORCH, check_torch, has_torch
 from twinpath.models.registry import Output
-from twinpath.weights.hashes import file_sha256
+from twinpath.paths import display_path
+from twinpath.weights.hashes import file_sha256, known_sha256
 from twinpath.zoo.create import input_spec, load_network, resolve, weights_path
+from twinpath.zoo.facts import where
 
 if TYPE_CHECKING:
     from twinpath.engine.openvino_engine import CpuPrecision, OpenVinoEngine
     from twinpath.models.network import VideoNetwork
-    from twinpath.weights.callbacks import Progress
+    from twinpath.weights.callbacks import HashOf, Progress
+    from twinpath.zoo.records import Record
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +62,7 @@ def open_engine(
     Raises:
         UsageError: The backend, device or precision cannot be had here, the model has no such output, or no
             weights are published for it and none are given.
+        MissingExtra: torch is needed, on a CPU once for a weight file, and is not installed.
         UnknownModel, WeightsError, InputError: See `load_network`.
     """
     architecture, record = resolve(model)
@@ -65,15 +72,18 @@ def open_engine(
     if weights is None and record is not None:
         model = record.name  # which says how its head computes scores; a file that is given may say otherwise
     if choose_backend(config) == "openvino":
-        if weights is None:
-            if record is None:
-                raise UsageError(f"no weights are published for {model}; give a weight file (weights=…)")
-            weights = weights_path(record, progress=progress)
+        if weights is None and record is None:
+            raise UsageError(f"no weights are published for {model}; give a weight file (weights=…)")
+
+        def weight_file(sha256: HashOf) -> Path:
+            return weights or _published(cast("Record", record), progress, sha256)
+
         try:
-            return _openvino_engine(model, weights, output, config, on_status or _ignore)
+            return _openvino_engine(model, weight_file, output, config, on_status or _ignore)
         except _NotTaken as error:
             if config.engine == "openvino":
                 raise UsageError(f"OpenVINO cannot run {model} ({error}); choose engine 'torch'") from error
+            check_torch(f"OpenVINO cannot run {model} ({error}), and the other engine")
             logger.warning("OpenVINO cannot run %s (%s); torch does, which is slower", model, error)
     from twinpath.engine.torch_engine import TorchEngine
 
@@ -91,7 +101,8 @@ def choose_backend(config: EngineConfig) -> Backend:
     """The backend that a configuration means on this machine.
 
     Raises:
-        UsageError: The engine is OpenVINO, and it is not installed (MissingExtra) or the device is no CPU.
+        UsageError: The engine is OpenVINO and the device no CPU.
+        MissingExtra: The engine is not installed.
     """
     on_cpu = config.device == "cpu" or (config.device == "auto" and not has_cuda_gpu())
     if config.engine == "openvino":
@@ -100,8 +111,29 @@ def choose_backend(config: EngineConfig) -> Backend:
         if config.device not in ("auto", "cpu"):
             raise UsageError(f"engine 'openvino' runs on the CPU, not on {config.device}; choose 'torch'")
         return "openvino"
-    may_choose = config.engine == "auto" and not config.compile
-    return "openvino" if may_choose and on_cpu and has_openvino() else "torch"
+    if config.engine == "auto" and not config.compile and has_openvino():
+        if on_cpu or (config.device == "auto" and not has_torch()):
+            return "openvino"
+        check_torch(f"device {config.device!r}")
+    check_torch("compile=True" if config.compile else "engine 'torch'")
+    return "torch"
+
+
+def _published(record: Record, progress: Progress | None, sha256: HashOf) -> Path:
+    """The file to convert: the graph inside this package, else the weights, downloaded if necessary."""
+    if record.embedded_graph is not None and record.embedded_graph.is_file():
+        return record.embedded_graph
+    if where(record) is None:
+        _check_can_convert(record.name)  # before a download in vain
+    return weights_path(record, progress=progress, sha256=sha256)
+
+
+def _check_can_convert(weights: str) -> None:
+    """Raises: MissingExtra: torch, which converts weights, is not installed."""
+    if not has_torch():
+        raise MissingExtra(
+            f"{weights} needs torch once, to be converted for this CPU; install it with: {INSTALL_TORCH}"
+        )
 
 
 class _NotTaken(Exception):
@@ -109,11 +141,25 @@ class _NotTaken(Exception):
 
 
 def _openvino_engine(
-    model: str, weights: Path, output: Output, config: EngineConfig, on_status: OnStatus
+    model: str,
+    weight_file: Callable[[HashOf], Path],
+    output: Output,
+    config: EngineConfig,
+    on_status: OnStatus,
 ) -> OpenVinoEngine:
-    """The engine. Raises: _NotTaken; UsageError: See `choose_precision`."""
+    """The engine. A weight file is hashed where its bytes are used: what is in the cache needs its name only.
+
+    Raises:
+        _NotTaken
+        UsageError: See `choose_precision`.
+    """
     _load_openvino()
-    return _Compilation.plan(model, weights, output, config).engine(on_status)
+    compilation = _Compilation.plan(model, weight_file, output, config, known_sha256)
+    entry = read_entry(compilation.path)
+    if entry is None:
+        compilation = _Compilation.plan(model, weight_file, output, config, file_sha256)
+        entry = read_entry(compilation.path)
+    return compilation.engine(entry, on_status)
 
 
 def _load_openvino() -> None:
@@ -152,14 +198,22 @@ class _Compilation:
     path: Path
 
     @classmethod
-    def plan(cls, model: str, weights: Path, output: Output, config: EngineConfig) -> _Compilation:
+    def plan(
+        cls,
+        model: str,
+        weight_file: Callable[[HashOf], Path],
+        output: Output,
+        config: EngineConfig,
+        sha256: HashOf,
+    ) -> _Compilation:
         """Find the place in the cache; its name has a hash of all that the compiled network depends on."""
         from twinpath.engine import openvino_engine as backend
 
+        weights = weight_file(sha256)
         _, record = resolve(model)
         name, precision = record.name if record else model, backend.choose_precision(config)
         key = {
-            "weights": file_sha256(weights),
+            "weights": sha256(weights),
             "model": model if record is None else _network_facts(asdict(record)),
             "spec": asdict(input_spec(model)),
             "head": "record" if record is None or model == record.name else "file",
@@ -171,11 +225,10 @@ class _Compilation:
         }
         return cls(model, name, weights, output, config, precision, entry_path(name, key))
 
-    def engine(self, on_status: OnStatus) -> OpenVinoEngine:
+    def engine(self, entry: Entry | None, on_status: OnStatus) -> OpenVinoEngine:
         """From the cache, or compiled now. Raises: _NotTaken: OpenVINO does not take the network."""
         from twinpath.engine.openvino_engine import OpenVinoEngine
 
-        entry = read_entry(self.path)
         if entry is None:
             return self._compiled(on_status)
         if entry.facts.get("not_convertible"):
@@ -196,14 +249,12 @@ class _Compilation:
             LimitExceeded: The memory does not suffice; nothing is kept then.
         """
         from twinpath.engine import openvino_engine as backend
-        from twinpath.engine.openvino_convert import NotConvertible, convert
+        from twinpath.engine.openvino_graph import NotConvertible
 
-        network, spec = _network(self.model, self.weights, self.output), input_spec(self.model)
+        convert, num_classes = self._loaded()
         on_status(f"compiling {self.name} for this CPU (once; some seconds) ...")
-        num_classes = network.get_classifier().out_features
         try:
-            converted = convert(network, spec, output=self.output)
-            compiled = backend.compile_network(converted, precision=self.precision, config=self.config)
+            compiled = backend.compile_network(convert(), precision=self.precision, config=self.config)
         except (NotConvertible, RuntimeError, MemoryError) as error:
             if is_out_of_memory(error.__cause__ or error):
                 raise LimitExceeded(f"compiling {self.name} needs more memory than there is") from error
@@ -215,12 +266,26 @@ class _Compilation:
         write_entry(self.path, content if isinstance(content, bytes) else content.getvalue(), facts)
         return backend.OpenVinoEngine(
             compiled,
-            spec,
+            input_spec(self.model),
             output=self.output,
             num_classes=num_classes,
             precision=self.precision,
             model=self.name,
         )
+
+    def _loaded(self) -> tuple[Callable[[], Any], int]:
+        """What converts the network for OpenVINO, and its number of classes. A graph needs no torch."""
+        _, record = resolve(self.model)
+        spec = input_spec(self.model)
+        if record is not None and self.weights == record.embedded_graph:
+            from twinpath.engine.openvino_graph import read_graph
+
+            return partial(read_graph, self.weights, spec, output=self.output), record.num_classes
+        _check_can_convert(display_path(self.weights))
+        network = _network(self.model, self.weights, self.output)
+        from twinpath.engine.openvino_convert import convert
+
+        return partial(convert, network, spec, output=self.output), network.get_classifier().out_features
 
 
 def _network_facts(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -231,14 +296,14 @@ def _network_facts(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def engine_facts() -> dict[str, Any]:
     """What is installed and what "auto" chooses here, as plain values; imports no torch."""
-    chosen = choose_backend(EngineConfig())
+    chosen = choose_backend(EngineConfig()) if has_openvino() or has_torch() else None
     facts: dict[str, Any] = {"cuda_gpu": has_cuda_gpu(), "engine": chosen}
     if not has_openvino():
         return {**facts, "openvino": None}
     try:
         _load_openvino()
     except _NotTaken as error:
-        return {**facts, "engine": "torch", "openvino": str(error)}
+        return {**facts, "engine": "torch" if has_torch() else None, "openvino": str(error)}
     from twinpath.engine import openvino_engine as backend
 
     if chosen == "openvino":

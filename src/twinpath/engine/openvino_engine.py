@@ -86,9 +86,10 @@ class OpenVinoEngine:
         Raises:
             RuntimeError: OpenVINO does not take it.
         """
-        content = ov.Tensor(np.frombuffer(entry.content, dtype=np.uint8))
+        content = ov.Tensor(np.frombuffer(entry.content, dtype=np.uint8), shared_memory=True)
         facts = entry.facts
         compiled = _core().import_model(content, "CPU", _hints(facts["precision"], config))
+        compiled.content = content  # not copied: OpenVINO reads weights there for as long as it runs
         return cls(
             compiled,
             spec,

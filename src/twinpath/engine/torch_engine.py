@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from itertools import islice
 from typing import Literal, TypeVar
 
@@ -24,7 +26,8 @@ from twinpath.engine.base import (
     resized,
 )
 from twinpath.engine.config import EngineConfig, Precision
-from twinpath.engine.gpu_batch import clips_that_fit, free_bytes, peak_bytes
+from twinpath.engine.gpu_batch import clips_at_once, clips_that_fit, free_bytes, padded_size, peak_bytes
+from twinpath.engine.uploads import Uploads
 from twinpath.errors import LimitExceeded, UsageError, is_out_of_memory
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.network import VideoNetwork
@@ -43,6 +46,9 @@ Item = TypeVar("Item")
 class TorchEngine:
     """See `Engine`.
 
+    On a GPU a call is computed in parts of `step_clips`: the next part is copied there while one is computed.
+    Threads that share an engine on a GPU wait for each other.
+
     Args:
         network: In evaluation mode and on the device from here on.
         spec: Size, crop and normalisation of its input.
@@ -51,7 +57,8 @@ class TorchEngine:
         batch_clips: Clips that go through the network at once; None: what the device's memory holds. Where it
             turns out to be too many for the memory of a GPU it is halved, and stays so.
         config: Device, precision and threads. "auto" precision is bf16 on a GPU that has it, else fp32. With
-            `compile` the network is compiled, on a GPU with CUDA graphs: minutes once, then faster.
+            `compile` the network is compiled, on a GPU with CUDA graphs for 1 clip and for `step_clips`:
+            minutes once, then faster. cuDNN then searches for the fastest kernels, in the whole process.
     Raises:
         UsageError: The device or the precision cannot be had here.
     """
@@ -79,13 +86,25 @@ class TorchEngine:
             self.network.to(memory_format=torch.channels_last_3d)  # what the fast kernels want
         self.resize = spec.resize(num_crops=num_crops, whole=output == "boxes")
         self.normalise = Normalise(mean=spec.mean, std=spec.std).to(self.device)
-        self._method: Callable[..., Tensor] = getattr(
-            self.network, "embed" if output == "embed" else "scores"
-        )
+        self._uploads = Uploads(self.device)
+        self._one_at_a_time = threading.Lock() if self.device.type == "cuda" else nullcontext()
+        self._has_graphs = False
+        self._compute: Callable[..., Tensor] = self._normalised_and_computed
         self.batch_clips = batch_clips or self._best_batch()
         if config.compile:
-            mode = "reduce-overhead" if self.device.type == "cuda" else "default"
-            self._method = torch.compile(self._method, mode=mode)
+            self._has_graphs = self.device.type == "cuda" and output != "boxes"  # whose sizes change
+            mode = "reduce-overhead" if self._has_graphs else "default"
+            if self._has_graphs:  # with few sizes: the fastest kernels are worth the search
+                torch.backends.cudnn.benchmark = True
+            self._compute = torch.compile(self._compute, mode=mode)
+
+    @property
+    def step_clips(self) -> int:
+        """Clips that go through the network at once, at most."""
+        if self.device.type != "cuda":
+            return self.batch_clips
+        clip_bytes = 4 * 3 * self.spec.num_frames * self.spec.short_side_px**2
+        return clips_at_once(self.batch_clips, clip_bytes)
 
     @property
     def num_classes(self) -> int:
@@ -120,7 +139,8 @@ class TorchEngine:
         boxes = paired_boxes(self.output, clips, boxes_xyxy_px)
         mind_fork(self._made_by, self.device)
         try:
-            return self._of_boxes(clips, boxes) if self.output == "boxes" else self._of_crops(clips)
+            with self._one_at_a_time:
+                return self._of_boxes(clips, boxes) if self.output == "boxes" else self._of_crops(clips)
         except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is of GPUs only
             if not is_out_of_memory(error):
                 raise
@@ -131,9 +151,10 @@ class TorchEngine:
     def _of_crops(self, clips: Clips) -> list[NDArray[np.float32]]:
         """(num_crops, classes or D) for each clip."""
         found: list[Tensor] = []
-        crops = (crop for clip in clips for crop in self._normalised(resized(clip, self.resize)))
-        while batch := list(islice(crops, self.batch_clips)):
-            found += self._fitting(batch, lambda batch: self._run(torch.stack(batch)))
+        of_network = (resized(clip, self.resize) for clip in clips)
+        crops = (clip.pixels[:, k] for clip in of_network for k in range(self.num_crops))
+        while batch := list(islice(crops, self.step_clips)):
+            found += self._fitting(batch, lambda batch: self._run(self._uploads(batch)))
         if not found:
             return []
         rows: NDArray[np.float32] = torch.cat(found).cpu().numpy()
@@ -147,13 +168,16 @@ class TorchEngine:
             of_batch = [resized(clips[i], self.resize) for i in indices]
             return self._score_together(of_batch, [boxes_xyxy_px[i] for i in indices])
 
+        computed: list[tuple[list[int], list[Tensor]]] = []
         for indices in self._of_one_size(clips, boxes_xyxy_px):
             remaining = iter(indices)
-            while batch := list(islice(remaining, self.batch_clips)):
-                found = torch.cat(self._fitting(batch, compute)).cpu().numpy()
-                ends = np.cumsum([len(scores[i]) for i in batch])
-                for i, rows in zip(batch, np.split(found, ends[:-1]), strict=True):
-                    scores[i] = rows
+            while batch := list(islice(remaining, self.step_clips)):
+                computed.append((batch, self._fitting(batch, compute)))
+        for batch, found in computed:
+            ends = np.cumsum([len(scores[i]) for i in batch])
+            rows_of_all = torch.cat(found).cpu().numpy()
+            for i, rows in zip(batch, np.split(rows_of_all, ends[:-1]), strict=True):
+                scores[i] = rows
         return scores
 
     def _of_one_size(self, clips: Clips, boxes_xyxy_px: Sequence[Boxes]) -> Iterator[list[int]]:
@@ -172,21 +196,28 @@ class TorchEngine:
             for index, (clip, boxes_px) in enumerate(zip(clips, boxes_xyxy_px, strict=True))
         ]
         boxes_of_all = torch.from_numpy(np.concatenate(boxes_N5)).to(self.device)
-        return self._run(torch.cat([self._normalised(clip) for clip in clips]), boxes_of_all)
+        return self._run(self._uploads([clip.pixels[:, 0] for clip in clips]), boxes_of_all)
 
-    def _normalised(self, clip: ResizedFrames) -> Tensor:
-        """The crops of a clip, or the whole resized clip, (num_crops, 3, T, height, width)."""
-        pixels_TKHWC = torch.from_numpy(np.require(clip.pixels, requirements=["C", "W"]))
-        normalised: Tensor = self.normalise(pixels_TKHWC.to(self.device).transpose(0, 1))
-        return normalised.contiguous()
+    def _run(self, frames_BTHWC: Tensor, *boxes: Tensor) -> Tensor:
+        """What the network gives for frames with values 0 to 255, float32, on the device."""
+        if not self._has_graphs:
+            return self._compute(frames_BTHWC, *boxes)
+        # A graph is recorded for each size, and its next run overwrites its result.
+        count = len(frames_BTHWC)
+        padding = padded_size(count, self.step_clips) - count
+        torch.compiler.cudagraph_mark_step_begin()
+        padded = torch.nn.functional.pad(frames_BTHWC, (0, 0) * 4 + (0, padding))
+        return self._compute(padded)[:count].clone()
 
-    def _run(self, clips_BCTHW: Tensor, *boxes: Tensor) -> Tensor:
-        """What the network gives, float32, on the device."""
+    def _normalised_and_computed(self, frames_BTHWC: Tensor, *boxes: Tensor) -> Tensor:
+        name = "embed" if self.output == "embed" else "scores"
+        method: Callable[..., Tensor] = getattr(self.network, name)
+        clips_BCTHW = self.normalise(frames_BTHWC)
         if self.precision == "fp32":
-            return self._method(clips_BCTHW, *boxes).float()
-        clips_BCTHW = clips_BCTHW.contiguous(memory_format=torch.channels_last_3d)
+            return method(clips_BCTHW.contiguous(), *boxes).float()
+        clips_BCTHW = clips_BCTHW.contiguous(memory_format=torch.channels_last_3d)  # as it lies already
         with torch.autocast(self.device.type, dtype=_DTYPES[self.precision]):
-            return self._method(clips_BCTHW, *boxes).float()
+            return method(clips_BCTHW, *boxes).float()
 
     def _fitting(self, items: list[Item], compute: Callable[[list[Item]], Tensor]) -> list[Tensor]:
         """Compute a batch at once; where the device's memory does not hold it, in halves, now and later.
@@ -219,7 +250,7 @@ class TorchEngine:
 
         @torch.inference_mode()
         def compute() -> None:
-            self._run(torch.zeros(1, 3, self.spec.num_frames, height, width, device=self.device), *boxes)
+            self._run(torch.zeros(1, self.spec.num_frames, height, width, 3, device=self.device), *boxes)
 
         clip_bytes = peak_bytes(compute, self.device)
         return clips_that_fit(free_bytes(self.device), clip_bytes)

@@ -12,6 +12,7 @@ import numpy as np
 
 from twinpath.engine.config import EngineConfig
 from twinpath.errors import UsageError, WeightsError
+from twinpath.extras import check_torch
 from twinpath.recognize.classifier import Classifier
 from twinpath.results.classification import Prediction
 from twinpath.zoo.create import resolve, weights_path
@@ -84,6 +85,7 @@ def verify(
     Raises:
         UsageError: It has no published weights; or `video` is given for a detection network.
         UnknownModel: No such name.
+        MissingExtra: torch is not installed.
         WeightsError: The weights cannot be downloaded, are not safe to load, do not match the network, or its
             scores are invalid.
         InputError: The video cannot be used.
@@ -91,6 +93,7 @@ def verify(
     architecture, record = resolve(name)
     if record is None:
         raise UsageError(f"no weights are published for {name}; there is nothing to compare with")
+    check_torch("verifying weights")  # said before they are downloaded
     path = Path(weights) if weights is not None else weights_path(record, progress=progress)
     model = name if weights is not None else record.name  # a network's name alone lets a file decide its head
     if architecture.is_detector:

@@ -17,12 +17,12 @@ DETECTORS = ("auto", "fasterrcnn", "retinanet", "dfine", "hog", "motion", "whole
 TRACKERS = ("iou", "bytetrack", "ocsort")
 
 _MODEL_PREFIX = "dfine="
-_NEEDS = {  # (package, command that installs it)
-    "fasterrcnn": ("torchvision", "pip install 'twinpath[detect]'"),
-    "retinanet": ("torchvision", "pip install 'twinpath[detect]'"),
-    "dfine": ("transformers", "pip install 'twinpath[dfine]'"),
-    "hog": ("cv2", "pip install 'twinpath[hog]'"),
-    "motion": ("cv2", "pip install 'twinpath[hog]'"),
+_NEEDS = {  # (packages, command that installs them)
+    "fasterrcnn": (("torchvision",), "pip install 'twinpath[detect]'"),
+    "retinanet": (("torchvision",), "pip install 'twinpath[detect]'"),
+    "dfine": (("transformers", "torch"), "pip install 'twinpath[dfine]'"),
+    "hog": (("cv2",), "pip install 'twinpath[hog]'"),
+    "motion": (("cv2",), "pip install 'twinpath[hog]'"),
 }
 _WITHOUT_DOWNLOAD = "the person detectors hog, motion, whole and a file of boxes need no download"
 
@@ -46,9 +46,10 @@ def check_detector(spec: str, *, live: bool = False) -> None:
             + _WITHOUT_DOWNLOAD
         )
     if name in _NEEDS:
-        package, install = _NEEDS[name]
-        if not _is_installed(package):
-            raise MissingExtra(f"people={name!r} needs {package}; install it with: {install}")
+        packages, install = _NEEDS[name]
+        for package in packages:
+            if not _is_installed(package):
+                raise MissingExtra(f"people={name!r} needs {package}; install it with: {install}")
     elif name not in DETECTORS:
         path = Path(spec)
         if not spec or not _exists(path):

@@ -145,11 +145,11 @@ def weights_sha256(weights: str | os.PathLike[str] | None) -> str | None:
     if weights is None:
         return None
     path = Path(weights)
-    from twinpath.weights.hashes import file_sha256
+    from twinpath.weights.hashes import known_sha256
     from twinpath.weights.sniff import check_is_file
 
     check_is_file(path)
-    return file_sha256(path)
+    return known_sha256(path)
 
 
 def dataset_of(architecture: Architecture, record: Record | None) -> str:

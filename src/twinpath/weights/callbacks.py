@@ -1,4 +1,4 @@
-"""Types of what a download is given: who is called while it runs, and who refuses what came."""
+"""Types of what a download is given: who is called while it runs, who refuses what came, who hashes it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Protocol
 
 Progress = Callable[[int, int | None], None]
 """Called with the bytes done and the bytes expected (None: not known)."""
+
+HashOf = Callable[[Path], str]
+"""Gives the SHA-256 of a file in hexadecimal digits."""
 
 
 class Check(Protocol):

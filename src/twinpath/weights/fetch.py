@@ -28,7 +28,7 @@ from twinpath.escapes import printable
 from twinpath.paths import cache_dir, display_path
 from twinpath.results.facts import BYTES, TEXT, checked_facts
 from twinpath.retry import RetryPolicy
-from twinpath.weights.callbacks import Check
+from twinpath.weights.callbacks import Check, HashOf
 from twinpath.weights.callbacks import Progress as Progress  # who fetches needs it
 from twinpath.weights.hashes import file_sha256
 from twinpath.weights.sniff import check_whole
@@ -83,6 +83,7 @@ def fetch(
     progress: Progress | None = None,
     retry: RetryPolicy = DOWNLOAD_RETRY,
     stall_s: float = STALL_S,
+    sha256: HashOf = file_sha256,
 ) -> Path:
     """The record's weight file in the cache; downloads it on first use.
 
@@ -91,6 +92,7 @@ def fetch(
         progress: Called for every piece of a download; not called when the file is there.
         retry: When to give up.
         stall_s: Seconds without a byte after which a connection is dropped and tried again.
+        sha256: Hashes a file that is there; `known_sha256` where its bytes will not be used.
     Returns:
         Path of the whole file.
     Raises:
@@ -98,7 +100,13 @@ def fetch(
         DamagedWeights: The file there is not the one remembered.
     """
     return fetch_file(
-        record.name, record.url, cached_path(record), progress=progress, retry=retry, stall_s=stall_s
+        record.name,
+        record.url,
+        cached_path(record),
+        progress=progress,
+        retry=retry,
+        stall_s=stall_s,
+        sha256=sha256,
     )
 
 
@@ -111,6 +119,7 @@ def fetch_file(
     progress: Progress | None = None,
     retry: RetryPolicy = DOWNLOAD_RETRY,
     stall_s: float = STALL_S,
+    sha256: HashOf = file_sha256,
 ) -> Path:
     """A file of the cache; downloads it on first use.
 
@@ -122,7 +131,7 @@ def fetch_file(
         url: Where it is; taken from $TWINPATH_MIRROR if that is set.
         final: Its path in the cache.
         check: Refuses a file that is not what it should be.
-        progress, retry, stall_s: See `fetch`.
+        progress, retry, stall_s, sha256: See `fetch`.
     Returns:
         `final`.
     Raises:
@@ -130,7 +139,8 @@ def fetch_file(
     Source: Range and If-Range as in RFC 9110, sections 13.1.5 and 14.2.
     """
     if final.exists():
-        verify(final, url=mask_address(_mirrored(url)), check=_with_hash_of_name(url, check))
+        check = _with_hash_of_name(url, check)
+        verify(final, url=mask_address(_mirrored(url)), check=check, sha256=sha256)
         with contextlib.suppress(OSError):  # of a run that was killed at its end; a read-only cache stays
             final.with_name(final.name + ".part.version").unlink(missing_ok=True)
         return final
@@ -179,10 +189,10 @@ def _with_hash_of_name(url: str, check: Check) -> Check:
     return check_both
 
 
-def verify(path: Path, *, url: str = "", check: Check = check_whole) -> None:
+def verify(path: Path, *, url: str = "", check: Check = check_whole, sha256: HashOf = file_sha256) -> None:
     """Compare a cached file with its size and hash at the first use; note them if this is the first.
 
-    Reading and hashing costs about 0.1 s for 140 MB, less than building the network.
+    Reading and hashing costs about 0.1 s for 140 MB, less than building the network; `sha256`: see `fetch`.
 
     Raises:
         DamagedWeights: Another size or SHA-256.
@@ -199,7 +209,7 @@ def verify(path: Path, *, url: str = "", check: Check = check_whole) -> None:
         raise DamagedWeights(
             f"a weight file has {size} bytes, not {remembered.size} as when it came; {again}"
         )
-    if file_sha256(path) != remembered.sha256:
+    if sha256(path) != remembered.sha256:
         raise DamagedWeights(f"a weight file is not as it came (its SHA-256 differs); {again}")
 
 

@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from twinpath.errors import DamagedWeights, UnknownModel, UsageError
+from twinpath.extras import check_torch
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.registry import ARCHITECTURES, Architecture
 from twinpath.suggest import did_you_mean
-from twinpath.zoo.records import Record, best_record, record, records
+from twinpath.weights.hashes import file_sha256
+from twinpath.zoo.records import Record, best_record, record, record_names, records
 
 if TYPE_CHECKING:
     import os
 
     from twinpath.models.network import VideoNetwork
-    from twinpath.weights.callbacks import Progress
+    from twinpath.weights.callbacks import HashOf, Progress
     from twinpath.weights.load import LoadReport
 
 logger = logging.getLogger(__name__)
@@ -51,7 +53,9 @@ def create_model(
         UnknownModel: No such name, or no published weights for it; says the nearest name.
         UsageError: `num_classes` or `in_frames` is not positive, or the network cannot take so many frames.
         DownloadFailed, DamagedWeights, UnsafeWeights, WeightsMismatch: see `twinpath.weights`.
+        MissingExtra: torch is not installed.
     """
+    check_torch("create_model")
     architecture, rec = resolve(name)
     if num_classes is not None and num_classes < 1:
         raise UsageError(f"num_classes must be at least 1, not {num_classes}")
@@ -86,7 +90,9 @@ def load_network(
         UsageError: No weights are published for it and no file is given.
         UnknownModel: No such name; says the nearest name.
         DownloadFailed, DamagedWeights, UnsafeWeights, WeightsMismatch: see `twinpath.weights`.
+        MissingExtra: torch is not installed.
     """
+    check_torch("a network that is loaded")
     _, rec = resolve(name)
     if rec is None and weights is None:
         raise UsageError(f"no weights are published for {name}; give a weight file")
@@ -130,6 +136,11 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted(name for name in names if fnmatch.fnmatchcase(name, pattern))
 
 
+def is_known(name: str) -> bool:
+    """Whether a name is that of a network or a record."""
+    return name in ARCHITECTURES or name in record_names()
+
+
 def resolve(name: str) -> tuple[Architecture, Record | None]:
     """The network and the record that a name stands for; None where a network has no published weights.
 
@@ -161,9 +172,13 @@ def input_spec(name: str) -> InputSpec:
     return InputSpec(architecture.num_frames, architecture.sampling_rate, crop * 8 // 7, crop)
 
 
-def weights_path(rec: Record, *, progress: Progress | None = None) -> Path:
+def weights_path(rec: Record, *, progress: Progress | None = None, sha256: HashOf = file_sha256) -> Path:
     """The record's weight file on this machine, downloaded if it is not there yet.
 
+    Args:
+        rec: The record.
+        progress: Told the bytes done and the bytes expected while downloading.
+        sha256: See `fetch`.
     Raises:
         DownloadFailed: Not there and cannot be fetched; says where to put it by hand.
         DamagedWeights: There, but not the bytes that were remembered.
@@ -172,7 +187,7 @@ def weights_path(rec: Record, *, progress: Progress | None = None) -> Path:
 
     embedded = rec.embedded_path
     if embedded is None:
-        return fetch(rec, progress=progress)
+        return fetch(rec, progress=progress, sha256=sha256)
     if not embedded.is_file():
         raise DamagedWeights(f"{embedded} is missing from this installation; install twinpath again")
     return embedded

@@ -16,22 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import nn
 
 from twinpath.atomic import atomic_path
 from twinpath.errors import ConfigError, MissingExtra, UsageError
+
+try:
+    from huggingface_hub import ModelHubMixin, hf_hub_download
+    from torch import nn
+except ModuleNotFoundError as error:
+    raise MissingExtra(f"the Hub needs {error.name}; install it with: pip install 'twinpath[hub]'") from error
+
 from twinpath.models.layers.head import HeadConfig
 from twinpath.models.network import VideoNetwork
 from twinpath.models.shapes_only import shapes_only
 from twinpath.weights.load import load_weights, save_weights
 from twinpath.zoo.create import create_model, resolve
-
-try:
-    from huggingface_hub import ModelHubMixin, hf_hub_download
-except ModuleNotFoundError as error:
-    raise MissingExtra(
-        "the Hub needs huggingface_hub; install it with: pip install 'twinpath[hub]'"
-    ) from error
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"

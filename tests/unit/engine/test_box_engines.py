@@ -13,7 +13,8 @@ from twinpath.engine.config import EngineConfig
 from twinpath.engine.open import open_engine
 from twinpath.engine.openvino_engine import OpenVinoEngine
 from twinpath.engine.torch_engine import TorchEngine
-from twinpath.video.resize import CropPlan, scaled_boxes
+from twinpath.models.preprocess import Preprocess
+from twinpath.video.resize import Resize, scaled_boxes
 
 TINY = "slowfast_tiny_det"
 
@@ -65,14 +66,14 @@ def test_pictures_of_any_size_and_boxes_at_the_borders(
     assert scores.std() > 0.05
 
 
-def test_large_pictures_are_cut_down_before_the_network(
-    compiled: OpenVinoEngine, exact: TorchEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_frames_that_were_resized_before_give_the_same(compiled: OpenVinoEngine, exact: TorchEngine) -> None:
     frames, boxes = clip(500, 700), np.array([[0.0, 0.0, 700.0, 500.0], [200.0, 40.0, 320.0, 470.0]])
-    cut_down = [of(engine, frames, boxes) for engine in (compiled, exact)]
-    monkeypatch.setattr(CropPlan, "cut_down", lambda plan, frames: (frames, plan))
-    for engine, scores in zip((compiled, exact), cut_down, strict=True):
+    for engine in (compiled, exact):
+        (scores,) = engine([engine.resize.of_clip(frames)], [boxes])
         assert np.array_equal(of(engine, frames, boxes), scores)
+        other = Resize(short_side_px=64, crop_px=None).of_clip(frames)
+        with pytest.raises(ValueError, match=r"resized to \(1, 64, 89, 3\), not to \(1, 128, 179, 3\)"):
+            engine([other], [boxes])
 
 
 def test_each_box_is_scored_by_itself(compiled: OpenVinoEngine) -> None:
@@ -94,7 +95,7 @@ def test_the_network_is_given_scaled_boxes_and_the_whole_picture(
     """By hand: the same as `model.scores(clip, boxes)` of the resized clip."""
     boxes = np.array([[4.0, 6.0, 100.0, 90.0]])
     frames = clip(120, 200)
-    preprocessed = exact.preprocess(torch.from_numpy(frames)[None])
+    preprocessed = Preprocess.of(exact.spec, whole=True)(torch.from_numpy(frames)[None])
     assert preprocessed.shape == (1, 3, 16, 128, 213)
     given = np.pad(scaled_boxes(boxes, 120, 200, short_side=128), ((0, 0), (1, 0)))
     with torch.inference_mode():

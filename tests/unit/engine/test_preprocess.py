@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from twinpath.errors import LimitExceeded
 from twinpath.models.preprocess import Preprocess
 from twinpath.video.resize import Resize, crop_corners
 

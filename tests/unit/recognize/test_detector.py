@@ -96,7 +96,7 @@ def test_people_are_looked_for_in_as_many_pictures_as_memory_allows(
             counts.append(len(frames))
             return super().__call__(frames, times_s)
 
-    clip_bytes = detect.spec.num_frames * 96 * 128 * 3
+    clip_bytes = 4 * detect.spec.num_frames * 128 * 170 * 3 + 96 * 128 * 3  # resized frames, and a picture
     for max_bytes, expected in ((16 * clip_bytes, [3]), (2 * clip_bytes, [2, 1]), (1, [1, 1, 1])):
         counts: list[int] = []
         monkeypatch.setattr("twinpath.prefetch.BATCH_BYTES", max_bytes)

@@ -11,6 +11,7 @@ import torch
 from twinpath import FeatureExtractor
 from twinpath.engine.config import EngineConfig
 from twinpath.errors import InputError, NotAVideo, UnknownModel, UsageError
+from twinpath.models.preprocess import Preprocess
 from twinpath.models.registry import architecture
 from twinpath.video.decode import EvenSpan, read_frames
 from twinpath.video.writer import VideoWriter
@@ -65,7 +66,7 @@ def test_an_embedding_is_what_the_classifier_sees(extract: FeatureExtractor, noi
     clip = read_frames(noise_video, [EvenSpan(SPAN_S, SPAN_S, 16)]).clip()
     network = extract.engine.network
     with torch.inference_mode():
-        logits = network(extract.engine.preprocess(torch.from_numpy(clip[None])))
+        logits = network(Preprocess.of(extract.spec)(torch.from_numpy(clip[None])))
         projected = network.get_classifier()(torch.from_numpy(second.embedding))
     assert torch.allclose(projected, logits[0], atol=1e-5)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
 from twinpath.errors import LimitExceeded, NoFrames, UsageError
 from twinpath.models.input_spec import InputSpec
@@ -19,13 +18,13 @@ from twinpath.recognize.live import LiveRecognition, StreamAnswer
 from twinpath.recognize.live_models import WindowResult
 from twinpath.results.classification import Prediction
 from twinpath.video.live import LiveFrame, LiveReader, parse_source
+from twinpath.video.resize import Picture, ResizedFrames
 from twinpath.video.selection import AtTimes, EvenSpan
 from twinpath.video.writer import VideoWriter
 
 FPS = 25
 SPAN_S = 0.64  # 16 frames
 T = 4
-Clip = NDArray[np.uint8]
 
 
 def even(start_s: float) -> EvenSpan:
@@ -234,9 +233,9 @@ def ramp_video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def brightness(clip: Clip, middle_s: float) -> WindowResult:
-    assert clip.shape[0] == T
-    return WindowResult((Prediction("grey", 0, float(clip[-1].mean()) / 255),))
+def brightness(clip: ResizedFrames, middle: Picture, middle_s: float) -> WindowResult:
+    assert (clip.pixels.shape, middle.shape[2]) == ((T, 1, 16, 16, 3), 3)
+    return WindowResult((Prediction("grey", 0, float(clip.pixels[-1].mean()) / 255),))
 
 
 class Model:
@@ -244,8 +243,9 @@ class Model:
 
     name = "grey"
     spec = InputSpec(T, SPAN_S * 30 / T, 16, 16)  # type: ignore[arg-type]
+    resize = spec.resize()
 
-    def __init__(self, predict: Callable[[Clip, float], WindowResult] = brightness) -> None:
+    def __init__(self, predict: Callable[[ResizedFrames, Picture, float], WindowResult] = brightness) -> None:
         self.predict = predict
         self.sizes_px: list[tuple[int, int]] = []
 
@@ -267,9 +267,9 @@ def answers_of(
 def test_latest_wins_where_the_model_is_slow(ramp_video: Path) -> None:
     stop = threading.Event()
 
-    def slow(clip: Clip, middle_s: float) -> WindowResult:
+    def slow(clip: ResizedFrames, middle: Picture, middle_s: float) -> WindowResult:
         time.sleep(0.5)
-        return brightness(clip, middle_s)
+        return brightness(clip, middle, middle_s)
 
     reader = LiveReader(parse_source(str(ramp_video)), stop=stop, on_status=print)
     answers = answers_of(reader, Model(slow), stop=stop)
@@ -321,7 +321,7 @@ def test_what_goes_wrong_while_reading_is_told_after_the_answers() -> None:
 
 
 def test_what_goes_wrong_while_classifying_is_told() -> None:
-    def broken(clip: Clip, middle_s: float) -> WindowResult:
+    def broken(clip: ResizedFrames, middle: Picture, middle_s: float) -> WindowResult:
         raise ValueError("no model")
 
     with pytest.raises(ValueError, match="no model"):
@@ -348,9 +348,9 @@ def test_nobody_who_takes_the_answers_makes_a_queue() -> None:
     made = []
     ended = threading.Event()
 
-    def count(clip: Clip, middle_s: float) -> WindowResult:
+    def count(clip: ResizedFrames, middle: Picture, middle_s: float) -> WindowResult:
         made.append(1)
-        return brightness(clip, middle_s)
+        return brightness(clip, middle, middle_s)
 
     def paced() -> Iterator[LiveFrame]:
         for number in range(100):

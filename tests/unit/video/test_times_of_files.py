@@ -46,7 +46,7 @@ def late(folder: Path, plain: Path) -> dict[str, Path]:
 def views_of(video: Path) -> list[list[int]]:
     """The frames of five views, by their brightness."""
     with VideoReader().open_views(video, SPEC, Views(1, 5)) as clips:
-        return [[round(float(frame.mean())) for frame in clip.frames] for clip in clips]
+        return [[round(float(frame.mean())) for frame in clip.frames.pixels] for clip in clips]
 
 
 def check_whole(video: Path, *, seconds: float = 2.0, frames: int = 50) -> None:

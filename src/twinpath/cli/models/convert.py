@@ -46,6 +46,9 @@ def convert(
 ) -> None:
     """Write any weight file as safetensors with our names, and tell what it holds."""
     from twinpath.cli.console import print_json
+    from twinpath.extras import check_torch
+
+    check_torch("reading weights")
     from twinpath.zoo.convert import convert as convert_file
 
     done = convert_file(file, out, model=model, num_classes=num_classes, entry=entry)
