@@ -1,4 +1,4 @@
-"""Atomic writes: a temporary file in the same folder, fsync, replace."""
+"""Atomic writes: a temporary file or folder beside the final one, fsync, replace."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import secrets
+import shutil
 import socket
 import stat
 import time
@@ -67,6 +68,57 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
     _sync_folder(final.parent)
 
 
+@contextlib.contextmanager
+def atomic_folder(final: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary folder beside `final`, which it becomes at the end of the block.
+
+    If the block raises, or the process dies, what was there is unchanged. A folder that was there is replaced
+    as a whole. Missing folders above it are created.
+
+    Args:
+        final: Path of the folder; nothing or a folder.
+    Yields:
+        An empty folder.
+    Raises:
+        OSError: The disk is full or refuses; names `final`.
+    """
+    final = Path(os.path.abspath(final))  # noqa: PTH100 - links are kept; "." has no name of its own
+    final.parent.mkdir(parents=True, exist_ok=True)
+    sweep(final)
+    temporary = _temporary_for(final)
+    try:
+        temporary.mkdir()
+        yield temporary
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                _sync(path)
+        _sync_folder(temporary)
+        _replace_folder(temporary, final)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            reason = f"{os.strerror(error.errno)}; free some space, nothing was changed there"
+            raise OSError(error.errno, reason, str(final)) from error
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    _sync_folder(final.parent)
+
+
+def _replace_folder(new: Path, final: Path) -> None:
+    """Rename a folder to a name that another folder may have; that one is removed then."""
+    if not final.exists():
+        new.rename(final)
+        return
+    old = _temporary_for(final)
+    final.rename(old)
+    try:
+        new.rename(final)
+    except OSError:
+        old.rename(final)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def replaceable(path: Path) -> Path:
     """The path that a file can be written to: the same, or where its symbolic link leads.
 
@@ -108,7 +160,7 @@ def _mode_for(final: Path, temporary: Path) -> int:
 
 
 def sweep(final: Path) -> None:
-    """Remove temporary files for `final` that nobody writes to.
+    """Remove temporary files and folders for `final` that nobody writes to.
 
     These are the ones of processes that ended, and of other computers or containers the ones that are a week
     old: whether their processes run cannot be known here.
@@ -119,7 +171,10 @@ def sweep(final: Path) -> None:
             if owner is None or entry.name[: owner.start()] != f".{_beginning(final.name, owner[0])}":
                 continue
             if _is_abandoned(owner, entry):
-                entry.unlink(missing_ok=True)
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    entry.unlink(missing_ok=True)
 
 
 def _is_abandoned(owner: re.Match[str], entry: Path) -> bool:

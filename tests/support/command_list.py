@@ -35,9 +35,9 @@ def commands() -> tuple[Command, ...]:
     """All commands, groups taken apart."""
     import typer.main
 
-    from twinpath.cli.app import app
+    from twinpath.cli.app import make_app
 
-    return tuple(_commands(typer.main.get_command(app), ()))
+    return tuple(_commands(typer.main.get_command(make_app()), ()))
 
 
 def _commands(node: Any, words: tuple[str, ...]) -> Iterator[Command]:

@@ -497,6 +497,8 @@ def _warm_up() -> None:
     import twinpath.render.annotate
     import twinpath.weights.download  # noqa: F401
 
+    twinpath.cli.app.make_app()
+
 
 def run(numbers: Sequence[int], *, seed: int) -> Iterator[tuple[int, Trial]]:
     """The trials of these numbers."""

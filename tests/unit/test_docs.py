@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from scripts import write_api_reference, write_errors, write_schemas
 from tests.support.timelines import scores_by_hand
-from twinpath.cli.app import app
+from twinpath.cli.app import make_app
 from twinpath.evaluate.synthetic_clips import summarise
 from twinpath.evaluate.verify import Verification
 from twinpath.recognize.frame_ring import Counters
@@ -113,9 +113,9 @@ def test_the_fields_of_a_schema_are_those_of_the_code(name: str, made: Callable[
 
 
 def test_the_schemas_of_commands_are_what_they_print() -> None:
-    labels = CliRunner().invoke(app, ["labels", "kinetics400", "--json"]).stdout.splitlines()
+    labels = CliRunner().invoke(make_app(), ["labels", "kinetics400", "--json"]).stdout.splitlines()
     assert json.loads(labels[0]).keys() == write_schemas.keys("labels")
-    facts = json.loads(CliRunner().invoke(app, ["doctor", "--json"]).stdout)
+    facts = json.loads(CliRunner().invoke(make_app(), ["doctor", "--json"]).stdout)
     assert {name for name in facts if not name.startswith("extra: ")} <= write_schemas.keys("doctor")
 
 
@@ -159,7 +159,7 @@ def all_options(command: Any) -> set[str]:
 def test_commands_and_options_exist(page: Path) -> None:
     missing = []
     for words in commands_in(page):
-        command: Any = get_command(app)
+        command: Any = get_command(make_app())
         while words and words[0] in getattr(command, "commands", {}):
             command = command.commands[words.pop(0)]
         options = options_of(command)
@@ -169,7 +169,7 @@ def test_commands_and_options_exist(page: Path) -> None:
             missing.append((command.name, words[0]))
     if page.parent.name != "benchmarks":  # which have options of their own
         named = re.findall(r"`(--[a-z-]+)[^`]*`", page.read_text("utf-8"))
-        missing += [("", name) for name in set(named) - all_options(get_command(app))]
+        missing += [("", name) for name in set(named) - all_options(get_command(make_app()))]
     assert missing == []
 
 

@@ -48,6 +48,7 @@ def test_importing_the_package_and_its_light_parts_imports_no_torch() -> None:
         "twinpath.zoo.create, twinpath.recognize.classifier, twinpath.recognize.features, "
         "twinpath.data.synthetic, twinpath.render.prediction_panel\n"
         "twinpath.list_models()\n"
+        "twinpath.cli.app.make_app()\n"
         "print([m for m in ('torch', 'lightning', 'rich.table', 'pydantic') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

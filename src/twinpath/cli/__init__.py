@@ -65,7 +65,8 @@ def _open_closed_streams() -> None:
 
 
 def _run() -> None:
-    from twinpath.cli.app import app
+    from twinpath.cli.app import make_app
+    from twinpath.cli.garbage import looked_for_late
     from twinpath.cli.lost_signals import sent_again
     from twinpath.cli.option_names import in_options
     from twinpath.errors import Stopped, TwinpathError
@@ -73,8 +74,8 @@ def _run() -> None:
     debug = "--debug" in sys.argv
     try:
         try:
-            with sent_again(_received):
-                app(prog_name="twinpath")
+            with looked_for_late(), sent_again(_received):
+                make_app(*sys.argv[1:2])(prog_name="twinpath")
         finally:
             sys.stdout.flush()
     except TwinpathError as error:

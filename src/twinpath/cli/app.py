@@ -1,7 +1,8 @@
-"""All commands, put together. Light: `twinpath --help` imports nothing heavy."""
+"""The commands, put together. Light: `twinpath --help` imports nothing heavy."""
 
 from __future__ import annotations
 
+import importlib
 import io
 import sys
 from typing import Annotated, Any
@@ -9,20 +10,24 @@ from typing import Annotated, Any
 import typer
 
 from twinpath import __version__
-from twinpath.cli.classify import classify
 from twinpath.cli.console import print_line, print_note
-from twinpath.cli.demo import demo
-from twinpath.cli.detect import detect
-from twinpath.cli.doctor import doctor
-from twinpath.cli.evaluate import evaluate
-from twinpath.cli.features import features
-from twinpath.cli.labels import labels
-from twinpath.cli.models import models
 from twinpath.cli.options import Debug
-from twinpath.cli.stream import stream
-from twinpath.cli.synthetic import synthetic
-from twinpath.cli.timeline import timeline
-from twinpath.cli.train import train
+
+#: As they stand in the help. Each is a function or a group of its name in the module of its name.
+_COMMANDS = (
+    "demo",
+    "classify",
+    "detect",
+    "stream",
+    "timeline",
+    "features",
+    "models",
+    "labels",
+    "evaluate",
+    "train",
+    "synthetic",
+    "doctor",
+)
 
 
 class _App(typer.Typer):
@@ -47,14 +52,29 @@ class _App(typer.Typer):
             sys.exit(code)
 
 
-app = _App(
-    help="Recognise which activity a video shows, with the SlowFast family of networks.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+def make_app(first: str | None = None) -> _App:
+    """The command line.
+
+    Args:
+        first: The first word that the user gave. Where it is a command, the others are left out: to import them
+            and to build their options takes longer than to run a small network.
+    """
+    app = _App(
+        help="Recognise which activity a video shows, with the SlowFast family of networks.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for name in (first,) if first in _COMMANDS else _COMMANDS:
+        command = getattr(importlib.import_module(f"twinpath.cli.{name}"), name)
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name)
+        else:
+            app.command()(command)
+    return app
 
 
 def _show_version(wanted: bool) -> None:
@@ -63,7 +83,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
@@ -71,17 +90,3 @@ def _options(
     debug: Debug = False,
 ) -> None:
     pass
-
-
-app.command()(demo)
-app.command()(classify)
-app.command()(detect)
-app.command()(stream)
-app.command()(timeline)
-app.command()(features)
-app.add_typer(models, name="models")
-app.command()(labels)
-app.command()(evaluate)
-app.command()(train)
-app.command()(synthetic)
-app.command()(doctor)

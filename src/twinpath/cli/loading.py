@@ -61,9 +61,11 @@ class Loader(Generic[RecognizerT]):
 
     def __call__(self) -> RecognizerT:
         from twinpath.cli.console import print_note
+        from twinpath.cli.garbage import look_as_usual
         from twinpath.cli.library_caches import keep_in_cache
         from twinpath.cli.progress import download_bar
 
+        look_as_usual()
         keep_in_cache()
         on_status = print_note if sys.stderr.isatty() else None
         if on_status:

@@ -11,6 +11,7 @@ import importlib.util
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +23,7 @@ from twinpath.engine.config import Backend, EngineConfig
 from twinpath.errors import LimitExceeded, MissingExtra, UsageError, is_out_of_memory
 from twinpath.extras import INSTALL_TORCH, check_torch, has_torch
 from twinpath.models.registry import Output
+from twinpath.paths import display_path
 from twinpath.weights.hashes import file_sha256, known_sha256
 from twinpath.zoo.create import input_spec, load_network, resolve, weights_path
 from twinpath.zoo.facts import where
@@ -72,11 +74,9 @@ def open_engine(
     if choose_backend(config) == "openvino":
         if weights is None and record is None:
             raise UsageError(f"no weights are published for {model}; give a weight file (weights=…)")
-        if weights is None and record is not None and not has_torch() and where(record) is None:
-            _check_can_convert(record.name)  # said before it is downloaded in vain
 
         def weight_file(sha256: HashOf) -> Path:
-            return weights or weights_path(cast("Record", record), progress=progress, sha256=sha256)
+            return weights or _published(cast("Record", record), progress, sha256)
 
         try:
             return _openvino_engine(model, weight_file, output, config, on_status or _ignore)
@@ -119,11 +119,20 @@ def choose_backend(config: EngineConfig) -> Backend:
     return "torch"
 
 
-def _check_can_convert(model: str) -> None:
-    """Raises: MissingExtra: A weight file cannot be converted without torch."""
+def _published(record: Record, progress: Progress | None, sha256: HashOf) -> Path:
+    """The file to convert: the graph inside this package, else the weights, downloaded if necessary."""
+    if record.embedded_graph is not None and record.embedded_graph.is_file():
+        return record.embedded_graph
+    if where(record) is None:
+        _check_can_convert(record.name)  # before a download in vain
+    return weights_path(record, progress=progress, sha256=sha256)
+
+
+def _check_can_convert(weights: str) -> None:
+    """Raises: MissingExtra: torch, which converts weights, is not installed."""
     if not has_torch():
         raise MissingExtra(
-            f"{model} needs torch once, to convert its weights for this CPU; install it with: {INSTALL_TORCH}"
+            f"{weights} needs torch once, to be converted for this CPU; install it with: {INSTALL_TORCH}"
         )
 
 
@@ -240,15 +249,12 @@ class _Compilation:
             LimitExceeded: The memory does not suffice; nothing is kept then.
         """
         from twinpath.engine import openvino_engine as backend
-        from twinpath.engine.openvino_convert import NotConvertible, convert
+        from twinpath.engine.openvino_graph import NotConvertible
 
-        _check_can_convert(self.name)
-        network, spec = _network(self.model, self.weights, self.output), input_spec(self.model)
+        convert, num_classes = self._loaded()
         on_status(f"compiling {self.name} for this CPU (once; some seconds) ...")
-        num_classes = network.get_classifier().out_features
         try:
-            converted = convert(network, spec, output=self.output)
-            compiled = backend.compile_network(converted, precision=self.precision, config=self.config)
+            compiled = backend.compile_network(convert(), precision=self.precision, config=self.config)
         except (NotConvertible, RuntimeError, MemoryError) as error:
             if is_out_of_memory(error.__cause__ or error):
                 raise LimitExceeded(f"compiling {self.name} needs more memory than there is") from error
@@ -260,12 +266,26 @@ class _Compilation:
         write_entry(self.path, content if isinstance(content, bytes) else content.getvalue(), facts)
         return backend.OpenVinoEngine(
             compiled,
-            spec,
+            input_spec(self.model),
             output=self.output,
             num_classes=num_classes,
             precision=self.precision,
             model=self.name,
         )
+
+    def _loaded(self) -> tuple[Callable[[], Any], int]:
+        """What converts the network for OpenVINO, and its number of classes. A graph needs no torch."""
+        _, record = resolve(self.model)
+        spec = input_spec(self.model)
+        if record is not None and self.weights == record.embedded_graph:
+            from twinpath.engine.openvino_graph import read_graph
+
+            return partial(read_graph, self.weights, spec, output=self.output), record.num_classes
+        _check_can_convert(display_path(self.weights))
+        network = _network(self.model, self.weights, self.output)
+        from twinpath.engine.openvino_convert import convert
+
+        return partial(convert, network, spec, output=self.output), network.get_classifier().out_features
 
 
 def _network_facts(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,14 +9,11 @@ from contextlib import redirect_stdout
 import torch
 from torch import nn
 
+from twinpath.engine.openvino_graph import NotConvertible
 from twinpath.engine.openvino_import import ov
 from twinpath.models.exportable import Exportable
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.registry import Output
-
-
-class NotConvertible(Exception):
-    """OpenVINO does not know an operation of this network. The caller goes on with torch."""
 
 
 def convert(network: nn.Module, spec: InputSpec, *, output: Output = "scores") -> ov.Model:

@@ -13,7 +13,7 @@ from twinpath.models.input_spec import InputSpec
 from twinpath.models.registry import ARCHITECTURES, Architecture
 from twinpath.suggest import did_you_mean
 from twinpath.weights.hashes import file_sha256
-from twinpath.zoo.records import Record, best_record, record, records
+from twinpath.zoo.records import Record, best_record, record, record_names, records
 
 if TYPE_CHECKING:
     import os
@@ -134,6 +134,11 @@ def list_models(pattern: str = "*") -> list[str]:
     """
     names = [*ARCHITECTURES, *(r.name for r in records())]
     return sorted(name for name in names if fnmatch.fnmatchcase(name, pattern))
+
+
+def is_known(name: str) -> bool:
+    """Whether a name is that of a network or a record."""
+    return name in ARCHITECTURES or name in record_names()
 
 
 def resolve(name: str) -> tuple[Architecture, Record | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -97,6 +97,12 @@ class Record:
         return Path(str(resources.files("twinpath"))) / "assets" / self.file_name
 
     @property
+    def embedded_graph(self) -> Path | None:
+        """The exported graph (ONNX) of a model that is inside this package, which runs without torch."""
+        weights = self.embedded_path
+        return None if weights is None else weights.with_suffix(".onnx")
+
+    @property
     def input_spec(self) -> InputSpec:
         """What the preprocessing needs, at the published test size."""
         return InputSpec(
@@ -134,6 +140,11 @@ def record(name: str) -> Record:
         hint = did_you_mean(name, _table())
         raise UnknownModel(f"no weights are called {name!r}{hint} (list_models() names all)")
     return _table()[name]
+
+
+def record_names() -> Collection[str]:
+    """The names of all records."""
+    return _table().keys()
 
 
 def records(pattern: str = "*") -> list[Record]:

@@ -33,7 +33,7 @@ def run(monkeypatch: pytest.MonkeyPatch, error: BaseException, *arguments: str) 
     def app(prog_name: str) -> None:
         raise error
 
-    monkeypatch.setattr(twinpath.cli.app, "app", app)
+    monkeypatch.setattr(twinpath.cli.app, "make_app", lambda *_: app)
     monkeypatch.setattr(sys, "argv", ["twinpath", *arguments])
     with pytest.raises(SystemExit) as caught:
         main()
@@ -86,7 +86,7 @@ def test_a_signal_within_an_import_is_no_bug(
         except BaseException as stop:  # as extension modules do
             raise ImportError("initialization failed") from stop
 
-    monkeypatch.setattr(twinpath.cli.app, "app", app)
+    monkeypatch.setattr(twinpath.cli.app, "make_app", lambda *_: app)
     monkeypatch.setattr(sys, "argv", ["twinpath"])
     with pytest.raises(SystemExit) as caught:
         main()

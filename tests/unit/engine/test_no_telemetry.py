@@ -75,7 +75,7 @@ def test_compiling_and_running_contacts_nobody(proxy: ListeningProxy, tmp_path: 
     time.sleep(SETTLE_S)
     assert proxy.connections == []
     assert list(home.rglob("*")) == []
-    assert {path.suffix or path.name for path in cache.rglob("*") if path.is_file()} == {".ov", "key"}
+    assert {path.suffix or path.name for path in cache.rglob("*") if path.is_file()} == {".ov", "key", "known"}
 
 
 def test_openvino_is_imported_in_one_place() -> None:

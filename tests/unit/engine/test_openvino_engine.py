@@ -148,7 +148,7 @@ def test_entries_not_used_for_longest_go(empty_home: Path, monkeypatch: pytest.M
 
 
 def test_a_network_that_openvino_does_not_know_goes_to_torch(
-    empty_home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    empty_home: Path, tiny_weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from twinpath.engine.openvino_convert import NotConvertible
 
@@ -161,7 +161,7 @@ def test_a_network_that_openvino_does_not_know_goes_to_torch(
     monkeypatch.setattr("twinpath.engine.openvino_convert.convert", refuse)
     for _ in range(2):
         caplog.clear()
-        assert isinstance(open_engine(TINY), TorchEngine)
+        assert isinstance(open_engine(TINY, tiny_weights), TorchEngine)
         assert "cannot run slowfast_tiny.synthetic (no such operation); torch does" in caplog.text
     assert len(tried) == 1  # remembered
 
