@@ -3,8 +3,8 @@
 A layer takes no less than its operations at the speed of the best matrix product, and no less than a copy of
 as many bytes as it reads and writes. A depthwise convolution has no sums over channels, for which the
 instructions for bf16 are made: its operations count at the speed of the best product in float32. The speed of
-a copy depends on its size, since caches hold small ones. Layers that follow a convolution or a product (norms,
-activations, sums) are taken to cost nothing.
+a copy depends on its size, since caches hold small ones. What follows a convolution or a product (norms,
+activations, sums) is taken to cost nothing.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def _network(
         precision=precision,
         flop_per_s=1e9 * peak,
         fp32_flop_per_s=1e9 * (peak if precision == "fp32" else min(fp32_peak, peak)),
-        copies={mib * 2**20: 1e9 * copy.median for mib, copy in zip(COPIES_MIB, copies, strict=True)},
+        copies={mib * 2**20: 1e9 * max(copy.values) for mib, copy in zip(COPIES_MIB, copies, strict=True)},
     )
     opened_by = {"twinpath": opened, "torch": torch_opened}
     figures = []
