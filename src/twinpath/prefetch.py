@@ -11,6 +11,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
@@ -109,11 +110,15 @@ class Prefetcher(Generic[Item]):
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+        self._thread.join()
+
+    def stop(self) -> None:
+        """Let the thread end soon, without waiting for it; what waits is dropped."""
         with self._changed:
             self.is_stopped = True
             self._waiting.clear()
             self._changed.notify_all()
-        self._thread.join()
 
     def __iter__(self) -> Iterator[Item]:
         while True:
@@ -136,6 +141,16 @@ class Prefetcher(Generic[Item]):
         """Whether the next item, or the end, is available without waiting."""
         with self._changed:
             return bool(self._waiting) or self._is_over
+
+    def has_waiting(self) -> bool:
+        """Whether an item is in the buffer."""
+        with self._changed:
+            return bool(self._waiting)
+
+    def is_over(self) -> bool:
+        """Whether the thread has ended."""
+        with self._changed:
+            return self._is_over
 
     def _run(self) -> None:
         _thread_state.prefetcher = self
@@ -179,6 +194,65 @@ class Prefetcher(Generic[Item]):
         if not self._waiting:
             return True
         return self._bytes + size_bytes <= self._max_bytes and len(self._waiting) < self._max_items
+
+
+class PrefetchEach(Generic[Item]):
+    """Prefetches from several iterables, a few at once, each in a thread of its own; items come in order.
+
+    Use as a `Prefetcher`. It, and not a thread, takes the iterables from their iterator.
+
+    Args:
+        iterables: Each as `items` of a `Prefetcher`.
+        at_once: How many are read at once, at least 1.
+        size_bytes, lone_bytes: See `Prefetcher`.
+        max_bytes: Limit of all buffers in bytes.
+    """
+
+    def __init__(
+        self,
+        iterables: Iterable[Iterable[Item]],
+        *,
+        at_once: int,
+        size_bytes: Callable[[Item], int],
+        max_bytes: int,
+        lone_bytes: float = math.inf,
+    ) -> None:
+        self._iterables = iter(iterables)
+        self._at_once = at_once
+        self._make = partial(
+            Prefetcher[Item],
+            size_bytes=size_bytes,
+            max_bytes=max(1, max_bytes // at_once),
+            lone_bytes=lone_bytes,
+        )
+        self._open: deque[Prefetcher[Item]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for prefetcher in self._open:
+            prefetcher.stop()  # all at once; each may take a while
+        while self._open:
+            self._open.popleft().__exit__(exc_type, exc, trace)
+
+    def __iter__(self) -> Iterator[Item]:
+        self._start()
+        while self._open:
+            yield from self._open[0]
+            self._open.popleft().__exit__(None, None, None)
+            self._start()
+
+    def is_ready(self) -> bool:
+        """Whether the next item, or the end, is available without waiting."""
+        return next((p.has_waiting() for p in self._open if p.has_waiting() or not p.is_over()), True)
+
+    def _start(self) -> None:
+        """Start as many threads as may read at once."""
+        while len(self._open) < self._at_once and (iterable := next(self._iterables, None)) is not None:
+            self._open.append(self._make(iterable).__enter__())
 
 
 def batches(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from twinpath.prefetch import Prefetcher, Shares, batches, check_prefetch
+from twinpath.prefetch import PrefetchEach, Prefetcher, Shares, batches, check_prefetch
 
 
 class Source:
@@ -187,3 +187,49 @@ def test_the_end_is_ready() -> None:
     with Prefetcher(iter([1]), size_bytes=lambda item: 1, max_bytes=9) as prefetched:
         assert list(prefetched) == [1]
         assert prefetched.is_ready()
+
+
+def test_several_sources_are_read_at_once_and_come_in_order() -> None:
+    both = threading.Barrier(2, timeout=5)
+
+    def source(name: str) -> Iterator[str]:
+        if name in "ab":
+            both.wait()  # neither goes on without the other
+        yield from (f"{name}{number}" for number in range(3))
+
+    with PrefetchEach(map(source, "abcd"), at_once=2, size_bytes=len, max_bytes=100) as items:
+        assert list(items) == [f"{name}{number}" for name in "abcd" for number in range(3)]
+        assert items.is_ready()
+
+
+def test_leaving_ends_the_threads_of_all_sources() -> None:
+    closed: list[int] = []
+
+    def endless(number: int) -> Iterator[int]:
+        try:
+            while True:
+                yield number
+        finally:
+            closed.append(number)
+
+    with PrefetchEach(map(endless, range(9)), at_once=3, size_bytes=lambda _: 1, max_bytes=3) as items:
+        assert next(iter(items)) == 0
+    assert sorted(closed) == [0, 1, 2]
+    assert not [thread for thread in threading.enumerate() if thread.name == "twinpath-prefetch"]
+
+
+def test_an_error_of_a_source_is_raised_behind_the_sources_before_it() -> None:
+    def source(name: str) -> Iterator[str]:
+        if name == "b":
+            raise OSError("b")
+        yield name
+
+    found = []
+    with (
+        pytest.raises(OSError, match="b"),
+        PrefetchEach(map(source, "abc"), at_once=3, size_bytes=len, max_bytes=9) as items,
+    ):
+        found += items
+    assert found == ["a"]
+    with PrefetchEach(map(source, "a"), at_once=3, size_bytes=len, max_bytes=9) as items:
+        assert list(items) == ["a"]

@@ -149,7 +149,7 @@ class Classifier:
         views: str = "1x1",
         top_k: int = 5,
     ) -> Iterator[Classification | Exception]:
-        """Classify many files. The next file is read during inference, and batches span files.
+        """Classify many files. The next files are read during inference, and batches span files.
 
         Args:
             videos: Paths.
@@ -160,7 +160,10 @@ class Classifier:
         parsed = checked_views(views, start_s=start_s, top_k=top_k)
         sources = ((video, self._source(Path(video), parsed, start_s)) for video in videos)
         for scored in infer_videos(
-            self.engine(parsed.space), sources, max_bytes=self.reader.limits.max_bytes
+            self.engine(parsed.space),
+            sources,
+            max_bytes=self.reader.limits.max_bytes,
+            at_once=self.reader.videos_at_once,
         ):
             yield self._result(os.fspath(scored.key), scored, parsed, top_k)
 

@@ -127,7 +127,7 @@ class FeatureExtractor:
         *,
         on_clip: Callable[[Any, int], None] | None = None,
     ) -> Iterator[VideoScores]:
-        """Embed many videos. The next video is read during inference, and batches span videos.
+        """Embed many videos. The next videos are read during inference, and batches span videos.
 
         Args:
             videos: Paths.
@@ -139,7 +139,13 @@ class FeatureExtractor:
             (video, partial(self.reader.open, Path(video), self._plan, self.engine.resize))
             for video in videos
         )
-        yield from infer_videos(self.engine, sources, on_clip=on_clip, max_bytes=self.reader.limits.max_bytes)
+        yield from infer_videos(
+            self.engine,
+            sources,
+            on_clip=on_clip,
+            max_bytes=self.reader.limits.max_bytes,
+            at_once=self.reader.videos_at_once,
+        )
 
 
 def feature_settings(*, every_s: float | None) -> dict[str, Any]:

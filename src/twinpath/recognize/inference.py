@@ -6,7 +6,8 @@ for clip, scores in infer(model.engine, clips):            # one video
 for video in infer_videos(model.engine, sources):          # many videos: batches span videos
     video.key, video.scores, video.error                   # (clips, crops, classes)
 
-Another thread reads clips during inference. The clips in memory are limited in bytes.
+Other threads read clips during inference, of many videos a few at once. The clips in memory are limited in
+bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from twinpath.engine.base import Boxes, Engine
 from twinpath.errors import INPUT_FAILURES, InputError
-from twinpath.prefetch import Prefetcher, Shares, batches
+from twinpath.prefetch import PrefetchEach, Prefetcher, Shares, batches
 from twinpath.video.clips import Clip, ClipSource, Frames
 from twinpath.video.source import DEFAULT_LIMITS
 
@@ -75,7 +76,7 @@ def prefetched_clips(clips: Iterable[Clip], shares: Shares) -> Prefetcher[Clip]:
     )
 
 
-def batch_is_ready(engine: Engine, prefetched: Prefetcher[Any]) -> Callable[[], bool]:
+def batch_is_ready(engine: Engine, prefetched: Prefetcher[Any] | PrefetchEach[Any]) -> Callable[[], bool]:
     """The `is_ready` function for `prefetch.batches`: whether to wait for more clips to fill a batch.
 
     A large batch is not filled: decoding is often slower than a GPU, so the clips decoded so far are scored
@@ -155,21 +156,27 @@ def infer_videos(
     *,
     on_clip: Callable[[Any, int], None] | None = None,
     max_bytes: int = DEFAULT_LIMITS.max_bytes,
+    at_once: int = 1,
 ) -> Iterator[VideoScores]:
     """Score the clips of many videos. A video that fails does not affect the others.
 
     Args:
         engine: See `load_model`.
-        sources: Pairs of a key and a function that opens the clips of the video, called in the reading
+        sources: Pairs of a key and a function that opens the clips of the video, called in a reading
             thread.
         on_clip: Called with the key and the number of scored clips of that video so far.
         max_bytes: See `infer`.
+        at_once: How many videos are read at once.
     Yields:
         The scores of each video, in order. `error` is one of `INPUT_FAILURES`; other errors are raised.
     """
     shares = Shares.of(max_bytes)
-    with Prefetcher(
-        _read(sources), size_bytes=_item_bytes, max_bytes=shares.prefetch_bytes, lone_bytes=shares.lone_bytes
+    with PrefetchEach(
+        (_read(key, open_source) for key, open_source in sources),
+        at_once=at_once,
+        size_bytes=_item_bytes,
+        max_bytes=shares.prefetch_bytes,
+        lone_bytes=shares.lone_bytes,
     ) as prefetched:
         video: VideoScores | None = None
         for batch in _batches(prefetched, engine, shares.batch_bytes):
@@ -185,25 +192,24 @@ def infer_videos(
             del batch, item  # free the frames before the next batch is gathered
 
 
-def _read(sources: Iterable[tuple[Any, OpenSource]]) -> Iterator[_ReadItem]:
-    """All clips of all videos, each followed by an end item; runs in the reading thread."""
-    for key, open_source in sources:
-        began_s = time.perf_counter()
-        warnings: tuple[str, ...] = ()
-        failure = None
-        try:
-            with open_source() as source:
-                for clip in source:
-                    yield _ReadItem(key, clip, time.perf_counter() - began_s)
-                    del clip
-                    began_s = time.perf_counter()
-                warnings = tuple(source.warnings)
-        except INPUT_FAILURES as error:
-            failure = error
-        yield _ReadItem(key, None, time.perf_counter() - began_s, warnings, failure)
+def _read(key: Any, open_source: OpenSource) -> Iterator[_ReadItem]:
+    """All clips of a video, followed by an end item; runs in a reading thread."""
+    began_s = time.perf_counter()
+    warnings: tuple[str, ...] = ()
+    failure = None
+    try:
+        with open_source() as source:
+            for clip in source:
+                yield _ReadItem(key, clip, time.perf_counter() - began_s)
+                del clip
+                began_s = time.perf_counter()
+            warnings = tuple(source.warnings)
+    except INPUT_FAILURES as error:
+        failure = error
+    yield _ReadItem(key, None, time.perf_counter() - began_s, warnings, failure)
 
 
-def _batches(items: Prefetcher[_ReadItem], engine: Engine, max_bytes: int) -> Iterator[list[_ReadItem]]:
+def _batches(items: PrefetchEach[_ReadItem], engine: Engine, max_bytes: int) -> Iterator[list[_ReadItem]]:
     """Batches of up to `batch_clips` clips, limited in bytes, with the end items among them."""
     is_ready = batch_is_ready(engine, items)
     batch: list[_ReadItem] = []

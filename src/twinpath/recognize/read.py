@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinpath.cores import available_cores
 from twinpath.errors import UsageError
 from twinpath.models.input_spec import InputSpec
 from twinpath.paths import display_path
@@ -27,6 +28,8 @@ from twinpath.video.probe import VideoInfo, frame_times, probe
 from twinpath.video.resize import Resize
 from twinpath.video.sampling import Times
 from twinpath.video.source import DEFAULT_LIMITS, Limits, checked_fps, open_video
+
+_MOST_AT_ONCE = 4  # FFmpeg has threads of its own for each
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,14 @@ class VideoReader:
 
     def __post_init__(self) -> None:
         checked_fps(self.fps)
+
+    @property
+    def videos_at_once(self) -> int:
+        """How many files of many are best read at once: decoding one file leaves cores idle at its ends.
+
+        One where the time for a file is limited, since a file that waits for those before it is counted, too.
+        """
+        return 1 if self.limits.max_seconds is not None else min(available_cores(), _MOST_AT_ONCE)
 
     def probe(self, path: str | os.PathLike[str]) -> VideoInfo:
         """The properties of a file. Raises as `open`."""
