@@ -221,7 +221,7 @@ class _Compilation:
             "precision": precision,
             "openvino": backend.version(),
             "cpu": [backend.cpu_name(), cpu_abilities()],
-            "format": 4,
+            "format": 5,
         }
         return cls(model, name, weights, output, config, precision, entry_path(name, key))
 
