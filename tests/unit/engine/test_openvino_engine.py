@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from twinpath import known_files
 from twinpath.engine import open as choose
 from twinpath.engine import openvino_convert, openvino_engine
 from twinpath.engine.compiled_cache import entry_path, read_entry, write_entry
@@ -24,6 +26,7 @@ from twinpath.engine.torch_engine import TorchEngine
 from twinpath.errors import LimitExceeded, MissingExtra, UsageError
 from twinpath.models.exportable import Exportable
 from twinpath.models.registry import architecture
+from twinpath.weights import hashes
 from twinpath.zoo.create import input_spec
 
 TINY = "slowfast_tiny.synthetic"
@@ -136,6 +139,38 @@ def test_two_may_make_the_same_entry(empty_home: Path) -> None:
     assert entry is not None
     assert bytes(entry.content) == bytes([entry.facts["n"]]) * 100_000
     assert {p.name for p in path.parent.iterdir()} == {path.name, "key"}
+
+
+def test_a_changed_weight_file_of_equal_size_has_another_compiled_network(
+    empty_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if its modification time is set back; and as long as it does not change, it is read once."""
+    planned, hashed = [], []
+    weights = tmp_path / "weights.bin"
+
+    def file_digest(file: Any, name: str) -> Any:
+        hashed.append(file.name)
+        return hashlib.new(name, file.read())
+
+    def plan() -> Path:
+        hashes._sha256.cache_clear()  # as in a new process
+        open_engine("slowfast_tiny", weights, config=EngineConfig("openvino"))
+        return planned[-1]
+
+    monkeypatch.setattr(known_files, "SETTLED_S", -10.0)  # as if it had been written long ago
+    monkeypatch.setattr(hashlib, "file_digest", file_digest)
+    monkeypatch.setattr(choose._Compilation, "engine", lambda self, *_: planned.append(self.path))
+    weights.write_bytes(b"first")
+    first = plan()
+    write_entry(first, b"", {})
+    assert [plan(), plan()] == [first, first]
+    assert len(hashed) == 1
+    before = weights.stat()
+    with weights.open("r+b") as file:
+        file.write(b"other")
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert plan() != first
+    assert len(hashed) == 2
 
 
 def test_what_the_key_depends_on() -> None:
