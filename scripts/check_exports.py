@@ -2,8 +2,8 @@
 
     python -m scripts.check_exports [--formats onnx,openvino] [PATTERN ...]
 
-One process for each network, smallest first; a Markdown table on stdout, a line as soon as it is known. Weights
-are made so that activations neither vanish nor grow, and no block is switched off.
+One process for each network, smallest first; a Markdown table on stdout, a line as soon as it is known.
+Weights are made so that activations neither vanish nor grow, and no block is switched off.
 """
 
 from __future__ import annotations
