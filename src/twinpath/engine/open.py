@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from twinpath.cores import cpu_abilities
 from twinpath.device import choose_device, has_cuda_gpu
 from twinpath.engine.base import Engine, last_line
-from twinpath.engine.compiled_cache import Entry, entry_path, read_entry, write_entry
+from twinpath.engine.compiled_cache import Entry, entries, entry_path, read_entry, write_entry
 from twinpath.engine.config import Backend, EngineConfig
 from twinpath.errors import LimitExceeded, MissingExtra, UsageError, is_out_of_memory
 from twinpath.extras import INSTALL_TORCH, check_torch, has_torch
@@ -286,7 +286,7 @@ class _Compilation:
     config: EngineConfig
     precision: CpuPrecision
     path: Path
-    load: Callable[[], tuple[Callable[[], Any], int]]
+    load: Callable[[CpuPrecision], tuple[Callable[[], Any], int]]
 
     @classmethod
     def plan(
@@ -330,7 +330,7 @@ class _Compilation:
         output: Output,
         config: EngineConfig,
         key: dict[str, Any],
-        load: Callable[[], tuple[Callable[[], Any], int]],
+        load: Callable[[CpuPrecision], tuple[Callable[[], Any], int]],
     ) -> _Compilation:
         from twinpath.engine import openvino_engine as backend
 
@@ -340,7 +340,7 @@ class _Compilation:
             "precision": precision,
             "openvino": backend.version(),
             "cpu": [backend.cpu_name(), cpu_abilities()],
-            "format": 3,
+            "format": 5,
         }
         return cls(name, spec, output, config, precision, entry_path(name, key), load)
 
@@ -370,7 +370,7 @@ class _Compilation:
         from twinpath.engine import openvino_engine as backend
         from twinpath.engine.openvino_graph import NotConvertible
 
-        convert, num_classes = self.load()
+        convert, num_classes = self.load(self.precision)
         on_status(f"compiling {self.name} for this CPU (once; some seconds) ...")
         try:
             compiled = backend.compile_network(convert(), precision=self.precision, config=self.config)
@@ -380,9 +380,17 @@ class _Compilation:
             reason = last_line(error)
             write_entry(self.path, b"", {"not_convertible": reason})
             raise _NotTaken(reason) from error
-        content = compiled.export_model()
-        facts = {"num_classes": num_classes, "precision": self.precision}
-        write_entry(self.path, content if isinstance(content, bytes) else content.getvalue(), facts)
+        exported = compiled.export_model()
+        content = memoryview(bytearray(exported)) if isinstance(exported, bytes) else exported.getbuffer()
+        streams = backend.choose_streams(
+            compiled,
+            backend.shared_tensor(content),
+            output=self.output,
+            precision=self.precision,
+            config=self.config,
+        )
+        facts = {"num_classes": num_classes, "precision": self.precision, **streams.choice.facts()}
+        write_entry(self.path, content, facts)
         return backend.OpenVinoEngine(
             compiled,
             self.spec,
@@ -390,10 +398,13 @@ class _Compilation:
             num_classes=num_classes,
             precision=self.precision,
             model=self.name,
+            streams=streams,
         )
 
 
-def _load_zoo(model: str, weights: Path, output: Output) -> tuple[Callable[[], Any], int]:
+def _load_zoo(
+    model: str, weights: Path, output: Output, precision: CpuPrecision
+) -> tuple[Callable[[], Any], int]:
     """What converts a network for OpenVINO, and its number of classes. A graph needs no torch."""
     _, record = resolve(model)
     spec = input_spec(model)
@@ -405,10 +416,13 @@ def _load_zoo(model: str, weights: Path, output: Output) -> tuple[Callable[[], A
     network = _network(model, weights, output)
     from twinpath.engine.openvino_convert import convert
 
-    return partial(convert, network, spec, output=output), network.get_classifier().out_features
+    converting = partial(convert, network, spec, output=output, precision=precision)
+    return converting, network.get_classifier().out_features
 
 
-def _load_folder(folder: ModelFolder, output: Output) -> tuple[Callable[[], Any], int]:
+def _load_folder(
+    folder: ModelFolder, output: Output, precision: CpuPrecision
+) -> tuple[Callable[[], Any], int]:
     """The same of a model folder."""
     spec, num_classes = folder.card.input, len(folder.card.labels)
     if folder.has(OPENVINO) or folder.has(ONNX):
@@ -422,7 +436,8 @@ def _load_folder(folder: ModelFolder, output: Output) -> tuple[Callable[[], Any]
     network = load_folder_network(folder)
     from twinpath.engine.openvino_convert import convert
 
-    return partial(convert, network, spec, output=output), num_classes
+    converting = partial(convert, network, spec, output=output, precision=precision)
+    return converting, num_classes
 
 
 def _network_facts(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -445,4 +460,9 @@ def engine_facts() -> dict[str, Any]:
 
     if chosen == "openvino":
         facts["precision"] = backend.choose_precision(EngineConfig())
+    facts["streams"] = [
+        {"model": model, "precision": kept["precision"], **kept["streams"]}
+        for model, kept in entries()
+        if kept.get("streams", {}).get("alone_ms") is not None
+    ]
     return {**facts, "openvino": backend.version(), "cpu": backend.cpu_name()}
