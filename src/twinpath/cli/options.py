@@ -20,8 +20,8 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="NAME|DIR",
-        help="A name of `twinpath models list`, or a model folder.  "
-        "[default: the best Kinetics weights on this machine]",
+        help="A name of `twinpath models list`, or a model folder.  [default: the best Kinetics weights on "
+        "this machine]",
     ),
 ]
 Weights = Annotated[

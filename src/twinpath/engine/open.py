@@ -268,9 +268,6 @@ def _backend_of_folder(folder: ModelFolder, config: EngineConfig) -> Backend:
     return choose_backend(replace(config, engine=backend))
 
 
-_Load = Callable[["CpuPrecision"], tuple[Callable[[], Any], int]]
-
-
 @dataclass(frozen=True)
 class _Compilation:
     """A network to be compiled by OpenVINO, and where the compiled network is kept.
@@ -289,7 +286,7 @@ class _Compilation:
     config: EngineConfig
     precision: CpuPrecision
     path: Path
-    load: _Load
+    load: Callable[[CpuPrecision], tuple[Callable[[], Any], int]]
 
     @classmethod
     def plan(
@@ -333,7 +330,7 @@ class _Compilation:
         output: Output,
         config: EngineConfig,
         key: dict[str, Any],
-        load: _Load,
+        load: Callable[[CpuPrecision], tuple[Callable[[], Any], int]],
     ) -> _Compilation:
         from twinpath.engine import openvino_engine as backend
 
@@ -419,9 +416,8 @@ def _load_zoo(
     network = _network(model, weights, output)
     from twinpath.engine.openvino_convert import convert
 
-    return partial(
-        convert, network, spec, output=output, precision=precision
-    ), network.get_classifier().out_features
+    converting = partial(convert, network, spec, output=output, precision=precision)
+    return converting, network.get_classifier().out_features
 
 
 def _load_folder(
@@ -440,7 +436,8 @@ def _load_folder(
     network = load_folder_network(folder)
     from twinpath.engine.openvino_convert import convert
 
-    return partial(convert, network, spec, output=output, precision=precision), num_classes
+    converting = partial(convert, network, spec, output=output, precision=precision)
+    return converting, num_classes
 
 
 def _network_facts(record: Mapping[str, Any]) -> dict[str, Any]:
