@@ -112,9 +112,10 @@ class TokenPool(nn.Module):
 
     def forward(self, x_BHNC: Tensor, grid: Grid) -> tuple[Tensor, Grid]:
         """(B, heads, N, C) to (B, heads, pooled N, C), and its grid."""
-        heads = x_BHNC.shape[:2]
+        num_heads = x_BHNC.shape[1]
         x, grid = pool_tokens(self.conv, x_BHNC.flatten(0, 1), grid, class_token=self.class_token)
-        return self.norm(x.reshape(*heads, *x.shape[1:])), grid
+        x = x.unflatten(0, (-1, num_heads))  # type: ignore[no-untyped-call]  # -1: a trace is for any batch
+        return self.norm(x), grid
 
 
 def pool_tokens(
@@ -132,7 +133,7 @@ def pool_tokens(
     """
     first = int(class_token)
     # A view with the channels last in memory: pooling is three to five times as fast.
-    maps = x_BNC[:, first:].reshape(x_BNC.shape[0], *grid, x_BNC.shape[2])
+    maps = x_BNC[:, first:].unflatten(1, grid)  # type: ignore[no-untyped-call]
     pooled = pool(maps.permute(0, 4, 1, 2, 3))
     new_grid = (pooled.shape[2], pooled.shape[3], pooled.shape[4])
     tokens = pooled.flatten(2).transpose(1, 2)
