@@ -20,7 +20,7 @@ SECTIONS = {
         "One clip in a warm process. Ours takes uint8 frames of 340x256; PyTorchVideo's network alone a "
         "random tensor of the test crop. The peak is the best 2048 x 2048 matrix product, measured in turn. "
         "The limit is the least time in which this machine can read, compute and write every layer: at that "
-        "peak, and at the speed of a copy of as many bytes.",
+        "peak (depthwise layers at that of float32), and at the speed of a copy of as many bytes.",
     ),
     "clip": (
         "One clip from the file to the answer",

@@ -35,12 +35,12 @@ def network(bench: Bench) -> list[Figure]:
     """The network with its preprocessing, and its share of what the machine allows."""
     figures = []
     with bench.twinpath() as machine:
-        figures += _peaks(bench, machine)
-        copies = _copies(bench, machine)
-        figures += copies
+        peaks, copies = _peaks(bench, machine), _copies(bench, machine)
+        figures += peaks + copies
+        fp32_peak = max(figure.median for figure in peaks if figure.what in PEAK_OF["fp32"])
         for net in bench.networks:
             bench.print_status(f"network: {net.name}")
-            figures += _network(bench, net, machine, copies)
+            figures += _network(bench, net, machine, fp32_peak, copies)
     return figures
 
 
@@ -64,7 +64,9 @@ def _copies(bench: Bench, machine: Worker) -> list[Figure]:
     ]
 
 
-def _network(bench: Bench, net: Network, machine: Worker, copies: Sequence[Figure]) -> list[Figure]:
+def _network(
+    bench: Bench, net: Network, machine: Worker, fp32_peak: float, copies: Sequence[Figure]
+) -> list[Figure]:
     frames = {"height": FRAME_PX[0], "width": FRAME_PX[1]}
     with ExitStack() as stack:
         calls: dict[str, Callable[[], Stages]] = {}
@@ -83,7 +85,8 @@ def _network(bench: Bench, net: Network, machine: Worker, copies: Sequence[Figur
         machine("layers", record=net.record),
         precision=precision,
         flop_per_s=1e9 * peak,
-        copies={mib * 2**20: 1e9 * copy.median for mib, copy in zip(COPIES_MIB, copies, strict=True)},
+        fp32_flop_per_s=1e9 * (peak if precision == "fp32" else min(fp32_peak, peak)),
+        copies={mib * 2**20: 1e9 * max(copy.values) for mib, copy in zip(COPIES_MIB, copies, strict=True)},
     )
     opened_by = {"twinpath": opened, "torch": torch_opened}
     figures = []

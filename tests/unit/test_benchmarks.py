@@ -169,16 +169,20 @@ def test_a_folder_is_compared_with_an_earlier_checkout(has_bf16: bool, before_s:
     )
 
 
-LAYERS = [(4e9, 1e6), (1e6, 5e6)]  # one that the product binds, one that memory binds: 10 MB in bf16
+# One that the product binds, one that is depthwise, one that memory binds: 10 MB in bf16.
+LAYERS = [(4e9, 1e6, False), (2e8, 1e5, True), (1e6, 5e6, True)]
 
 
 def test_the_limit_of_a_network_is_that_of_each_layer() -> None:
     copies = {1e6: 100e9, 16e6: 10e9, 64e6: 20e9}
-    limit = limit_of(LAYERS, precision="bf16", flop_per_s=400e9, copies=copies)
-    assert limit.matrix_s == pytest.approx(0.010)
+    limit = limit_of(LAYERS, precision="bf16", flop_per_s=400e9, fp32_flop_per_s=100e9, copies=copies)
+    assert (limit.matrix_s, limit.vector_s) == pytest.approx((0.010, 0.002))
     assert limit.memory_s == pytest.approx(10e6 / 20e9)  # a larger copy was faster: noise
-    assert limit.describe() == "matrix products 10.0 ms, memory 0.5 ms (0.01 GB at 20 GB/s)"
-    slow = limit_of(LAYERS, precision="fp32", flop_per_s=400e9, copies={1e6: 1e9})
+    assert limit.describe() == (
+        "matrix products 10.0 ms, depthwise 2.0 ms, memory 0.5 ms (0.01 GB at 20 GB/s)"
+    )
+    assert limit.total_s == pytest.approx(0.0125)
+    slow = limit_of(LAYERS, precision="fp32", flop_per_s=400e9, fp32_flop_per_s=400e9, copies={1e6: 1e9})
     assert slow.memory_s == pytest.approx(0.020)
 
 
@@ -186,8 +190,9 @@ def test_the_layers_of_a_network_have_its_operations() -> None:
     layers = layers_of("slowfast_tiny.synthetic")
     costs = measured("slowfast_tiny.synthetic")
     assert costs is not None
-    assert sum(flop for flop, _ in layers) == pytest.approx(2e9 * costs.gflops, rel=1e-3)
-    assert all(values > 0 for _, values in layers)
+    assert sum(flop for flop, _, _ in layers) == pytest.approx(2e9 * costs.gflops, rel=1e-3)
+    assert all(values > 0 and not is_depthwise for _, values, is_depthwise in layers)
+    assert any(is_depthwise for _, _, is_depthwise in layers_of("x3d_s.ptv_k400"))
 
 
 def report_settings() -> dict[str, Any]:

@@ -71,13 +71,13 @@ def _run(
     from twinpath.jobs.ava import AvaJob, evaluate_ava
     from twinpath.recognize.model import check_model
 
-    name, architecture, _ = check_model(model, task="detection", weights=weights)
+    facts = check_model(model, task="detection", weights=weights)
     least = options.min_person_score
     if least is None:
-        least = architecture.min_person_score or 0.0
+        least = facts.min_person_score or 0.0
     predicted = read_people(options.people, min_score=least) if options.people else None
     job = AvaJob(
-        model=name,
+        model=facts.model,
         people=people_to_score(truth, predicted, excluded=excluded),
         sources=options.sources(),
         label_map=label_map,
@@ -89,13 +89,13 @@ def _run(
     engine: list[str] = []
 
     def load() -> Engine:
-        loaded = _load(name, weights, runtime)
+        loaded = _load(facts.model, weights, runtime)
         engine.append(loaded.describe())
         return loaded
 
     with count_bar("evaluating") as progress:
         run = evaluate_ava(job, load, progress=progress)
-    return run, {"model": name, "engine": engine[0]}
+    return run, {"model": facts.name, "engine": engine[0]}
 
 
 def _load(model: str, weights: Path | None, runtime: Runtime) -> Engine:

@@ -50,14 +50,14 @@ def evaluate_on_synthetic(
     from twinpath.device import leave_cores_to
     from twinpath.engine.open import choose_backend
     from twinpath.errors import UsageError
-    from twinpath.zoo.create import resolve
+    from twinpath.zoo.model_facts import facts_of_model
 
-    architecture, record = resolve(model)
-    if record is None or record.dataset != "synthetic":  # said before anything is downloaded
+    facts = facts_of_model(model, weights=weights)
+    if facts.dataset != "synthetic":  # said before anything is downloaded
         raise UsageError(f"{model} is no model of the synthetic world; for AVA there is --dataset ava")
     if choose_backend(runtime.config()) == "torch":
         leave_cores_to(options.workers or 1)
-    evaluate = _evaluate_scenes if architecture.task == "detection" else _evaluate_clips
+    evaluate = _evaluate_scenes if facts.task == "detection" else _evaluate_clips
     evaluate(options, model, weights, runtime, as_json=as_json)
 
 

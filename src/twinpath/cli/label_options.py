@@ -14,13 +14,13 @@ def label_filter(labels: str | None, model: str, *, task: Task) -> tuple[str, ..
     Raises:
         UsageError: The model does not know one of them; says the nearest.
     """
-    from twinpath.recognize.model import check_model, class_names
+    from twinpath.recognize.model import check_model
     from twinpath.recognize.timeline import read_labels
 
     if labels is None:
         return None
-    name, architecture, record = check_model(model, task=task)
-    return read_labels(labels, class_names(architecture, record), model=name)
+    facts = check_model(model, task=task)
+    return read_labels(labels, facts.labels, model=facts.name)
 
 
 def action_thresholds(min_score: str, model: str) -> tuple[float, ...]:
@@ -30,8 +30,8 @@ def action_thresholds(min_score: str, model: str) -> tuple[float, ...]:
         UsageError, ConfigError: No such label, or no score from 0 to 1.
     """
     from twinpath.recognize.detector import MIN_SCORE
-    from twinpath.recognize.model import check_model, class_names
+    from twinpath.recognize.model import check_model
     from twinpath.recognize.thresholds import parse_thresholds
 
-    _, architecture, record = check_model(model, task="detection")
-    return tuple(parse_thresholds(min_score, class_names(architecture, record), default=MIN_SCORE).tolist())
+    known = check_model(model, task="detection").labels
+    return tuple(parse_thresholds(min_score, known, default=MIN_SCORE).tolist())

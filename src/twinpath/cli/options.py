@@ -19,8 +19,9 @@ Model = Annotated[
     str | None,
     typer.Option(
         "--model",
-        metavar="NAME",
-        help="A name of `twinpath models list`.  [default: the best Kinetics weights on this machine]",
+        metavar="NAME|DIR",
+        help="A name of `twinpath models list`, or a model folder.  "
+        "[default: the best Kinetics weights on this machine]",
     ),
 ]
 Weights = Annotated[
@@ -85,7 +86,9 @@ class Runtime:
     engine: Annotated[
         str,
         typer.Option(
-            "--engine", metavar="NAME", help="auto, openvino (fast on CPUs) or torch (GPUs, every network)."
+            "--engine",
+            metavar="NAME",
+            help="auto, openvino (fast on CPUs), torch (GPUs, every network) or onnxruntime.",
         ),
     ] = "auto"
     precision: Annotated[

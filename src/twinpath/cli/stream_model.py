@@ -42,9 +42,9 @@ def live_model(model: str, weights: Path | None, options: WindowOptions, runtime
     from twinpath.cli.console import print_note
     from twinpath.cli.loading import Loader
     from twinpath.recognize.live_models import LiveClassifier, LiveDetector
-    from twinpath.zoo.create import resolve
+    from twinpath.zoo.model_facts import facts_of_model
 
-    if resolve(model)[0].task != "detection":
+    if facts_of_model(model, weights=weights).task != "detection":
         from twinpath.recognize.classifier import Classifier
 
         return LiveClassifier(

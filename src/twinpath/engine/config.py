@@ -7,7 +7,7 @@ from typing import Any, Literal, cast, get_args
 
 from twinpath.errors import UsageError
 
-Backend = Literal["torch", "openvino"]
+Backend = Literal["torch", "openvino", "onnxruntime"]
 EngineName = Literal["auto", Backend]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 
@@ -17,7 +17,8 @@ class EngineConfig:
     """How a network runs.
 
     Attributes:
-        engine: The backend. "auto": OpenVINO on a CPU where it is installed, else torch.
+        engine: The backend. "auto": OpenVINO on a CPU where it is installed, else torch. "onnxruntime" runs
+            model folders with an ONNX graph, on the CPU.
         device: "auto": the GPU if there is one, else the CPU; or "cpu", "cuda", "cuda:1" …
         precision: "auto": bf16 where OpenVINO or the GPU computes in it, else fp32; torch on a CPU: fp32. On
             a GPU "fp32" lets convolutions round to TF32, which is PyTorch's default.
@@ -38,8 +39,8 @@ class EngineConfig:
         _check("precision", self.precision, get_args(Precision))
         if self.threads is not None and self.threads < 1:
             raise UsageError(f"threads must be at least 1, not {self.threads}")
-        if self.compile and self.engine == "openvino":
-            raise UsageError("compile is for engine='torch'; OpenVINO always compiles")
+        if self.compile and self.engine in ("openvino", "onnxruntime"):
+            raise UsageError(f"compile is for engine='torch'; {self.engine} always compiles")
 
     @classmethod
     def parse(

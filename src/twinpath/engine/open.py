@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,11 +22,22 @@ from twinpath.engine.compiled_cache import Entry, entries, entry_path, read_entr
 from twinpath.engine.config import Backend, EngineConfig
 from twinpath.errors import LimitExceeded, MissingExtra, UsageError, is_out_of_memory
 from twinpath.extras import INSTALL_TORCH, check_torch, has_torch
+from twinpath.models.input_spec import InputSpec
 from twinpath.models.registry import Output
 from twinpath.paths import display_path
 from twinpath.weights.hashes import file_sha256, known_sha256
 from twinpath.zoo.create import input_spec, load_network, resolve, weights_path
 from twinpath.zoo.facts import where
+from twinpath.zoo.load_folder import has_network, load_folder_network
+from twinpath.zoo.model_folder import (
+    ONNX,
+    OPENVINO,
+    OPENVINO_WEIGHTS,
+    WEIGHTS,
+    ModelFolder,
+    is_model_folder,
+    read_model_folder,
+)
 
 if TYPE_CHECKING:
     from twinpath.engine.openvino_engine import CpuPrecision, OpenVinoEngine
@@ -51,7 +62,8 @@ def open_engine(
     """Get a model ready to run.
 
     Args:
-        model: A network or a record of `list_models()`; a network alone means its best record.
+        model: A network or a record of `list_models()`, or a model folder; a network alone means its best
+            record.
         weights: A weight file in place of the record's; see `load_network`.
         output: "scores" of the classes of a clip; "embed": what the classifier sees, a feature vector for a
             clip; "boxes": scores of the actions in boxes, for detection networks only, and the only output
@@ -65,7 +77,18 @@ def open_engine(
         MissingExtra: torch is needed, on a CPU once for a weight file, and is not installed.
         UnknownModel, WeightsError, InputError: See `load_network`.
     """
+    if is_model_folder(model):
+        if weights is not None:
+            raise UsageError(f"{model} is a model folder, which has its own weights; give no weight file")
+        return _open_folder(read_model_folder(model), output, config, on_status or _ignore)
     architecture, record = resolve(model)
+    if config.engine == "onnxruntime":
+        embedded = record.embedded_folder if record is not None and weights is None else None
+        if embedded is None:
+            raise UsageError(
+                f"engine 'onnxruntime' runs exported models; export {model} in the format 'onnx' first"
+            )
+        return _open_folder(read_model_folder(embedded), output, config, on_status or _ignore)
     if architecture.is_detector != (output == "boxes"):
         outputs = "output='boxes'" if architecture.is_detector else "output='scores' or 'embed'"
         raise UsageError(f"{model} is a network for {architecture.task}: {outputs}, not {output!r}")
@@ -111,6 +134,8 @@ def choose_backend(config: EngineConfig) -> Backend:
         if config.device not in ("auto", "cpu"):
             raise UsageError(f"engine 'openvino' runs on the CPU, not on {config.device}; choose 'torch'")
         return "openvino"
+    if config.engine == "onnxruntime":
+        return "onnxruntime"
     if config.engine == "auto" and not config.compile and has_openvino():
         if on_cpu or (config.device == "auto" and not has_torch()):
             return "openvino"
@@ -185,17 +210,86 @@ def _network(
     return load_network(model, weights, leave_out=(HEAD,) if output == "embed" else (), progress=progress)
 
 
+def _open_folder(folder: ModelFolder, output: Output, config: EngineConfig, on_status: OnStatus) -> Engine:
+    """A model folder on the backend that is named, or the fastest that takes its files.
+
+    Raises:
+        UsageError: It has no such output, or no file for the backend.
+    """
+    card, shown = folder.card, display_path(folder.path)
+    if output not in card.outputs:
+        outputs = " or ".join(repr(one) for one in card.outputs)
+        raise UsageError(f"{shown} is a model for {card.task}: output {outputs}, not {output!r}")
+    backend = _backend_of_folder(folder, config)
+    if backend == "onnxruntime":
+        from twinpath.engine.onnx_engine import OnnxEngine
+
+        return OnnxEngine(
+            folder.checked(ONNX),
+            card.input,
+            output=output,
+            num_classes=len(card.labels),
+            model=folder.name,
+            config=config,
+        )
+    if backend == "torch":
+        from twinpath.engine.torch_engine import TorchEngine
+
+        choose_device(config.device)
+        return TorchEngine(load_folder_network(folder), card.input, output=output, config=config)
+    try:
+        _load_openvino()
+        compilation = _Compilation.of_folder(folder, output, config)
+        return compilation.engine(read_entry(compilation.path), on_status)
+    except _NotTaken as error:
+        raise UsageError(f"OpenVINO cannot run {shown} ({error}); choose another engine") from error
+
+
+def _backend_of_folder(folder: ModelFolder, config: EngineConfig) -> Backend:
+    """Raises: UsageError: The folder has no file for the backend; MissingExtra: It is not installed."""
+    shown, names = display_path(folder.path), ", ".join(folder.card.files)
+    takes: dict[Backend, bool] = {
+        "openvino": folder.has(ONNX) or folder.has(OPENVINO) or has_network(folder),
+        "onnxruntime": folder.has(ONNX),
+        "torch": has_network(folder),
+    }
+    if config.engine != "auto" or config.compile:
+        backend = choose_backend(config)
+    elif not takes["openvino"]:
+        raise UsageError(
+            f"{shown} has no file that an engine here runs, only {names}; a .pt2 is for torch.export.load"
+        )
+    elif config.device not in ("auto", "cpu") or (config.device == "auto" and has_cuda_gpu() and has_torch()):
+        backend = "torch" if takes["torch"] or config.device != "auto" else "openvino"
+    else:
+        backend = "openvino" if has_openvino() or not takes["onnxruntime"] else "onnxruntime"
+    if not takes[backend]:
+        raise UsageError(f"{shown} has no file for engine {backend!r}, only {names}; choose another engine")
+    return choose_backend(replace(config, engine=backend))
+
+
+_Load = Callable[["CpuPrecision"], tuple[Callable[[], Any], int]]
+
+
 @dataclass(frozen=True)
 class _Compilation:
-    """A network to be compiled by OpenVINO, and where the compiled network is kept."""
+    """A network to be compiled by OpenVINO, and where the compiled network is kept.
 
-    model: str
+    Attributes:
+        name: For people.
+        spec: Its input.
+        precision: In which it computes.
+        path: In the cache.
+        load: Gives for a precision what converts the network for OpenVINO, and its number of classes.
+    """
+
     name: str
-    weights: Path
+    spec: InputSpec
     output: Output
     config: EngineConfig
     precision: CpuPrecision
     path: Path
+    load: _Load
 
     @classmethod
     def plan(
@@ -207,23 +301,51 @@ class _Compilation:
         sha256: HashOf,
     ) -> _Compilation:
         """Find the place in the cache; its name has a hash of all that the compiled network depends on."""
-        from twinpath.engine import openvino_engine as backend
-
         weights = weight_file(sha256)
         _, record = resolve(model)
-        name, precision = record.name if record else model, backend.choose_precision(config)
+        spec = input_spec(model)
         key = {
             "weights": sha256(weights),
             "model": model if record is None else _network_facts(asdict(record)),
-            "spec": asdict(input_spec(model)),
+            "spec": asdict(spec),
             "head": "record" if record is None or model == record.name else "file",
+        }
+        load = partial(_load_zoo, model, weights, output)
+        return cls._of(record.name if record else model, spec, output, config, key, load)
+
+    @classmethod
+    def of_folder(cls, folder: ModelFolder, output: Output, config: EngineConfig) -> _Compilation:
+        """The same of a model folder; its files are compared with their hashes when they are read."""
+        card = folder.card
+        key = {
+            "folder": folder.sha256,
+            "network": card.network,
+            "classes": len(card.labels),
+            "spec": asdict(card.input),
+        }
+        return cls._of(folder.name, card.input, output, config, key, partial(_load_folder, folder, output))
+
+    @classmethod
+    def _of(
+        cls,
+        name: str,
+        spec: InputSpec,
+        output: Output,
+        config: EngineConfig,
+        key: dict[str, Any],
+        load: _Load,
+    ) -> _Compilation:
+        from twinpath.engine import openvino_engine as backend
+
+        precision = backend.choose_precision(config)
+        key |= {
             "output": output,
             "precision": precision,
             "openvino": backend.version(),
             "cpu": [backend.cpu_name(), cpu_abilities()],
             "format": 5,
         }
-        return cls(model, name, weights, output, config, precision, entry_path(name, key))
+        return cls(name, spec, output, config, precision, entry_path(name, key), load)
 
     def engine(self, entry: Entry | None, on_status: OnStatus) -> OpenVinoEngine:
         """From the cache, or compiled now. Raises: _NotTaken: OpenVINO does not take the network."""
@@ -235,7 +357,7 @@ class _Compilation:
             raise _NotTaken(entry.facts["not_convertible"])
         try:
             return OpenVinoEngine.from_entry(
-                entry, input_spec(self.model), output=self.output, config=self.config, model=self.name
+                entry, self.spec, output=self.output, config=self.config, model=self.name
             )
         except RuntimeError as error:
             logger.warning("%s is not taken by OpenVINO (%s) and is made anew", self.path, last_line(error))
@@ -251,7 +373,7 @@ class _Compilation:
         from twinpath.engine import openvino_engine as backend
         from twinpath.engine.openvino_graph import NotConvertible
 
-        convert, num_classes = self._loaded()
+        convert, num_classes = self.load(self.precision)
         on_status(f"compiling {self.name} for this CPU (once; some seconds) ...")
         try:
             compiled = backend.compile_network(convert(), precision=self.precision, config=self.config)
@@ -274,7 +396,7 @@ class _Compilation:
         write_entry(self.path, content, facts)
         return backend.OpenVinoEngine(
             compiled,
-            input_spec(self.model),
+            self.spec,
             output=self.output,
             num_classes=num_classes,
             precision=self.precision,
@@ -282,20 +404,43 @@ class _Compilation:
             streams=streams,
         )
 
-    def _loaded(self) -> tuple[Callable[[], Any], int]:
-        """What converts the network for OpenVINO, and its number of classes. A graph needs no torch."""
-        _, record = resolve(self.model)
-        spec = input_spec(self.model)
-        if record is not None and self.weights == record.embedded_graph:
-            from twinpath.engine.openvino_graph import read_graph
 
-            return partial(read_graph, self.weights, spec, output=self.output), record.num_classes
-        _check_can_convert(display_path(self.weights))
-        network = _network(self.model, self.weights, self.output)
-        from twinpath.engine.openvino_convert import convert
+def _load_zoo(
+    model: str, weights: Path, output: Output, precision: CpuPrecision
+) -> tuple[Callable[[], Any], int]:
+    """What converts a network for OpenVINO, and its number of classes. A graph needs no torch."""
+    _, record = resolve(model)
+    spec = input_spec(model)
+    if record is not None and weights == record.embedded_graph:
+        from twinpath.engine.openvino_graph import read_graph
 
-        converting = partial(convert, network, spec, output=self.output, precision=self.precision)
-        return converting, network.get_classifier().out_features
+        return partial(read_graph, weights, spec, output=output), record.num_classes
+    _check_can_convert(display_path(weights))
+    network = _network(model, weights, output)
+    from twinpath.engine.openvino_convert import convert
+
+    return partial(
+        convert, network, spec, output=output, precision=precision
+    ), network.get_classifier().out_features
+
+
+def _load_folder(
+    folder: ModelFolder, output: Output, precision: CpuPrecision
+) -> tuple[Callable[[], Any], int]:
+    """The same of a model folder."""
+    spec, num_classes = folder.card.input, len(folder.card.labels)
+    if folder.has(OPENVINO) or folder.has(ONNX):
+        from twinpath.engine.openvino_graph import read_graph
+
+        if folder.has(OPENVINO):
+            folder.checked(OPENVINO_WEIGHTS)
+        path = folder.checked(OPENVINO if folder.has(OPENVINO) else ONNX)
+        return partial(read_graph, path, spec, output=output), num_classes
+    _check_can_convert(display_path(folder.path / WEIGHTS))
+    network = load_folder_network(folder)
+    from twinpath.engine.openvino_convert import convert
+
+    return partial(convert, network, spec, output=output, precision=precision), num_classes
 
 
 def _network_facts(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,8 +69,8 @@ def compare(
         wanted, found = network(*inputs), graph(*inputs)
         if wanted.shape != found.shape or not np.isfinite(found).all():
             raise ExportDiffers(
-                f"the exported graph gives scores of shape {found.shape} where torch gives {wanted.shape}, "
-                "or numbers that are not finite; nothing was written"
+                f"the exported graph gives scores of shape {found.shape}, torch {wanted.shape}, or "
+                "numbers that are not finite; nothing was written"
             )
         logits = np.abs(_logits(wanted, is_softmax) - _logits(found, is_softmax))
         figure = ParityFigure(

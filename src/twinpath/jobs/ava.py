@@ -22,9 +22,9 @@ from twinpath.jobs.outputs import check_folder, check_targets
 from twinpath.jobs.score_files import other_settings
 from twinpath.locks import exclusive
 from twinpath.paths import display_path
-from twinpath.recognize.model import check_model, weights_sha256
+from twinpath.recognize.model import check_model
 from twinpath.results.provenance import Provenance
-from twinpath.zoo.create import input_spec
+from twinpath.zoo.model_facts import facts_of_model
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -65,8 +65,8 @@ def evaluate_ava(job: AvaJob, load: Callable[[], Engine], *, progress: Progress 
         InputError: No video could be used, or there is no person to score.
         Interrupted, Terminated: Stopped; with `out`, a later run does the rest.
     """
-    model, _, _ = check_model(job.model, task="detection", weights=job.weights)
-    sha256 = weights_sha256(job.weights)
+    facts = check_model(job.model, task="detection", weights=job.weights)
+    model, sha256 = facts.name, facts.weights_sha256(job.weights)
     run = Provenance.of(
         None, model=model, weights_sha256=sha256, settings={"actions": list(job.label_map.ids)}
     )
@@ -93,7 +93,7 @@ def _score(
     """Raises: InputError: nothing could be scored."""
     found = score_split(
         engine,
-        input_spec(job.model),
+        facts_of_model(job.model).spec,
         job.people,
         job.sources,
         job.label_map,

@@ -21,7 +21,7 @@ from twinpath.jobs.result_file import ResultFile, open_result_file
 from twinpath.jobs.scored_videos import check_loaded
 from twinpath.paths import display_path
 from twinpath.recognize.classifier import checked_views, classification_settings
-from twinpath.recognize.model import check_model, weights_sha256
+from twinpath.recognize.model import check_model
 from twinpath.recognize.read import fps_settings
 from twinpath.results.classification import Classification
 from twinpath.results.provenance import FileFacts, Provenance
@@ -84,8 +84,8 @@ def classify_videos(
             settings, or another run is writing to it.
         InputError: `out` is no journal of results; or the weight file does not exist.
     """
-    model, _, _ = check_model(job.model, task="classification", weights=job.weights)
-    sha256 = weights_sha256(job.weights)
+    facts = check_model(job.model, task="classification", weights=job.weights)
+    model, sha256 = facts.name, facts.weights_sha256(job.weights)
     run = Provenance.of(
         None, model=model, weights_sha256=sha256, settings=_settings(job) | fps_settings(job.fps)
     )

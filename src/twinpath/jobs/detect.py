@@ -30,7 +30,7 @@ from twinpath.recognize.detector import (
     detection_settings,
     detections_of,
 )
-from twinpath.recognize.model import DEFAULT_DETECTION_MODEL, check_model, class_names, weights_sha256
+from twinpath.recognize.model import DEFAULT_DETECTION_MODEL, check_model
 from twinpath.recognize.plan import check_every_s
 from twinpath.recognize.read import VideoReader, fps_settings, source_provenance
 from twinpath.results.detections import Detections
@@ -162,11 +162,11 @@ class _DetectionSteps(ScoringSteps[KeyframeScores, Detections]):
     scores_format = ScoresFormat("keyframes.npz", load_keyframe_scores, save_keyframe_scores)
 
     def __init__(self, job: DetectJob, progress: Progress | None) -> None:
-        self.model, architecture, record = check_model(job.model, task="detection", weights=job.weights)
-        self.weights_sha256 = weights_sha256(job.weights)
+        facts = check_model(job.model, task="detection", weights=job.weights)
+        self.model, self.weights_sha256 = facts.name, facts.weights_sha256(job.weights)
         self.keeps_part = job.people != "motion"  # it remembers earlier frames, which a resumed run lacks
         self.formats = job.formats
-        self._thresholds = _thresholds(job, class_names(architecture, record), self.model)
+        self._thresholds = _thresholds(job, facts.labels, self.model)
         one = np.unique(self._thresholds)
         self.settings = {
             "min_score": float(one[0]) if len(one) == 1 else self._thresholds.tolist(),

@@ -23,7 +23,7 @@ from twinpath.jobs.scored_videos import check_loaded
 from twinpath.recognize.checkpoint import PeriodicCheckpoint
 from twinpath.recognize.features import feature_settings
 from twinpath.recognize.inference import VideoScores
-from twinpath.recognize.model import check_model, weights_sha256
+from twinpath.recognize.model import check_model
 from twinpath.recognize.plan import check_every_s
 from twinpath.recognize.read import fps_settings
 from twinpath.results.provenance import FileFacts, Provenance
@@ -108,8 +108,8 @@ def write_features(
             settings, or another run is writing to it.
         InputError: `out` has no features; or the weight file does not exist.
     """
-    model, _, _ = check_model(job.model, task="embedding", weights=job.weights)
-    sha256 = weights_sha256(job.weights)
+    facts = check_model(job.model, task="embedding", weights=job.weights)
+    model, sha256 = facts.name, facts.weights_sha256(job.weights)
     settings = {**feature_settings(every_s=job.every_s), "dtype": job.dtype, **fps_settings(job.fps)}
     run = Provenance.of(None, model=model, weights_sha256=sha256, settings=settings)
     inputs = [*(video.path for video in videos), *([job.weights] if job.weights else [])]

@@ -19,7 +19,7 @@ from twinpath.jobs.batch import Outcome, Progress
 from twinpath.jobs.outputs import checked_formats
 from twinpath.jobs.score_files import ScoresFormat
 from twinpath.jobs.scored_videos import ScoredVideos, ScoringSteps, VideoResult, check_loaded
-from twinpath.recognize.model import check_model, class_names, weights_sha256
+from twinpath.recognize.model import check_model
 from twinpath.recognize.plan import check_every_s
 from twinpath.recognize.read import fps_settings, source_provenance
 from twinpath.recognize.timeline import score_windows, timeline_of, window_settings
@@ -109,12 +109,12 @@ class _TimelineSteps(ScoringSteps[WindowScores, Timeline]):
     scores_format = ScoresFormat("scores.npz", load_window_scores, save_window_scores)
 
     def __init__(self, job: TimelineJob) -> None:
-        self.model, architecture, record = check_model(job.model, task="classification", weights=job.weights)
-        known = class_names(architecture, record)
+        facts = check_model(job.model, task="classification", weights=job.weights)
+        self.model, known = facts.name, facts.labels
         for label in job.rules.labels or ():
             if label not in known:
                 raise UsageError(f"{self.model} has no label {label!r}{did_you_mean(label, known, count=3)}")
-        self.weights_sha256 = weights_sha256(job.weights)
+        self.weights_sha256 = facts.weights_sha256(job.weights)
         self.formats = job.formats
         self.settings = {**asdict(job.rules), "top_k": job.top_k}
         self.classifier: Classifier | None = None

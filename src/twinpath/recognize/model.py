@@ -15,16 +15,13 @@ from typing import TYPE_CHECKING, Literal
 from twinpath.engine.base import Engine
 from twinpath.engine.config import EngineConfig
 from twinpath.errors import UsageError
-from twinpath.labels import labels
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.registry import Output
 from twinpath.recognize.aggregate import ViewPooling
-from twinpath.zoo.create import input_spec, resolve
+from twinpath.zoo.model_facts import ModelFacts, facts_of_model
 
 if TYPE_CHECKING:
-    from twinpath.models.registry import Architecture
     from twinpath.weights.callbacks import Progress
-    from twinpath.zoo.records import Record
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +40,8 @@ class LoadedModel:
         labels: The names of its C classes; empty for embeddings.
         spec: The input clip.
         engine: Runs the network.
-        weights_sha256: Hash of a weight file that replaces the one of the record, else None.
+        weights_sha256: Hash of a weight file that replaces the one of the record, or of the files of a model
+            folder; else None.
         view_pooling: How the scores of several views are pooled.
     """
 
@@ -68,7 +66,8 @@ def load_model(
     """Load a network with its weights; download and compile them if necessary.
 
     Args:
-        model: A network or a record (`list_models`); a network name alone means its best weights.
+        model: A network or a record (`list_models`), or a model folder; a network name alone means its best
+            weights.
         weights: A weight file that replaces the one of the record.
         task: "classification" of clips, their "embedding", or "detection" of what each person does.
         config: Engine, device, precision and threads.
@@ -80,27 +79,28 @@ def load_model(
             the device or the precision is not available.
         WeightsError: The weights cannot be downloaded, are not safe to load, or do not match the network.
     """
-    name, architecture, record = check_model(model, task=task, weights=weights)
-    if record is None and weights is None:
+    facts = check_model(model, task=task, weights=weights)
+    if facts.folder is None and facts.record is None and weights is None:
         raise UsageError(f"no weights are published for {model}; give a weight file")
     from twinpath.engine.open import open_engine
 
     engine = open_engine(
-        name,
+        facts.model,
         None if weights is None else Path(weights),
         output=_OUTPUTS[task],
         config=config,
         progress=progress,
         on_status=on_status or logger.info,
     )
+    name = facts.name
     loaded = LoadedModel(
         name=name,
-        dataset=dataset_of(architecture, record),
-        labels=() if task == "embedding" else class_names(architecture, record),
-        spec=input_spec(model),
+        dataset=facts.dataset,
+        labels=() if task == "embedding" else facts.labels,
+        spec=facts.spec,
         engine=engine,
-        weights_sha256=weights_sha256(weights),
-        view_pooling=record.views_pooling if record else "mean",
+        weights_sha256=facts.weights_sha256(weights),
+        view_pooling=facts.view_pooling,
     )
     if task != "embedding" and len(loaded.labels) != engine.num_classes:
         raise UsageError(
@@ -110,59 +110,23 @@ def load_model(
     return loaded
 
 
-def check_model(
-    model: str, *, task: Task, weights: str | os.PathLike[str] | None = None
-) -> tuple[str, Architecture, Record | None]:
-    """Full name, network and record of a model, without loading it.
+def check_model(model: str, *, task: Task, weights: str | os.PathLike[str] | None = None) -> ModelFacts:
+    """What a model is, without loading it.
 
     Args:
-        model: A network or a record; a network alone means its best record.
+        model: A network, a record or a model folder; a network alone means its best record.
         task: What it is to be used for.
-        weights: A weight file that replaces the one of the record. A network's name stays as it is then: the
-            file decides how its head computes scores (see `twinpath.weights.load`), not the record.
+        weights: A weight file that replaces the one of the record, see `facts_of_model`.
     Raises:
         UnknownModel: No such name; the message has the nearest names.
-        UsageError: It is for another task.
+        UsageError: It is for another task, or a folder, which has its own weights.
+        WeightsError, InputError: A model folder that cannot be used.
     """
-    architecture, record = resolve(model)
-    if task == "detection" and architecture.task != "detection":
+    facts = facts_of_model(model, weights=weights)
+    if task == "detection" and facts.task != "detection":
         raise UsageError(
             f"{model} classifies whole clips; for detection use a model such as {DEFAULT_DETECTION_MODEL}"
         )
-    if task != "detection" and architecture.task == "detection":
+    if task != "detection" and facts.task == "detection":
         raise UsageError(f"{model} is a detection model, which needs boxes; use a model of whole clips")
-    if record is not None and (weights is None or model == record.name):
-        return record.name, architecture, record
-    return architecture.name, architecture, record
-
-
-def weights_sha256(weights: str | os.PathLike[str] | None) -> str | None:
-    """Hash of a weight file; None for None.
-
-    Raises:
-        NotAFile: The file does not exist.
-    """
-    if weights is None:
-        return None
-    path = Path(weights)
-    from twinpath.weights.hashes import known_sha256
-    from twinpath.weights.sniff import check_is_file
-
-    check_is_file(path)
-    return known_sha256(path)
-
-
-def dataset_of(architecture: Architecture, record: Record | None) -> str:
-    """The data set of a model's classes; without a record, the network's default data set."""
-    if record is not None:
-        return record.dataset
-    return "ava2.2" if architecture.task == "detection" else "kinetics400"
-
-
-def class_names(architecture: Architecture, record: Record | None) -> tuple[str, ...]:
-    """The names of a model's classes; numbers if this package does not have the data set's names."""
-    if record is not None and record.label_set is None:
-        return tuple(f"{record.dataset} class {i}" for i in range(record.num_classes))
-    if record is not None and record.label_set is not None:
-        return labels(record.label_set)
-    return labels("ava" if architecture.task == "detection" else "kinetics400")
+    return facts

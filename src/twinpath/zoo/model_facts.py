@@ -46,6 +46,22 @@ class ModelFacts:
     record: Record | None = None
     folder: ModelFolder | None = None
 
+    def weights_sha256(self, weights: str | os.PathLike[str] | None = None) -> str | None:
+        """Hash of a weight file in place of the record's, or of a folder's files; None: published weights.
+
+        Raises:
+            NotAFile: The file does not exist.
+        """
+        if self.folder is not None:
+            return self.folder.sha256
+        if weights is None:
+            return None
+        from twinpath.weights.hashes import file_sha256
+        from twinpath.weights.sniff import check_is_file
+
+        check_is_file(Path(weights))
+        return file_sha256(Path(weights))
+
 
 def facts_of_model(model: str, *, weights: str | os.PathLike[str] | None = None) -> ModelFacts:
     """Find out about a model.

@@ -6,12 +6,13 @@ import typer
 
 from twinpath.cli.models.convert import convert
 from twinpath.cli.models.download import download
+from twinpath.cli.models.export import export
 from twinpath.cli.models.info import info
 from twinpath.cli.models.listing import list_
 from twinpath.cli.models.verify import verify
 
 models = typer.Typer(
-    help="List, download, convert and verify networks and weights.",
+    help="List, download, convert, export and verify networks and weights.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -19,4 +20,5 @@ models.command("list")(list_)
 models.command()(info)
 models.command()(download)
 models.command()(convert)
+models.command()(export)
 models.command()(verify)
