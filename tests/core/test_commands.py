@@ -1,4 +1,4 @@
-"""The commands with the embedded models, from an empty cache.
+"""The commands with the embedded models, by their names and as model folders, from an empty cache.
 
 These tests need the core of the package and pytest, nothing else: `make test-core` runs them in an
 environment of the core alone; `make test` runs them with everything installed, and again where torch cannot
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from twinpath.engine.config import EngineConfig
 from twinpath.recognize.classifier import Classifier
 from twinpath.recognize.detector import Detector
 from twinpath.recognize.features import FeatureExtractor
+from twinpath.zoo.records import record
 
 MODEL, PEOPLE_MODEL = "slowfast_tiny.synthetic", "slowfast_tiny_det.synthetic"
 EXACT = ("--precision", "fp32", "--threads", "1")
@@ -54,6 +56,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.fixture(params=["name", "folder"])
+def model(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The embedded model, or a copy of its folder, as `models export` writes one."""
+    return MODEL if request.param == "name" else exported(MODEL, tmp_path)
+
+
+@pytest.fixture(params=["name", "folder"])
+def people_model(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The same for detection."""
+    return PEOPLE_MODEL if request.param == "name" else exported(PEOPLE_MODEL, tmp_path)
+
+
+def exported(name: str, folder: Path) -> str:
+    """A copy of the graph and its record, without the weights that torch would read."""
+    source = record(name).embedded_folder
+    assert source is not None
+    copied = shutil.copytree(source, folder / "exported")
+    facts = json.loads((copied / "model.json").read_text("utf-8"))
+    del facts["files"]["weights.safetensors"]
+    (copied / "weights.safetensors").unlink()
+    (copied / "model.json").write_text(json.dumps(facts), "utf-8")
+    return str(copied)
+
+
 def close(value: Any) -> Any:
     return pytest.approx(value, abs=TOLERANCE)
 
@@ -73,16 +99,16 @@ def test_demo(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "demo").iterdir()} >= {"answer.mp4", "people-answer.mp4"}
 
 
-def test_classify(folder: Path) -> None:
-    answer = in_process("classify", folder / "clip.mp4", "--model", MODEL, *EXACT, "--json").object
+def test_classify(folder: Path, model: str) -> None:
+    answer = in_process("classify", folder / "clip.mp4", "--model", model, *EXACT, "--json").object
     assert answer["engine"].startswith("openvino")
     assert answer["predictions"][0]["label"] == LABEL
     assert answer["predictions"][0]["score"] == close(SCORE)
 
 
-def test_detect(folder: Path, tmp_path: Path) -> None:
-    given = ("--model", PEOPLE_MODEL, *EXACT, "--people", folder / "boxes.jsonl", "--out", tmp_path, "--json")
-    found = in_process("detect", folder / "scene.mp4", *given).object
+def test_detect(folder: Path, people_model: str, tmp_path: Path) -> None:
+    given = ("--people", folder / "boxes.jsonl", "--out", tmp_path, "--json", *EXACT)
+    found = in_process("detect", folder / "scene.mp4", "--model", people_model, *given).object
     assert best_actions(found, time_s=1.0) == close(ACTIONS)
     assert (tmp_path / "scene.mp4.detect.mp4").is_file()
 
@@ -101,22 +127,22 @@ def test_detect_people_in_motion(folder: Path, tmp_path: Path) -> None:
     assert {action["label"] for action in actions} & ACTIONS.keys()
 
 
-def test_timeline(folder: Path, tmp_path: Path) -> None:
-    given = ("--model", MODEL, *EXACT, "--out", tmp_path, "--json")
+def test_timeline(folder: Path, model: str, tmp_path: Path) -> None:
+    given = ("--model", model, *EXACT, "--out", tmp_path, "--json")
     found = in_process("timeline", folder / "clip.mp4", *given).object
     assert {segment["label"] for segment in found["segments"]} == {LABEL}
     assert (tmp_path / "clip.mp4.timeline.html").is_file()
 
 
-def test_stream(folder: Path) -> None:
-    events = in_process("stream", folder / "clip.mp4", "--model", MODEL, *EXACT).objects
+def test_stream(folder: Path, model: str) -> None:
+    events = in_process("stream", folder / "clip.mp4", "--model", model, *EXACT).objects
     (window,) = [event for event in events if event["event"] == "window"]
     assert window["predictions"][0]["label"] == LABEL
     assert window["predictions"][0]["score"] == close(SCORE)
 
 
-def test_features(folder: Path, tmp_path: Path) -> None:
-    in_process("features", folder / "clip.mp4", "--model", MODEL, *EXACT, "--out", tmp_path / "out.npz")
+def test_features(folder: Path, model: str, tmp_path: Path) -> None:
+    in_process("features", folder / "clip.mp4", "--model", model, *EXACT, "--out", tmp_path / "out.npz")
     with np.load(tmp_path / "out.npz") as arrays:
         first = arrays["embedding"][0]
     assert tuple(first[:4]) == close(EMBEDDING)

@@ -23,6 +23,7 @@ TINY = "slowfast_tiny.synthetic"
 WEIGHTS = record(TINY).embedded_path
 # Networks, readers of weight files and what trains: everything else can be imported without torch.
 NEEDS_TORCH = (
+    "twinpath.engine.export_graph",
     "twinpath.engine.gpu_batch",
     "twinpath.engine.openvino_convert",
     "twinpath.engine.torch_engine",
