@@ -4,18 +4,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORE := .venv/.core
 READY := .venv/.ready
+CORE_ONLY := .venv-core
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check fuzz kills bench train accuracy models docs format clean
+.PHONY: help demo test test-core test-slow check fuzz kills bench train accuracy models docs format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 $(BIN)/python:
-	@echo "making .venv and installing (some minutes, some GB, once) ..."
+	@echo "making .venv and installing (once; the core alone is 430 MB, with every extra 7 GB) ..."
 	@$(PYTHON) -m venv .venv
 
-# What running Twinpath needs.
+# The core: what running Twinpath needs, without torch.
 $(CORE): pyproject.toml constraints.txt | $(BIN)/python
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
@@ -30,6 +31,16 @@ demo: $(CORE)  ## Draw a clip, classify it, show the answer
 
 test: $(READY)  ## Run every test but the slow ones
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+
+# The core and pytest in an environment of its own.
+$(CORE_ONLY)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -m venv --clear $(CORE_ONLY)
+	@$(CORE_ONLY)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . pytest
+	@touch $@
+
+test-core: $(CORE_ONLY)/.ready  ## Run tests/core with the core alone, without torch
+	@! $(CORE_ONLY)/bin/python -c "import torch" 2> /dev/null || { echo "$(CORE_ONLY) has torch"; exit 1; }
+	@$(CORE_ONLY)/bin/python -m pytest -q tests/core
 
 test-slow: $(READY)  ## Run the tests that train and measure for minutes
 	@$(BIN)/python -m pytest -m slow
@@ -73,4 +84,4 @@ format: $(READY)  ## Put the code into its form
 	@$(BIN)/ruff format .
 
 clean:  ## Remove what was made here
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-core build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

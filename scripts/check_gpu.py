@@ -1,26 +1,40 @@
 """Checks of the torch engine on a GPU: the CPU's answers, training of reversible networks, speed and memory.
 
-Run: scripts/check_gpu.sh. It needs torch and numpy only, downloads nothing, and takes weights from a seed.
+Run: scripts/check_gpu.sh. It needs torch and numpy, and PyAV to read files; downloads nothing, and takes
+weights from a seed. Speed is that of copies to the device, of the engine in bf16 with channels last, compiled
+with CUDA graphs against eager float32, and with files that are read in threads and processes beside it.
 Prints one table; ends with 1 where a check fails.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import os
+import shutil
 import sys
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from twinpath.engine.config import EngineConfig, Precision
 from twinpath.engine.gpu_batch import MAX_CLIPS, MIN_CLIPS, SHARE
 from twinpath.engine.torch_engine import TorchEngine
+from twinpath.engine.uploads import Uploads
 from twinpath.models.network import VideoNetwork
+from twinpath.models.preprocess import Normalise
 from twinpath.models.registry import architecture
+from twinpath.video.resize import Resize, ResizedFrames
 from twinpath.zoo.create import input_spec
 
 SIZES = ((240, 320), (256, 340), (320, 180))  # height, width of the frames
@@ -29,6 +43,8 @@ MIB = 1 << 20
 # Greatest differences of scores, over the greatest score. By default PyTorch lets convolutions round to TF32,
 # which has 10 bits; bf16 has 8.
 EXACT, TF32, BF16 = 1e-3, 2e-2, 1e-1
+COMPILED_BAR = 3.0  # speed of compiled bf16 over eager float32
+MOST_MINUTES = 10
 GRADIENTS = {"fp32": 1e-3, "bf16": 1e-1}  # norm of the difference over the norm
 
 
@@ -53,6 +69,8 @@ class Plan:
     batches: tuple[int, ...]
     busy_s: float
     training_crop: int
+    step: int
+    videos: int
 
 
 ON_GPU = Plan(
@@ -63,6 +81,8 @@ ON_GPU = Plan(
     batches=(1, 8, 32, 64),
     busy_s=4.0,
     training_crop=112,
+    step=8,
+    videos=256,
 )
 ON_CPU = Plan(
     classifiers=("slowfast_tiny",),
@@ -72,6 +92,8 @@ ON_CPU = Plan(
     batches=(1, 2),
     busy_s=0.5,
     training_crop=32,
+    step=2,
+    videos=8,
 )
 
 
@@ -177,22 +199,156 @@ def gradients(name: str, plan: Plan, device: str) -> Iterator[Row]:
             yield Row(f"{name}: memory in training, {precision}", saved, "less", memory[0] < memory[1])
 
 
+def transfers(name: str, plan: Plan, device: str) -> Iterator[Row]:
+    """Copies of a batch of frames to the device, until they are there, normalised: GB/s of float32."""
+    spec, target = input_spec(name), torch.device(device)
+    shape = (spec.num_frames, spec.crop_px, spec.crop_px, 3)
+    frames = [np.random.default_rng(i).uniform(0, 255, shape).astype(np.float32) for i in range(plan.step)]
+    rounded = [clip.astype(np.uint8) for clip in frames]
+    normalise = Normalise(mean=spec.mean, std=spec.std).to(target)
+    uploads = Uploads(target)
+    ways: dict[str, Callable[[], Tensor]] = {
+        "float32, pageable": lambda: torch.from_numpy(np.stack(frames)).to(target),
+        "float32, pinned, as the engine does": lambda: uploads(frames),
+        "uint8, pageable, float32 on the device": lambda: (
+            torch.from_numpy(np.stack(rounded)).to(target).float()
+        ),
+    }
+    for label, way in ways.items():
+        count, took_s = repeated(lambda way=way: normalise(way()), plan.busy_s / 4, device)
+        giga = count * sum(clip.nbytes for clip in frames) / 1e9
+        speed = f"{giga / took_s:.1f} GB/s, {count * len(frames) / took_s:.0f} clips/s"
+        yield Row(f"{name}: frames to the device, {label}", speed)
+
+
 def throughput(name: str, plan: Plan, device: str) -> Iterator[Row]:
-    """Clips a second with frames of 256x340 pixels, from memory to scores, and the memory that it takes."""
+    """Clips a second from memory to scores, frames resized already or of 256x340 pixels; the memory taken."""
     network, spec = randomised(name), input_spec(name)
     precision: Precision = "bf16" if device != "cpu" else "fp32"
     for batch in plan.batches:
         engine = engine_of(network, name, device, precision, batch_clips=batch)
-        frames = clips(spec.num_frames, batch, sizes=((256, 340),))
-        engine(frames)
-        reset_peak(device)
-        count, began_s = 0, time.perf_counter()
-        while (took_s := time.perf_counter() - began_s) < plan.busy_s or count == 0:
+        whole = clips(spec.num_frames, batch, sizes=((256, 340),))
+        speeds = []
+        for frames in ([engine.resize.of_clip(clip) for clip in whole], whole):
             engine(frames)
-            count += batch
-        speed = f"{count / took_s:.1f} clips/s"
+            reset_peak(device)
+            count, took_s = repeated(partial(engine, frames), plan.busy_s / 2, device)
+            speeds.append(f"{count * batch / took_s:.1f}")
         memory = peak_mib(device)
-        yield Row(f"{name}: {precision}, {batch} at once", speed + (f", {memory:.0f} MiB" if memory else ""))
+        value = f"{speeds[0]} clips/s resized, {speeds[1]} of 256x340" + (
+            f", {memory:.0f} MiB" if memory else ""
+        )
+        yield Row(f"{name}: {precision}, {batch} at once, steps of {engine.step_clips}", value)
+
+
+def compiled(name: str, plan: Plan, device: str) -> Iterator[Row]:
+    """Channels-last bf16 with CUDA graphs beside eager float32, and its answers beside the CPU's."""
+    if device == "cpu":
+        yield Row(f"{name}: compiled", "on a GPU only")
+        return
+    spec = input_spec(name)
+    few = clips(spec.num_frames, 3)
+    exact = np.concatenate(engine_of(randomised(name), name, "cpu", "fp32")(few))
+    speeds: dict[str, float] = {}
+    for label, precision, compile in (
+        ("eager fp32", "fp32", False),
+        ("eager bf16", "bf16", False),
+        ("compiled bf16", "bf16", True),
+    ):
+        config = EngineConfig("torch", device, precision, compile=compile)
+        engine = TorchEngine(randomised(name), spec, batch_clips=plan.batches[-1], config=config)
+        frames = [engine.resize.of_clip(clip) for clip in clips(spec.num_frames, 2 * engine.step_clips)]
+        began_s = time.perf_counter()
+        for _ in range(3):  # compiles, records the graph, replays it
+            engine(frames)
+        ready_s = time.perf_counter() - began_s
+        count, took_s = repeated(partial(engine, frames), plan.busy_s, device)
+        speeds[label] = count * len(frames) / took_s
+        factor = speeds[label] / speeds["eager fp32"]
+        value = f"{speeds[label]:.1f} clips/s, {factor:.1f}x, ready in {ready_s:.0f} s"
+        bar = {"allowed": f"{COMPILED_BAR:g}x", "passed": factor >= COMPILED_BAR} if compile else {}
+        yield Row(f"{name}: {label}", value, **bar)
+        found = np.concatenate(engine(few))
+        difference = float(np.abs(found - exact).max() / exact.max())
+        allowed = BF16 if precision == "bf16" else TF32
+        yield Row(f"{name}: {label} − CPU", f"{difference:.1e}", f"{allowed:.0e}", difference <= allowed)
+        del engine
+        torch.cuda.empty_cache()
+
+
+def reading(name: str, plan: Plan, device: str) -> Iterator[Row]:
+    """Clips a second from files to scores: files are read in threads or processes beside the device."""
+    if importlib.util.find_spec("av") is None:
+        yield Row(f"{name}: from files", "left out: PyAV is not installed")
+        return
+    engine = engine_of(randomised(name), name, device, "auto")
+    cores = os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count()
+    with tempfile.TemporaryDirectory() as folder:
+        videos = write_videos(Path(folder), plan.videos)
+        read = partial(first_clip, resize=engine.resize, name=name)
+        engine([read(videos[0])])
+        for kind, pool, workers in (
+            ("1 thread", ThreadPoolExecutor, 1),
+            (f"{cores} threads", ThreadPoolExecutor, cores),
+            (f"{cores} processes", partial(ProcessPoolExecutor, mp_context=get_context("spawn")), cores),
+        ):
+            with pool(workers) as readers:
+                list(readers.map(read, videos[: workers or 1]))  # starts the processes
+                for label, score in (("read", len), ("read and scored", engine)):
+                    began_s = time.perf_counter()
+                    batch: list[ResizedFrames] = []
+                    for clip in readers.map(read, videos):
+                        batch.append(clip)
+                        if len(batch) == engine.step_clips:
+                            score(batch)
+                            batch = []
+                    if batch:
+                        score(batch)
+                    speed = len(videos) / (time.perf_counter() - began_s)
+                    yield Row(f"{name}: files of 640x480, {kind}, {label}", f"{speed:.1f} clips/s")
+
+
+def write_videos(folder: Path, count: int) -> list[str]:
+    """Short videos of 640x480."""
+    from twinpath.video.writer import VideoWriter
+
+    (pictures,) = clips(64, 1, sizes=((480, 640),))
+    first = folder / "0.mp4"
+    with VideoWriter(first, width=640, height=480, fps=30, preset="ultrafast") as writer:
+        for picture in pictures:
+            writer.write(picture)
+    copies = [folder / f"{number}.mp4" for number in range(1, count)]
+    for copy in copies:
+        shutil.copyfile(first, copy)
+    return [str(path) for path in (first, *copies)]
+
+
+def first_clip(video: str, *, resize: Resize, name: str) -> ResizedFrames:
+    """The first clip of a video, as a network takes it."""
+    from twinpath.recognize.plan import Views, plan_views
+    from twinpath.video.clips import open_clips
+
+    with open_clips(video, plan_views(Views.parse("1x1"), input_spec(name)), resize=resize) as found:
+        (clip,) = found
+    assert isinstance(clip.frames, ResizedFrames)
+    return clip.frames
+
+
+def repeated(call: Callable[[], object], busy_s: float, device: str) -> tuple[int, float]:
+    """How often something is done in about `busy_s` seconds, and the seconds until the device is done."""
+    call()
+    synchronise(device)
+    count, began_s = 0, time.perf_counter()
+    while time.perf_counter() - began_s < busy_s or count == 0:
+        call()
+        count += 1
+    synchronise(device)
+    return count, time.perf_counter() - began_s
+
+
+def synchronise(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize(device)
 
 
 def chosen_batches(plan: Plan, device: str) -> Iterator[Row]:
@@ -267,11 +423,20 @@ def main() -> int:
     where = "cpu" if device == "cpu" else torch.cuda.get_device_name()
     print(f"Python {sys.version.split()[0]}, torch {torch.__version__}, {where}")
     rows: list[Row] = []
+    began_s = time.perf_counter()
     for name in (*plan.classifiers, plan.detector):
         rows += guarded(f"answers of {name}", lambda name=name: answers(name, plan, device))
     rows += guarded("training", lambda: gradients(plan.reversible, plan, device))
     rows += guarded("memory", lambda: chosen_batches(plan, device))
-    rows += guarded("speed", lambda: throughput(plan.fast, plan, device))
+    for what, check in (
+        ("transfers", transfers),
+        ("speed", throughput),
+        ("compiled", compiled),
+        ("reading", reading),
+    ):
+        rows += guarded(what, lambda check=check: check(plan.fast, plan, device))
+    minutes = (time.perf_counter() - began_s) / 60
+    rows.append(Row("this check", f"{minutes:.1f} minutes", f"{MOST_MINUTES}", minutes < MOST_MINUTES))
     print_table(rows)
     return 1 if any(row.passed is False for row in rows) else 0
 

@@ -451,6 +451,12 @@ SCHEMAS: dict[str, Schema] = {
                 ("precision", "string", "The precision that OpenVINO would use."),
                 ("openvino", "string, null", "Version."),
                 ("cpu", "string", "Name of the CPU."),
+                (
+                    "streams",
+                    "array",
+                    "How each compiled network computes several clips: model, precision, clips_at_once, "
+                    "threads, and the milliseconds a clip that were measured, alone_ms and together_ms.",
+                ),
                 ("isolation", "string", "What isolated reading amounts to on this machine."),
                 ("torch", "string, null", "Version."),
                 ("torchvision", "string, null", "Version."),

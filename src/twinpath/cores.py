@@ -61,6 +61,17 @@ def cpu_abilities(*, root: Path = Path("/")) -> str:
     return " ".join([*vectors, os.environ.get("ONEDNN_MAX_CPU_ISA", "")]).strip()
 
 
+def has_avx512(*, root: Path = Path("/")) -> bool:
+    """Whether the CPU has AVX-512, and the environment variable ONEDNN_MAX_CPU_ISA does not forbid it.
+
+    Args:
+        root: Where /proc lies; for tests.
+    """
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() or "DEFAULT"
+    may_use = any(name in limit for name in ("DEFAULT", "ALL", "AVX512", "AVX10"))
+    return may_use and "avx512f" in cpu_abilities(root=root).split()
+
+
 def _quotas(root: Path) -> Iterator[float]:
     """The quotas of this process's control groups, in cores."""
     for line in _text(root / "proc/self/cgroup").splitlines():

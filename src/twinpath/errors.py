@@ -21,6 +21,7 @@
     │   ├── WeightsMismatch         5   keys are missing, unexpected or of another shape; all are named
     │   ├── UnsafeWeights           5   code in a pickle, a decompression bomb
     │   ├── DamagedWeights          5   truncated, wrong hash, values that are not finite
+    │   ├── ExportDiffers           5   an exported graph computes something else than the network
     │   └── DownloadFailed          5   the message has the URL, and where to put the file
     ├── LimitExceeded               6   a limit on pixels, frames, bytes or seconds
     ├── WorkerDied                  6   a child process was killed, usually because memory ran out
@@ -241,6 +242,13 @@ class DownloadFailed(WeightsError):
 
     To do: Check the network, `https_proxy` and `SSL_CERT_FILE`; or fetch the URL another way, and put
         the file where the message says.
+    """
+
+
+class ExportDiffers(WeightsError):
+    """An exported graph computes something else than the network in torch. It was not kept.
+
+    To do: Export in another format, and report the model and the versions.
     """
 
 

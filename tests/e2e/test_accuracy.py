@@ -36,4 +36,5 @@ def test_cards_and_records_state_the_same_accuracy() -> None:
 
 def test_embedded_files_are_small() -> None:
     for name in (CLASSIFIER, DETECTOR):
-        assert (ASSETS / f"{name}.safetensors").stat().st_size <= 4_000_000
+        assert (ASSETS / name / "weights.safetensors").stat().st_size <= 4_000_000
+        assert (ASSETS / name / "model.onnx").stat().st_size <= 4_000_000

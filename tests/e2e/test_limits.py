@@ -149,7 +149,7 @@ def test_memory_of_large_pictures_is_that_of_the_clip(
 def test_memory_of_whole_commands(folder: Path, classifier: Classifier, detector: Detector) -> None:
     """One picture of 8192x8192, and people in 4K with the annotated video."""
     picture = write_video(folder / "picture.mkv", [(8192, 8192)])
-    film = write_video(folder / "film.mkv", [(3840, 2160)] * 8)
+    film = write_video(folder / "film.mkv", [(3840, 2160)] * 16)
     commands = (
         (1200, ["classify", picture, "--model", TINY]),
         (1000, ["detect", film, "--model", TINY_DET, "--people", "whole", "--out", folder / "found"]),

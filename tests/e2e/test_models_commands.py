@@ -102,7 +102,7 @@ def test_info_says_what_is_in_the_cache(tmp_path: Path) -> None:
         "slowfast_tiny.synthetic": listed[-2]["cached"],
         "slowfast_tiny_det.synthetic": listed[-1]["cached"],
     }
-    assert listed[-2]["cached"].endswith("slowfast_tiny.synthetic.safetensors")
+    assert listed[-2]["cached"].endswith("slowfast_tiny.synthetic/weights.safetensors")
     assert listed[-2]["url"] is None
 
 

@@ -99,13 +99,13 @@ def check(scores: np.ndarray, exact: np.ndarray, *, tie: float) -> None:
 
 @pytest.fixture
 def _converted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both precisions are compiled from one conversion, and stay in a cache of this test alone."""
-    done: list[Any] = []
+    """Each precision is converted once, and stays in a cache of this test alone."""
+    done: dict[str, Any] = {}
 
-    def once(*arguments: Any, **options: Any) -> Any:
-        if not done:
-            done.append(convert(*arguments, **options))
-        return done[0]
+    def once(*arguments: Any, precision: str, **options: Any) -> Any:
+        if precision not in done:
+            done[precision] = convert(*arguments, precision=precision, **options)
+        return done[precision]
 
     convert = openvino_convert.convert
     monkeypatch.setattr(openvino_convert, "convert", once)

@@ -495,7 +495,7 @@ def _warm_up() -> None:
     import twinpath.recognize.detector
     import twinpath.recognize.features
     import twinpath.render.annotate
-    import twinpath.weights.download  # noqa: F401
+    import twinpath.weights.download
 
     twinpath.cli.app.make_app()
 

@@ -148,3 +148,24 @@ def test_what_a_cpu_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed:
     assert cores.cpu_abilities(root=root) == expected
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     assert cores.cpu_abilities(root=root).split() == [*expected.split(), "AVX2"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "limit", "expected"),
+    [
+        ("sse4_2 avx2 avx512f avx512bw", None, True),
+        ("sse4_2 avx2 avx512f avx512bw", "", True),
+        ("sse4_2 avx2 avx512f avx512bw", "AVX2", False),
+        ("sse4_2 avx2 avx512f avx512bw", "avx512_core", True),
+        ("sse4_2 avx2", None, False),
+        ("", "ALL", False),
+    ],
+)
+def test_avx512(
+    flags: str, limit: str | None, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    if limit is not None:
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    root = machine(tmp_path, {"proc/cpuinfo": f"flags : fpu {flags}\n"} if flags else {})
+    assert cores.has_avx512(root=root) is expected

@@ -56,8 +56,8 @@ def make_app(first: str | None = None) -> _App:
     """The command line.
 
     Args:
-        first: The first word that the user gave. Where it is a command, the others are left out: to import them
-            and to build their options takes longer than to run a small network.
+        first: The first word that the user gave. Where it is a command, the others are left out: importing
+            them and building their options takes longer than running a small network.
     """
     app = _App(
         help="Recognise which activity a video shows, with the SlowFast family of networks.",

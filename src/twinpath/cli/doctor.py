@@ -31,6 +31,8 @@ def doctor(json: AsJson = False, debug: Debug = False) -> None:
     if json:
         print_json(facts)
         return
+    for choice in facts.pop("streams", []):
+        facts[f"clips of {choice['model']}, {choice['precision']}"] = _readable_choice(choice)
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         print_line(f"{name.ljust(width)}  {_readable(value)}")
@@ -112,6 +114,16 @@ def _existing(folder: Path) -> Path:
     while not folder.exists():
         folder = folder.parent
     return folder
+
+
+def _readable_choice(choice: dict[str, Any]) -> str:
+    """How a compiled network computes several clips, and what was measured."""
+    clips, threads = choice["clips_at_once"], choice["threads"]
+    how = f"{clips} at once" if clips > 1 else "one after the other"
+    return (
+        f"{how}, {threads} threads (measured per clip: {choice['alone_ms']:g} ms one after the other, "
+        f"{choice['together_ms']:g} ms side by side)"
+    )
 
 
 def _readable(value: Any) -> str:

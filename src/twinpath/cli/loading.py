@@ -107,6 +107,7 @@ def best_cached_or_offered() -> Record:
     """The best Kinetics weights on this machine; else ask to download some, or say how to get them."""
     from twinpath.cli.console import print_note
     from twinpath.errors import UsageError
+    from twinpath.extras import INSTALL_TORCH, has_torch
     from twinpath.weights.fetch import cached_path
     from twinpath.zoo.records import record, records
 
@@ -117,12 +118,13 @@ def best_cached_or_offered() -> Record:
         print_note(f"using {best.name}, the best Kinetics weights in the cache (--model chooses)")
         return best
     offered = record(OFFERED)
-    if sys.stdin.isatty() and sys.stderr.isatty():
+    if sys.stdin.isatty() and sys.stderr.isatty() and has_torch():
         question = f"No weights for real video are on this machine. Download {offered.name} (264 MB)?"
         if typer.confirm(question, default=True, err=True):
             return offered
+    also = "" if has_torch() else f" (its weights need torch once: {INSTALL_TORCH})"
     raise UsageError(
-        f"no weights for real video are on this machine; --model {offered.name} downloads some; "
+        f"no weights for real video are on this machine; --model {offered.name} downloads some{also}; "
         f"offline, fetch {offered.url} elsewhere and put it at {cached_path(offered)}; "
         "`twinpath demo` shows a classified video without any download"
     )

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from typing import Any, get_type_hints
 
+from twinpath.cli.numpy_threads import import_numpy
+
 
 def option_groups(command: Callable[..., None]) -> Callable[..., None]:
     """Makes options of a command's parameters that are dataclasses: one of each field, in their place.
@@ -29,6 +31,7 @@ def option_groups(command: Callable[..., None]) -> Callable[..., None]:
     def run(**values: Any) -> None:
         for name, group in groups.items():
             values[name] = group(**{field.name: values.pop(field.name) for field in fields(group)})
+        import_numpy()  # here, since such commands run networks, and import it by many ways
         command(**values)
 
     del run.__wrapped__  # typer would look at its parameters

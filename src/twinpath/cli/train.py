@@ -27,6 +27,7 @@ def train(
 ) -> None:
     """Train a model by a recipe. Ctrl-C keeps the last whole epoch."""
     from twinpath.cli.console import print_note
+    from twinpath.cli.garbage import look_as_usual
     from twinpath.cli.library_caches import keep_in_cache
     from twinpath.errors import MissingExtra
     from twinpath.train.recipe import check_folder, holds_run, read_recipe
@@ -44,6 +45,7 @@ def train(
         raise MissingExtra(
             "training needs torch and Lightning; install them with: pip install 'twinpath[train]'"
         ) from error
+    look_as_usual()
     path = run(checked, folder, resume=resume)
     print_note(f"wrote {path}")
     print_note(f"measure it: twinpath evaluate {checked.model} --weights {path}")

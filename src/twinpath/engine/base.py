@@ -27,7 +27,7 @@ class Engine(Protocol):
 
     Attributes:
         name: Of the backend: "torch" or "openvino".
-        batch_clips: Clips that are best given in one call. It is the device's choice: 1 or 2 on a CPU, 8 to
+        batch_clips: Clips that are best given in one call. It is the device's choice: 1 to 8 on a CPU, 8 to
             64 on a GPU, by its free memory. More may be given; they are computed in parts.
         resize: What the network takes of each frame, for `video.clips.open_clips`. Whole frames are resized
             with it first.

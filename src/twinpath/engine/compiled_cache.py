@@ -23,7 +23,7 @@ import hmac
 import json
 import logging
 import mmap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -91,6 +91,14 @@ def read_entry(path: Path) -> Entry | None:
     return Entry(json.loads(bytes(content[start:end])), content[end:])
 
 
+def entries() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The model's name and the facts of each entry of this user, by name."""
+    for path in sorted(engines_dir().glob("*.ov")):
+        entry = read_entry(path)
+        if entry is not None:
+            yield path.stem.rpartition("-")[0], entry.facts
+
+
 def _reason_against(path: Path, file: IO[bytes], content: memoryview) -> str | None:
     """Why an entry is not taken; None: it is this user's, and whole."""
     key = read_key(path.parent)
@@ -102,7 +110,7 @@ def _reason_against(path: Path, file: IO[bytes], content: memoryview) -> str | N
     return None if hmac.compare_digest(content[len(_MAGIC) : _SIGNED].hex(), digest) else "a wrong digest"
 
 
-def write_entry(path: Path, content: bytes, facts: Mapping[str, Any]) -> None:
+def write_entry(path: Path, content: bytes | memoryview, facts: Mapping[str, Any]) -> None:
     """Store a compiled network and remove the least recently used ones. A full disk is a warning."""
     header = json.dumps(dict(facts)).encode()
     header += b" " * (-(_SIGNED + _LENGTH_BYTES + len(header)) % _ALIGNED_BYTES)

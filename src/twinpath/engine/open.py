@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 from twinpath.cores import cpu_abilities
 from twinpath.device import choose_device, has_cuda_gpu
 from twinpath.engine.base import Engine, last_line
-from twinpath.engine.compiled_cache import Entry, entry_path, read_entry, write_entry
+from twinpath.engine.compiled_cache import Entry, entries, entry_path, read_entry, write_entry
 from twinpath.engine.config import Backend, EngineConfig
 from twinpath.errors import LimitExceeded, MissingExtra, UsageError, is_out_of_memory
 from twinpath.extras import INSTALL_TORCH, check_torch, has_torch
@@ -221,7 +221,7 @@ class _Compilation:
             "precision": precision,
             "openvino": backend.version(),
             "cpu": [backend.cpu_name(), cpu_abilities()],
-            "format": 3,
+            "format": 5,
         }
         return cls(model, name, weights, output, config, precision, entry_path(name, key))
 
@@ -261,9 +261,17 @@ class _Compilation:
             reason = last_line(error)
             write_entry(self.path, b"", {"not_convertible": reason})
             raise _NotTaken(reason) from error
-        content = compiled.export_model()
-        facts = {"num_classes": num_classes, "precision": self.precision}
-        write_entry(self.path, content if isinstance(content, bytes) else content.getvalue(), facts)
+        exported = compiled.export_model()
+        content = memoryview(bytearray(exported)) if isinstance(exported, bytes) else exported.getbuffer()
+        streams = backend.choose_streams(
+            compiled,
+            backend.shared_tensor(content),
+            output=self.output,
+            precision=self.precision,
+            config=self.config,
+        )
+        facts = {"num_classes": num_classes, "precision": self.precision, **streams.choice.facts()}
+        write_entry(self.path, content, facts)
         return backend.OpenVinoEngine(
             compiled,
             input_spec(self.model),
@@ -271,6 +279,7 @@ class _Compilation:
             num_classes=num_classes,
             precision=self.precision,
             model=self.name,
+            streams=streams,
         )
 
     def _loaded(self) -> tuple[Callable[[], Any], int]:
@@ -285,7 +294,8 @@ class _Compilation:
         network = _network(self.model, self.weights, self.output)
         from twinpath.engine.openvino_convert import convert
 
-        return partial(convert, network, spec, output=self.output), network.get_classifier().out_features
+        converting = partial(convert, network, spec, output=self.output, precision=self.precision)
+        return converting, network.get_classifier().out_features
 
 
 def _network_facts(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -308,4 +318,9 @@ def engine_facts() -> dict[str, Any]:
 
     if chosen == "openvino":
         facts["precision"] = backend.choose_precision(EngineConfig())
+    facts["streams"] = [
+        {"model": model, "precision": kept["precision"], **kept["streams"]}
+        for model, kept in entries()
+        if kept.get("streams", {}).get("alone_ms") is not None
+    ]
     return {**facts, "openvino": backend.version(), "cpu": backend.cpu_name()}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -24,10 +25,13 @@ from twinpath.engine.base import (
 from twinpath.engine.compiled_cache import Entry
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.openvino_import import ov
+from twinpath.engine.openvino_streams import StreamChoice, Streams, infer_all, measured_choice
 from twinpath.errors import LimitExceeded, UsageError, is_out_of_memory
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.registry import Output
 from twinpath.video.resize import ResizedFrames
+
+logger = logging.getLogger(__name__)
 
 CpuPrecision = Literal["fp32", "bf16"]
 _ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
@@ -36,7 +40,7 @@ _HINTS: dict[CpuPrecision, str] = {"fp32": "f32", "bf16": "bf16"}
 
 
 class OpenVinoEngine:
-    """See `Engine`. One clip at a time, on all cores; threads that share the engine wait for each other.
+    """See `Engine`. One clip on all cores, or several at once; threads that share it wait for each other.
 
     Args:
         compiled: From `openvino_convert.convert`.
@@ -46,10 +50,11 @@ class OpenVinoEngine:
         num_classes: Classes of the network.
         precision: As it was compiled.
         model: Its name, for messages.
+        streams: The same network for several clips at once; None: a batch gains nothing, one clip fills all
+            cores.
     """
 
     name = "openvino"
-    batch_clips = 1  # a batch gains nothing: one clip fills all cores
 
     def __init__(
         self,
@@ -61,6 +66,7 @@ class OpenVinoEngine:
         num_classes: int,
         precision: CpuPrecision,
         model: str = "the network",
+        streams: Streams | None = None,
     ) -> None:
         check_crops(output, num_crops)
         self.spec, self.output, self.num_crops = spec, output, num_crops
@@ -68,7 +74,10 @@ class OpenVinoEngine:
         self.precision, self._model = precision, model
         self._num_classes = num_classes
         self._compiled = compiled
+        self._streams = streams if streams is not None and streams.clips_at_once > 1 else None
+        self.batch_clips = self._streams.clips_at_once if self._streams is not None else 1
         self._request = compiled.create_infer_request()
+        self._many_requests: list[ov.InferRequest] = []  # for several clips at once, when they are needed
         self._one_at_a_time = threading.Lock()
 
     @classmethod
@@ -86,10 +95,9 @@ class OpenVinoEngine:
         Raises:
             RuntimeError: OpenVINO does not take it.
         """
-        content = ov.Tensor(np.frombuffer(entry.content, dtype=np.uint8), shared_memory=True)
+        content = shared_tensor(entry.content)
         facts = entry.facts
-        compiled = _core().import_model(content, "CPU", _hints(facts["precision"], config))
-        compiled.content = content  # not copied: OpenVINO reads weights there for as long as it runs
+        compiled = import_network(content, precision=facts["precision"], config=config)
         return cls(
             compiled,
             spec,
@@ -97,6 +105,10 @@ class OpenVinoEngine:
             num_classes=facts["num_classes"],
             precision=facts["precision"],
             model=model,
+            streams=Streams(
+                StreamChoice.of(facts, threads=compiled.get_property("INFERENCE_NUM_THREADS")),
+                partial(_import_streams, content, facts["precision"], config),
+            ),
         )
 
     @property
@@ -119,6 +131,7 @@ class OpenVinoEngine:
             num_classes=self._num_classes,
             precision=self.precision,
             model=self._model,
+            streams=self._streams,
         )
 
     def warm_up(self, height: int, width: int) -> None:
@@ -133,12 +146,36 @@ class OpenVinoEngine:
         boxes = paired_boxes(self.output, clips, boxes_xyxy_px)
         if self.output == "boxes":
             return [self._of_boxes(clip, of_clip) for clip, of_clip in zip(clips, boxes, strict=True)]
-        return [self._of_crops(resized(clip, self.resize)) for clip in clips]
+        step, results = self.batch_clips, []
+        for first in range(0, len(clips), step):
+            results += self._of_crops([resized(clip, self.resize) for clip in clips[first : first + step]])
+        return results
 
-    def _of_crops(self, clip: ResizedFrames) -> NDArray[np.float32]:
-        """(num_crops, classes or D)."""
-        crops = [np.ascontiguousarray(clip.pixels[:, k])[None] for k in range(self.num_crops)]
-        return np.concatenate([self._infer(crop) for crop in crops])
+    def _of_crops(self, clips: Sequence[ResizedFrames]) -> list[NDArray[np.float32]]:
+        """(num_crops, classes or D) for each clip."""
+        crops = [
+            np.ascontiguousarray(clip.pixels[:, k])[None] for clip in clips for k in range(self.num_crops)
+        ]
+        together = len(crops) if len(crops) % self.batch_clips != 1 else len(crops) - 1
+        scores = self._infer_together(crops[:together])
+        scores += [self._infer(crop) for crop in crops[len(scores) :]]
+        return [np.concatenate(scores[i : i + self.num_crops]) for i in range(0, len(scores), self.num_crops)]
+
+    def _infer_together(self, crops: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """Several at once; none where that gains nothing."""
+        if self._streams is None or not crops:
+            return []
+        with self._one_at_a_time:
+            try:
+                self._many_requests = self._many_requests or self._streams.requests()
+                return infer_all(self._many_requests, crops)
+            except RuntimeError as error:
+                self._many_requests = []
+                if not is_out_of_memory(error):
+                    raise self._failure(error) from error
+                logger.warning("%s: no memory for several clips at once; one after the other", self._model)
+                self._streams, self.batch_clips = None, 1
+                return []
 
     def _of_boxes(
         self, frames: NDArray[np.uint8] | ResizedFrames, boxes_xyxy_px: Boxes
@@ -173,6 +210,61 @@ class OpenVinoEngine:
 def compile_network(network: ov.Model, *, precision: CpuPrecision, config: EngineConfig) -> Any:
     """Compile a converted network for this CPU."""
     return _core().compile_model(network, "CPU", _hints(precision, config))
+
+
+def shared_tensor(content: memoryview) -> ov.Tensor:
+    """Bytes that may be written to as OpenVINO takes them, not copied."""
+    return ov.Tensor(np.frombuffer(content, dtype=np.uint8), shared_memory=True)
+
+
+def import_network(
+    content: ov.Tensor, *, precision: CpuPrecision, config: EngineConfig, streams: int = 1
+) -> ov.CompiledModel:
+    """A network that was compiled before.
+
+    Args:
+        content: The compiled network.
+        precision, config: See `compile_network`.
+        streams: Clips that are computed at once, each on its share of the threads.
+    Raises:
+        RuntimeError: OpenVINO does not take it.
+    """
+    hints = _hints(precision, config) | ({"NUM_STREAMS": streams} if streams > 1 else {})
+    compiled = _core().import_model(content, "CPU", hints)
+    compiled.content = content  # not copied: OpenVINO reads weights there for as long as it runs
+    return compiled
+
+
+def choose_streams(
+    compiled: ov.CompiledModel,
+    content: ov.Tensor,
+    *,
+    output: Output,
+    precision: CpuPrecision,
+    config: EngineConfig,
+) -> Streams:
+    """Measure how several clips are computed fastest; one after the other where that fails.
+
+    Args:
+        compiled: For one clip.
+        content: The same, exported.
+        output, precision, config: As it was compiled. Frames for boxes have many sizes: they are computed one
+            after the other.
+    """
+    again = partial(_import_streams, content, precision, config)
+    choice = StreamChoice(1, compiled.get_property("INFERENCE_NUM_THREADS"))
+    if output != "boxes":
+        try:
+            choice = measured_choice(compiled, again)
+        except RuntimeError as error:
+            logger.warning("clips are computed one after the other: %s", last_line(error))
+    return Streams(choice, again)
+
+
+def _import_streams(
+    content: ov.Tensor, precision: CpuPrecision, config: EngineConfig, streams: int
+) -> ov.CompiledModel:
+    return import_network(content, precision=precision, config=config, streams=streams)
 
 
 def _hints(precision: CpuPrecision, config: EngineConfig) -> dict[str, Any]:

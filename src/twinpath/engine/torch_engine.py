@@ -205,7 +205,7 @@ class TorchEngine:
         # A graph is recorded for each size, and its next run overwrites its result.
         count = len(frames_BTHWC)
         padding = padded_size(count, self.step_clips) - count
-        torch.compiler.cudagraph_mark_step_begin()
+        torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         padded = torch.nn.functional.pad(frames_BTHWC, (0, 0) * 4 + (0, padding))
         return self._compute(padded)[:count].clone()
 

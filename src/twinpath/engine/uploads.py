@@ -44,7 +44,7 @@ class CudaTransfers:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._copies = torch.cuda.Stream(device)
+        self._copies = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def pinned(self, count: int) -> Tensor:
         """See `Transfers`."""
@@ -61,7 +61,8 @@ class CudaTransfers:
 
     def mark(self) -> Mark:
         """See `Transfers`."""
-        return torch.cuda.current_stream(self._device).record_event()
+        event: Mark = torch.cuda.current_stream(self._device).record_event()
+        return event
 
 
 @dataclass(eq=False)
@@ -87,7 +88,7 @@ class Uploads:
         self._transfers = transfers or (CudaTransfers(device) if device.type == "cuda" else None)
         self._device = device
         self._slots = [_Slot() for _ in range(SLOTS)]
-        self._last = 0
+        self._next = 0
 
     def __call__(self, clips: Sequence[NDArray[np.float32]]) -> Tensor:
         """A batch on the device.
@@ -99,9 +100,11 @@ class Uploads:
         """
         if self._transfers is None:
             return torch.from_numpy(np.stack(clips)).to(self._device)
-        self._slots[self._last].done = self._transfers.mark()  # its batch was given to the device since
-        self._last = (self._last + 1) % SLOTS
-        values = self._free_memory(self._slots[self._last], (len(clips), *clips[0].shape), self._transfers)
+        last, slot = self._slots[self._next - 1], self._slots[self._next]
+        self._next = (self._next + 1) % SLOTS
+        if last.memory is not None:
+            last.done = self._transfers.mark()  # what is computed of its batch was given to the device since
+        values = self._free_memory(slot, (len(clips), *clips[0].shape), self._transfers)
         for clip, place in zip(clips, values.numpy(), strict=True):
             np.copyto(place, clip)
         return self._transfers.to_device(values)

@@ -25,7 +25,6 @@ from twinpath.errors import (
 from twinpath.escapes import printable
 from twinpath.paths import display_path
 from twinpath.video.find import InputVideo
-from twinpath.video.isolated.sandbox import probe_isolated
 from twinpath.video.source import Limits, open_video
 
 SAME_COMMAND = "the same command does the rest"
@@ -177,6 +176,8 @@ def check_single_input(
     if len(videos) != 1:
         return
     if isolate:
+        from twinpath.video.isolated.sandbox import probe_isolated
+
         probe_isolated(videos[0].path, limits=limits, fps=fps)
     else:
         open_video(videos[0].path, limits=limits, fps=fps).close()

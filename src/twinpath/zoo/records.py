@@ -85,22 +85,26 @@ class Record:
 
     @property
     def file_name(self) -> str:
-        """Name of the weight file in the cache, or among the package's assets."""
+        """Name of the weight file in the cache."""
         suffix = PurePosixPath(urlsplit(self.url).path).suffix if self.url else ".safetensors"
         return self.name + suffix
 
     @property
-    def embedded_path(self) -> Path | None:
-        """The file inside this package; None for a record that is downloaded."""
+    def embedded_folder(self) -> Path | None:
+        """The model folder inside this package; None for a record that is downloaded."""
         if self.url:
             return None
-        return Path(str(resources.files("twinpath"))) / "assets" / self.file_name
+        return Path(str(resources.files("twinpath"))) / "assets" / self.name
+
+    @property
+    def embedded_path(self) -> Path | None:
+        """The weight file inside this package; None for a record that is downloaded."""
+        return None if self.embedded_folder is None else self.embedded_folder / "weights.safetensors"
 
     @property
     def embedded_graph(self) -> Path | None:
         """The exported graph (ONNX) of a model that is inside this package, which runs without torch."""
-        weights = self.embedded_path
-        return None if weights is None else weights.with_suffix(".onnx")
+        return None if self.embedded_folder is None else self.embedded_folder / "model.onnx"
 
     @property
     def input_spec(self) -> InputSpec:

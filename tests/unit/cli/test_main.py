@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ import typer
 
 import twinpath.cli.app
 from twinpath.cli import main
+from twinpath.cli.garbage import look_as_usual, looked_for_late
 from twinpath.cli.loading import best_cached_or_offered
 from twinpath.errors import CorruptVideo, DownloadFailed, PartialFailure, TwinpathError, UsageError
 from twinpath.weights.fetch import cached_path
@@ -142,3 +146,46 @@ def test_on_a_terminal_a_download_is_offered(
             best_cached_or_offered()
     assert len(questions) == 1
     assert re.search(r"Download slowfast_r50_8x8\.ptv_k400 \(\d+ MB\)\?", questions[0])
+
+
+def test_one_command_is_made_as_among_all() -> None:
+    """And what is no command makes all of them, so that the error can name the nearest."""
+    everything = typer.main.get_command(twinpath.cli.app.make_app())
+    alone = typer.main.get_command(twinpath.cli.app.make_app("classify"))
+    assert list(alone.commands) == ["classify"]  # type: ignore[attr-defined]
+    for first in (None, "--debug", "clasify"):
+        made = typer.main.get_command(twinpath.cli.app.make_app(first))
+        assert list(made.commands) == list(everything.commands)  # type: ignore[attr-defined]
+    help_of = [
+        (p.name, p.help, p.opts)
+        for made in (alone, everything)
+        for p in made.commands["classify"].params  # type: ignore[attr-defined]
+    ]
+    assert help_of[: len(help_of) // 2] == help_of[len(help_of) // 2 :]
+
+
+@pytest.mark.parametrize("given", [None, "3"])
+def test_numpy_has_one_thread_and_what_comes_later_does_not_know(given: str | None) -> None:
+    code = (
+        "import os, sys; from twinpath.cli.numpy_threads import import_numpy\n"
+        "import_numpy()\n"
+        "print('numpy' in sys.modules, os.environ.get('OPENBLAS_NUM_THREADS'))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    environment |= {} if given is None else {"OPENBLAS_NUM_THREADS": given}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [str(given is None), str(given)]
+
+
+def test_garbage_is_looked_for_late_until_the_work_begins() -> None:
+    usual = gc.get_threshold()
+    with looked_for_late():
+        assert gc.get_threshold() > usual
+        look_as_usual()
+        assert gc.get_threshold() == usual
+    with pytest.raises(UsageError), looked_for_late():
+        raise UsageError("ours")
+    assert gc.get_threshold() == usual
+    gc.unfreeze()

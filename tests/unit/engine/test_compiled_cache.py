@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from twinpath import known_files
 from twinpath.engine import compiled_cache
 from twinpath.engine.compiled_cache import engines_dir, entry_path, read_entry, write_entry
 
@@ -62,6 +63,41 @@ def test_an_entry_of_another_name_is_not_taken(stored: Path) -> None:
     other.write_bytes(stored.read_bytes())
     assert read_entry(other) is None
     assert read_entry(stored) is not None
+
+
+def test_an_entry_is_digested_once_until_its_file_changes(
+    stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digested, keyed_digest = [], compiled_cache.keyed_digest
+
+    def counted(*arguments: bytes | str | memoryview) -> bytes:
+        digested.append(arguments)
+        return keyed_digest(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(compiled_cache, "keyed_digest", counted)
+    monkeypatch.setattr(known_files, "SETTLED_S", -10.0)  # as if it had been written long ago
+    for _ in range(3):
+        entry = read_entry(stored)
+        assert entry is not None
+        assert (entry.facts, bytes(entry.content)) == (FACTS, CONTENT)
+    assert len(digested) == 1
+    before = stored.stat()
+    with stored.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"x")
+    os.utime(stored, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert read_entry(stored) is None
+    assert len(digested) == 2
+    assert not stored.exists()
+
+
+def test_what_is_done_to_the_content_does_not_change_the_file(stored: Path) -> None:
+    """The network lies where vector instructions want it, and OpenVINO may write there."""
+    entry, before = read_entry(stored), stored.read_bytes()
+    assert entry is not None
+    assert (len(before) - len(entry.content)) % 64 == 0
+    entry.content[0] ^= 1
+    assert stored.read_bytes() == before
 
 
 def test_only_the_user_may_read_and_write_the_cache(stored: Path) -> None:
@@ -154,6 +190,20 @@ def test_processes_that_start_together_share_one_key(empty_home: Path) -> None:
         assert process.returncode == 0
     assert all(read_entry(entry_path("model", {"n": str(n)})) for n in range(4))
     assert {path.suffix or path.name for path in engines_dir().iterdir()} == {".ov", "key"}
+
+
+def test_an_entry_that_is_used_stays(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although it is the oldest; to read an entry leaves its file as it is."""
+    monkeypatch.setattr(compiled_cache, "KEEP_BYTES", 2 * len(CONTENT) + 500)
+    paths = [entry_path("model", {"n": n}) for n in range(3)]
+    for age_s, path in enumerate(paths[:2]):
+        write_entry(path, CONTENT, {})
+        os.utime(path, (age_s, age_s))
+    monkeypatch.setattr(known_files, "SETTLED_S", -10.0)
+    assert read_entry(paths[0]) is not None
+    assert paths[0].stat().st_mtime == 0
+    write_entry(paths[2], CONTENT, {})
+    assert [path.exists() for path in paths] == [True, False, True]
 
 
 def test_entries_may_go_while_they_are_counted(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:

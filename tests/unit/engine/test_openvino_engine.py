@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from twinpath import known_files
 from twinpath.engine import open as choose
-from twinpath.engine import openvino_engine
+from twinpath.engine import openvino_convert, openvino_engine
 from twinpath.engine.compiled_cache import entry_path, read_entry, write_entry
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.open import open_engine
 from twinpath.engine.openvino_engine import OpenVinoEngine
 from twinpath.engine.torch_engine import TorchEngine
 from twinpath.errors import LimitExceeded, MissingExtra, UsageError
+from twinpath.models.exportable import Exportable
+from twinpath.models.registry import architecture
+from twinpath.weights import hashes
+from twinpath.zoo.create import input_spec
 
 TINY = "slowfast_tiny.synthetic"
 TORCH = EngineConfig("torch", "cpu")
@@ -130,6 +139,38 @@ def test_two_may_make_the_same_entry(empty_home: Path) -> None:
     assert entry is not None
     assert bytes(entry.content) == bytes([entry.facts["n"]]) * 100_000
     assert {p.name for p in path.parent.iterdir()} == {path.name, "key"}
+
+
+def test_a_changed_weight_file_of_equal_size_has_another_compiled_network(
+    empty_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if its modification time is set back; and as long as it does not change, it is read once."""
+    planned, hashed = [], []
+    weights = tmp_path / "weights.bin"
+
+    def file_digest(file: Any, name: str) -> Any:
+        hashed.append(file.name)
+        return hashlib.new(name, file.read())
+
+    def plan() -> Path:
+        hashes._sha256.cache_clear()  # as in a new process
+        open_engine("slowfast_tiny", weights, config=EngineConfig("openvino"))
+        return planned[-1]
+
+    monkeypatch.setattr(known_files, "SETTLED_S", -10.0)  # as if it had been written long ago
+    monkeypatch.setattr(hashlib, "file_digest", file_digest)
+    monkeypatch.setattr(choose._Compilation, "engine", lambda self, *_: planned.append(self.path))
+    weights.write_bytes(b"first")
+    first = plan()
+    write_entry(first, b"", {})
+    assert [plan(), plan()] == [first, first]
+    assert len(hashed) == 1
+    before = weights.stat()
+    with weights.open("r+b") as file:
+        file.write(b"other")
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert plan() != first
+    assert len(hashed) == 2
 
 
 def test_what_the_key_depends_on() -> None:
@@ -268,3 +309,27 @@ def test_outputs_that_a_model_does_not_have() -> None:
         UsageError, match=r"no weights are published for mvit_v1_b24_32x3; give a weight file \(weights="
     ):
         open_engine("mvit_v1_b24_32x3", config=EngineConfig("openvino", "cpu"))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("i3d_r50_8x8", {"width": 8, "blocks": (1, 1, 1, 1)}),
+        ("x3d_xs", {"depth": 0.8}),
+        ("mvit_v1_b_16x4", {"blocks": (1, 1, 1, 1), "num_frames": 4}),
+        ("mvit_v2_s_16x4", {"blocks": (1, 1, 1, 1), "num_frames": 4}),
+        ("mvit_v2_t", {"blocks": (1, 1, 1, 1)}),
+    ],
+)
+def test_rewritten_networks_are_converted(name: str, options: dict[str, Any]) -> None:
+    """In fp32 they are the network, on every CPU; SlowFast is the embedded model's network."""
+    torch.manual_seed(0)
+    network = architecture(name).build(crop=64, num_classes=5, **options).eval()
+    frames = options.get("num_frames", architecture(name).num_frames)
+    spec = replace(input_spec(name), num_frames=frames, short_side_px=64, crop_px=64, resize_px=None)
+    model = openvino_convert.convert(network, spec, output="embed", precision="fp32")
+    compiled = openvino_engine.compile_network(model, precision="fp32", config=EngineConfig())
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, frames, 64, 64, 3)).astype(np.float32)
+    with torch.inference_mode():
+        expected = Exportable(network, spec, "embed")(torch.from_numpy(pixels)).numpy()
+    assert compiled(pixels)[0] == pytest.approx(expected, abs=1e-4 * float(np.abs(expected).max()))

@@ -180,6 +180,25 @@ def test_clips_of_several_sizes_in_one_call() -> None:
     assert engine(mixed[:1])[0] == pytest.approx(together[0], abs=1e-6)
 
 
+@pytest.mark.parametrize("number", [1, 3, 5])
+def test_with_graphs_batches_have_two_sizes_and_results_are_copies(number: int) -> None:
+    """As on a GPU, where the next run of a graph overwrites the result of the last one."""
+    network = MeanColour()
+    engine = TorchEngine(network, SPEC, config=ON_CPU, batch_clips=3)
+    plain = engine(clips(number))
+    network.batches.clear()
+    results: dict[int, Tensor] = {}
+    compute = engine._compute
+
+    def replay(frames_BTHWC: Tensor) -> Tensor:
+        result = compute(frames_BTHWC)
+        return results.setdefault(len(frames_BTHWC), torch.empty_like(result)).copy_(result)
+
+    engine._has_graphs, engine._compute = True, replay
+    assert np.array_equal(np.concatenate(engine(clips(number))), np.concatenate(plain))
+    assert set(network.batches) <= {1, 3}
+
+
 def test_clips_that_fit_a_gpu() -> None:
     gib = 1 << 30
     assert clips_that_fit(80 * gib, gib // 2) == 64

@@ -71,7 +71,7 @@ def test_of_x3d_only_the_first_label_means_something(grey_video: Path, tmp_path:
 def test_where_nothing_is_known_it_checks_that_scores_are_scores() -> None:
     found = verify("slowfast_tiny", device="cpu")
     assert (found.model, found.agrees, found.video) == ("slowfast_tiny.synthetic", None, None)
-    assert found.weights.endswith("slowfast_tiny.synthetic.safetensors")
+    assert found.weights.endswith("slowfast_tiny.synthetic/weights.safetensors")
     assert len(found.predictions) == 5
 
 

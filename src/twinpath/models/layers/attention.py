@@ -86,11 +86,37 @@ class PooledAttention(nn.Module):
         k, k_grid = (k, grid) if self.pool_k is None else self.pool_k(k, grid)
         v, _ = (v, grid) if self.pool_v is None else self.pool_v(v, grid)
         bias = None if self.relative is None else self.relative(q, q_grid, k_grid).to(q.dtype)
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        return self.attended(q, k, v, bias), q_grid
+
+    def attended(
+        self,
+        q_BHNC: Tensor,
+        k_BHMC: Tensor,
+        v_BHMC: Tensor,
+        bias: Tensor | None,
+        *,
+        more_channels: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """Attention of pooled queries, keys and values.
+
+        Args:
+            q_BHNC, k_BHMC, v_BHMC: Of each head.
+            bias: Added to the products of queries and keys; None: nothing.
+            more_channels: (B, H, N, D) of queries and (M, D) of keys, whose products are added, too.
+        Returns:
+            (B, N, channels).
+        """
+        q, k, scale = q_BHNC, k_BHMC, None
+        if more_channels is not None:
+            scale = int(q.shape[3]) ** -0.5  # of the channels of a head, not of more
+            of_q, of_k = more_channels
+            q = torch.cat([q, of_q / scale], dim=3)
+            k = torch.cat([k, of_k.expand(*k.shape[:2], -1, -1)], dim=3)
+        y = F.scaled_dot_product_attention(q, k, v_BHMC, attn_mask=bias, scale=scale)
         if self.residual:
             first = self.num_class_tokens
-            y = y + F.pad(q[:, :, first:], (0, 0, first, 0))
-        return self.out(y.transpose(1, 2).flatten(2)), q_grid
+            y = y + F.pad(q_BHNC[:, :, first:], (0, 0, first, 0))
+        return self.out(y.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
 class TokenPool(nn.Module):
@@ -112,9 +138,10 @@ class TokenPool(nn.Module):
 
     def forward(self, x_BHNC: Tensor, grid: Grid) -> tuple[Tensor, Grid]:
         """(B, heads, N, C) to (B, heads, pooled N, C), and its grid."""
-        heads = x_BHNC.shape[:2]
+        num_heads = x_BHNC.shape[1]
         x, grid = pool_tokens(self.conv, x_BHNC.flatten(0, 1), grid, class_token=self.class_token)
-        return self.norm(x.reshape(*heads, *x.shape[1:])), grid
+        x = x.unflatten(0, (-1, num_heads))  # type: ignore[no-untyped-call]  # -1: a trace is for any batch
+        return self.norm(x), grid
 
 
 def pool_tokens(
@@ -132,7 +159,7 @@ def pool_tokens(
     """
     first = int(class_token)
     # A view with the channels last in memory: pooling is three to five times as fast.
-    maps = x_BNC[:, first:].reshape(x_BNC.shape[0], *grid, x_BNC.shape[2])
+    maps = x_BNC[:, first:].unflatten(1, grid)  # type: ignore[no-untyped-call]
     pooled = pool(maps.permute(0, 4, 1, 2, 3))
     new_grid = (pooled.shape[2], pooled.shape[3], pooled.shape[4])
     tokens = pooled.flatten(2).transpose(1, 2)

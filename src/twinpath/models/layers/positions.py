@@ -100,7 +100,7 @@ class RelativePositions(nn.Module):
             (B, H, queries, keys), with a row and a column for the class token if the queries have one.
         """
         num_class_tokens = q_BHNC.shape[2] - q_grid[0] * q_grid[1] * q_grid[2]
-        q = q_BHNC[:, :, num_class_tokens:].reshape(*q_BHNC.shape[:2], *q_grid, q_BHNC.shape[3])
+        q = q_BHNC[:, :, num_class_tokens:].unflatten(2, q_grid)  # type: ignore[no-untyped-call]
         height = rows_by_distance(self.height, q_grid[1], k_grid[1])
         width = rows_by_distance(self.width, q_grid[2], k_grid[2])
         frame = torch.einsum("bnthwc,hkc->bnthwk", q, height)[..., None, :]

@@ -1,0 +1,44 @@
+"""The torch network of a model folder that holds weights. Importing this imports no torch; loading does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from twinpath.errors import UsageError
+from twinpath.paths import display_path
+from twinpath.zoo.create import create_model, is_known, resolve
+from twinpath.zoo.model_folder import WEIGHTS, ModelFolder
+
+if TYPE_CHECKING:
+    from twinpath.models.network import VideoNetwork
+
+
+def has_network(folder: ModelFolder) -> bool:
+    """Whether the folder holds weights of a network that is known here."""
+    return folder.has(WEIGHTS) and folder.card.network is not None and is_known(folder.card.network)
+
+
+def load_folder_network(folder: ModelFolder) -> VideoNetwork:
+    """The network with the folder's weights, in training mode.
+
+    Raises:
+        UsageError: The folder holds no weights, or of a network that is not known here.
+        DamagedWeights, WeightsMismatch, UnsafeWeights: See `twinpath.weights.load`.
+    """
+    shown, name = display_path(folder.path), folder.card.network
+    if not folder.has(WEIGHTS):
+        raise UsageError(f"{shown} holds a graph and no weights ({WEIGHTS}) of a network")
+    if name is None or not is_known(name):
+        raise UsageError(f"{shown} holds weights of {name or 'a network'}, which is not known here")
+    from twinpath.weights.load import load_weights
+
+    architecture, record = resolve(name)
+    num_frames = folder.card.input.num_frames
+    network = create_model(
+        name,
+        num_classes=len(folder.card.labels),
+        in_frames=None if num_frames == architecture.num_frames else num_frames,
+    )
+    head: Literal["file"] | None = None if record is not None and name == record.name else "file"
+    load_weights(network, folder.checked(WEIGHTS), head=head)
+    return network
