@@ -41,7 +41,13 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "engine": (
         "Frames to scores on a device",
-        ("twinpath.engine.base", "twinpath.engine.config", "twinpath.engine.open"),
+        (
+            "twinpath.engine.base",
+            "twinpath.engine.config",
+            "twinpath.engine.open",
+            "twinpath.engine.quantize",
+            "twinpath.engine.calibration",
+        ),
     ),
     "people": ("Person detectors and trackers", ("twinpath.people.base", "twinpath.people.choose")),
     "models": (

@@ -27,13 +27,14 @@ from twinpath.engine.config import EngineConfig
 from twinpath.engine.layer_errors import layer_errors, layers, names_for_float
 from twinpath.engine.openvino_engine import compile_network
 from twinpath.engine.openvino_import import ov
-from twinpath.errors import LimitExceeded, MissingExtra, UsageError, is_out_of_memory
+from twinpath.errors import InputError, LimitExceeded, MissingExtra, UsageError, is_out_of_memory
 from twinpath.video.resize import ResizedFrames, scaled_boxes
 
 MIN_AGREEMENT = 0.99
 MIN_CALIBRATION_CLIPS = 8
 MIN_VALIDATION_CLIPS = 20
 RANKING_CLIPS = 8  # with which the error of each layer is measured
+_NO_ANSWER = -1
 
 Boxes = NDArray[np.floating]
 CalibrationClip = ResizedFrames | tuple[ResizedFrames, Boxes]
@@ -109,6 +110,7 @@ def quantize(
         MissingExtra: NNCF is not installed.
         UsageError: Too few clips, no such agreement, clips that the network does not take; or no layer of
             this network can be int8 with so much agreement.
+        InputError: The float network gives NaN or Inf.
         LimitExceeded: Memory is lacking.
     """
     _check(calibration, validation, min_agreement)
@@ -182,6 +184,8 @@ class _Trials:
         self._trial, self._num_reverted = self._trial + 1, len(reverted)
         if self._expected is None:
             self._expected = self._answers(self._model, "float answers")
+            if (self._expected == _NO_ANSWER).any():
+                raise InputError("the network produced NaN or Inf; the checkpoint may be corrupt")
         quantized = self._quantized(reverted)
         agreement = float((self._answers(quantized, "comparison") == self._expected).mean())
         num_int8, num_float = layers(quantized)
@@ -201,7 +205,8 @@ class _Trials:
         count = 1
         while best is None and too_few < len(worst_first):
             made = self.run(worst_first[:count])
-            best_agreement = max(best_agreement, made.agreement)
+            if made.num_int8_layers:
+                best_agreement = max(best_agreement, made.agreement)
             if made.agreement >= min_agreement:
                 best = made
             else:
@@ -250,8 +255,8 @@ class _Trials:
     def _answers(self, model: ov.Model, step: str) -> NDArray[np.int64]:
         """The best class of each validation clip, or of each box."""
         compiled = compile_network(model, precision="fp32", config=EngineConfig())
-        rows = [compiled(inputs)[0].argmax(axis=1) for inputs in self._steps(step, self._validation)]
-        return np.concatenate(rows)
+        scores = np.concatenate([compiled(inputs)[0] for inputs in self._steps(step, self._validation)])
+        return np.where(np.isfinite(scores).all(axis=1), scores.argmax(axis=1), _NO_ANSWER)
 
     def _steps(self, step: str, clips: Sequence[CalibrationClip]) -> Iterator[Inputs]:
         """The inputs of clips, while progress is reported."""
