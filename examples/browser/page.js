@@ -10,6 +10,7 @@ const RUNTIME = "onnxruntime/"; // fetch_runtime.py puts it there
 const SHOWN_LABELS = 5;
 const SHOWN_FRAMES = 8;
 const SEEK_LIMIT_MS = 20000;
+const FRAME_LIMIT_MS = { visible: 5000, hidden: 500 }; // a page in the background draws no frames
 const REFERENCE_FPS = 30; // that sampling_rate refers to
 const TOLERANCE_S = 0.0005; // a frame this close behind a time is on screen at that time
 
@@ -26,7 +27,8 @@ async function readModel(open, folder) {
   const text = await open("model.json");
   if (text === null) {
     throw new Problem(
-      `There is no model.json in ${folder}. Make the folder with: twinpath models export x3d_xs ${folder} --format onnx`,
+      `There is no model.json in ${folder}. Make the folder with: ` +
+        `twinpath models export x3d_xs ${folder} --format onnx`,
     );
   }
   const card = checkedCard(await text.text(), folder);
@@ -35,7 +37,7 @@ async function readModel(open, folder) {
   if (graph === null || stored === undefined) {
     throw new Problem(`${folder} holds no model.onnx. Export the model with --format onnx.`);
   }
-  const bytes = await graph.arrayBuffer();
+  const bytes = new Uint8Array(await graph.arrayBuffer());
   if (bytes.byteLength !== stored.size_bytes || (await sha256(bytes)) !== stored.sha256) {
     throw new Problem(
       `${folder}/model.onnx is not the file that its model.json describes. Copy or export the folder again.`,
@@ -76,8 +78,11 @@ function checkedCard(text, folder) {
   if (!sizes.every((size) => Number.isInteger(size) && size > 0 && size <= 8192) || !sampled || !card.files) {
     throw new Problem(`${folder}/model.json does not say what the network takes. Export the folder again.`);
   }
-  if (frames?.dtype !== "uint8" || String(frames.shape) !== String(wanted) || crop > Math.min(short, ...(fixed ?? [short]))) {
-    throw new Problem(`The network in ${folder} takes another input than this page makes: ${wanted.join(" x ")} bytes.`);
+  const fits = crop <= Math.min(...(fixed ?? [short]));
+  if (frames?.dtype !== "uint8" || String(frames.shape) !== String(wanted) || !fits) {
+    throw new Problem(
+      `The network in ${folder} takes another input than this page makes: ${wanted.join(" × ")} bytes.`,
+    );
   }
   if (!Array.isArray(card.labels) || !card.labels.length) throw new Problem(`${folder}/model.json has no labels.`);
   return card;
@@ -108,7 +113,9 @@ async function loadRuntime() {
 /** Reads files of a folder beside the page. */
 function servedFolder(folder) {
   const base = new URL(`${folder}/`, document.baseURI);
-  if (base.origin !== location.origin) throw new Problem(`The model must lie beside this page, not at ${base.origin}.`);
+  if (base.origin !== location.origin) {
+    throw new Problem(`The model must lie beside this page, not at ${base.origin}.`);
+  }
   return async (name) => {
     let answer;
     try {
@@ -140,13 +147,8 @@ async function frameTimes(video, duration_s, input, name) {
 
 /** Time of the last frame that starts before a time. Where the browser does not say it, of 30 frames a second. */
 async function lastFrameBefore(video, end_s, name) {
-  const guess_s = Math.max(end_s - 1 / REFERENCE_FPS, 0);
-  if (!("VideoFrame" in window)) return guess_s;
-  await seek(video, Math.max(end_s - 2 * TOLERANCE_S, 0), name);
-  const frame = new VideoFrame(video);
-  const found_s = frame.timestamp / 1e6;
-  frame.close();
-  return found_s >= 0 && found_s < end_s ? found_s : guess_s;
+  const found_s = await seek(video, Math.max(end_s - 2 * TOLERANCE_S, 0), name);
+  return found_s ?? Math.max(end_s - 1 / REFERENCE_FPS, 0);
 }
 
 /** Resolves at an event of the video; rejects when it cannot be decoded. */
@@ -166,30 +168,57 @@ function happens(video, event, name) {
   });
 }
 
-/** Shows the frame of a time. */
+/**
+ * Shows the frame of a time; returns its own time, null where the browser does not say it.
+ *
+ * The event "seeked" may come before the frame is there: now and then the previous one would be drawn.
+ */
 async function seek(video, time_s, name) {
+  const moves = video.currentTime !== time_s;
   const seeked = happens(video, "seeked", name);
+  const shown = moves ? nextFrame(video, time_s) : null;
   video.currentTime = time_s;
   await seeked;
+  return shown;
 }
 
-/** Opens a file in the page's video element; returns its duration in seconds. */
+/** Time of the next frame that the page draws, at most `most_s`; null when none comes. */
+function nextFrame(video, most_s) {
+  if (!video.requestVideoFrameCallback) return Promise.resolve(null);
+  return new Promise((resolve) => {
+    const wait = () =>
+      video.requestVideoFrameCallback((_, { mediaTime }) => (mediaTime <= most_s ? resolve(mediaTime) : wait()));
+    wait();
+    setTimeout(resolve, FRAME_LIMIT_MS[document.visibilityState], null);
+  });
+}
+
+/** Opens a file in the page's video element. */
 async function openVideo(video, file) {
   if (video.src) URL.revokeObjectURL(video.src);
+  video.hidden = true;
   const loaded = happens(video, "loadeddata", file.name);
+  const shown = nextFrame(video, Infinity);
   video.preload = "auto";
   video.src = URL.createObjectURL(file);
   video.load();
   await loaded;
   if (!video.videoWidth) throw new Problem(`${file.name} holds no pictures that this browser can decode.`);
-  if (!Number.isFinite(video.duration)) await seek(video, 1e7, file.name); // recordings do not say it: find the end
+  video.hidden = false;
+  await shown;
+}
+
+/** In seconds. Recordings of browsers do not say it: it is where seeking ends. */
+async function durationOf(video, name) {
+  if (!Number.isFinite(video.duration)) await seek(video, 1e7, name);
   return Number.isFinite(video.duration) ? video.duration : video.currentTime;
 }
 
-/** The clip of the network: T x S x S x 3 bytes. */
-async function readClip(video, file, input) {
+/** The clip of the network from the video in the page: T x S x S x 3 bytes. */
+async function readClip(video, name, input) {
   const { num_frames: count, crop_px: crop } = input;
-  const duration_s = await openVideo(video, file);
+  video.pause();
+  const duration_s = await durationOf(video, name);
   const width = video.videoWidth;
   const height = video.videoHeight;
   const canvas = Object.assign(document.createElement("canvas"), { width, height });
@@ -198,10 +227,10 @@ async function readClip(video, file, input) {
   const rows = taps(height, scaledHeight, crop);
   const columns = taps(width, scaledWidth, crop);
   const clip = new Uint8ClampedArray(count * crop * crop * 3); // rounds half to even, as NumPy does
-  const times = await frameTimes(video, duration_s, input, file.name);
+  const times = await frameTimes(video, duration_s, input, name);
   for (const [i, time_s] of times.entries()) {
     say(`Reading frame ${i + 1} of ${count} …`);
-    await seek(video, Math.min(time_s + TOLERANCE_S, Math.max(duration_s - TOLERANCE_S, 0)), file.name);
+    await seek(video, Math.min(time_s + TOLERANCE_S, Math.max(duration_s - TOLERANCE_S, 0)), name);
     context.drawImage(video, 0, 0, width, height);
     const { data } = context.getImageData(0, 0, width, height);
     resizeInto(clip.subarray(i * crop * crop * 3), data, width, rows, columns);
@@ -259,7 +288,7 @@ async function classify({ card, ort, session }, clip) {
   const frames = new ort.Tensor("uint8", clip, [1, count, crop, crop, 3]);
   const { scores } = await session.run({ frames }, ["scores"]);
   if (scores.data.length !== card.labels.length) {
-    throw new Problem(`The network gives ${scores.data.length} scores, and model.json has ${card.labels.length} labels.`);
+    throw new Problem(`The network gives ${scores.data.length} scores for ${card.labels.length} labels.`);
   }
   return card.labels.map((label, i) => ({ label, score: scores.data[i] })).sort((a, b) => b.score - a.score);
 }
@@ -305,7 +334,7 @@ function say(text) {
   byId("status").hidden = !text;
 }
 
-/** Does one thing at a time; says what is wrong in words. */
+/** Does one thing at a time, then shows the answer once model and video are there; says in words what is wrong. */
 async function during(text, work) {
   if (document.body.dataset.state === "busy") return;
   document.body.dataset.state = "busy";
@@ -313,8 +342,9 @@ async function during(text, work) {
   say(text);
   try {
     await work();
+    if (state.model && state.file) await answer(state.model, state.file);
     document.body.dataset.state = byId("result").hidden ? "idle" : "done";
-    say("");
+    say(state.model ? "" : "Now choose a model.");
   } catch (error) {
     if (!(error instanceof Problem)) console.error(error);
     say(error instanceof Problem ? error.message : `This did not work: ${error.message}`);
@@ -328,26 +358,24 @@ async function takeModel(open, folder) {
   state.model = await readModel(open, folder);
   const { name, dataset, labels, input } = state.model.card;
   byId("model").textContent =
-    `${name}: ${labels.length} labels of ${dataset}, ${input.num_frames} frames of ${input.crop_px} x ${input.crop_px}` +
+    `${name}: ${labels.length} labels of ${dataset}, ${input.num_frames} frames of ${input.crop_px}×${input.crop_px}` +
     (dataset === "synthetic" ? ". It learned from drawn scenes and knows no real videos." : "");
 }
 
-async function answer() {
-  const { model, file } = state;
-  if (!model || !file) return;
+async function answer(model, file) {
   const began_ms = performance.now();
-  const clip = await readClip(byId("video"), file, model.card.input);
+  const clip = await readClip(byId("video"), file.name, model.card.input);
   const read_ms = performance.now();
   say("The network runs …");
   await new Promise((resolve) => setTimeout(resolve, 30)); // let the page be drawn: the network runs in its thread
   const run_ms = performance.now();
   const answers = await classify(model, clip);
+  const done_ms = performance.now();
   const seconds = (from_ms, to_ms) => `${((to_ms - from_ms) / 1000).toFixed(2)} s`;
+  await seek(byId("video"), 0, file.name);
   showFrames(clip, model.card.input);
-  showAnswers(
-    answers,
-    `Frames as the network saw them. Read in ${seconds(began_ms, read_ms)}, network ${seconds(run_ms, performance.now())}.`,
-  );
+  const timing = `Read in ${seconds(began_ms, read_ms)}, network ${seconds(run_ms, done_ms)}.`;
+  showAnswers(answers, `Frames as the network saw them. ${timing}`);
 }
 
 function takeVideo(file) {
@@ -355,10 +383,8 @@ function takeVideo(file) {
   during("Opening the video …", async () => {
     state.file = null;
     byId("file").textContent = file.name;
-    byId("video").hidden = false;
+    await openVideo(byId("video"), file);
     state.file = file;
-    if (!state.model) return;
-    await answer();
   });
 }
 
@@ -372,10 +398,7 @@ function start() {
     const files = [...target.files];
     if (!files.length) return;
     const folder = files[0].webkitRelativePath.split("/")[0] || "the chosen folder";
-    during("Loading the model …", async () => {
-      await takeModel(chosenFolder(files), folder);
-      await answer();
-    });
+    during("Loading the model …", () => takeModel(chosenFolder(files), folder));
     target.value = "";
   });
   byId("video-file").addEventListener("change", ({ target }) => {

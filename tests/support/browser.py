@@ -1,7 +1,7 @@
 """The page of examples/browser in a headless Chromium, on loopback.
 
-    apt-get install chromium
-    python examples/browser/fetch_runtime.py
+apt-get install chromium
+python examples/browser/fetch_runtime.py
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pytest
 PAGE = Path(__file__).parents[2] / "examples" / "browser"
 DRIVER = Path(__file__).with_name("browser_driver.html")
 RUNTIME = PAGE / "onnxruntime"
-LIMIT_S = 120
+LIMIT_S = 90
 
 # Nobody but loopback can be contacted, not even by name; no crash reports, no first-run pages.
 _FLAGS = (
@@ -81,13 +81,18 @@ def use_page(site: Path, cases: dict[str, dict[str, Any]], home: Path) -> dict[s
     """What the page shows for each case.
 
     Args:
-        site: A folder with models and videos; the page is put there.
-        cases: By name: `query` of the page's address, files of the model `folder` to choose (or None),
-            `videos` to choose one after the other, and an address of another server to ask (or None).
+        site: A folder with models and videos; the page is put there, and once more into `bare`, without
+            onnxruntime-web.
+        cases: By name: the address of the `page`, files of the model `folder` to choose (or None), `videos`
+            to choose one after the other, and an address on an `other` server to ask for (or None).
         home: An empty folder for the browser.
     """
     chromium = needs_browser()
-    for path in (PAGE / "index.html", PAGE / "page.js", RUNTIME, DRIVER):
+    (site / "bare").mkdir(exist_ok=True)
+    for path in (PAGE / "index.html", PAGE / "page.js"):
+        (site / path.name).symlink_to(path)
+        (site / "bare" / path.name).symlink_to(path)
+    for path in (RUNTIME, DRIVER):
         (site / path.name).symlink_to(path)
     (site / "cases.json").write_text(json.dumps(cases), "utf-8")
     with _Server(site) as server:
@@ -96,16 +101,24 @@ def use_page(site: Path, cases: dict[str, dict[str, Any]], home: Path) -> dict[s
         log = home / "log.txt"
         with log.open("wb") as output:
             running = subprocess.Popen(
-                [chromium, *_FLAGS, f"--user-data-dir={home / 'profile'}", "--enable-logging=stderr", address],
+                [
+                    chromium,
+                    *_FLAGS,
+                    f"--user-data-dir={home / 'profile'}",
+                    "--enable-logging=stderr",
+                    address,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "HOME": os.fspath(home), "NO_PROXY": "*"},
+                env={**os.environ, "HOME": os.fspath(home), "TMPDIR": os.fspath(home), "NO_PROXY": "*"},
             )
         try:
             return dict(json.loads(server.posted.get(timeout=LIMIT_S)))
         except queue.Empty:
-            pytest.fail(f"the page did not answer in {LIMIT_S} s: {log.read_text('utf-8', 'replace')[-3000:]}")
+            pytest.fail(
+                f"the page did not answer in {LIMIT_S} s: {log.read_text('utf-8', 'replace')[-3000:]}"
+            )
         finally:
             running.terminate()
             running.wait()
