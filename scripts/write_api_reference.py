@@ -47,6 +47,8 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
             "twinpath.engine.open",
             "twinpath.engine.quantize",
             "twinpath.engine.calibration",
+            "twinpath.engine.export",
+            "twinpath.engine.export_int8",
         ),
     ),
     "people": ("Person detectors and trackers", ("twinpath.people.base", "twinpath.people.choose")),

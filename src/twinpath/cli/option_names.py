@@ -6,6 +6,7 @@ import re
 
 _OPTIONS = {
     "annotations": "--annotations",
+    "calibrate": "--calibrate",
     "compile": "--compile",
     "device": "--device",
     "dtype": "--dtype",
@@ -13,6 +14,7 @@ _OPTIONS = {
     "engine": "--engine",
     "entry": "--entry",
     "every_s": "--every",
+    "format": "--format",
     "formats": "--formats",
     "fps": "--fps",
     "isolate": "--isolate",

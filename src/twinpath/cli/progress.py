@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Self, TypeVar, cast
 
+from twinpath.cli.console import print_note
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -63,6 +65,29 @@ def count_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 
         def update(done: int, total: int) -> None:
             bars.update(task, completed=done, total=total, visible=total > 1)
+
+        yield update
+
+
+@contextlib.contextmanager
+def step_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A function to call with what is done now, how many of it are done, and of all.
+
+    A bar has the time left. Where nobody would see a bar, each step is a note when it begins.
+    """
+    step = ""
+    with _bars() as bars:
+        task = bars.add_task("", visible=False)
+
+        def update(title: str, done: int, total: int) -> None:
+            nonlocal step
+            if title != step:
+                step = title
+                if isinstance(bars, _NoBars):
+                    print_note(f"{title}: {total} ...")
+                else:
+                    bars.reset(task, description=title, visible=True)
+            bars.update(task, completed=done, total=total)
 
         yield update
 

@@ -13,6 +13,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Self, overload
 
 import numpy as np
@@ -24,13 +25,13 @@ from twinpath.data.synthetic.clips import (
     RenderedKeyframes,
 )
 from twinpath.engine.quantize import Boxes, CalibrationClip
-from twinpath.errors import UsageError
+from twinpath.errors import INPUT_FAILURES, InputError, UsageError
 from twinpath.models.input_spec import InputSpec
 from twinpath.video.clip_plan import Selections
 from twinpath.video.clips import open_clips
 from twinpath.video.isolated import probe_isolated
 from twinpath.video.probe import probe
-from twinpath.video.resize import Pixels, ResizedFrames
+from twinpath.video.resize import Pixels, Resize, ResizedFrames
 from twinpath.video.selection import Selection
 from twinpath.video.source import DEFAULT_LIMITS, Limits
 
@@ -43,6 +44,10 @@ CLIPS_A_SPAN = 4  # clips of a video start at least a quarter of their length ap
 
 OnClip = Callable[[int, int], None]
 """Called with the clips done and the clips expected."""
+
+Video = str | os.PathLike[str]
+OnSkipped = Callable[[Video, Exception], None]
+"""Called with a video that cannot be used, and the reason."""
 
 
 class ClipFile(Sequence[CalibrationClip]):
@@ -141,7 +146,7 @@ def render_clips(
 
 def read_clips(
     spec: InputSpec,
-    videos: Sequence[str | os.PathLike[str]],
+    videos: Sequence[Video],
     calibration: ClipFile,
     validation: ClipFile,
     *,
@@ -151,6 +156,7 @@ def read_clips(
     limits: Limits = DEFAULT_LIMITS,
     isolate: bool = False,
     on_clip: OnClip | None = None,
+    on_skipped: OnSkipped | None = None,
 ) -> None:
     """Add clips of videos: evenly spread over their length, the same number of each.
 
@@ -165,39 +171,77 @@ def read_clips(
         whole: Whole frames, for a detection network.
         limits, isolate: See `open_clips`.
         on_clip: Is told how far it is.
+        on_skipped: Is told of each of several videos that cannot be used, which is then left out; clips that
+            were read before an error count. None: such a video is an error.
     Raises:
         UsageError: No video.
-        InputError, LimitExceeded, WorkerDied: A video cannot be used; names it.
+        InputError, LimitExceeded, WorkerDied, OSError: A video cannot be used, or none of several; names it.
     """
     if not videos:
         raise UsageError("no video for calibration; give at least one")
+    reader = _Reader(spec.resize(whole=whole), limits, isolate, on_skipped if len(videos) > 1 else None)
+    usable = [(video, duration_s) for video in videos if (duration_s := reader.duration_s(video)) is not None]
+    if not usable:
+        raise InputError(f"none of {len(videos)} videos for calibration can be read")
     share = num_calibration / (num_calibration + num_validation)
-    if len(videos) == 1:
+    if len(usable) == 1:
         parts = [
-            (calibration, videos, num_calibration, (0.0, share)),
-            (validation, videos, num_validation, (share, 1.0)),
+            (calibration, usable, num_calibration, (0.0, share)),
+            (validation, usable, num_validation, (share, 1.0)),
         ]
     else:
         parts = [
-            (calibration, videos[::2], num_calibration, (0.0, 1.0)),
-            (validation, videos[1::2], num_validation, (0.0, 1.0)),
+            (calibration, usable[::2], num_calibration, (0.0, 1.0)),
+            (validation, usable[1::2], num_validation, (0.0, 1.0)),
         ]
     done, total = 0, num_calibration + num_validation
     for clips, of_part, wanted, part in parts:
-        for i, video in enumerate(of_part):
+        for i, (video, duration_s) in enumerate(of_part):
             num_clips = wanted * (i + 1) // len(of_part) - wanted * i // len(of_part)
             if not num_clips:
                 continue
-            info = (probe_isolated if isolate else probe)(video, limits=limits)
-            plan = Selections(tuple(_spread(spec, num_clips, info.duration_s or 0.0, part)))
-            resize = spec.resize(whole=whole)
-            with open_clips(video, plan, limits=limits, isolate=isolate, resize=resize) as source:
+            for frames in reader.clips(video, tuple(_spread(spec, num_clips, duration_s, part))):
+                clips.append(frames)
+                done += 1
+                if on_clip:
+                    on_clip(done, total)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads videos; one that cannot be used is told of, or raised where nobody is told. See `read_clips`."""
+
+    resize: Resize
+    limits: Limits
+    isolate: bool
+    on_skipped: OnSkipped | None
+
+    def duration_s(self, video: Video) -> float | None:
+        """Length of a video, 0 where it is not known; None: it cannot be used."""
+        try:
+            info = (probe_isolated if self.isolate else probe)(video, limits=self.limits)
+        except INPUT_FAILURES as error:
+            self._skip(video, error)
+            return None
+        return info.duration_s or 0.0
+
+    def clips(self, video: Video, selections: tuple[Selection, ...]) -> Iterator[ResizedFrames]:
+        """Clips of a video, until it cannot be used any further."""
+        plan = Selections(selections)
+        try:
+            with open_clips(
+                video, plan, limits=self.limits, isolate=self.isolate, resize=self.resize
+            ) as source:
                 for clip in source:
                     assert isinstance(clip.frames, ResizedFrames)
-                    clips.append(clip.frames)
-                    done += 1
-                    if on_clip:
-                        on_clip(done, total)
+                    yield clip.frames
+        except INPUT_FAILURES as error:
+            self._skip(video, error)
+
+    def _skip(self, video: Video, error: Exception) -> None:
+        if self.on_skipped is None:
+            raise error
+        self.on_skipped(video, error)
 
 
 def _spread(

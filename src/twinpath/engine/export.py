@@ -206,8 +206,10 @@ def _check_arguments(format: str, precision: str, rewrite: Rewrite | None) -> No
     if precision not in get_args(StoredPrecision):
         known = ", ".join(get_args(StoredPrecision))
         raise UsageError(f"precision {precision!r} is not known; choose one of {known}")
+    if precision == "int8" and format != "openvino":
+        raise UsageError(f"precision 'int8' is for format='openvino', not {format!r}")
     if precision == "int8" and rewrite is None:
-        raise UsageError("precision 'int8' needs a quantiser; choose fp32 or fp16")
+        raise UsageError("precision 'int8' needs clips: see export_int8")
     if format == "torch-export" and precision != "fp32":
         raise UsageError("format 'torch-export' keeps float32 weights; choose precision fp32")
     if format == "onnx":

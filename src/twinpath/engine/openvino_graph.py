@@ -65,6 +65,47 @@ def read_graph(path: Path, spec: InputSpec, *, output: Output) -> ov.Model:
         raise _mismatch(path, last_line(error)) from error
 
 
+def with_float_frames(model: ov.Model) -> ov.Model:
+    """A graph for one clip with all its outputs, which takes float32 frames; see `read_graph`.
+
+    Args:
+        model: An exported graph; it is used up.
+    """
+    given, *others = model.inputs
+    shape = given.get_partial_shape()
+    shape[0] = 1
+    frames = ov.opset13.parameter(shape, ov.Type.f32, FRAMES)
+    frames.output(0).set_names({FRAMES})
+    _replace_frames(given, frames.output(0))
+    return _of_same_outputs(model, frames, others)
+
+
+def with_uint8_frames(model: ov.Model) -> ov.Model:
+    """The reverse of `with_float_frames`: a graph for any number of clips, which takes uint8 frames.
+
+    Args:
+        model: It is not changed.
+    """
+    model = model.clone()
+    given, *others = model.inputs
+    shape = given.get_partial_shape()
+    shape[0] = -1
+    frames = ov.opset13.parameter(shape, ov.Type.u8, FRAMES)
+    takers = given.get_target_inputs()
+    cast = ov.opset13.convert(frames, "f32")
+    for taker in takers:
+        taker.replace_source_output(cast.output(0))
+    given.get_tensor().set_names(set())
+    frames.output(0).set_names({FRAMES})
+    return _of_same_outputs(model, frames, others)
+
+
+def _of_same_outputs(model: ov.Model, frames: ov.Node, others: list[ov.Output]) -> ov.Model:
+    """A model with other frames; the rest of the inputs, and the outputs, are those of the first."""
+    results = [output.get_node().input_value(0) for output in model.outputs]
+    return ov.Model(results, [frames, *(port.get_node() for port in others)], model.get_friendly_name())
+
+
 def _replace_frames(given: ov.Output, frames: ov.Output) -> None:
     """Give float32 frames to whatever takes the frames of a graph, without the cast of uint8.
 

@@ -113,7 +113,9 @@ def quantize(
         InputError: The float network gives NaN or Inf.
         LimitExceeded: Memory is lacking.
     """
-    _check(calibration, validation, min_agreement)
+    if not 0 <= min_agreement <= 1:
+        raise UsageError(f"min_agreement must be from 0 to 1, not {min_agreement:g}")
+    check_clips(calibration, validation)
     nncf = load_nncf()
     trials = _Trials(nncf, model, calibration, validation, on_progress or (lambda progress: None))
     with _errors_named():
@@ -139,12 +141,12 @@ def load_nncf() -> Any:
         raise MissingExtra(f"int8: NNCF does not load ({reason}); reinstall it: {install}") from error
 
 
-def _check(
-    calibration: Sequence[CalibrationClip], validation: Sequence[CalibrationClip], min_agreement: float
-) -> None:
-    """Raises: UsageError."""
-    if not 0 <= min_agreement <= 1:
-        raise UsageError(f"min_agreement must be from 0 to 1, not {min_agreement:g}")
+def check_clips(calibration: Sequence[CalibrationClip], validation: Sequence[CalibrationClip]) -> None:
+    """Check that there are enough clips for `quantize`.
+
+    Raises:
+        UsageError: There are not.
+    """
     for clips, least, purpose in (
         (calibration, MIN_CALIBRATION_CLIPS, "calibration"),
         (validation, MIN_VALIDATION_CLIPS, "validation"),

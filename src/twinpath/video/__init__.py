@@ -26,6 +26,8 @@ Internals:
     not_coded.py        packets of MPEG-4 that repeat a picture
     clock.py            presentation times for every container
     color.py            decoded frames to upright RGB
+    resize.py           frames resized and cropped to what a network takes
+    frame_converter.py  decoded frames to pictures, or to resized frames
     orientation.py      how a frame is turned and mirrored
     side_data.py        what a file says beside the pixels: its display matrix, its light
     hdr.py              PQ, HLG and wide gamuts to BT.709

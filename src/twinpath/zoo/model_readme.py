@@ -82,15 +82,23 @@ def _parity(card: ModelCard) -> str:
     scores, logits = (max(getattr(p, name) for p in card.parity) for name in ("scores", "logits"))
     same = all(p.same_top1 for p in card.parity)
     clips = ", ".join(str(n) for n in sorted({p.clips for p in card.parity}))
+    what = (
+        "Before it became int8, the graph in fp32 was compared with torch"
+        if card.precision == "int8"
+        else "Compared with torch when it was made"
+    )
     return (
-        f"Compared with torch when it was made, on random and smooth frames, {clips} clips at once: scores "
+        f"{what}, on random and smooth frames, {clips} clips at once: scores "
         f"differ by at most {scores:.1g}, logits by {logits:.1g}, the best class is "
         f"{'always' if same else 'not always'} the same."
     )
 
 
 def _figures(card: ModelCard) -> str:
-    rows = [(printable(name), printable(str(value))) for name, value in card.figures.items()]
+    rows = [
+        (printable(name.replace("_", " ")), printable(value) if isinstance(value, str) else f"{value:g}")
+        for name, value in card.figures.items()
+    ]
     return _table(("measured", ""), rows) if rows else ""
 
 
