@@ -174,9 +174,8 @@ function happens(video, event, name) {
  * The event "seeked" may come before the frame is there: now and then the previous one would be drawn.
  */
 async function seek(video, time_s, name) {
-  const moves = video.currentTime !== time_s;
   const seeked = happens(video, "seeked", name);
-  const shown = moves ? nextFrame(video, time_s) : null;
+  const shown = nextFrame(video, time_s);
   video.currentTime = time_s;
   await seeked;
   return shown;
@@ -228,9 +227,12 @@ async function readClip(video, name, input) {
   const columns = taps(width, scaledWidth, crop);
   const clip = new Uint8ClampedArray(count * crop * crop * 3); // rounds half to even, as NumPy does
   const times = await frameTimes(video, duration_s, input, name);
-  for (const [i, time_s] of times.entries()) {
+  let shown_s = null; // a seek to where the video is shows no new frame
+  for (const [i, wanted_s] of times.entries()) {
     say(`Reading frame ${i + 1} of ${count} …`);
-    await seek(video, Math.min(time_s + TOLERANCE_S, Math.max(duration_s - TOLERANCE_S, 0)), name);
+    const time_s = Math.min(wanted_s + TOLERANCE_S, Math.max(duration_s - TOLERANCE_S, 0));
+    if (time_s !== shown_s) await seek(video, time_s, name);
+    shown_s = time_s;
     context.drawImage(video, 0, 0, width, height);
     const { data } = context.getImageData(0, 0, width, height);
     resizeInto(clip.subarray(i * crop * crop * 3), data, width, rows, columns);

@@ -24,7 +24,8 @@ from twinpath.video.writer import VideoWriter
 
 ASSETS = Path(twinpath.__file__).parent / "assets"
 TINY = "slowfast_tiny.synthetic"
-FPS, NUM_FRAMES, SPAN_S = 25, 16, 64 / 30  # of the numbered video; of the network
+NUMBERED = {"numbered.mp4": 60, "short.mp4": 5, "picture.mp4": 1}  # frames
+FPS, NUM_FRAMES, SPAN_S = 25, 16, 64 / 30  # of the numbered videos; of the network
 CLIPS = ("clip.mp4", "small.mp4")
 
 Shown = dict[str, dict[str, Any]]
@@ -34,9 +35,10 @@ def _write_site(site: Path) -> None:
     """Videos and models, good and bad."""
     write_clip(site / "clip.mp4", labelled_scene(TEST_SEED), height_px=192)
     write_clip(site / "small.mp4", labelled_scene(TEST_SEED + 4), height_px=90)
-    with VideoWriter(site / "numbered.mp4", width=64, height=64, fps=FPS) as writer:
-        for number in range(60):
-            writer.write(np.full((64, 64, 3), _gray(number), dtype=np.uint8))
+    for name, count in NUMBERED.items():
+        with VideoWriter(site / name, width=64, height=64, fps=FPS) as writer:
+            for number in range(count):
+                writer.write(np.full((64, 64, 3), _gray(number), dtype=np.uint8))
     (site / "text.mp4").write_text("This is a text.\n" * 99)
     shutil.copytree(ASSETS / TINY, site / "tiny")
     shutil.copytree(ASSETS / TINY, site / "bare" / "tiny")
@@ -52,7 +54,7 @@ def _write_site(site: Path) -> None:
 
 
 def _gray(number: int | np.integer) -> int:
-    """Of a frame of the numbered video: 3 apart, so that coding does not blur them."""
+    """Of a frame of a numbered video: 3 apart, so that coding does not blur them."""
     return 20 + 3 * int(number)
 
 
@@ -78,7 +80,7 @@ def shown(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Shown:
         cases = {
             "clip.mp4": _case("index.html?model=tiny", "clip.mp4", other=elsewhere),
             "small.mp4": _case("index.html", "small.mp4", folder=["tiny/model.json", "tiny/model.onnx"]),
-            "numbered": _case("index.html?model=tiny", "numbered.mp4"),
+            **{name: _case("index.html?model=tiny", name) for name in NUMBERED},
             "text": _case("index.html?model=tiny", "text.mp4"),
             "text, then a clip": _case("index.html?model=tiny", "text.mp4", "clip.mp4"),
             "no model": _case("index.html", "clip.mp4"),
@@ -110,9 +112,11 @@ def test_the_page_finds_what_the_classifier_finds(name: str, shown: Shown, site:
     assert "knows no real videos" in page["model"]
 
 
-def test_the_page_takes_the_frames_that_the_classifier_takes(shown: Shown) -> None:
-    picks = frame_indices(np.arange(60) / FPS, start_s=0, span_s=SPAN_S, num_frames=NUM_FRAMES)
-    seen = shown["numbered"]["frames"]
+@pytest.mark.parametrize(("name", "count"), NUMBERED.items())
+def test_the_page_takes_the_frames_that_the_classifier_takes(name: str, count: int, shown: Shown) -> None:
+    times_s = np.arange(count) / FPS
+    picks = frame_indices(times_s, start_s=0, span_s=SPAN_S, num_frames=NUM_FRAMES)
+    seen = shown[name]["frames"]
     wanted = [_gray(picks[i * (NUM_FRAMES - 1) // 7]) for i in range(8)]  # eight are shown
     assert np.abs(np.subtract(seen, wanted)).max() <= 1
 
