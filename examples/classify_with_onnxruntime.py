@@ -5,10 +5,13 @@ python classify_with_onnxruntime.py x3d_xs frames.npy    # (frames, height, widt
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import: else it reports to its maker
 import onnxruntime
 
 

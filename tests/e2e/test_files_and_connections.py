@@ -34,6 +34,7 @@ OFFLINE: tuple[tuple[str, ...], ...] = (
     ("models", "list", "x3d_s"),
     ("models", "info", "slowfast_tiny.synthetic"),
     ("models", "convert", "WEIGHTS", "OUT/converted.safetensors", "--model", "slowfast_tiny"),
+    ("models", "export", TINY[1], "OUT/exported"),
     ("models", "verify", TINY[1], "--video", "CLIP"),
     ("models", "download", "slowfast_tiny"),
     ("demo", "--out", "OUT/demo"),

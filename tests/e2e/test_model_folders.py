@@ -67,4 +67,4 @@ def test_the_example_is_short_and_imports_two_packages() -> None:
     code = [line for line in lines if line.strip()]
     assert len(code) <= 50
     imports = {line.split()[1] for line in lines if line.startswith(("import ", "from "))}
-    assert imports == {"json", "sys", "pathlib", "numpy", "onnxruntime"}
+    assert imports == {"json", "os", "sys", "pathlib", "numpy", "onnxruntime"}

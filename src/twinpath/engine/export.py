@@ -79,8 +79,7 @@ def export_model(
     """
     _check_arguments(format, precision, rewrite)
     check_target(out)
-    on_status(f"loading {model} ...")
-    card, network = loaded(model, weights, progress)
+    card, network = loaded(model, weights, progress, on_status)
     return export_network(
         network, card, out, format=format, precision=precision, rewrite=rewrite, on_status=on_status
     )
@@ -139,9 +138,9 @@ def check_parity(
 def graph_runner(folder: Path, format: GraphFormat) -> Run:
     """What runs the graph of a folder as other programs do: uint8 frames, float32 arithmetic, on the CPU."""
     if format == "onnx":
-        import onnxruntime
+        from twinpath.engine.onnx_import import ort
 
-        session = onnxruntime.InferenceSession(folder / ONNX, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(folder / ONNX, providers=["CPUExecutionProvider"])
         names = [node.name for node in session.get_inputs()]
         return lambda *inputs: session.run(["scores"], dict(zip(names, inputs, strict=True)))[0]
     if format == "openvino":
@@ -163,10 +162,14 @@ def graph_runner(folder: Path, format: GraphFormat) -> Run:
 
 
 def loaded(
-    model: str, weights: Path | None = None, progress: Progress | None = None
+    model: str,
+    weights: Path | None = None,
+    progress: Progress | None = None,
+    on_status: Callable[[str], None] = lambda _: None,
 ) -> tuple[ModelCard, VideoNetwork]:
     """A model's record, without files, and its network."""
     facts = facts_of_model(model, weights=weights)
+    on_status(f"loading {model} ...")
     if facts.folder is not None:
         return replace(facts.folder.card, files={}, parity=(), figures={}), load_folder_network(facts.folder)
     _, record = resolve(model)
@@ -213,13 +216,14 @@ def _check_arguments(format: str, precision: str, rewrite: Rewrite | None) -> No
     if format == "torch-export" and precision != "fp32":
         raise UsageError("format 'torch-export' keeps float32 weights; choose precision fp32")
     if format == "onnx":
-        for package in ("onnx", "onnxruntime"):
-            try:
-                __import__(package)
-            except ModuleNotFoundError as error:
-                raise MissingExtra(
-                    f"the format 'onnx' needs the package {package}; install it with: {_INSTALL}"
-                ) from error
+        try:
+            import onnx  # noqa: F401
+
+            from twinpath.engine.onnx_import import ort  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise MissingExtra(
+                f"the format 'onnx' needs the package {error.name}; install it with: {_INSTALL}"
+            ) from error
 
 
 def _write(module: ExportedNetwork, folder: Path, format: GraphFormat, *, half: bool) -> dict[str, str]:
@@ -231,10 +235,11 @@ def _write(module: ExportedNetwork, folder: Path, format: GraphFormat, *, half: 
     versions = {"twinpath": __version__, "torch": str(torch.__version__)}
     if format == "onnx":
         import onnx
-        import onnxruntime
+
+        from twinpath.engine.onnx_import import ort
 
         export_graph.write_onnx(module, folder, half=half)
-        return versions | {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}
+        return versions | {"onnx": onnx.__version__, "onnxruntime": ort.__version__}
     if format == "openvino":
         from twinpath.engine.openvino_engine import version
 

@@ -84,9 +84,9 @@ class OnnxEngine:
 
     def describe(self) -> str:
         """For people: backend, version, device, precision."""
-        import onnxruntime
+        from twinpath.engine.onnx_import import ort
 
-        return f"{self.name} {onnxruntime.__version__}, cpu, fp32"
+        return f"{self.name} {ort.__version__}, cpu, fp32"
 
     def with_crops(self, num_crops: int) -> OnnxEngine:
         """The same graph on 1 or 3 crops of each clip."""
@@ -140,12 +140,13 @@ def _session(graph: Path, threads: int | None) -> Any:
     """The graph, loaded with float32 frames."""
     try:
         import onnx
-        import onnxruntime
+
+        from twinpath.engine.onnx_import import ort
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"engine 'onnxruntime' needs the package {error.name}; install it with: {INSTALL}"
         ) from error
-    options = onnxruntime.SessionOptions()
+    options = ort.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:
         options.intra_op_num_threads = threads
@@ -153,9 +154,7 @@ def _session(graph: Path, threads: int | None) -> Any:
         model = onnx.load(graph)
         for node in model.graph.input:
             node.type.tensor_type.elem_type = onnx.TensorProto.FLOAT  # the cast behind it does nothing then
-        return onnxruntime.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise UnknownWeightFormat(
             f"{display_path(graph)} is no graph that ONNX Runtime reads: {last_line(error)}"

@@ -82,11 +82,14 @@ def test_compiling_and_running_contacts_nobody(proxy: ListeningProxy, tmp_path: 
     assert kept == {".ov", "key", "known"}
 
 
-def test_openvino_is_imported_in_one_place() -> None:
+@pytest.mark.parametrize(
+    ("library", "module"), [("openvino", "openvino_import"), ("onnxruntime", "onnx_import")]
+)
+def test_a_library_that_reports_is_imported_in_one_place(library: str, module: str) -> None:
     package = Path(twinpath.__file__).parent
     found = [
         path.name
         for path in package.rglob("*.py")
-        if re.search(r"^\s*(import|from) openvino\b", path.read_text(encoding="utf-8"), re.MULTILINE)
+        if re.search(rf"^\s*(import|from) {library}\b", path.read_text(encoding="utf-8"), re.MULTILINE)
     ]
-    assert found == ["openvino_import.py"]
+    assert found == [f"{module}.py"]
