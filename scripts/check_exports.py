@@ -66,9 +66,9 @@ def random_card(name: str, network: VideoNetwork, spec: InputSpec) -> ModelCard:
 def check(name: str, formats: list[str]) -> str:
     """A row of the table."""
     from twinpath.engine.export import export_network
-    from twinpath.engine.parity import worst
     from twinpath.errors import ExportDiffers
     from twinpath.zoo.create import create_model, input_spec
+    from twinpath.zoo.model_card import worst
 
     network = create_model(name).eval()
     randomise(network)

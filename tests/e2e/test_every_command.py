@@ -32,6 +32,7 @@ EXAMPLES: dict[str, tuple[tuple[str, ...], int | None]] = {
     "models info": (("slowfast_tiny.synthetic",), 1),
     "models download": (("slowfast_tiny",), 1),
     "models convert": (("WEIGHTS", "OUT.safetensors", "--model", "slowfast_tiny"), 1),
+    "models export": ((TINY[1], "OUT"), 1),
     "models verify": ((TINY[1], "--video", "CLIP"), 1),
 }
 

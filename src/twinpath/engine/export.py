@@ -83,6 +83,7 @@ def export_model(
     """
     _check_arguments(format, precision, rewrite)
     check_target(out)
+    facts_of_model(model, weights=weights)  # its errors come before a sentence about the load
     on_status(f"loading {model} ...")
     card, network = loaded(model, weights, progress)
     return export_network(

@@ -13,9 +13,9 @@ import pytest
 from scripts.check_exports import random_card, randomise
 from tests.support.narrow_networks import CROP, narrow, same_when_narrow, small
 from twinpath.engine.export import export_network
-from twinpath.engine.parity import worst
 from twinpath.models.registry import ARCHITECTURES
 from twinpath.zoo.create import input_spec
+from twinpath.zoo.model_card import worst
 
 # `make test` tries these, narrow and for small clips; `make test-slow` all others.
 SMALL = {
