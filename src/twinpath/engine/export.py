@@ -7,14 +7,16 @@ Imports torch; the folder is used by `engine.open_folder`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from twinpath import __version__
+from twinpath.engine.base import last_line
 from twinpath.engine.parity import TOLERANCES, Run, Tolerance, compare
-from twinpath.errors import MissingExtra, UsageError
+from twinpath.errors import LimitExceeded, MissingExtra, TwinpathError, UsageError, is_out_of_memory
 from twinpath.zoo.create import load_network, resolve, weights_path
 from twinpath.zoo.load_folder import load_folder_network
 from twinpath.zoo.model_card import ModelCard, ParityFigure, StoredPrecision, WeightsSource
@@ -71,8 +73,10 @@ def export_model(
     Returns:
         The folder.
     Raises:
-        UsageError: No such format or precision, or `out` is something else; or as `load_network`.
+        UsageError: No such format or precision, the exporter does not take the network, or `out` is something
+            else; or as `load_network`.
         MissingExtra: A package for the format is not installed.
+        LimitExceeded: Memory is lacking.
         ExportDiffers: The graph computes something else than torch; nothing is left behind.
         UnknownModel, WeightsError, InputError: See `load_network`.
         OSError: The disk is full or refuses.
@@ -103,14 +107,32 @@ def export_network(
     with new_model_folder(out) as folder:
         on_status(f"writing the graph of {card.name} ...")
         half = precision == "fp16"
-        versions = _write(module, folder, format, half=half)
         tolerance = TOLERANCES["fp16" if half else "fp32"]
-        parity = check_parity(module, folder, format, tolerance=tolerance, on_status=on_status)
+        with _failures_named(card.name, format):
+            versions = _write(module, folder, format, half=half)
+            parity = check_parity(module, folder, format, tolerance=tolerance, on_status=on_status)
         card = replace(card, precision="fp16" if half else "fp32", versions=versions, parity=parity)
         if rewrite is not None:
             card = rewrite(folder, card, module)
         write_card(folder, card)
     return read_model_folder(out)
+
+
+@contextlib.contextmanager
+def _failures_named(name: str, format: GraphFormat) -> Iterator[None]:
+    """Raises what a failure of an exporter or a runtime means; they raise whatever their parts raise."""
+    try:
+        yield
+    except (TwinpathError, OSError):
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise LimitExceeded(f"exporting {name} needs more memory than there is; free memory") from error
+        first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = last_line(error) if format == "openvino" else first_line
+        raise UsageError(
+            f"{name} cannot be written in the format {format!r} ({reason}); choose another format"
+        ) from error
 
 
 def check_parity(

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,13 +149,4 @@ def _check(figure: ParityFigure, tolerance: Tolerance) -> None:
         f"scores by {figure.scores:.2g} (allowed {tolerance.scores:g}), logits by {figure.logits:.2g} "
         f"(allowed {tolerance.logits:g}), best class {'the same' if figure.same_top1 else 'another'}; "
         "nothing was written"
-    )
-
-
-def worst(figures: Sequence[ParityFigure]) -> tuple[float, float, bool]:
-    """The largest differences of scores and logits, and whether the best class was always the same."""
-    return (
-        max((f.scores for f in figures), default=0.0),
-        max((f.logits for f in figures), default=0.0),
-        all(f.same_top1 for f in figures),
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twinpath.models.registry import Architecture
+    from twinpath.zoo.model_folder import ModelFolder
     from twinpath.zoo.records import Record
 
 Facts = dict[str, Any]
@@ -23,6 +24,44 @@ def facts_of(name: str) -> Facts:
     if record is None or name == architecture.name:
         return _network(architecture)
     return _weights(architecture, record)
+
+
+def facts_of_folder(folder: ModelFolder) -> Facts:
+    """What the record of a model folder says, apart from the names of its classes."""
+    from twinpath.zoo.model_card import worst
+
+    card, spec = folder.card, folder.card.input
+    scores, logits, same = worst(card.parity) if card.parity else (None, None, None)
+    return {
+        "name": folder.name,
+        "model": card.name,
+        "network": card.network,
+        "task": card.task,
+        "dataset": card.dataset,
+        "num_classes": len(card.labels),
+        "num_frames": spec.num_frames,
+        "sampling_rate": spec.sampling_rate,
+        "sampling": spec.sampling,
+        "short_side_px": spec.short_side_px,
+        "resize_px": spec.resize_px,
+        "crop_px": spec.crop_px,
+        "mean": spec.mean,
+        "std": spec.std,
+        "precision": card.precision,
+        "files": list(card.files),
+        "size_bytes": sum(file.size_bytes for file in card.files.values()),
+        "sha256": folder.sha256,
+        "parity_clips": sorted({figure.clips for figure in card.parity}),
+        "parity_scores": scores,
+        "parity_logits": logits,
+        "parity_same_top1": same,
+        "figures": dict(card.figures),
+        "weights": card.weights.name or None,
+        "weights_sha256": card.weights.sha256 or None,
+        "licence": card.weights.licence or None,
+        "url": card.weights.url or None,
+        "made_by": dict(card.versions),
+    }
 
 
 def _weights(architecture: Architecture, record: Record) -> Facts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, cast, get_args
 
@@ -80,6 +80,15 @@ class ParityFigure:
     scores: float
     logits: float
     same_top1: bool
+
+
+def worst(figures: Sequence[ParityFigure]) -> tuple[float, float, bool]:
+    """The largest differences of scores and logits, and whether the best class was always the same."""
+    return (
+        max((f.scores for f in figures), default=0.0),
+        max((f.logits for f in figures), default=0.0),
+        all(f.same_top1 for f in figures),
+    )
 
 
 @dataclass(frozen=True)

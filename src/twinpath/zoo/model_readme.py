@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from twinpath.escapes import printable
-from twinpath.zoo.model_card import ModelCard
+from twinpath.zoo.model_card import ModelCard, worst
 
 _SHOWN_LABELS = 12
 
@@ -79,8 +79,7 @@ def _tensors(card: ModelCard) -> str:
 def _parity(card: ModelCard) -> str:
     if not card.parity:
         return ""
-    scores, logits = (max(getattr(p, name) for p in card.parity) for name in ("scores", "logits"))
-    same = all(p.same_top1 for p in card.parity)
+    scores, logits, same = worst(card.parity)
     clips = ", ".join(str(n) for n in sorted({p.clips for p in card.parity}))
     what = (
         "Before it became int8, the graph in fp32 was compared with torch"

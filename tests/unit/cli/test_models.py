@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from twinpath.cli import console
 from twinpath.cli.console import Column, print_table
 from twinpath.cli.models import download, info, list_
-from twinpath.errors import UnknownModel, UsageError
+from twinpath.errors import DamagedWeights, UnknownModel, UnknownWeightFormat, UsageError
 from twinpath.zoo.records import record, records
 
 
@@ -38,6 +39,33 @@ def test_info_of_a_network_names_its_weights(capsys: pytest.CaptureFixture[str])
     info("fast_r50_8x8")
     facts = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert (facts["best_weights"], facts["weights"]) == ("-", "-")
+
+
+def test_info_of_a_model_folder(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded = record("slowfast_tiny_det.synthetic").embedded_folder
+    assert embedded is not None
+    shutil.copytree(embedded, tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    info("mine")
+    facts = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert (facts["name"], facts["model"]) == ("mine", "slowfast_tiny_det.synthetic")
+    assert (facts["task"], facts["num_classes"], facts["precision"]) == ("detection", "12", "fp16")
+    assert facts["files"] == "model.onnx weights.safetensors"
+    assert (facts["parity_clips"], facts["parity_same_top1"]) == ("1 2 5", "yes")
+    assert float(facts["parity_scores"]) < 1e-2
+    assert facts["made_by"].startswith("twinpath ")
+    info("./mine", json=True)
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["sha256"] == facts["sha256"]
+    assert shown["weights_sha256"] == facts["weights_sha256"]
+    (tmp_path / "mine" / "model.onnx").unlink()
+    with pytest.raises(DamagedWeights, match=r"model\.onnx is missing"):
+        info("mine")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UnknownWeightFormat, match=r"empty is no model folder: it holds no model\.json"):
+        info("empty")
 
 
 @pytest.mark.parametrize(

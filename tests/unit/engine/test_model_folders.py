@@ -12,7 +12,7 @@ from twinpath.engine import export
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.open import open_engine
 from twinpath.engine.parity import Tolerance
-from twinpath.errors import DamagedWeights, ExportDiffers, UsageError
+from twinpath.errors import DamagedWeights, ExportDiffers, LimitExceeded, UsageError
 from twinpath.zoo.model_folder import read_model_folder
 
 CLIPS = "slowfast_tiny.synthetic"
@@ -60,6 +60,29 @@ def test_a_graph_that_differs_is_not_left_behind(tmp_path: Path, monkeypatch: py
         export.export_model(CLIPS, tmp_path / "mine", format="onnx")
     assert not (tmp_path / "mine").exists()
     assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == []
+
+
+@pytest.mark.parametrize(
+    ("raised", "error", "message"),
+    [
+        (
+            RuntimeError("no operator\nat a place"),
+            UsageError,
+            r"synthetic cannot be .* 'onnx' \(no operator\)",
+        ),
+        (MemoryError(), LimitExceeded, "needs more memory than there is"),
+    ],
+)
+def test_a_failure_of_the_exporter_is_one_line(
+    raised: Exception, error: type[Exception], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("twinpath.engine.export_graph.write_onnx", fail)
+    with pytest.raises(error, match=message):
+        export.export_model(CLIPS, tmp_path / "mine", format="onnx")
+    assert not (tmp_path / "mine").exists()
 
 
 def test_a_changed_graph_is_not_run(tmp_path: Path) -> None:

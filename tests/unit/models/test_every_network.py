@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.support.narrow_networks import CROP, MAX_FRAMES, narrow, same_when_narrow, small
 from twinpath.models.measure import fingerprint, fingerprints
 from twinpath.models.network import VideoNetwork
 from twinpath.models.registry import ARCHITECTURES, architecture
@@ -18,9 +18,6 @@ from twinpath.weights.load import load_weights, save_weights
 from twinpath.zoo.create import create_model
 from twinpath.zoo.records import records
 
-CROP = 64
-MAX_FRAMES = 8
-BLOCKS = (2, 2, 2, 2)
 # `make test` tries these in their whole size: those without a narrow form, and a small one of most families.
 # `make test-slow` tries all.
 WHOLE = {
@@ -39,55 +36,11 @@ WHOLE = {
 BOXES = torch.tensor([[0.0, 3.0, 5.0, 40.0, 60.0], [1.0, 0.0, 0.0, 64.0, 64.0]])
 
 
-def narrow(name: str) -> dict[str, Any]:
-    """Options of the same network with few channels and few blocks. Every kind of its blocks is there."""
-    given = architecture(name).options
-    match architecture(name).family:
-        case "resnet3d" | "slowfast" | "slow_det" | "slowfast_det":
-            options = {"blocks": BLOCKS, "width": 16}
-            if "temporal_blocks" in given:
-                options["temporal_blocks"] = (2, 2, 1, 2)
-            if "non_local" in given:
-                options["non_local"] = replace(given["non_local"], after=((), (1,), (0, 1), ()))
-        case "x3d":
-            options = {"width": 1.0, "depth": 0.5}
-        case "mvit" | "reversible":
-            stages = len(given.get("blocks", BLOCKS))
-            options = {
-                "blocks": (1, 1, 2, 1)[:stages] if stages > 1 else (2,),
-                "width": 16 * given.get("num_heads", 1),
-            }
-        case "vit":
-            options = {"depth": 2, "width": 16 * given["num_heads"]}
-        case _:
-            options = {}
-    return options
-
-
-def small(name: str, num_classes: int, **options: Any) -> VideoNetwork:
-    """The network for a small clip; all its parts are there."""
-    network = architecture(name)
-    num_frames = min(network.num_frames, MAX_FRAMES)
-    torch.manual_seed(0)
-    made = network.build(num_classes=num_classes, num_frames=num_frames, crop=CROP, **options)
-    assert isinstance(made, VideoNetwork)
-    return made
-
-
 def inputs(name: str) -> tuple[torch.Tensor, ...]:
     """A batch of two clips, and boxes where the network takes them."""
     network = architecture(name)
     clips = torch.randn(2, 3, min(network.num_frames, MAX_FRAMES), CROP, CROP)
     return (clips, BOXES) if network.is_detector else (clips,)
-
-
-def same_when_narrow() -> dict[str, list[str]]:
-    """Names of networks by what is built of them; R50 and R101 of the same clip are one, for example."""
-    found: dict[str, list[str]] = {}
-    for name, network in ARCHITECTURES.items():
-        options = {**network.options, "num_frames": min(network.num_frames, MAX_FRAMES), **narrow(name)}
-        found.setdefault(f"{network.family} {sorted(options.items())}", []).append(name)
-    return found
 
 
 @pytest.mark.parametrize("name", [names[0] for names in same_when_narrow().values() if {*names} - WHOLE])

@@ -12,7 +12,7 @@ from twinpath.cli.models.listing import list_
 from twinpath.cli.models.verify import verify
 
 models = typer.Typer(
-    help="List, download, convert, verify and export models.",
+    help="List, download, convert, export and verify models.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -117,8 +117,8 @@ def _int8(model: str, out: Path, weights: Path | None, calibrate: list[str] | No
 
 
 def _print(out: Path, card: ModelCard) -> None:
-    from twinpath.engine.parity import worst
     from twinpath.paths import display_path
+    from twinpath.zoo.model_card import worst
 
     scores, logits, same = worst(card.parity)
     clips = ", ".join(str(n) for n in sorted({figure.clips for figure in card.parity}))

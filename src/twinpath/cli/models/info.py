@@ -1,4 +1,4 @@
-"""`twinpath models info`: all about one name."""
+"""`twinpath models info`: all about one name, or a model folder."""
 
 from __future__ import annotations
 
@@ -11,26 +11,21 @@ from twinpath.cli.console import print_line
 from twinpath.cli.options import AsJson, Debug
 from twinpath.errors import UnknownModel
 from twinpath.paths import display_path
-from twinpath.zoo.facts import facts_of
+from twinpath.zoo.facts import Facts, facts_of, facts_of_folder
+from twinpath.zoo.model_folder import read_model_folder
 
 
 def info(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of `twinpath models list`.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME|DIR", help="A name of `twinpath models list`, or a model folder.")
+    ],
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Tell about one: its input, cost, accuracy, licence and weights."""
     from twinpath.cli.console import print_json
 
-    try:
-        facts = facts_of(name)
-    except UnknownModel as error:
-        if not Path(name).exists():
-            raise
-        raise UnknownModel(
-            f"{display_path(name)} is a file, not the name of a model; "
-            "`twinpath models convert FILE NEW.safetensors` reports whose weights it holds"
-        ) from error
+    facts = _facts(name)
     if json:
         print_json(facts)
         return
@@ -39,9 +34,29 @@ def info(
         print_line(f"{key.ljust(width)}  {_readable(value)}")
 
 
+def _facts(name: str) -> Facts:
+    try:
+        return facts_of(name)
+    except UnknownModel as error:
+        if Path(name).is_dir():
+            return facts_of_folder(read_model_folder(name))
+        if not Path(name).exists():
+            raise
+        raise UnknownModel(
+            f"{display_path(name)} is a file, not the name of a model; "
+            "`twinpath models convert FILE NEW.safetensors` reports whose weights it holds"
+        ) from error
+
+
 def _readable(value: Any) -> str:
-    if value is None or value == []:
+    if value is None or value in ([], {}):
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{key.replace('_', ' ')} {_readable(one)}" for key, one in value.items())
+    if isinstance(value, float):
+        return f"{value:.6g}"
     if isinstance(value, (tuple, list)):
         return " ".join(str(v) for v in value)
     return f"{value:,}" if isinstance(value, int) else str(value)

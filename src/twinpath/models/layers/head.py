@@ -157,5 +157,6 @@ def sliding_mean(x_BCTHW: Tensor, window: tuple[int, int, int], *, whole: bool =
     """Mean in a window that slides by 1 and shrinks to a smaller map; `whole`: in one as large as the map."""
     if whole:
         return x_BCTHW.mean(dim=(2, 3, 4), keepdim=True)
-    kernel = [min(k, n) for k, n in zip(window, x_BCTHW.shape[2:], strict=True)]
+    # A traced size is a tensor, and a graph needs numbers here.
+    kernel = [min(k, int(n)) for k, n in zip(window, x_BCTHW.shape[2:], strict=True)]
     return F.avg_pool3d(x_BCTHW, kernel, stride=1)

@@ -179,4 +179,7 @@ def slow_frames(num_frames: int, alpha: int) -> Tensor:
     """
     if num_frames < alpha:
         raise ValueError(f"a clip for alpha {alpha} needs at least {alpha} frames, not {num_frames}")
-    return torch.linspace(0, num_frames - 1, num_frames // alpha).long()
+    count = num_frames // alpha
+    if count == 1:  # exported to ONNX, linspace divides by count - 1
+        return torch.zeros(1, dtype=torch.long)
+    return torch.linspace(0, num_frames - 1, count).long()
