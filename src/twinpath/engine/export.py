@@ -8,6 +8,7 @@ Imports torch; the folder is used by `engine.open_folder`.
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -162,7 +163,7 @@ def check_parity(
 def graph_runner(folder: Path, format: GraphFormat) -> Run:
     """What runs the graph of a folder as other programs do: uint8 frames, float32 arithmetic, on the CPU."""
     if format == "onnx":
-        import onnxruntime
+        from twinpath.engine.onnxruntime_import import onnxruntime
 
         session = onnxruntime.InferenceSession(folder / ONNX, providers=["CPUExecutionProvider"])
         names = [node.name for node in session.get_inputs()]
@@ -236,9 +237,9 @@ def _check_arguments(format: str, precision: str, rewrite: Rewrite | None) -> No
     if format == "torch-export" and precision != "fp32":
         raise UsageError("format 'torch-export' keeps float32 weights; choose precision fp32")
     if format == "onnx":
-        for package in ("onnx", "onnxruntime"):
+        for package, module in (("onnx", "onnx"), ("onnxruntime", "twinpath.engine.onnxruntime_import")):
             try:
-                __import__(package)
+                importlib.import_module(module)
             except ModuleNotFoundError as error:
                 raise MissingExtra(
                     f"the format 'onnx' needs the package {package}; install it with: {_INSTALL}"
@@ -254,7 +255,8 @@ def _write(module: ExportedNetwork, folder: Path, format: GraphFormat, *, half: 
     versions = {"twinpath": __version__, "torch": str(torch.__version__)}
     if format == "onnx":
         import onnx
-        import onnxruntime
+
+        from twinpath.engine.onnxruntime_import import onnxruntime
 
         export_graph.write_onnx(module, folder, half=half)
         return versions | {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__}

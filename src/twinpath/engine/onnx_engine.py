@@ -84,7 +84,7 @@ class OnnxEngine:
 
     def describe(self) -> str:
         """For people: backend, version, device, precision."""
-        import onnxruntime
+        from twinpath.engine.onnxruntime_import import onnxruntime
 
         return f"{self.name} {onnxruntime.__version__}, cpu, fp32"
 
@@ -140,7 +140,8 @@ def _session(graph: Path, threads: int | None) -> Any:
     """The graph, loaded with float32 frames."""
     try:
         import onnx
-        import onnxruntime
+
+        from twinpath.engine.onnxruntime_import import onnxruntime
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"engine 'onnxruntime' needs the package {error.name}; install it with: {INSTALL}"
