@@ -37,7 +37,6 @@ OFFLINE: tuple[tuple[str, ...], ...] = (
     ("models", "export", TINY[1], "OUT/exported"),
     ("models", "verify", TINY[1], "--video", "CLIP"),
     ("models", "download", "slowfast_tiny"),
-    ("models", "export", TINY[1], "OUT/exported"),
     ("demo", "--out", "OUT/demo"),
     ("synthetic", "OUT/world", "--clips", "2", "--height", "64"),
     ("classify", "CLIPS", *TRAINED, "--out", "OUT/answers.jsonl"),

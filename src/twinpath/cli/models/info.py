@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,8 +11,9 @@ from twinpath.cli.console import print_line
 from twinpath.cli.options import AsJson, Debug
 from twinpath.errors import UnknownModel
 from twinpath.paths import display_path
-from twinpath.zoo.facts import Facts, facts_of, facts_of_folder
-from twinpath.zoo.model_folder import read_model_folder
+
+if TYPE_CHECKING:
+    from twinpath.zoo.facts import Facts
 
 
 def info(
@@ -35,6 +36,9 @@ def info(
 
 
 def _facts(name: str) -> Facts:
+    from twinpath.zoo.facts import facts_of, facts_of_folder
+    from twinpath.zoo.model_folder import read_model_folder
+
     try:
         return facts_of(name)
     except UnknownModel as error:
