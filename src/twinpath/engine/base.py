@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from twinpath.models.input_spec import InputSpec
 from twinpath.models.registry import Output
 from twinpath.video.resize import Resize, ResizedFrames, scaled_boxes
 
@@ -123,6 +124,31 @@ def picture_px(clip: NDArray[np.uint8] | ResizedFrames) -> tuple[int, int]:
 def boxes_in_resized(clip: ResizedFrames, boxes_xyxy_px: Boxes, resize: Resize) -> NDArray[np.float32]:
     """(P, 4) boxes in pixels of the pictures to pixels of the resized frames; see `scaled_boxes`."""
     return scaled_boxes(boxes_xyxy_px, clip.height_px, clip.width_px, short_side=resize.short_side_px)
+
+
+def box_inputs(
+    frames: NDArray[np.uint8] | ResizedFrames, boxes_xyxy_px: Boxes, resize: Resize
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """One clip and its boxes as an exported detection network takes them.
+
+    Args:
+        frames: The clip.
+        boxes_xyxy_px: (P, 4) in pixels of its pictures.
+        resize: Of the engine.
+    Returns:
+        (1, T, h, w, 3) frames, and (P, 5) boxes of clip 0, in pixels of these frames.
+    """
+    clip = resized(frames, resize)
+    boxes = np.pad(boxes_in_resized(clip, boxes_xyxy_px, resize), ((0, 0), (1, 0)))
+    return np.ascontiguousarray(clip.pixels[None, :, 0]), boxes
+
+
+def zero_inputs(
+    spec: InputSpec, output: Output, height: int, width: int
+) -> tuple[list[NDArray[np.uint8]], list[Boxes] | None]:
+    """One clip of zeros of this size in pixels, and for the output "boxes" a box of the whole picture."""
+    clip = np.zeros((spec.num_frames, height, width, 3), dtype=np.uint8)
+    return [clip], [np.array([[0.0, 0.0, width, height]])] if output == "boxes" else None
 
 
 def check_crops(output: Output, num_crops: int) -> None:

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from twinpath.engine.base import (
     Boxes,
     Clips,
-    boxes_in_resized,
+    box_inputs,
     check_crops,
     last_line,
     paired_boxes,
     resized,
+    zero_inputs,
 )
 from twinpath.engine.config import EngineConfig
 from twinpath.errors import LimitExceeded, MissingExtra, UnknownWeightFormat, UsageError, is_out_of_memory
@@ -100,8 +101,7 @@ class OnnxEngine:
 
     def warm_up(self, height: int, width: int) -> None:
         """Compute one clip of zeros, so that the first clip of this size is not slower than others."""
-        clip = np.zeros((self.spec.num_frames, height, width, 3), dtype=np.uint8)
-        self([clip], [np.array([[0.0, 0.0, width, height]])] if self.output == "boxes" else None)
+        self(*zero_inputs(self.spec, self.output, height, width))
 
     def __call__(
         self, clips: Clips, boxes_xyxy_px: Sequence[Boxes] | None = None
@@ -117,9 +117,8 @@ class OnnxEngine:
         """(P, classes)."""
         if not len(boxes_xyxy_px):
             return np.zeros((0, self.num_classes), dtype=np.float32)
-        clip = resized(frames, self.resize)
-        boxes = np.pad(boxes_in_resized(clip, boxes_xyxy_px, self.resize), ((0, 0), (1, 0)))
-        return self._run(frames=np.ascontiguousarray(clip.pixels[None, :, 0]), boxes=boxes)
+        pixels, boxes = box_inputs(frames, boxes_xyxy_px, self.resize)
+        return self._run(frames=pixels, boxes=boxes)
 
     def _run(self, **inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         try:

@@ -16,11 +16,12 @@ from twinpath.cores import available_cores
 from twinpath.engine.base import (
     Boxes,
     Clips,
-    boxes_in_resized,
+    box_inputs,
     check_crops,
     last_line,
     paired_boxes,
     resized,
+    zero_inputs,
 )
 from twinpath.engine.compiled_cache import Entry
 from twinpath.engine.config import EngineConfig
@@ -136,8 +137,7 @@ class OpenVinoEngine:
 
     def warm_up(self, height: int, width: int) -> None:
         """Compute one clip of zeros, so that the first clip of this size is not slower than others."""
-        clip = np.zeros((self.spec.num_frames, height, width, 3), dtype=np.uint8)
-        self([clip], [np.array([[0.0, 0.0, width, height]])] if self.output == "boxes" else None)
+        self(*zero_inputs(self.spec, self.output, height, width))
 
     def __call__(
         self, clips: Clips, boxes_xyxy_px: Sequence[Boxes] | None = None
@@ -183,10 +183,7 @@ class OpenVinoEngine:
         """(P, classes)."""
         if not len(boxes_xyxy_px):
             return np.zeros((0, self.num_classes), dtype=np.float32)
-        clip = resized(frames, self.resize)
-        boxes = boxes_in_resized(clip, boxes_xyxy_px, self.resize)
-        boxes = np.pad(boxes, ((0, 0), (1, 0)))  # of clip 0, the only one
-        return self._infer(clip.pixels[None, :, 0], boxes)
+        return self._infer(*box_inputs(frames, boxes_xyxy_px, self.resize))
 
     def _infer(self, *inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         with self._one_at_a_time:

@@ -24,6 +24,7 @@ from twinpath.engine.base import (
     paired_boxes,
     picture_px,
     resized,
+    zero_inputs,
 )
 from twinpath.engine.config import EngineConfig, Precision
 from twinpath.engine.gpu_batch import clips_at_once, clips_that_fit, free_bytes, padded_size, peak_bytes
@@ -128,8 +129,7 @@ class TorchEngine:
 
     def warm_up(self, height: int, width: int) -> None:
         """Compute one clip of zeros, so that the first clip of this size is not slower than others."""
-        clip = np.zeros((self.spec.num_frames, height, width, 3), dtype=np.uint8)
-        self([clip], [np.array([[0.0, 0.0, width, height]])] if self.output == "boxes" else None)
+        self(*zero_inputs(self.spec, self.output, height, width))
 
     @torch.inference_mode()
     def __call__(
