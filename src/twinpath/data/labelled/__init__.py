@@ -1,0 +1,1 @@
+"""Labelled clips: what to learn from, and what to measure with."""
