@@ -38,12 +38,14 @@ class ClipFeatures:
     Attributes:
         clips: Those, in order.
         features: (N, V, D) float32: of V views of each.
+        as_they_are: (N, V', D): those of the views that are not mirrored.
         failed: The others, with the reason.
         computed: How many were not on the disk.
     """
 
     clips: tuple[LabelledClip, ...]
     features: NDArray[np.float32]
+    as_they_are: NDArray[np.float32]
     failed: tuple[tuple[LabelledClip, Exception], ...] = ()
     computed: int = 0
 
@@ -84,8 +86,12 @@ def clip_features(
             progress(done, len(clips))
     read = tuple(clip for clip in clips if found[clip] is not None)
     rows = [found[clip] for clip in read]
-    features = np.stack(rows) if rows else np.zeros((0, reader.views_per_clip, 0), dtype=np.float32)
-    return ClipFeatures(read, features.astype(np.float32), tuple(failed), len(missing) - len(failed))
+    features = np.stack(rows) if rows else np.zeros((0, kept.rows, 0), dtype=np.float32)
+    plain = features
+    if reader.with_mirrored:  # each view is followed by its mirror image
+        by_view = features.reshape(len(read), reader.views.time, 2, reader.views.space, -1)
+        plain = by_view[:, :, 0].reshape(len(read), kept.rows // 2, -1)
+    return ClipFeatures(read, features, plain, tuple(failed), len(missing) - len(failed))
 
 
 class _Kept:
@@ -101,7 +107,7 @@ class _Kept:
             "format": 1,
         }
         self._folder = cache_dir() / "features" / _hash(key)[:24]
-        self._rows = reader.views_per_clip * reader.views.space
+        self.rows = reader.views_per_clip * reader.views.space
 
     def read(self, clip: LabelledClip) -> NDArray[np.float32] | None:
         """(V, D), or None where they are not there, damaged, or the file cannot be read."""
@@ -109,7 +115,7 @@ class _Kept:
             features = np.load(self._path(clip), allow_pickle=False)
         except (OSError, ValueError, EOFError, *INPUT_FAILURES):
             return None
-        if features.dtype != np.float32 or features.ndim != 2 or len(features) != self._rows:
+        if features.dtype != np.float32 or features.ndim != 2 or len(features) != self.rows:
             return None
         return features  # type: ignore[no-any-return]
 
