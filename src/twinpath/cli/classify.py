@@ -22,8 +22,12 @@ def classify(
         float, typer.Option(min=0, metavar="S", help="Where to begin in each video, in seconds.")
     ] = 0.0,
     views: Annotated[
-        str, typer.Option(metavar="SxT", help="Crops in space x clips in time; 3x10 is thorough.")
-    ] = "1x1",
+        str | None,
+        typer.Option(
+            metavar="SxT",
+            help="Crops in space x clips in time; 3x10 is thorough.  [default: 1x1, or the model folder's]",
+        ),
+    ] = None,
     top_k: Annotated[int, typer.Option("--top-k", min=1, metavar="K", help="How many labels to show.")] = 5,
     out: Annotated[
         Path | None,
@@ -48,7 +52,7 @@ def classify(
     from twinpath.recognize.classifier import Classifier, checked_views
 
     runtime.config()
-    checked_views(views, start_s=start, top_k=top_k)
+    checked_views(views or "1x1", start_s=start, top_k=top_k)
     if out is not None:
         outlive_reader()
     found = find_checked(videos, reading)

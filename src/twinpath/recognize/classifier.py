@@ -48,7 +48,7 @@ class Classifier:
         on_status: Called with a message before slow one-time work, such as compiling.
     Attributes:
         model: Full name of network and weights.
-        dataset, labels, spec, weights_sha256: See `LoadedModel`.
+        dataset, labels, spec, weights_sha256, views: See `LoadedModel`.
         reader: Reads the files.
     Raises:
         UnknownModel, UsageError, WeightsError: See `load_model`.
@@ -82,7 +82,7 @@ class Classifier:
         )
         self.weights_sha256 = loaded.weights_sha256
         self.reader = VideoReader(limits, isolate, fps)
-        self._pooling = loaded.view_pooling
+        self.views, self._pooling = loaded.views, loaded.view_pooling
         self._engines: dict[int, Engine] = {1: loaded.engine}
 
     def engine(self, num_crops: int = 1) -> Engine:
@@ -100,7 +100,7 @@ class Classifier:
         video: str | os.PathLike[str] | NDArray[np.uint8] | ResizedFrames,
         *,
         start_s: float = 0.0,
-        views: str = "1x1",
+        views: str | None = None,
         top_k: int = 5,
         progress: Callable[[int, int], None] | None = None,
     ) -> Classification:
@@ -110,7 +110,8 @@ class Classifier:
             video: A path; or (T, H, W, 3) uint8 RGB frames of one clip. T may be any number: the frames that
                 the model needs are sampled evenly. Or frames resized with the `resize` of `engine`.
             start_s: Skip this many seconds at the start of the file.
-            views: Spatial crops x temporal clips whose scores are averaged, for example "3x10".
+            views: Spatial crops x temporal clips whose scores are averaged, for example "3x10"; None: the
+                model's own, of most models "1x1".
             top_k: Number of labels to return.
             progress: Called with the number of temporal clips done and the total.
         Raises:
@@ -119,7 +120,7 @@ class Classifier:
             LimitExceeded: A limit is exceeded.
             WorkerDied: With `isolate`: the process that read the file ended twice.
         """
-        parsed = checked_views(views, start_s=start_s, top_k=top_k)
+        parsed = checked_views(views or self.views, start_s=start_s, top_k=top_k)
         if isinstance(video, np.ndarray | ResizedFrames):
             if parsed.time != 1 or start_s:
                 raise UsageError(
@@ -146,7 +147,7 @@ class Classifier:
         videos: Iterable[str | os.PathLike[str]],
         *,
         start_s: float = 0.0,
-        views: str = "1x1",
+        views: str | None = None,
         top_k: int = 5,
     ) -> Iterator[Classification | Exception]:
         """Classify many files. The next files are read during inference, and batches span files.
@@ -157,7 +158,7 @@ class Classifier:
         Yields:
             For each file, in order, its result, or its error: one of `errors.INPUT_FAILURES`.
         """
-        parsed = checked_views(views, start_s=start_s, top_k=top_k)
+        parsed = checked_views(views or self.views, start_s=start_s, top_k=top_k)
         sources = ((video, self._source(Path(video), parsed, start_s)) for video in videos)
         for scored in infer_videos(
             self.engine(parsed.space),
