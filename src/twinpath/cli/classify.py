@@ -29,6 +29,10 @@ def classify(
         ),
     ] = None,
     top_k: Annotated[int, typer.Option("--top-k", min=1, metavar="K", help="How many labels to show.")] = 5,
+    min_score: Annotated[
+        float,
+        typer.Option(min=0, max=1, metavar="X", help="The best label's score below which it is unknown."),
+    ] = 0.0,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Keep the results in a file, one JSON object a line."),
@@ -52,7 +56,7 @@ def classify(
     from twinpath.recognize.classifier import Classifier, checked_views
 
     runtime.config()
-    checked_views(views or "1x1", start_s=start, top_k=top_k)
+    checked_views(views or "1x1", start_s=start, top_k=top_k, min_score=min_score)
     if out is not None:
         outlive_reader()
     found = find_checked(videos, reading)
@@ -62,6 +66,7 @@ def classify(
         start_s=start,
         views=views,
         top_k=top_k,
+        min_score=min_score,
         out=out,
         resume=resume,
         fps=reading.fps,

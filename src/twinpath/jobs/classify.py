@@ -41,6 +41,7 @@ class ClassifyJob:
         start_s: Seconds of each video to leave out at its start.
         views: Crops in space x clips in time over which scores are averaged; None: the model's own.
         top_k: How many labels.
+        min_score: Below it the best label's score means that the activity is unknown.
         out: Keep the results in this file, one JSON object a line; None: do not.
         resume: Take the results that it has; False: start over.
         fps: Frames per second of what has no times, see `VideoReader`; as the model reads it, too.
@@ -53,12 +54,13 @@ class ClassifyJob:
     start_s: float = 0.0
     views: str | None = None
     top_k: int = 5
+    min_score: float = 0.0
     out: Path | None = None
     resume: bool = True
     fps: float | None = None
 
     def __post_init__(self) -> None:
-        checked_views(self.views or "1x1", start_s=self.start_s, top_k=self.top_k)
+        checked_views(self.views or "1x1", start_s=self.start_s, top_k=self.top_k, min_score=self.min_score)
 
 
 def classify_videos(
@@ -109,7 +111,9 @@ def classify_videos(
 
 
 def _settings(job: ClassifyJob) -> dict[str, Any]:
-    return classification_settings(views=str(job.views), start_s=job.start_s, top_k=job.top_k)
+    return classification_settings(
+        views=str(job.views), start_s=job.start_s, top_k=job.top_k, min_score=job.min_score
+    )
 
 
 def _results(
