@@ -6,6 +6,7 @@ write_confusion_png(evaluation, Path("confusion.png"))
 from __future__ import annotations
 
 import functools
+import unicodedata
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -143,10 +144,14 @@ class _MatrixDrawing:
 
 
 def _drawable(label: str, index: int) -> str:
-    """The name; its number where the font lacks a character of it."""
+    """The name; without accents, or its number, where the font lacks a character of it."""
     text = printable(label)
+    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
     missing = _drawn("\U0010ffff")
-    return f"class {index + 1}" if any(_drawn(letter) == missing for letter in set(text)) else text
+    for name in (text, plain):
+        if all(_drawn(letter) != missing for letter in set(name)):
+            return name
+    return f"class {index + 1}"
 
 
 @functools.cache
