@@ -82,7 +82,7 @@ def finetune(
         seed=seed,
     )
     config = runtime.config()
-    labelled = read_labelled(*data)
+    labelled = read_labelled(data)
     for note in labelled.notes:
         print_note(note)
     print_note(f"{len(labelled.clips)} clips of {len(labelled.classes)} classes ({labelled.kind})")

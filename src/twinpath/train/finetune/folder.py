@@ -49,6 +49,7 @@ def write_folder(
     views: str,
     how: Mapping[str, Any],
     notes: Sequence[str],
+    reader: VideoReader,
 ) -> ModelFolder:
     """Write the network with its new last layer, its card and its report; all appear at once."""
     network = with_head(facts, head)
@@ -58,7 +59,7 @@ def write_folder(
 
         save_weights(network, folder / WEIGHTS, metadata={"made_by": f"twinpath {__version__}"})
         write_card(folder, card)
-        _write_report(folder, evaluation, summary, title=out.name, notes=notes)
+        write_report(folder, evaluation, summary, title=out.name, notes=notes, reader=reader)
     return read_model_folder(out)
 
 
