@@ -164,9 +164,8 @@ class LabelledRun:
             classifier = None
             if missing:
                 classifier = check_loaded(load(), self._run.model, self._run.weights_sha256)
-            return self._outcomes(
-                classifier, missing, known, file, journal, reader or VideoReader(), stack.pop_all()
-            )
+            reader = reader or VideoReader()
+            return self._outcomes(classifier, missing, known, file, journal, reader, stack.pop_all())
 
     def _open(self, stack: contextlib.ExitStack) -> tuple[ResultFile | None, ResultsJournal | None]:
         """The scores in the folder; None without one."""
