@@ -7,6 +7,7 @@ summary.top1, summary.top1_interval, summary.by_class, summary.confusion
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,7 @@ from twinpath.results.evaluation import (
 
 ANSWERED_AT = 0.5  # the score from which a class of multi-label data counts as answered
 _TOP_K = 5
+_OF_SINGLE_LABEL = ("top1", "top1_interval", "top5", "mean_per_class", "confusion")
 
 
 def summarise(evaluation: Evaluation) -> EvaluationSummary:
@@ -50,9 +52,8 @@ def summarise(evaluation: Evaluation) -> EvaluationSummary:
     if evaluation.is_multi_label:
         answers_NC = scores_NC >= ANSWERED_AT
         bins = calibration_bins(scores_NC.ravel(), truth_NC.ravel())
-        of_task: dict[str, Any] = {"log_loss": multilabel_log_loss(scores_NC, truth_NC)} | dict.fromkeys(
-            ("top1", "top1_interval", "top5", "mean_per_class", "confusion")
-        )
+        of_task: dict[str, Any] = dict.fromkeys(_OF_SINGLE_LABEL)
+        of_task["log_loss"] = multilabel_log_loss(scores_NC, truth_NC)
     else:
         answers_NC = np.arange(scores_NC.shape[1]) == scores_NC.argmax(axis=1)[:, None]
         bins = calibration_bins(scores_NC.max(axis=1), truth_NC[answers_NC])
@@ -117,10 +118,11 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def report_values(evaluation: Evaluation, summary: EvaluationSummary) -> dict[str, Any]:
+def report_values(
+    evaluation: Evaluation, summary: EvaluationSummary, notes: Sequence[str] = ()
+) -> dict[str, Any]:
     """What report.json holds: the figures, then the clips they are of."""
-    values = evaluation.to_dict()
-    return {"summary": summary.to_dict(), **values}
+    return {"summary": summary.to_dict(), "notes": list(notes), **evaluation.to_dict()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ class ConfusionCells:
         indices: Of the K shown classes, in the order of the labels.
         counts: (K, K) clips by true class (row) and answer (column).
         totals: (K,) clips of each true class, those with an answer that is not shown included.
-        hidden: How many classes are not shown.
+        hidden: How many classes that occur or were answered are not shown.
     """
 
     indices: tuple[int, ...]
@@ -29,12 +29,14 @@ class ConfusionCells:
 
     @classmethod
     def of(cls, confusion: tuple[tuple[int, ...], ...], most: int = MOST_CLASSES) -> ConfusionCells:
-        """All classes; of many those with the most mistakes."""
+        """The classes that occur or were answered; of many those with the most mistakes."""
         counts = np.asarray(confusion, np.int64)
-        wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
-        chosen = np.sort(np.argsort(-wrong, kind="stable")[:most])
+        both = counts.sum(axis=0) + counts.sum(axis=1)
+        there = np.flatnonzero(both)
+        wrong = (both - 2 * counts.diagonal())[there]
+        chosen = np.sort(there[np.argsort(-wrong, kind="stable")[:most]])
         shown = counts[np.ix_(chosen, chosen)]
-        return cls(tuple(chosen.tolist()), shown, counts.sum(axis=1)[chosen], len(counts) - len(chosen))
+        return cls(tuple(chosen.tolist()), shown, counts.sum(axis=1)[chosen], len(there) - len(chosen))
 
     def strength(self, row: int, column: int) -> float:
         """0 to 1: how strongly a cell is coloured, by its share of the clips of the row."""

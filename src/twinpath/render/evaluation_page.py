@@ -195,12 +195,15 @@ class _EvaluationPage:
         rows = [
             self._class_row(index, figures, taken_for.get(index, ""))
             for index, figures in enumerate(self._summary.by_class)
+            if figures.support or figures.answered
         ]
+        others = len(self._labels) - len(rows)
+        note = f"<p class='facts'>{others} more classes neither occur nor were answered.</p>"
         head = "".join(f"<th>{name}</th>" for name in heads)
         body = "".join(rows)
         return (
             f'<div class="scroll"><table class="classes"><thead><tr>{head}</tr></thead>'
-            f"<tbody>{body}</tbody></table></div>"
+            f"<tbody>{body}</tbody></table></div>{note if others else ''}"
         )
 
     def _class_row(self, index: int, figures: ClassFigures, taken_for: str) -> str:
