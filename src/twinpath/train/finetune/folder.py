@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,9 @@ import numpy as np
 
 from twinpath import __version__
 from twinpath.data.labelled.clip import LabelledData
-from twinpath.metrics.evaluation import report_values
+from twinpath.recognize.read import VideoReader
+from twinpath.render.evaluation_report import write_evaluation_report
+from twinpath.render.thumbnails import middle_of
 from twinpath.results.evaluation import Evaluation, EvaluationSummary
 from twinpath.zoo.model_card import ModelCard, WeightsSource
 from twinpath.zoo.model_facts import ModelFacts
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from twinpath.models.network import VideoNetwork
     from twinpath.train.finetune.linear import LinearHead
 
-REPORT_JSON, REPORT_HTML = "report.json", "report.html"
 _SURE = 0.9  # share of the answers that are right from `min_score_for_90_percent` on
 
 
@@ -59,7 +60,14 @@ def write_folder(
 
         save_weights(network, folder / WEIGHTS, metadata={"made_by": f"twinpath {__version__}"})
         write_card(folder, card)
-        write_report(folder, evaluation, summary, title=out.name, notes=notes, reader=reader)
+        write_evaluation_report(
+            evaluation,
+            folder,
+            title=out.name,
+            notes=notes,
+            thumbnails=partial(middle_of, reader),
+            summary=summary,
+        )
     return read_model_folder(out)
 
 
@@ -151,16 +159,3 @@ def min_score_for(evaluation: Evaluation, share: float) -> float | None:
 
 def _text(value: Any) -> float | str:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
-
-
-def _write_report(
-    folder: Path,
-    evaluation: Evaluation,
-    summary: EvaluationSummary,
-    *,
-    title: str,
-    notes: Sequence[str],
-) -> None:
-    values = report_values(evaluation, summary) | {"notes": list(notes)}
-    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / REPORT_JSON).write_text(text + "\n", encoding="utf-8")
