@@ -46,7 +46,9 @@ def finetune(
     ] = None,
     flip: Annotated[
         bool | None,
-        typer.Option("--flip/--no-flip", help="Learn mirrored clips, too.  [default: unless a label has a side]"),
+        typer.Option(
+            "--flip/--no-flip", help="Learn mirrored clips, too.  [default: unless a label has a side]"
+        ),
     ] = None,
     folds: Annotated[
         int, typer.Option(min=2, metavar="N", help="Parts, each evaluated by what the others teach.")
