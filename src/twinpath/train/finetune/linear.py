@@ -154,7 +154,7 @@ class _Rows:
 
     def logits(self, head: LinearHead, clips: NDArray[np.bool_]) -> NDArray[np.float64]:
         """(n, V', C) of some clips."""
-        return self.scored[clips] @ head.weight.T.astype(np.float64) + head.bias  # type: ignore[no-any-return]
+        return self.scored[clips] @ head.weight.T.astype(np.float64) + head.bias
 
     def log_loss(self, logits_NVC: Floats, clips: NDArray[np.bool_], temperature: float = 1.0) -> float:
         """Mean negative log-likelihood of the scores of some clips."""
