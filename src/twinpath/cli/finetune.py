@@ -61,8 +61,8 @@ def finetune(
 ) -> None:
     """Teach a network your own actions.
 
-    The result is a model folder, which --model takes everywhere. Its report.html shows how right it is on clips
-    that it had not seen, and its worst mistakes.
+    The result is a model folder, which --model takes everywhere. Its report.html shows how right it is on
+    clips that it had not seen, and its worst mistakes.
     """
     from twinpath.cli.console import print_note
     from twinpath.cli.garbage import look_as_usual
