@@ -111,8 +111,8 @@ def _notes(where: str, videos: int, unaligned: int, elsewhere: int, references: 
     if videos > 1:
         yield f"{where}: of its {videos} videos the first is used"
     if unaligned:
-        yield f"{where}: {unaligned} annotations without times are left out"
+        yield f"{where}: annotations without times, left out: {unaligned}"
     if references:
-        yield f"{where}: {references} annotations that refer to others are left out"
+        yield f"{where}: annotations that refer to others, left out: {references}"
     if elsewhere:
-        yield f"{where}: {elsewhere} annotations have the name of another tier; their text counts"
+        yield f"{where}: annotations whose text is the name of another tier, and counts: {elsewhere}"

@@ -105,7 +105,7 @@ def _read_json(path: Path) -> list[SegmentFile]:
     if not files:
         raise InputError(f"{display_path(path)} has no segments of a video")
     if failed:
-        note = f"{display_path(path)} has errors in place of the segments of {failed} videos"
+        note = f"{display_path(path)}: videos that had failed, and have no segments: {failed}"
         files[0] = replace(files[0], notes=(*files[0].notes, note))
     return files
 
@@ -148,8 +148,8 @@ def segments_of_table(table: CsvTable) -> SegmentFile:
     """
     if not is_segment_table(table):
         raise table.header_error(
-            f"the header is {','.join(table.names)}; a table of segments has start_s,end_s,label, one of "
-            "videos path,label"
+            f"the header is {','.join(table.names)}; a list of videos needs path,label and may have "
+            "start_s,end_s,split,group; one of segments needs start_s,end_s,label"
         )
     rows = list(table.rows())
     by_player = [not row.text("start_s") and bool(row.text("player_start_s")) for row in rows]
@@ -163,7 +163,7 @@ def segments_of_table(table: CsvTable) -> SegmentFile:
     changed = sum(abs(by_s - first_frame_s) > _SAME_S for by_s in later_s)
     notes = (
         (
-            f"{display_path(table.path)}: {changed} rows have another start_s than player_start_s says; "
+            f"{display_path(table.path)}: rows with another start_s than player_start_s says: {changed}; "
             "start_s and end_s count",
         )
         if changed

@@ -33,7 +33,7 @@ from twinpath.recognize.model import check_model
 from twinpath.recognize.plan import Views
 from twinpath.recognize.read import VideoReader, fps_settings
 from twinpath.render.evaluation_report import REPORT_FILES, write_evaluation_report
-from twinpath.render.thumbnails import middle_frame
+from twinpath.render.thumbnails import middle_of
 from twinpath.results.classification import SYNTHETIC_WARNING
 from twinpath.results.evaluation import ClipAnswer, Evaluation, EvaluationSummary, FailedInput
 from twinpath.results.provenance import FileFacts, Provenance
@@ -41,7 +41,6 @@ from twinpath.video.find import InputVideo
 
 if TYPE_CHECKING:
     from twinpath.recognize.classifier import Classifier
-    from twinpath.render.label_image import Frame
 
 SCORES = "scores.jsonl"  # what a run is resumed from
 PARTS = ("test", "validation", "train")
@@ -290,7 +289,7 @@ class LabelledRun:
             self._job.out,
             title=self._job.title or f"{self._facts.name} on {self._data.kind}",
             notes=self.notes,
-            thumbnails=partial(_picture, reader),
+            thumbnails=partial(middle_of, reader),
             summary=self.summary,
         )
         self.written = (*report, predictions)
@@ -307,17 +306,6 @@ def _chosen(data: LabelledData, part: str | None) -> tuple[tuple[LabelledClip, .
         raise UsageError(f"the data has no clip of the part {part!r}; its clips: {there}")
     note = f"{len(chosen)} of {len(data.clips)} clips are evaluated: those of the part {part!r}"
     return chosen, (note,) if len(chosen) < len(data.clips) else ()
-
-
-def _picture(reader: VideoReader, answer: ClipAnswer) -> Frame:
-    return middle_frame(
-        answer.path,
-        answer.start_s,
-        answer.end_s,
-        limits=reader.limits,
-        fps=reader.fps,
-        isolate=reader.isolate,
-    )
 
 
 def _key(clip: LabelledClip) -> _Key:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from twinpath.recognize.read import VideoReader
 from twinpath.render.label_image import Frame
+from twinpath.results.evaluation import ClipAnswer
 from twinpath.video.decode import read_frames
 from twinpath.video.isolated import probe_isolated, read_frames_isolated
 from twinpath.video.probe import probe
@@ -48,6 +50,18 @@ def middle_frame(
     middle = AtTimes((max((start_s + end_s) / 2, start_s),))
     frame: Frame = read(path, [middle], limits=limits, fps=fps).clip()[0]
     return frame
+
+
+def middle_of(reader: VideoReader, answer: ClipAnswer) -> Frame:
+    """The same of a clip that was evaluated. Errors as of `middle_frame`."""
+    return middle_frame(
+        answer.path,
+        answer.start_s,
+        answer.end_s,
+        limits=reader.limits,
+        fps=reader.fps,
+        isolate=reader.isolate,
+    )
 
 
 def picture_uri(frame: Frame, *, width_px: int) -> str:

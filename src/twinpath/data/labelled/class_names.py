@@ -50,7 +50,7 @@ def _words(name: str) -> Sequence[str]:
 
 
 def _keys(name: str) -> Iterator[str]:
-    """Two names with a common key are alike: their words in any order, or their letters without one of them."""
+    """Two names with a common key are alike: their words in any order, or all letters but one."""
     words = _words(name)
     if not words:  # of punctuation alone
         yield name

@@ -34,6 +34,11 @@ class LabelledClip:
     group: str = ""
     clock: Clock = "video"
 
+    @property
+    def scene(self) -> str:
+        """The group, or of a clip without one its file."""
+        return self.group or str(self.path)
+
 
 @dataclass(frozen=True)
 class LabelledData:

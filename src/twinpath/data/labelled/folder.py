@@ -130,8 +130,7 @@ def _direct_videos(folder: Path) -> int:
 def _no_class_note(folder: Path, count: int) -> str:
     if not count:
         return ""
-    videos = "1 video lies" if count == 1 else f"{count} videos lie"
-    return f"{videos} directly in {display_path(folder)}, in no class, and so are left out"
+    return f"videos directly in {display_path(folder)}, in no class, and so left out: {count}"
 
 
 def _empty_note(folders: list[_ClassFolder]) -> str:
@@ -139,14 +138,14 @@ def _empty_note(folders: list[_ClassFolder]) -> str:
         return ""
     names = ", ".join(display_path(f.path.name) for f in folders[:_MOST_NAMED])
     more = ", …" if len(folders) > _MOST_NAMED else ""
-    return f"{len(folders)} folders hold no videos and are no classes: {names}{more}"
+    return f"folders without videos, which are no classes: {names}{more}"
 
 
 def _no_classes(folder: Path, direct: int) -> InputError:
     name = display_path(folder)
     if direct:
         return InputError(
-            f"{direct} videos lie directly in {name}; put each into a folder called as its class, or list "
+            f"the videos of {name} lie directly in it; put each into a folder called as its class, or list "
             "them in a CSV file with path,label"
         )
     return InputError(

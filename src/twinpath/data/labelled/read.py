@@ -53,7 +53,7 @@ def read_labelled(
     data = _merged(list(_read_each(paths, is_result)))
     if data.is_multi_label:
         several = sum(len(clip.labels) != 1 for clip in data.clips)
-        note = f"{several} of {len(data.clips)} clips have several labels or none: it is multi-label data"
+        note = f"multi-label data, since clips have several labels or none: {several} of {len(data.clips)}"
         data = replace(data, notes=(*data.notes, note))
     elif len(data.classes) < min_classes:
         only = f"the one class {data.classes[0]!r}" if data.classes else "no class"

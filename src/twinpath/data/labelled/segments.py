@@ -185,7 +185,7 @@ def _overlap_notes(clips: Iterable[LabelledClip]) -> Iterator[str]:
             )
             ends_s[clip.labels] = max(end_s, ends_s.get(clip.labels, 0.0))
     if overlapping:
-        yield f"{overlapping} segments overlap with one of another class"
+        yield f"segments that overlap with one of another class: {overlapping}"
 
 
 def _named(paths: Sequence[Path]) -> str:

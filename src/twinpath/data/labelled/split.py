@@ -144,7 +144,7 @@ def groups_across_parts(data: LabelledData) -> tuple[str, ...]:
 
 
 def _key(clip: LabelledClip) -> str:
-    return clip.group or str(clip.path)
+    return clip.scene
 
 
 def _groups_in_order(data: LabelledData, seed: int) -> list[_Group]:

@@ -21,7 +21,6 @@ from twinpath.data.labelled.folder import PART_NAMES
 from twinpath.data.labelled.groups import group_of
 from twinpath.formats.csv_table import CsvTable, Row
 from twinpath.paths import display_path
-from twinpath.suggest import did_you_mean
 from twinpath.video.frame_folder import is_frame_pattern
 
 TABLE_KIND = "CSV"
@@ -38,18 +37,16 @@ def read_label_table(table: CsvTable) -> LabelledData:
     the data can report it.
 
     Raises:
-        InputError: A column is missing, a cell is wrong, rows contradict each other, or no file exists; names
+        InputError: There are no rows, a cell is wrong, rows contradict each other, or no file exists; names
             the line.
     """
-    _check_header(table)
     rows = [_row(row) for row in table.rows()]
     if not rows:
         raise table.header_error("there are no rows behind the header")
     if not any(is_frame_pattern(row.path) or row.path.exists() for row in rows):
         first = display_path(rows[0].path)
         raise table.header_error(
-            f"none of the {len({row.path for row in rows})} videos exists, the first is {first}; paths are "
-            "relative to the folder of this file"
+            f"not one of the videos exists, the first is {first}; paths are relative to this file's folder"
         )
     merged: dict[Span, _TableRow] = {}
     repeated = 0
@@ -96,18 +93,6 @@ class _TableRow:
         return LabelledClip(self.path, self.labels, self.start_s, self.end_s, self.part, self.group)
 
 
-def _check_header(table: CsvTable) -> None:
-    missing = [name for name in ("path", "label") if name not in table]
-    if "labels" in table and "label" in missing:
-        missing.remove("label")
-    if missing:
-        hint = did_you_mean(missing[0], table.names) if "path" in table or "label" in table else ""
-        raise table.header_error(
-            f"the header is {table.delimiter.join(table.names)}, and lacks {' and '.join(missing)}{hint}; "
-            "the first line should be path,label or path,label,start_s,end_s,split,group"
-        )
-
-
 def _row(row: Row) -> _TableRow:
     text = row.text("path")
     if not text:
@@ -150,7 +135,7 @@ def _existing(folder: Path, text: str) -> Path:
 
 def _notes(table: CsvTable, repeated: int) -> Iterator[str]:
     if repeated:
-        yield f"{display_path(table.path)}: {repeated} rows repeat another one"
+        yield f"{display_path(table.path)}: rows that repeat another one: {repeated}"
     unknown = [name for name in table.names if name and name not in _KNOWN]
     if unknown:
         yield f"{display_path(table.path)}: columns that are not used: {', '.join(unknown)}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,9 @@ import numpy as np
 
 from twinpath import __version__
 from twinpath.data.labelled.clip import LabelledData
-from twinpath.metrics.evaluation import report_values
+from twinpath.recognize.read import VideoReader
+from twinpath.render.evaluation_report import write_evaluation_report
+from twinpath.render.thumbnails import middle_of
 from twinpath.results.evaluation import Evaluation, EvaluationSummary
 from twinpath.zoo.model_card import ModelCard, WeightsSource
 from twinpath.zoo.model_facts import ModelFacts
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from twinpath.models.network import VideoNetwork
     from twinpath.train.finetune.linear import LinearHead
 
-REPORT_JSON, REPORT_HTML = "report.json", "report.html"
 _SURE = 0.9  # share of the answers that are right from `min_score_for_90_percent` on
 
 
@@ -49,6 +50,7 @@ def write_folder(
     views: str,
     how: Mapping[str, Any],
     notes: Sequence[str],
+    reader: VideoReader,
 ) -> ModelFolder:
     """Write the network with its new last layer, its card and its report; all appear at once."""
     network = with_head(facts, head)
@@ -58,7 +60,14 @@ def write_folder(
 
         save_weights(network, folder / WEIGHTS, metadata={"made_by": f"twinpath {__version__}"})
         write_card(folder, card)
-        _write_report(folder, evaluation, summary, title=out.name, notes=notes)
+        write_evaluation_report(
+            evaluation,
+            folder,
+            title=out.name,
+            notes=notes,
+            thumbnails=partial(middle_of, reader),
+            summary=summary,
+        )
     return read_model_folder(out)
 
 
@@ -66,7 +75,7 @@ def with_head(facts: ModelFacts, head: LinearHead) -> VideoNetwork:
     """The network that features were computed with, with a new last layer."""
     import torch
 
-    from twinpath.models.layers.head import HeadConfig
+    from twinpath.models.layers.head import Activation, HeadConfig
     from twinpath.zoo.create import load_network
     from twinpath.zoo.load_folder import load_folder_network
 
@@ -77,7 +86,7 @@ def with_head(facts: ModelFacts, head: LinearHead) -> VideoNetwork:
         last.weight.copy_(torch.from_numpy(head.weight))
         last.bias.copy_(torch.from_numpy(head.bias))
     # Logits of the mean embedding, as the head was fitted.
-    activation = "sigmoid" if head.is_multi_label else "softmax"
+    activation: Activation = "sigmoid" if head.is_multi_label else "softmax"
     network.head.head_config = HeadConfig(activation, "logits", network.head.head_config.pooling)
     return network.eval()
 
@@ -150,16 +159,3 @@ def min_score_for(evaluation: Evaluation, share: float) -> float | None:
 
 def _text(value: Any) -> float | str:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
-
-
-def _write_report(
-    folder: Path,
-    evaluation: Evaluation,
-    summary: EvaluationSummary,
-    *,
-    title: str,
-    notes: Sequence[str],
-) -> None:
-    values = report_values(evaluation, summary) | {"notes": list(notes)}
-    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / REPORT_JSON).write_text(text + "\n", encoding="utf-8")

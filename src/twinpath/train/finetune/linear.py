@@ -80,8 +80,8 @@ def fit_linear(
     Args:
         features: (N, V, D): embeddings of V views of each clip; or (N, D).
         targets: (N, C): the classes of each clip, one unless `is_multi_label`.
-        folds: (N,): the fold of each clip, at least two different ones; -1: always in training. None: there is
-            nothing to choose with, and the middle one of `strengths` is taken.
+        folds: (N,): the fold of each clip, at least two different ones; -1: always in training. None: there
+            is nothing to choose with, and the middle one of `strengths` is taken.
         scored: (N, V', D): the views by which clips are scored out of fold, where not all that are learned
             from: mirrored ones, for example.
         is_multi_label: Whether a clip may have several classes, or none.
@@ -150,13 +150,11 @@ class _Rows:
             weight, bias = _classes(standard, targets, num_views, strength)
         weight = weight / std
         bias = bias - weight @ mean
-        return LinearHead(
-            weight.astype(np.float32), bias.astype(np.float32), self.is_multi_label, strength
-        )
+        return LinearHead(weight.astype(np.float32), bias.astype(np.float32), self.is_multi_label, strength)
 
     def logits(self, head: LinearHead, clips: NDArray[np.bool_]) -> NDArray[np.float64]:
         """(n, V', C) of some clips."""
-        return self.scored[clips] @ head.weight.T.astype(np.float64) + head.bias  # type: ignore[no-any-return]
+        return self.scored[clips] @ head.weight.T.astype(np.float64) + head.bias
 
     def log_loss(self, logits_NVC: Floats, clips: NDArray[np.bool_], temperature: float = 1.0) -> float:
         """Mean negative log-likelihood of the scores of some clips."""
@@ -219,9 +217,7 @@ def _cross_validated(
     return logits
 
 
-def _best_strength(
-    tried: dict[float, NDArray[np.float64]], data: _Rows, clips: NDArray[np.bool_]
-) -> float:
+def _best_strength(tried: dict[float, NDArray[np.float64]], data: _Rows, clips: NDArray[np.bool_]) -> float:
     """The one with the least log-loss, at its own best temperature: how sure scores are is set by that."""
     return min(tried, key=lambda s: data.log_loss(tried[s], clips, _temperature(tried[s], data, clips)))
 

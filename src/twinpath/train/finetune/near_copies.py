@@ -45,7 +45,7 @@ def near_copies(
         cosines = standard[start : start + _BLOCK] @ standard.T
         for i, j in np.argwhere(cosines >= least):
             first, second = clips[start + i], clips[j]
-            if start + i < j and first.group != second.group:
+            if start + i < j and first.scene != second.scene:
                 found.append(NearCopy(first, second, float(cosines[i, j])))
     return sorted(found, key=lambda pair: -pair.cosine)
 
@@ -60,7 +60,7 @@ def with_joined_groups(clips: tuple[LabelledClip, ...], copies: list[NearCopy]) 
         return group
 
     for pair in copies:
-        first, second = sorted((root(pair.first.group), root(pair.second.group)))
+        first, second = sorted((root(pair.first.scene), root(pair.second.scene)))
         if first != second:
             joined[second] = first
-    return tuple(replace(clip, group=root(clip.group)) for clip in clips)
+    return tuple(replace(clip, group=root(clip.scene)) for clip in clips)

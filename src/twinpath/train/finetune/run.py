@@ -1,12 +1,12 @@
 """Fine-tuning: labelled clips in, a model folder with a report out.
 
-    data = read_labelled("actions")                              # a folder of classes, a CSV, corrected timelines
+    data = read_labelled("actions")              # a folder of classes, a CSV, corrected timelines
     result = finetune(data, FinetuneSettings(model="slowfast_r50_8x8"), Path("my-actions"))
-    result.summary.top1                                          # on clips that the model had not seen
+    result.summary.top1                          # on clips that the model had not seen
     Classifier("my-actions")("clip.mp4").label
 
-Where the data does not say what is for evaluation, the clips are divided into parts (folds), by group; each part
-is scored by a model that was fitted to the others, and the model that is kept is fitted to all of them.
+Where the data does not say what is for evaluation, the clips are divided into parts (folds), by group; each
+part is scored by a model that was fitted to the others, and the model that is kept is fitted to all of them.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 
 from twinpath.data.labelled.clip import LabelledClip, LabelledData
 from twinpath.data.labelled.split import folds as divide
+from twinpath.data.labelled.split import groups_across_parts, only_in_training
 from twinpath.device import has_cuda_gpu
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.open import choose_backend, open_engine
 from twinpath.errors import InputError, PartialFailure, UsageError
 from twinpath.metrics.evaluation import summarise
-
 from twinpath.paths import display_path
 from twinpath.recognize.labelled import LabelledReader
 from twinpath.recognize.model import check_model
@@ -87,7 +87,7 @@ def finetune(
     out: Path,
     *,
     config: EngineConfig = EngineConfig(),
-    reader: VideoReader = VideoReader(),
+    reader: VideoReader | None = None,
     progress: Progress | None = None,
     on_status: Callable[[str], None] = lambda _: None,
 ) -> FinetuneResult:
@@ -98,7 +98,7 @@ def finetune(
         settings: How.
         out: The new model folder, with `report.html` and `report.json` in it; an older one is replaced.
         config: Engine and device.
-        reader: Reads the files.
+        reader: Reads the files; None: without limits of its own.
         progress: Called with how many clips were read, and of all.
         on_status: Called with a sentence before each step and about each choice.
     Raises:
@@ -108,6 +108,7 @@ def finetune(
         MissingExtra: A package is not installed.
     """
     check_folder(out)
+    reader = reader or VideoReader()
     facts = check_model(settings.model, task="classification")
     _check_classes(data)
     method = choose_method(data, settings.method, has_gpu=has_cuda_gpu())
@@ -137,6 +138,7 @@ def finetune(
         evaluation,
         summary,
         views=views.value,
+        reader=reader,
         how={"method": method.value, "flip": flip, **asdict(settings)},
         notes=notes,
     )
@@ -235,17 +237,13 @@ class _Parts:
         learned = data if given is None else replace(data, clips=_where(data.clips, ~given))
         if not learned.clips:
             raise InputError(f"all clips are for {wanted}; none is left to learn from")
-        divided = divide(learned, settings.folds, settings.seed)
         folds = np.full(len(data.clips), -1, dtype=np.int64)
-        folds[slice(None) if given is None else ~given] = divided
-        if len(np.unique(folds[folds >= 0])) < 2:
-            folds[:] = -1
+        try:
+            folds[slice(None) if given is None else ~given] = divide(learned, settings.folds, settings.seed)
+        except InputError:
             if given is None:
-                raise InputError(
-                    "the clips cannot be divided into parts to learn from and to evaluate with, since all "
-                    "clips of a class are of one group (one source video); add clips of other videos"
-                )
-        return cls(data, folds, given)
+                raise
+        return cls(data, folds, given, _notes(data, learned, is_given=given is not None))
 
     def fit(self, found: ClipFeatures) -> tuple[LinearHead, NDArray[np.float32]]:
         """The last layer, and (N, C) scores of the clips that were evaluated; NaN for the others."""
@@ -273,6 +271,20 @@ class _Parts:
         if self.given is not None:
             return str(self.data.clips[index].part or "train")
         return f"fold {self.folds[index] + 1}" if self.folds[index] >= 0 else "train"
+
+
+def _notes(data: LabelledData, learned: LabelledData, *, is_given: bool) -> tuple[str, ...]:
+    """What a reader of the figures should know of the parts."""
+    if not is_given:
+        return tuple(
+            f"the clips of {label!r} are all of one group (one source), so they are learned from only: add "
+            "clips of another scene to see how right the model is"
+            for label in only_in_training(learned)
+        )
+    return tuple(
+        f"{display_path(group)} has clips for training and for evaluation: the figures are too high"
+        for group in groups_across_parts(data)
+    )
 
 
 def _where(clips: Sequence[LabelledClip], chosen: NDArray[np.bool_]) -> tuple[LabelledClip, ...]:
