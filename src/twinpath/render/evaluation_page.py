@@ -234,7 +234,7 @@ class _EvaluationPage:
             )
         return (
             f"<section><h2>Confusions</h2>{note}<p class='facts'>Rows are true classes, columns answers; "
-            "colours are shares of a row. A cell says more where the pointer rests.</p>"
+            "colours are shares of a row. A cell that is pointed at or tapped says more.</p>"
             f"{self._matrix(cells)}{self._confusion_list(confusion)}</section>"
         )
 
@@ -375,7 +375,8 @@ def _percent(share: float | None) -> str:
 def _bar(share: float | None) -> str:
     if share is None:
         return "–"
-    return f'<span class="bar"><i style="width:{100 * share:.1f}%"></i></span>{_percent(share)}'
+    bar = f'<span class="bar"><i style="width:{100 * share:.1f}%"></i></span>'
+    return f'{bar}<span class="share">{_percent(share)}</span>'
 
 
 def _clips(count: int) -> str:
