@@ -278,9 +278,11 @@ class _EvaluationPage:
 
     def calibration(self) -> str:
         """How far scores can be believed."""
-        unit = "scores of all classes" if self._evaluation.is_multi_label else "scores of the answers"
+        is_multi_label = self._evaluation.is_multi_label
+        chart = calibration_chart(self._summary.calibration, is_multi_label=is_multi_label)
+        unit = "scores of all classes" if is_multi_label else "scores of the answers"
         return (
-            f"<div class='beside'>{calibration_chart(self._summary.calibration)}<div>"
+            f"<div class='beside'>{chart}<div>"
             f"<p>{calibration_in_words(self._summary)}</p>"
             f"<p class='facts'>Bars: the share that is right among the {unit} in ten ranges. On the dashed "
             "line scores are what they promise; below it they promise too much. Bars of few clips say "
