@@ -1,6 +1,6 @@
 """An evaluation as a self-contained HTML page. Its template is evaluation_page.html.
 
-write_evaluation_page(evaluation, Path("report.html"), title="UT-Interaction", thumbnails=middle_frame_of)
+write_evaluation_page(evaluation, Path("report.html"), title="UT-Interaction")
 """
 
 from __future__ import annotations
