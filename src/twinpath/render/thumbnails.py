@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
+from typing import Protocol
 
 from PIL import Image
 
-from twinpath.recognize.read import VideoReader
 from twinpath.render.label_image import Frame
 from twinpath.results.evaluation import ClipAnswer
 from twinpath.video.decode import read_frames
@@ -18,6 +18,19 @@ from twinpath.video.selection import AtTimes
 from twinpath.video.source import DEFAULT_LIMITS, Limits
 
 _QUALITY = 80
+
+
+class ReadingRules(Protocol):
+    """What of a `VideoReader` is needed, see `middle_frame`."""
+
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def fps(self) -> float | None: ...
+
+    @property
+    def isolate(self) -> bool: ...
 
 
 def middle_frame(
@@ -52,7 +65,7 @@ def middle_frame(
     return frame
 
 
-def middle_of(reader: VideoReader, answer: ClipAnswer) -> Frame:
+def middle_of(reader: ReadingRules, answer: ClipAnswer) -> Frame:
     """The same of a clip that was evaluated. Errors as of `middle_frame`."""
     return middle_frame(
         answer.path,
