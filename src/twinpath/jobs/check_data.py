@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from twinpath.atomic import atomic_path
 from twinpath.data.labelled.check import CheckedClip, CheckedVideo, DataCheck, Pictures, Unusable
 from twinpath.data.labelled.clip import LabelledClip, LabelledData
 from twinpath.data.labelled.look_alikes import ClipSignature, signature_times
@@ -26,6 +28,7 @@ from twinpath.jobs.batch import Outcome, input_failure
 from twinpath.paths import display_path
 from twinpath.prefetch import PrefetchEach, check_prefetch
 from twinpath.recognize.read import VideoReader
+from twinpath.render.data_page import write_data_page
 from twinpath.results.clock import clock
 from twinpath.video.clip_plan import Selections
 from twinpath.video.file_access import open_binary
@@ -51,7 +54,7 @@ class DataCheckRun:
     Args:
         data: What to check.
         reader: Reads the files.
-        most_pictures: How many clips keep pictures, shared evenly among the classes.
+        with_pictures: Whether some clips of each class keep pictures for a page.
     Attributes:
         videos: Each once, in order of the data.
         check: The result, when all outcomes were taken; None before.
@@ -62,14 +65,14 @@ class DataCheckRun:
         data: LabelledData,
         reader: VideoReader | None = None,
         *,
-        most_pictures: int = MOST_WITH_PICTURES,
+        with_pictures: bool = True,
     ) -> None:
         self._data, self._reader = data, reader or VideoReader()
         self._clips: dict[Path, list[int]] = {}
         for number, clip in enumerate(data.clips):
             self._clips.setdefault(clip.path, []).append(number)
         self.videos = [InputVideo.of(path) for path in self._clips]
-        self._pictured = _with_pictures(data, most_pictures)
+        self._pictured = _pictured(data) if with_pictures else frozenset()
         self.check: DataCheck | None = None
 
     def outcomes(self) -> Iterator[Outcome[CheckedVideo]]:
@@ -153,13 +156,13 @@ class DataCheckRun:
         return tuple(seen.values()), warnings
 
 
-def _with_pictures(data: LabelledData, most: int) -> frozenset[int]:
+def _pictured(data: LabelledData) -> frozenset[int]:
     """The indices of the clips that keep pictures: of each class as many, spread over its clips."""
     of_class: dict[str, list[int]] = {label: [] for label in data.classes}
     for number, clip in enumerate(data.clips):
         for label in clip.labels:
             of_class[label].append(number)
-    each = max(most // max(len(of_class), 1), _FEWEST_OF_CLASS)
+    each = max(MOST_WITH_PICTURES // max(len(of_class), 1), _FEWEST_OF_CLASS)
     return frozenset(
         numbers[int(i)]
         for numbers in of_class.values()
@@ -219,3 +222,18 @@ def _pictures(frames: ResizedFrames) -> Pictures:
     return np.stack(
         [np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)) for picture in shown]
     )
+
+
+def write_check(check: DataCheck, folder: Path, *, title: str) -> list[Path]:
+    """Write the page and the same as JSON into a folder, `data.html` and `data.json`.
+
+    Returns:
+        The files, the page first.
+    Raises:
+        OSError: One cannot be written.
+    """
+    page, values = folder / "data.html", folder / "data.json"
+    with atomic_path(values) as temporary:
+        temporary.write_text(json.dumps(check.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_data_page(check, page, title=title)
+    return [page, values]
