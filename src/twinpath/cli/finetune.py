@@ -46,7 +46,9 @@ def finetune(
     ] = None,
     flip: Annotated[
         bool | None,
-        typer.Option("--flip/--no-flip", help="Learn mirrored clips, too.  [default: unless a label has a side]"),
+        typer.Option(
+            "--flip/--no-flip", help="Learn mirrored clips, too.  [default: unless a label has a side]"
+        ),
     ] = None,
     folds: Annotated[
         int, typer.Option(min=2, metavar="N", help="Parts, each evaluated by what the others teach.")
@@ -59,8 +61,8 @@ def finetune(
 ) -> None:
     """Teach a network your own actions.
 
-    The result is a model folder, which --model takes everywhere, with report.html beside the weights: how right
-    it is on clips that it had not seen, and its worst mistakes.
+    The result is a model folder, which --model takes everywhere. Its report.html shows how right it is on
+    clips that it had not seen, and its worst mistakes.
     """
     from twinpath.cli.console import print_note
     from twinpath.cli.garbage import look_as_usual

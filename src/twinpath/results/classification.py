@@ -87,7 +87,9 @@ class Classification:
         if not isinstance(predictions, list) or not predictions:
             raise ValueError("predictions is no list of labels with their scores")
         made = tuple(Prediction.from_dict(prediction) for prediction in predictions)
-        return cls(**known | {"predictions": made, "warnings": tuple(known["warnings"]), "min_score": float(least)})
+        return cls(
+            **known | {"predictions": made, "warnings": tuple(known["warnings"]), "min_score": float(least)}
+        )
 
 
 _FACTS = {"video": TEXT, "model": TEXT, "engine": TEXT, "views": TEXT}

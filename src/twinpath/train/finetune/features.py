@@ -2,8 +2,8 @@
 
     $TWINPATH_HOME/features/MODEL/CLIP.npy      both names are hashes: of all that the numbers depend on
 
-A clip is told by the content of its file and its span, so that files may be moved and renamed. What is damaged
-there is computed anew.
+A clip is told by the content of its file and its span, so that files may be moved and renamed. What is
+damaged there is computed anew.
 """
 
 from __future__ import annotations
@@ -79,14 +79,14 @@ def clip_features(
         if scored.error is not None:
             failed.append((clip, input_failure(scored.error, clip.path)))
         else:
-            found[clip] = np.concatenate(scored.scores)
-            kept.write(clip, found[clip])
+            kept.write(clip, computed := np.concatenate(scored.scores))
+            found[clip] = computed
         done += 1
         if progress is not None:
             progress(done, len(clips))
     read = tuple(clip for clip in clips if found[clip] is not None)
-    rows = [found[clip] for clip in read]
-    features = np.stack(rows) if rows else np.zeros((0, kept.rows, 0), dtype=np.float32)
+    embedded = [one for clip in clips if (one := found[clip]) is not None]
+    features = np.stack(embedded) if embedded else np.zeros((0, kept.rows, 0), dtype=np.float32)
     plain = features
     if reader.with_mirrored:  # each view is followed by its mirror image
         by_view = features.reshape(len(read), reader.views.time, 2, reader.views.space, -1)

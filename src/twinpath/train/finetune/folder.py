@@ -75,7 +75,7 @@ def with_head(facts: ModelFacts, head: LinearHead) -> VideoNetwork:
     """The network that features were computed with, with a new last layer."""
     import torch
 
-    from twinpath.models.layers.head import HeadConfig
+    from twinpath.models.layers.head import Activation, HeadConfig
     from twinpath.zoo.create import load_network
     from twinpath.zoo.load_folder import load_folder_network
 
@@ -86,7 +86,7 @@ def with_head(facts: ModelFacts, head: LinearHead) -> VideoNetwork:
         last.weight.copy_(torch.from_numpy(head.weight))
         last.bias.copy_(torch.from_numpy(head.bias))
     # Logits of the mean embedding, as the head was fitted.
-    activation = "sigmoid" if head.is_multi_label else "softmax"
+    activation: Activation = "sigmoid" if head.is_multi_label else "softmax"
     network.head.head_config = HeadConfig(activation, "logits", network.head.head_config.pooling)
     return network.eval()
 

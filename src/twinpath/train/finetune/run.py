@@ -1,12 +1,12 @@
 """Fine-tuning: labelled clips in, a model folder with a report out.
 
-    data = read_labelled("actions")                              # a folder of classes, a CSV, corrected timelines
+    data = read_labelled("actions")              # a folder of classes, a CSV, corrected timelines
     result = finetune(data, FinetuneSettings(model="slowfast_r50_8x8"), Path("my-actions"))
-    result.summary.top1                                          # on clips that the model had not seen
+    result.summary.top1                          # on clips that the model had not seen
     Classifier("my-actions")("clip.mp4").label
 
-Where the data does not say what is for evaluation, the clips are divided into parts (folds), by group; each part
-is scored by a model that was fitted to the others, and the model that is kept is fitted to all of them.
+Where the data does not say what is for evaluation, the clips are divided into parts (folds), by group; each
+part is scored by a model that was fitted to the others, and the model that is kept is fitted to all of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from twinpath.engine.config import EngineConfig
 from twinpath.engine.open import choose_backend, open_engine
 from twinpath.errors import InputError, PartialFailure, UsageError
 from twinpath.metrics.evaluation import summarise
-
 from twinpath.paths import display_path
 from twinpath.recognize.labelled import LabelledReader
 from twinpath.recognize.model import check_model
@@ -88,7 +87,7 @@ def finetune(
     out: Path,
     *,
     config: EngineConfig = EngineConfig(),
-    reader: VideoReader = VideoReader(),
+    reader: VideoReader | None = None,
     progress: Progress | None = None,
     on_status: Callable[[str], None] = lambda _: None,
 ) -> FinetuneResult:
@@ -99,7 +98,7 @@ def finetune(
         settings: How.
         out: The new model folder, with `report.html` and `report.json` in it; an older one is replaced.
         config: Engine and device.
-        reader: Reads the files.
+        reader: Reads the files; None: without limits of its own.
         progress: Called with how many clips were read, and of all.
         on_status: Called with a sentence before each step and about each choice.
     Raises:
@@ -109,6 +108,7 @@ def finetune(
         MissingExtra: A package is not installed.
     """
     check_folder(out)
+    reader = reader or VideoReader()
     facts = check_model(settings.model, task="classification")
     _check_classes(data)
     method = choose_method(data, settings.method, has_gpu=has_cuda_gpu())

@@ -32,8 +32,8 @@ class FinetuneSettings:
         views: Crops in space x clips in time of each clip, in training, in the report and as the default of
             the new model; None: see `choose_views`.
         flip: Whether a mirrored clip shows the same; None: unless a label names a side.
-        folds: How many parts the clips are divided into, each evaluated by a model that has not seen it, where
-            the data itself does not say what is for evaluation.
+        folds: How many parts the clips are divided into, each evaluated by a model that has not seen it,
+            where the data itself does not say what is for evaluation.
         seed: Of every random choice.
     Raises:
         UsageError: A value is out of its range.
@@ -92,7 +92,9 @@ def choose_views(lengths_s: Sequence[float], spec: InputSpec, wanted: str | None
         return Choice("1x3", "the lengths of the clips are not known")
     length_s, span_s = statistics.median(lengths_s), spec.clip_sampling.span_s
     count = min(max(round(1.5 * length_s / span_s), 1), _MOST_VIEWS)
-    return Choice(f"1x{count}", f"half of the clips are longer than {length_s:.1f} s, the network sees {span_s:.1f} s")
+    return Choice(
+        f"1x{count}", f"half of the clips are longer than {length_s:.1f} s, the network sees {span_s:.1f} s"
+    )
 
 
 def choose_flip(classes: Sequence[str], wanted: bool | None) -> tuple[bool, str]:
