@@ -23,6 +23,7 @@ _COMMANDS = (
     "features",
     "models",
     "labels",
+    "data",
     "finetune",
     "evaluate",
     "train",

@@ -49,7 +49,7 @@ class Row:
         # Where commas separate no cells, they are decimal commas.
         number = number_or_none(text if self.table.delimiter == "," else text.replace(",", "."))
         if number is None or number < 0:
-            raise self.error(f"{name} is {text!r}, not seconds from 0")
+            raise self.error(f"{name!r} is {text!r}, not seconds from 0")
         return number
 
 

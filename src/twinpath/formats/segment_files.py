@@ -118,7 +118,7 @@ def _segments_of_entry(path: Path, entry: Node) -> SegmentFile:
         if not label:
             raise node.error("the label is empty")
         if end_s <= start_s:
-            raise node.error(f"end_s is {end_s:g}, not after start_s, {start_s:g}")
+            raise node.error(f"'end_s' is {end_s:g}, not after 'start_s', {start_s:g}")
         spans.append(LabelledSpan(start_s, end_s, label))
     complete = entry.find("complete")
     notes = (
@@ -155,7 +155,9 @@ def segments_of_table(table: CsvTable) -> SegmentFile:
     by_player = [not row.text("start_s") and bool(row.text("player_start_s")) for row in rows]
     if any(by_player) and not all(by_player):
         row = rows[by_player.index(True)]
-        raise row.error("start_s is empty, and other rows have it; fill in start_s and end_s in all rows")
+        raise row.error(
+            "'start_s' is empty, and other rows have it; fill in 'start_s' and 'end_s' in all rows"
+        )
     prefix, clock = ("player_", "player") if any(by_player) else ("", "video")
     spans = tuple(_span_of(row, f"{prefix}start_s", f"{prefix}end_s") for row in rows)
     later_s = [] if any(by_player) else _later_on_player(rows)
@@ -163,8 +165,8 @@ def segments_of_table(table: CsvTable) -> SegmentFile:
     changed = sum(abs(by_s - first_frame_s) > _SAME_S for by_s in later_s)
     notes = (
         (
-            f"{display_path(table.path)}: rows with another start_s than player_start_s says: {changed}; "
-            "start_s and end_s count",
+            f"{display_path(table.path)}: rows with another 'start_s' than 'player_start_s' says: {changed}; "
+            "'start_s' and 'end_s' count",
         )
         if changed
         else ()
@@ -183,9 +185,9 @@ def _later_on_player(rows: Sequence[Row]) -> list[float]:
 def _span_of(row: Row, start: str, end: str) -> LabelledSpan:
     start_s, end_s, label = row.seconds(start), row.seconds(end), row.text("label")
     if start_s is None or end_s is None:
-        raise row.error(f"{start if start_s is None else end} is empty")
+        raise row.error(f"{(start if start_s is None else end)!r} is empty")
     if end_s <= start_s:
-        raise row.error(f"{end} is {end_s:g}, not after {start}, {start_s:g}")
+        raise row.error(f"{end!r} is {end_s:g}, not after {start!r}, {start_s:g}")
     if not label:
-        raise row.error("label is empty")
+        raise row.error("'label' is empty")
     return LabelledSpan(start_s, end_s, label)

@@ -83,7 +83,7 @@ class _TableRow:
         for name, mine, others in (("split", self.part, other.part), ("group", self.group, other.group)):
             if mine != others:
                 raise other.row.error(
-                    f"{name} is {others or 'empty'}, and in line {self.row.line}, of the same clip, "
+                    f"{name!r} is {others or 'empty'}, and in line {self.row.line}, of the same clip, "
                     f"{mine or 'empty'}"
                 )
         labels = tuple(dict.fromkeys((*self.labels, *other.labels)))
@@ -96,10 +96,10 @@ class _TableRow:
 def _row(row: Row) -> _TableRow:
     text = row.text("path")
     if not text:
-        raise row.error("path is empty")
+        raise row.error("'path' is empty")
     start_s, end_s = row.seconds("start_s"), row.seconds("end_s")
     if end_s is not None and end_s <= (start_s or 0.0):
-        raise row.error(f"end_s is {end_s:g}, not after start_s, {start_s or 0:g}")
+        raise row.error(f"'end_s' is {end_s:g}, not after 'start_s', {start_s or 0:g}")
     path = _existing(row.table.path.parent, text)
     group = row.text("group") or group_of(path)
     return _TableRow(row, path, _labels(row), start_s, end_s, _part(row), group)
@@ -110,7 +110,7 @@ def _labels(row: Row) -> tuple[str, ...]:
     names = [class_name(name) for cell in cells for name in cell.split(_LABELS_MARK)]
     labels = tuple(dict.fromkeys(name for name in names if name))
     if not labels and "labels" not in row.table:
-        raise row.error("label is empty")
+        raise row.error("'label' is empty")
     return labels
 
 
@@ -120,7 +120,7 @@ def _part(row: Row) -> Part | None:
         return None
     part = PART_NAMES.get(text.casefold())
     if part is None:
-        raise row.error(f"split is {text!r}, not train, validation (val) or test")
+        raise row.error(f"'split' is {text!r}, not train, validation (val) or test")
     return part
 
 
