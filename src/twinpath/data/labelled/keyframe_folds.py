@@ -40,7 +40,7 @@ def keyframe_folds(
         data: The keyframes.
         num_folds: At least 2; fewer where there are not as many videos.
         seed: Of the order in which groups are dealt out.
-        span_s: Of a clip around a keyframe: a stretch of time is at least as long.
+        span_s: Of a clip around a keyframe: a stretch of time is at least twice as long.
     Returns:
         Folds by group where each action is done in two of them; else stretches of time dealt out in turn.
     """
@@ -94,6 +94,6 @@ def _blocks(
     for g in np.unique(group):
         of_group = group == g
         since_s = times_s[of_group] - times_s[of_group].min()
-        length_s = max(span_s, (since_s.max() + span_s) / (num_folds * _BLOCKS_A_FOLD))
+        length_s = max(2 * span_s, (since_s.max() + span_s) / (num_folds * _BLOCKS_A_FOLD))
         block[of_group] = (since_s / length_s).astype(np.int64) + g * (1 << 32)
     return block

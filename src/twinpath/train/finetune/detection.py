@@ -5,8 +5,8 @@ result = finetune_detection(data, model="slowfast_r50_8x8_det.ptv_ava", out=Path
 Detector("my-actions")("another.mp4")
 
 The rest of the network stays as it is, and a box is computed once (`box_features`). The last layer is one
-logistic regression for each action (`linear`). How well it does is told by people that it has not seen: of other
-videos, or of other stretches of time.
+logistic regression for each action (`linear`). How well it does is told by people that it has not seen: of
+other videos, or of other stretches of time.
 """
 
 from __future__ import annotations
@@ -169,8 +169,8 @@ def _check_data(data: LabelledKeyframes) -> None:
     targets = data.targets()
     if len(targets) < 2 or (targets == targets[0]).all():
         raise InputError(
-            f"all {len(targets)} people do the same ({', '.join(data.classes) or 'nothing'}); annotate people "
-            "who do not, too: boxes without an action"
+            f"all {len(targets)} people do the same ({', '.join(data.classes) or 'nothing'}); annotate "
+            "people who do not, too: boxes without an action"
         )
 
 
