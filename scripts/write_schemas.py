@@ -285,6 +285,56 @@ SCHEMAS: dict[str, Schema] = {
         ),
         level=3,
     ),
+    "evaluation_labelled": Schema(
+        "Evaluation of labelled videos",
+        "`twinpath evaluate MODEL --data DATA --json`, with `model`, `data`, `views` and `files`: the paths "
+        "that were written. `report.json` has it as `summary`, with the [clips](#report) that it is of.",
+        Fields(
+            "twinpath.results.evaluation",
+            "EvaluationSummary",
+            instead={
+                "confusion": (
+                    "array of array of integer, null",
+                    "Clips by true class (row) and answer (column); null: multi-label.",
+                )
+            },
+        ),
+    ),
+    "class_figures": Schema(
+        "ClassFigures", "", Fields("twinpath.results.evaluation", "ClassFigures"), level=3
+    ),
+    "calibration_bin": Schema(
+        "CalibrationBin", "", Fields("twinpath.results.evaluation", "CalibrationBin"), level=3
+    ),
+    "evaluation_report": Schema(
+        "Report",
+        "`report.json` of `twinpath evaluate --data --out` and of `twinpath finetune`.",
+        Rows(
+            (
+                ("summary", "[object](#evaluation-of-labelled-videos)", "The figures."),
+                ("notes", "array of string", "What a reader should know; often empty."),
+                ("model", "string", "Full name of network and weights, or of the folder."),
+                ("data", "string", "What the data set is."),
+                ("views", "string", "Spatial crops x temporal clips."),
+                ("labels", "array of string", "Of the model."),
+                ("is_multi_label", "boolean", "Whether a clip may have several classes, or none."),
+                (
+                    "clips",
+                    "array of object",
+                    "`path`, `start_s`, `end_s`, `part`, `truth` (labels) and the five best `answers` "
+                    "(array of [Prediction](#prediction)) of each.",
+                ),
+                (
+                    "learned_from",
+                    "array of object",
+                    "`path`, `start_s`, `end_s`, `part` and `truth` of the clips that were not evaluated.",
+                ),
+                ("failed", "array of object", "`path` and `reason` of files that could not be used."),
+                ("provenance", "[Provenance](#provenance), null", "What it was made from."),
+            )
+        ),
+        level=3,
+    ),
     "evaluation_scenes": Schema(
         "Evaluation on synthetic scenes",
         "`twinpath evaluate --json` with a detection model.",

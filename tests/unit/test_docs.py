@@ -17,10 +17,13 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from scripts import write_api_reference, write_errors, write_schemas
+from tests.support.evaluations import made_up
 from tests.support.timelines import scores_by_hand
 from twinpath.cli.app import make_app
 from twinpath.evaluate.synthetic_clips import summarise
 from twinpath.evaluate.verify import Verification
+from twinpath.metrics.evaluation import report_values
+from twinpath.metrics.evaluation import summarise as summarise_evaluation
 from twinpath.recognize.frame_ring import Counters
 from twinpath.recognize.live import StreamAnswer
 from twinpath.recognize.timeline import timeline_of
@@ -86,6 +89,11 @@ def stream_answer() -> dict[str, Any]:
     return StreamAnswer(0.0, 2.0, datetime.now(UTC), (WAVE,), None, 0.1, Counters()).to_dict()
 
 
+def evaluation_report() -> dict[str, Any]:
+    evaluation = made_up(2)
+    return report_values(evaluation, summarise_evaluation(evaluation))
+
+
 @pytest.mark.parametrize(
     ("name", "made"),
     [
@@ -103,6 +111,10 @@ def stream_answer() -> dict[str, Any]:
         ("stream", stream_answer),
         ("evaluation_clips", lambda: summarise([("wave", "jump")]).to_dict()),
         ("confusion", lambda: summarise([("wave", "jump")]).to_dict()["confusions"][0]),
+        ("evaluation_labelled", lambda: evaluation_report()["summary"]),
+        ("class_figures", lambda: evaluation_report()["summary"]["by_class"][0]),
+        ("calibration_bin", lambda: evaluation_report()["summary"]["calibration"][0]),
+        ("evaluation_report", lambda: evaluation_report()),
         ("models_weights", lambda: facts_of("x3d_s.ptv_k400")),
         ("models_networks", lambda: facts_of("x3d_s")),
         ("verification", Verification("m", "w", None, None, ()).to_dict),

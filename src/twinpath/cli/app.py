@@ -23,6 +23,7 @@ _COMMANDS = (
     "features",
     "models",
     "labels",
+    "finetune",
     "evaluate",
     "train",
     "synthetic",

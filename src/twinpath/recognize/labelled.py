@@ -95,18 +95,7 @@ class _WithMirrored:
 
     def __init__(self, source: ClipSource) -> None:
         self._source = source
-
-    @property
-    def end_s(self) -> float:
-        return self._source.end_s
-
-    @property
-    def first_frame_s(self) -> float:
-        return self._source.first_frame_s
-
-    @property
-    def warnings(self) -> list[str]:
-        return self._source.warnings
+        self.end_s, self.first_frame_s, self.warnings = source.end_s, source.first_frame_s, source.warnings
 
     def __enter__(self) -> Self:
         self._source.__enter__()
@@ -124,6 +113,7 @@ class _WithMirrored:
         for clip in self._source:
             yield clip
             yield replace(clip, frames=mirrored(clip.frames))
+        self.end_s, self.warnings = self._source.end_s, self._source.warnings
 
     def warnings_until(self, time_s: float) -> list[str]:
         return self._source.warnings_until(time_s)

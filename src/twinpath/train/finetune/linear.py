@@ -71,6 +71,7 @@ def fit_linear(
     targets: NDArray[np.bool_],
     folds: NDArray[np.integer] | None = None,
     *,
+    scored: Floats | None = None,
     is_multi_label: bool = False,
     strengths: Sequence[float] = STRENGTHS,
 ) -> LinearHead:
@@ -79,8 +80,10 @@ def fit_linear(
     Args:
         features: (N, V, D): embeddings of V views of each clip; or (N, D).
         targets: (N, C): the classes of each clip, one unless `is_multi_label`.
-        folds: (N,): the fold of each clip, at least two different ones; -1: always in training. None: there is
-            nothing to choose with, and the middle one of `strengths` is taken.
+        folds: (N,): the fold of each clip, at least two different ones; -1: always in training. None: there
+            is nothing to choose with, and the middle one of `strengths` is taken.
+        scored: (N, V', D): the views by which clips are scored out of fold, where not all that are learned
+            from: mirrored ones, for example.
         is_multi_label: Whether a clip may have several classes, or none.
         strengths: To choose from.
     Raises:
@@ -90,7 +93,8 @@ def fit_linear(
     views = _by_views(features)
     if not np.isfinite(views).all():
         raise TrainingDiverged("the features of some clips are NaN or infinite; the weights may be damaged")
-    data = _Rows(views, np.asarray(targets, dtype=bool), is_multi_label)
+    views_scored = views if scored is None else _by_views(scored)
+    data = _Rows(views, views_scored, np.asarray(targets, dtype=bool), is_multi_label)
     if folds is None:
         return data.fit(np.ones(len(views), dtype=bool), strengths[len(strengths) // 2])
     tried = _cross_validated(data, np.asarray(folds), strengths)
@@ -121,8 +125,15 @@ def mean_scores(logits_NVC: Floats, *, is_multi_label: bool) -> NDArray[np.float
 class _Rows:
     """The clips to learn from."""
 
-    def __init__(self, views_NVD: NDArray[np.float64], targets: NDArray[np.bool_], multi: bool) -> None:
-        self.views, self.targets, self.is_multi_label = views_NVD, targets, multi
+    def __init__(
+        self,
+        views_NVD: NDArray[np.float64],
+        scored_NVD: NDArray[np.float64],
+        targets: NDArray[np.bool_],
+        is_multi_label: bool,
+    ) -> None:
+        self.views, self.scored = views_NVD, scored_NVD
+        self.targets, self.is_multi_label = targets, is_multi_label
 
     def fit(self, clips: NDArray[np.bool_], strength: float) -> LinearHead:
         """Fit to some clips; every view is a row, and the views of a clip count as one."""
@@ -139,13 +150,11 @@ class _Rows:
             weight, bias = _classes(standard, targets, num_views, strength)
         weight = weight / std
         bias = bias - weight @ mean
-        return LinearHead(
-            weight.astype(np.float32), bias.astype(np.float32), self.is_multi_label, strength
-        )
+        return LinearHead(weight.astype(np.float32), bias.astype(np.float32), self.is_multi_label, strength)
 
     def logits(self, head: LinearHead, clips: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """(n, V, C) of some clips."""
-        return self.views[clips] @ head.weight.T.astype(np.float64) + head.bias  # type: ignore[no-any-return]
+        """(n, V', C) of some clips."""
+        return self.scored[clips] @ head.weight.T.astype(np.float64) + head.bias
 
     def log_loss(self, logits_NVC: Floats, clips: NDArray[np.bool_], temperature: float = 1.0) -> float:
         """Mean negative log-likelihood of the scores of some clips."""
@@ -198,8 +207,8 @@ def _regression(
 def _cross_validated(
     data: _Rows, folds: NDArray[np.integer], strengths: Sequence[float]
 ) -> dict[float, NDArray[np.float64]]:
-    """For each strength the (N, V, C) logits of every clip out of its fold; NaN for those in none."""
-    num_clips, num_views, _ = data.views.shape
+    """For each strength the (N, V', C) logits of every clip out of its fold; NaN for those in none."""
+    num_clips, num_views, _ = data.scored.shape
     logits = {s: np.full((num_clips, num_views, data.targets.shape[1]), np.nan) for s in strengths}
     for fold in np.unique(folds[folds >= 0]):
         held_out = folds == fold
@@ -208,9 +217,7 @@ def _cross_validated(
     return logits
 
 
-def _best_strength(
-    tried: dict[float, NDArray[np.float64]], data: _Rows, clips: NDArray[np.bool_]
-) -> float:
+def _best_strength(tried: dict[float, NDArray[np.float64]], data: _Rows, clips: NDArray[np.bool_]) -> float:
     """The one with the least log-loss, at its own best temperature: how sure scores are is set by that."""
     return min(tried, key=lambda s: data.log_loss(tried[s], clips, _temperature(tried[s], data, clips)))
 
