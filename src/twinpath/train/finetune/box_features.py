@@ -1,7 +1,7 @@
 """What the last layer of a detection network sees in the boxes of labelled keyframes; kept on disk.
 
-features = BoxFeatures(network, card.input, model_sha256=…)
-for keyframe, embeddings in features.of_video(path, keyframes): …     # (P, 2, D): as it is, and mirrored
+features = BoxFeatures(open_box_embedder(network, spec, …), spec, model="…", reader=VideoReader())
+features.of_video(path, keyframes)     # of each keyframe (P, 2, D): people as they are, and mirrored
 
 An entry of the cache is named after the content of a video and of the model, and has one part for each
 keyframe: another label computes nothing anew, another box one clip.
@@ -16,20 +16,16 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from twinpath.atomic import atomic_path
 from twinpath.boxes import flipped_boxes
 from twinpath.data.labelled.keyframes import LabelledKeyframe
-from twinpath.engine.config import EngineConfig
-from twinpath.engine.torch_engine import TorchEngine
 from twinpath.formats.arrays import open_arrays
-from twinpath.models.detection import DetectionNetwork
 from twinpath.models.input_spec import InputSpec
-from twinpath.models.network import VideoNetwork
 from twinpath.paths import cache_dir, display_path
 from twinpath.prefetch import Shares, batches
 from twinpath.recognize.checkpoint import PeriodicCheckpoint
@@ -40,6 +36,10 @@ from twinpath.video.clip_plan import Keyframes, Selections
 from twinpath.video.clips import Clip
 from twinpath.weights.hashes import known_sha256
 
+if TYPE_CHECKING:
+    from twinpath.engine.openvino_engine import OpenVinoEngine
+    from twinpath.engine.torch_engine import TorchEngine
+
 logger = logging.getLogger(__name__)
 
 VIEWS = 2  # as it is, and mirrored
@@ -47,50 +47,25 @@ VIEWS = 2  # as it is, and mirrored
 Embeddings = NDArray[np.float32]  # (P, VIEWS, D)
 
 
-class _Embedder(VideoNetwork):
-    """A detection network whose scores are what its last layer sees."""
-
-    def __init__(self, network: DetectionNetwork) -> None:
-        super().__init__()
-        self.network = network
-
-    def scores(self, clip: Tensor, boxes: Tensor) -> Tensor:  # type: ignore[override]
-        """(B, 3, T, H, W) and (N, 5) to (N, D)."""
-        return self.network.embed(clip, boxes)
-
-    def get_classifier(self) -> nn.Linear:
-        """As wide as an embedding. It has no weights: only its size is asked for."""
-        width = self.network.get_classifier().in_features
-        return nn.Linear(width, width, device="meta")
-
-
 class BoxFeatures:
     """Embeddings of people in keyframes.
 
     Args:
-        network: The network.
+        engine: See `open_box_embedder`.
         spec: Its input.
-        model_sha256: What tells this network from others.
+        model: What tells the network from others.
         reader: Reads the videos.
-        config: Device, precision and threads.
     """
 
     def __init__(
-        self,
-        network: DetectionNetwork,
-        spec: InputSpec,
-        *,
-        model_sha256: str,
-        reader: VideoReader,
-        config: EngineConfig,
+        self, engine: OpenVinoEngine | TorchEngine, spec: InputSpec, *, model: str, reader: VideoReader
     ) -> None:
-        self._engine = TorchEngine(_Embedder(network), spec, output="boxes", config=config)
-        self._resize = replace(self._engine.resize, keep_middle=False)
-        self._spec, self._reader = spec, reader
-        self._model = {
-            "sha256": model_sha256,
+        self._engine, self._spec, self._reader = engine, spec, reader
+        self._resize = replace(engine.resize, keep_middle=False)
+        self._facts = {
+            "model": model,
             "spec": asdict(spec),
-            "precision": self._engine.precision,
+            "engine": f"{engine.name} {engine.precision}",
             "fps": reader.fps,
         }
 
@@ -173,7 +148,7 @@ class BoxFeatures:
     def _path(self, video: Path) -> Path:
         """In the cache. A folder of frames has no content that is worth a digest: all names and times."""
         content = known_sha256(video) if video.is_file() else _folder_digest(video)
-        model = hashlib.sha256(json.dumps(self._model, sort_keys=True).encode()).hexdigest()
+        model = hashlib.sha256(json.dumps(self._facts, sort_keys=True).encode()).hexdigest()
         return cache_dir() / "features" / f"boxes-{content[:24]}-{model[:24]}.npz"
 
 

@@ -12,7 +12,7 @@ other videos, or of other stretches of time.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +27,7 @@ from twinpath.data.labelled.keyframe_folds import KeyframeFolds, keyframe_folds
 from twinpath.data.labelled.keyframes import LabelledKeyframe, LabelledKeyframes
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.export import loaded
+from twinpath.engine.open import open_box_embedder
 from twinpath.errors import INPUT_FAILURES, InputError, UsageError
 from twinpath.metrics.frame_map import FrameMap, ImageBoxes, frame_map
 from twinpath.models.detection import DetectionNetwork
@@ -34,7 +35,7 @@ from twinpath.paths import display_path
 from twinpath.recognize.model import DEFAULT_DETECTION_MODEL, check_model
 from twinpath.recognize.read import VideoReader
 from twinpath.train.finetune.box_features import BoxFeatures, Embeddings
-from twinpath.train.finetune.linear import LinearHead, fit_linear
+from twinpath.train.finetune.linear import STRENGTHS, LinearHead, fit_linear
 from twinpath.weights.load import save_weights
 from twinpath.zoo.model_card import ModelCard
 from twinpath.zoo.model_folder import (
@@ -50,6 +51,7 @@ REPORT = "report.json"
 NUM_FOLDS = 5
 _MOST_FAILED = 1 / 3  # of the videos
 _LARGEST_SHIFT = 10.0
+_SHIFTS_TRIED = 21
 
 Progress = Callable[[int, int], None]
 
@@ -87,6 +89,7 @@ def finetune_detection(
     out: Path,
     dataset: str = "own actions",
     num_folds: int = NUM_FOLDS,
+    strengths: Sequence[float] = STRENGTHS,
     seed: int = 0,
     reader: VideoReader | None = None,
     config: EngineConfig = EngineConfig(),
@@ -105,6 +108,7 @@ def finetune_detection(
         out: The new model folder, with `report.json` beside the weights; an older model folder is replaced.
         dataset: Name of the data, for results and the card.
         num_folds: Parts for cross-validation, at least 2.
+        strengths: Weights of the data against the penalty to choose from, see `fit_linear`.
         seed: Of the folds.
         reader: Reads the videos; None: without limits of its own.
         config: Device, precision and threads.
@@ -126,19 +130,17 @@ def finetune_detection(
     card, network = loaded(model, progress=on_download, on_status=on_status)
     if card.network is None or not isinstance(network, DetectionNetwork):
         raise UsageError(f"{model} is a graph; fine-tuning needs the weights of a network that is known here")
-    features = BoxFeatures(
-        network,
-        card.input,
-        model_sha256=_identity(model, card),
-        reader=reader or VideoReader(),
-        config=config,
+    identity = _identity(model, card)
+    engine = open_box_embedder(
+        network, card.input, name=card.name, identity=identity, config=config, on_status=on_status
     )
+    features = BoxFeatures(engine, card.input, model=identity, reader=reader or VideoReader())
     on_status(f"looking at {data.num_people} people in {len(data.keyframes)} keyframes ...")
     used, embeddings, failed = _embedded(data, features, progress)
     _check_data(used)
     on_status(f"fitting {len(used.classes)} actions ...")
     folds = keyframe_folds(used, num_folds=num_folds, seed=seed, span_s=card.input.clip_sampling.span_s)
-    head = _fit(embeddings, used, folds)
+    head = _fit(embeddings, used, folds, strengths)
     scores = None if head.out_of_fold is None else head.out_of_fold[: used.num_people]
     found = None if scores is None else map_in_true_boxes(used, scores)
     failed = (*data.failed, *failed)
@@ -209,7 +211,9 @@ def _embedded(
     return replace(data, keyframes=tuple(used), classes=classes), np.concatenate(embeddings), tuple(failed)
 
 
-def _fit(embeddings: Embeddings, data: LabelledKeyframes, folds: KeyframeFolds) -> LinearHead:
+def _fit(
+    embeddings: Embeddings, data: LabelledKeyframes, folds: KeyframeFolds, strengths: Sequence[float]
+) -> LinearHead:
     """The last layer. A mirrored box is a person of its own in the same fold: `detect` looks at one view."""
     targets = data.targets()
     of_boxes = folds.of_boxes(data)
@@ -218,6 +222,7 @@ def _fit(embeddings: Embeddings, data: LabelledKeyframes, folds: KeyframeFolds) 
         np.concatenate([targets] * embeddings.shape[1]),
         None if of_boxes is None else np.concatenate([of_boxes] * embeddings.shape[1]),
         is_multi_label=True,
+        strengths=strengths,
     )
     if head.out_of_fold is None:
         return head
@@ -230,22 +235,33 @@ def _fit(embeddings: Embeddings, data: LabelledKeyframes, folds: KeyframeFolds) 
 
 
 def _shifts(scores: NDArray[np.float32], targets: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(C,) what is added to the logits of each action, so that a score is how often it is right.
+    """(C,) what is added to the logits of each action, so that 0.5 is a good threshold.
 
-    An action is rare, and the fit takes it for as frequent as its absence.
+    The fit takes an action for as frequent as its absence, and most are rarer. Somewhere between that and how
+    frequent it is lies the threshold with the best F1 on people that were not seen; of equal ones the higher.
     """
+    found = []
+    for logits, truth in zip(_logit(scores).T, targets.T, strict=True):
+        as_frequent = _calibrating_shift(logits, truth)
+        shifts = as_frequent * np.linspace(1.0, 0.0, _SHIFTS_TRIED)
+        f1 = [_f1(logits + shift >= 0, truth) for shift in shifts]
+        found.append(float(shifts[int(np.argmax(f1))]))
+    return np.array(found)
+
+
+def _calibrating_shift(logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+    """What is added to logits so that a score is how often it is right."""
     from scipy.optimize import minimize_scalar
 
-    def loss(shift: float, logits: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+    def loss(shift: float) -> float:
         return float(np.logaddexp(0.0, np.where(truth, -(logits + shift), logits + shift)).sum())
 
     bounds = (-_LARGEST_SHIFT, _LARGEST_SHIFT)
-    return np.array(
-        [
-            minimize_scalar(loss, args=(_logit(column), truth), bounds=bounds, method="bounded").x
-            for column, truth in zip(scores.T, targets.T, strict=True)
-        ]
-    )
+    return float(minimize_scalar(loss, bounds=bounds, method="bounded").x)
+
+
+def _f1(answers: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
+    return float(2 * (answers & truth).sum() / max(answers.sum() + truth.sum(), 1))
 
 
 def _logit(scores: NDArray[np.floating]) -> NDArray[np.float64]:
