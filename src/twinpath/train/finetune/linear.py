@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +29,7 @@ Floats = NDArray[np.floating]
 STRENGTHS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0)
 _TEMPERATURES = (0.05, 20.0)
 _MOST_ITERATIONS = 2000
+_MISSING = "fine-tuning needs scikit-learn; install it with: pip install 'twinpath[train]'"
 _LEAST_STD = 1e-6  # below it a feature is constant
 
 
@@ -95,6 +97,21 @@ def fit_linear(
         raise TrainingDiverged("the features of some clips are NaN or infinite; the weights may be damaged")
     views_scored = views if scored is None else _by_views(scored)
     data = _Rows(views, views_scored, np.asarray(targets, dtype=bool), is_multi_label)
+    with _one_thread():
+        return _fitted(data, folds, strengths)
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """Matrices are small: threads would only wait for each other, and add in another order each time."""
+    try:
+        from threadpoolctl import threadpool_limits  # of scikit-learn
+    except ModuleNotFoundError as error:
+        raise MissingExtra(_MISSING) from error
+    return threadpool_limits(limits=1)  # type: ignore[no-any-return]
+
+
+def _fitted(data: _Rows, folds: NDArray[np.integer] | None, strengths: Sequence[float]) -> LinearHead:
+    views = data.views
     if folds is None:
         return data.fit(np.ones(len(views), dtype=bool), strengths[len(strengths) // 2])
     tried = _cross_validated(data, np.asarray(folds), strengths)
@@ -157,12 +174,19 @@ class _Rows:
         return self.scored[clips] @ head.weight.T.astype(np.float64) + head.bias
 
     def log_loss(self, logits_NVC: Floats, clips: NDArray[np.bool_], temperature: float = 1.0) -> float:
-        """Mean negative log-likelihood of the scores of some clips."""
+        """Mean negative log-likelihood of the scores of some clips.
+
+        As if one clip more had been wrong: N clips that are all right do not prove that the next one is.
+        Source: Platt 1999, Probabilistic Outputs for Support Vector Machines, section 2.2: (N + 1) / (N + 2).
+        """
         scores = mean_scores(logits_NVC[clips] / temperature, is_multi_label=self.is_multi_label)
         scores, truth = np.clip(scores, 1e-12, 1 - 1e-12), self.targets[clips]
+        wrong = 1 / (len(truth) + 2)
         if self.is_multi_label:
-            return float(-np.where(truth, np.log(scores), np.log1p(-scores)).mean())
-        return float(-np.log(scores[truth]).mean())
+            target = np.where(truth, 1 - wrong, wrong)
+            return float(-(target * np.log(scores) + (1 - target) * np.log1p(-scores)).mean())
+        target = np.where(truth, 1 - wrong, wrong / max(truth.shape[1] - 1, 1))
+        return float(-(target * np.log(scores)).sum(axis=1).mean())
 
 
 def _classes(
@@ -190,9 +214,7 @@ def _regression(
     try:
         from sklearn.linear_model import LogisticRegression
     except ModuleNotFoundError as error:
-        raise MissingExtra(
-            "fine-tuning needs scikit-learn; install it with: pip install 'twinpath[train]'"
-        ) from error
+        raise MissingExtra(_MISSING) from error
     if len(np.unique(target)) == 1:
         return np.zeros((1, rows.shape[1])), np.array([30.0 if target[0] else -30.0])
     model = LogisticRegression(
