@@ -7,7 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from twinpath.data.labelled.clip import LabelledClip, LabelledData
 from twinpath.data.labelled.keyframes import LabelledKeyframes
+from twinpath.data.labelled.split import folds, only_in_training
+from twinpath.errors import InputError
 
 _BLOCKS_A_FOLD = 4  # stretches of one video in a fold
 
@@ -17,8 +20,8 @@ class KeyframeFolds:
     """Which keyframes are held out together.
 
     Attributes:
-        fold: (K,) of each keyframe, from 0; None: there are too few to hold some out.
-        how: For people.
+        fold: (K,) of each keyframe, from 0; -1: always in training. None: there is nothing to hold out.
+        how: For people: "5 folds by video".
     """
 
     fold: NDArray[np.int64] | None
@@ -38,62 +41,44 @@ def keyframe_folds(
 
     Args:
         data: The keyframes.
-        num_folds: At least 2; fewer where there are not as many videos.
-        seed: Of the order in which groups are dealt out.
+        num_folds: At least 2; fewer where there are not as many groups.
+        seed: See `split.folds`.
         span_s: Of a clip around a keyframe: a stretch of time is at least twice as long.
     Returns:
-        Folds by group where each action is done in two of them; else stretches of time dealt out in turn.
+        Folds by group where each action is done in two of them; else by stretches of time.
     """
-    groups = {group: g for g, group in enumerate(dict.fromkeys(k.group for k in data.keyframes))}
-    group = np.array([groups[keyframe.group] for keyframe in data.keyframes])
-    counts = _counts(data, group, len(groups))
-    if len(groups) > 1 and ((counts > 0).sum(axis=0)[:-1] > 1).all():
-        number = min(num_folds, len(groups))
-        fold = _dealt(counts, number, np.random.default_rng(seed))[group]
-        return KeyframeFolds(fold, f"{number} folds by video")
-    block = _blocks(data, group, num_folds, span_s)
-    number = min(num_folds, len(np.unique(block)))
-    if number < 2:
-        return KeyframeFolds(None, "nothing: there are too few keyframes")
-    why = "one video" if len(groups) == 1 else "an action is done in one video only"
-    fold = np.unique(block, return_inverse=True)[1] % number
-    return KeyframeFolds(fold.astype(np.int64), f"{number} folds by stretches of time ({why})")
+    by_group = [keyframe.group for keyframe in data.keyframes]
+    clips = _as_clips(data, by_group)
+    if len(set(by_group)) > 1 and not only_in_training(clips):
+        fold = folds(clips, num_folds, seed)
+        return KeyframeFolds(fold, f"{fold.max() + 1} folds by video")
+    why = "one video" if len(set(by_group)) == 1 else "an action is done in one video only"
+    try:
+        fold = folds(_as_clips(data, _stretches(data, num_folds, span_s)), num_folds, seed)
+    except InputError:  # there is one stretch of each action
+        fold = np.full(len(data.keyframes), -1)
+    if len(np.unique(fold[fold >= 0])) < 2:
+        return KeyframeFolds(None, "nothing is held out: there is too little")
+    return KeyframeFolds(fold, f"{fold.max() + 1} folds by stretches of time ({why})")
 
 
-def _counts(data: LabelledKeyframes, group: NDArray[np.int64], num_groups: int) -> NDArray[np.int64]:
-    """(groups, C + 1): the boxes of each action in each group, and all its boxes."""
-    boxes = np.repeat(group, [len(keyframe.labels) for keyframe in data.keyframes])
-    counts = np.zeros((num_groups, len(data.classes) + 1), dtype=np.int64)
-    np.add.at(counts, boxes, np.pad(data.targets(), ((0, 0), (0, 1)), constant_values=True))
-    return counts
+def _as_clips(data: LabelledKeyframes, groups: list[str]) -> LabelledData:
+    """A clip for each keyframe, with what anybody does in it."""
+    clips = [
+        LabelledClip(k.path, tuple({label for labels in k.labels for label in labels}), group=group)
+        for k, group in zip(data.keyframes, groups, strict=True)
+    ]
+    return LabelledData(tuple(clips), data.classes, is_multi_label=True)
 
 
-def _dealt(counts: NDArray[np.int64], num_folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """(groups,) the fold of each: the largest first, each to where its actions are fewest."""
-    order = rng.permutation(len(counts))
-    order = order[np.argsort(-counts[order, -1], kind="stable")]
-    share = counts / np.maximum(counts.sum(axis=0), 1)
-    total = np.zeros((num_folds, counts.shape[1]))
-    fold = np.zeros(len(counts), dtype=np.int64)
-    for n, g in enumerate(order):
-        empty = num_folds - len(np.unique(fold[order[:n]])) if n else num_folds
-        after = ((total + share[g]) ** 2).sum(axis=1) - (total**2).sum(axis=1)
-        if empty >= len(order) - n:  # no fold may stay empty
-            after[np.unique(fold[order[:n]])] = np.inf
-        fold[g] = int(after.argmin())
-        total[fold[g]] += share[g]
-    return fold
-
-
-def _blocks(
-    data: LabelledKeyframes, group: NDArray[np.int64], num_folds: int, span_s: float
-) -> NDArray[np.int64]:
-    """(K,) a number for each stretch of time of each group, in order."""
-    times_s = np.array([keyframe.time_s for keyframe in data.keyframes])
-    block = np.zeros(len(times_s), dtype=np.int64)
-    for g in np.unique(group):
-        of_group = group == g
-        since_s = times_s[of_group] - times_s[of_group].min()
-        length_s = max(2 * span_s, (since_s.max() + span_s) / (num_folds * _BLOCKS_A_FOLD))
-        block[of_group] = (since_s / length_s).astype(np.int64) + g * (1 << 32)
-    return block
+def _stretches(data: LabelledKeyframes, num_folds: int, span_s: float) -> list[str]:
+    """A name for the stretch of time of each keyframe."""
+    times_s: dict[str, list[float]] = {}
+    for keyframe in data.keyframes:
+        times_s.setdefault(keyframe.group, []).append(keyframe.time_s)
+    names = []
+    for keyframe in data.keyframes:
+        first_s, last_s = min(times_s[keyframe.group]), max(times_s[keyframe.group])
+        length_s = max(2 * span_s, (last_s - first_s + span_s) / (num_folds * _BLOCKS_A_FOLD))
+        names.append(f"{keyframe.group} {int((keyframe.time_s - first_s) / length_s)}")
+    return names

@@ -24,6 +24,7 @@ from twinpath.formats.action_boxes import read_action_boxes
 from twinpath.formats.annotated import AnnotatedBox, AnnotatedVideo
 from twinpath.formats.box_observations import mismatched_shape, videos_called
 from twinpath.paths import display_path
+from twinpath.results.evaluation import FailedInput
 from twinpath.suggest import did_you_mean
 from twinpath.video.find import find_videos
 from twinpath.video.probe import frame_times, probe
@@ -60,15 +61,15 @@ class LabelledKeyframes:
     Attributes:
         keyframes: By video, in order of time; each has somebody in it.
         classes: Names of the actions, in the order of a network's outputs.
-        kind: What was read, for people: "2 files of people and actions".
-        failed: Files that could not be used, each with the reason.
+        kind: What was read, for people: "annotated people, 2 files".
+        failed: Files that could not be used.
         notes: What a user should know of the data, a sentence each.
     """
 
     keyframes: tuple[LabelledKeyframe, ...]
     classes: tuple[str, ...]
     kind: str = ""
-    failed: tuple[tuple[Path, str], ...] = ()
+    failed: tuple[FailedInput, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -121,7 +122,7 @@ def read_keyframes(
         raise UsageError(f"every_s must be 0 s or more, not {every_s:g}")
     files = _files([sources] if isinstance(sources, Path) else sources)
     reader = _Reader(videos, every_s, begins_at_s, fps)
-    failed: list[tuple[Path, str]] = []
+    failed: list[FailedInput] = []
     for file in files:
         try:
             for annotated in read_action_boxes(file, label_map=label_map):
@@ -131,13 +132,13 @@ def read_keyframes(
         except INPUT_FAILURES as error:
             if len(files) == 1:
                 raise
-            failed.append((file, str(error)))
+            failed.append(FailedInput(file, str(error)))
     if not reader.keyframes:
         if failed:
-            reasons = "; ".join(reason for _, reason in failed[:3])
+            reasons = "; ".join(one.reason for one in failed[:3])
             raise InputError(f"none of {len(failed)} files with people can be used: {reasons}")
         raise InputError(f"{_named(files)}: nobody is annotated; draw boxes around the people")
-    kind = f"{len(files)} {'file' if len(files) == 1 else 'files'} of people and actions"
+    kind = f"annotated people, {len(files)} {'file' if len(files) == 1 else 'files'}"
     return _with_classes(reader, classes, _named(files), kind, tuple(failed))
 
 
@@ -165,7 +166,7 @@ def _with_classes(
     wanted: Sequence[str] | None,
     where: str,
     kind: str,
-    failed: tuple[tuple[Path, str], ...],
+    failed: tuple[FailedInput, ...],
 ) -> LabelledKeyframes:
     """Raises: InputError: Nobody does anything; UsageError: Or nothing that is wanted."""
     keyframes = tuple(reader.keyframes)

@@ -1,7 +1,7 @@
 """What the last layer of a detection network sees in the boxes of labelled keyframes; kept on disk.
 
 features = BoxFeatures(open_box_embedder(network, spec, …), spec, model="…", reader=VideoReader())
-features.of_video(path, keyframes)     # of each keyframe (P, 2, D): people as they are, and mirrored
+features.of_video(path, keyframes)     # of each keyframe (P, V, D): people as they are, and mirrored
 
 An entry of the cache is named after the content of a video and of the model, and has one part for each
 keyframe: another label computes nothing anew, another box one clip.
@@ -12,11 +12,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +32,9 @@ from twinpath.recognize.checkpoint import PeriodicCheckpoint
 from twinpath.recognize.inference import batch_is_ready, prefetched_clips, scores_of, size_bytes
 from twinpath.recognize.labelled import mirrored
 from twinpath.recognize.read import VideoReader
+from twinpath.train.finetune.features import content_sha256
 from twinpath.video.clip_plan import Keyframes, Selections
 from twinpath.video.clips import Clip
-from twinpath.weights.hashes import known_sha256
 
 if TYPE_CHECKING:
     from twinpath.engine.openvino_engine import OpenVinoEngine
@@ -42,9 +42,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-VIEWS = 2  # as it is, and mirrored
 
-Embeddings = NDArray[np.float32]  # (P, VIEWS, D)
+Embeddings = NDArray[np.float32]  # (P, V, D): V = 2 as they are and mirrored, else 1
 
 
 class BoxFeatures:
@@ -55,24 +54,28 @@ class BoxFeatures:
         spec: Its input.
         model: What tells the network from others.
         reader: Reads the videos.
+        with_mirrored: Whether people are looked at mirrored, too.
     """
 
     def __init__(
-        self, engine: OpenVinoEngine | TorchEngine, spec: InputSpec, *, model: str, reader: VideoReader
+        self,
+        engine: OpenVinoEngine | TorchEngine,
+        spec: InputSpec,
+        *,
+        model: Mapping[str, Any],
+        reader: VideoReader,
+        with_mirrored: bool = True,
     ) -> None:
+        self._views = 2 if with_mirrored else 1
         self._engine, self._spec, self._reader = engine, spec, reader
         self._resize = replace(engine.resize, keep_middle=False)
         self._facts = {
-            "model": model,
+            "model": dict(model),
             "spec": asdict(spec),
             "engine": f"{engine.name} {engine.precision}",
             "fps": reader.fps,
+            "views": self._views,
         }
-
-    @property
-    def width(self) -> int:
-        """D."""
-        return self._engine.num_classes
 
     def of_video(
         self,
@@ -80,7 +83,7 @@ class BoxFeatures:
         keyframes: Sequence[LabelledKeyframe],
         on_keyframe: Callable[[int], None] = lambda done: None,
     ) -> list[Embeddings]:
-        """(P, 2, D) embeddings of the people in each keyframe of a video.
+        """(P, V, D) embeddings of the people in each keyframe of a video.
 
         Args:
             video: The file.
@@ -90,7 +93,7 @@ class BoxFeatures:
             InputError, LimitExceeded, WorkerDied: The file cannot be used; or the network gives no numbers.
         """
         path = self._path(video)
-        known = _read(path, self.width)
+        known = _read(path, self._views, self._engine.num_classes)
         names = [_name(keyframe) for keyframe in keyframes]
         missing = {name: k for name, k in zip(names, keyframes, strict=True) if name not in known}
         on_keyframe(len(keyframes) - len(missing))
@@ -138,16 +141,18 @@ class BoxFeatures:
                 checkpoint.save_if_due()
 
     def _embed(self, clips: list[Clip], people: list[NDArray[np.float32]]) -> list[Embeddings]:
-        flipped = [
-            flipped_boxes(boxes, width=_width_px(clip)) for clip, boxes in zip(clips, people, strict=True)
-        ]
-        straight = scores_of(self._engine, [clip.frames for clip in clips], people)
-        mirror = scores_of(self._engine, [mirrored(clip.frames) for clip in clips], flipped)
-        return [np.stack(views, axis=1) for views in zip(straight, mirror, strict=True)]
+        """(P, V, D) of each clip."""
+        views = [scores_of(self._engine, [clip.frames for clip in clips], people)]
+        if self._views > 1:
+            flipped = [
+                flipped_boxes(boxes, width=_width_px(clip)) for clip, boxes in zip(clips, people, strict=True)
+            ]
+            views.append(scores_of(self._engine, [mirrored(clip.frames) for clip in clips], flipped))
+        return [np.stack(of_clip, axis=1) for of_clip in zip(*views, strict=True)]
 
     def _path(self, video: Path) -> Path:
-        """In the cache. A folder of frames has no content that is worth a digest: all names and times."""
-        content = known_sha256(video) if video.is_file() else _folder_digest(video)
+        """In the cache."""
+        content = content_sha256(video)
         model = hashlib.sha256(json.dumps(self._facts, sort_keys=True).encode()).hexdigest()
         return cache_dir() / "features" / f"boxes-{content[:24]}-{model[:24]}.npz"
 
@@ -157,24 +162,19 @@ def _width_px(clip: Clip) -> int:
     return frames.shape[2] if isinstance(frames, np.ndarray) else frames.width_px
 
 
-def _folder_digest(folder: Path) -> str:
-    facts = sorted((p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in folder.iterdir())
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
 def _name(keyframe: LabelledKeyframe) -> str:
     """Of a keyframe in the cache: its time and boxes."""
     facts = [round(keyframe.time_s, 6), np.round(keyframe.boxes_xyxy_px, 3).tolist()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def _read(path: Path, width: int) -> dict[str, Embeddings]:
+def _read(path: Path, views: int, width: int) -> dict[str, Embeddings]:
     """What is in the cache; nothing if it is damaged."""
     try:
         with open_arrays(path) as arrays:
             names, counts = arrays.texts("names"), arrays.numbers("counts", "int64", ndim=1, least=1)
             embeddings = arrays.numbers("embeddings", "float32", ndim=3)
-        if embeddings.shape != (counts.sum(), VIEWS, width) or len(names) != len(counts):
+        if embeddings.shape != (counts.sum(), views, width) or len(names) != len(counts):
             raise ValueError("its arrays do not match")
     except FileNotFoundError:
         return {}
