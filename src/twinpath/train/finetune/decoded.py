@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -105,29 +106,35 @@ class ViewFrames:
     """The views of a clip one after the other, as an evaluation takes them.
 
     Attributes:
-        reader: Of the clips, for one crop in space.
+        reader: Of the clips.
     """
 
     reader: LabelledReader
+
+    @property
+    def num_views(self) -> int:
+        """In space and time."""
+        return self.reader.views_per_clip * self.reader.views.space
 
     def key(self) -> dict[str, Any]:
         return {"views": str(self.reader.views), "spec": str(self.reader.spec), "fps": self.reader.reader.fps}
 
     def times_s(self, clip: LabelledClip) -> Times:
         """Numbers in place of times: which frames there are, the reader decides."""
-        return np.arange(self.reader.views_per_clip * self.reader.spec.num_frames, dtype=np.float64)
+        return np.arange(self.num_views * self.reader.spec.num_frames, dtype=np.float64)
 
     def read(self, clip: LabelledClip, times_s: Times) -> Pixels:
         return _rounded(self.reader.open(clip))
 
 
 def _rounded(source: ClipSource) -> Pixels:
-    """All frames of an open video, which is closed."""
+    """All frames of an open video, which is closed: (N, h, w, 3), one crop after the other."""
     parts: list[Pixels] = []
     with source:
         for clip in source:
             assert isinstance(clip.frames, ResizedFrames)
-            parts.append(np.rint(clip.frames.pixels[:, 0]).astype(np.uint8))
+            crops_KTHWC = np.rint(clip.frames.pixels).astype(np.uint8).swapaxes(0, 1)
+            parts.extend(crops_KTHWC)
     return np.concatenate(parts)
 
 
@@ -138,7 +145,7 @@ class DecodedClips:
         folder: Gets the files; made if it is missing. Several lists may share one.
         clips: The clips.
         frames: Reads them.
-        max_bytes: Of all files in the folder.
+        max_bytes: Of all files in the folder; they take half of the free disk at most.
     Attributes:
         failed: Clips that cannot be read, with the reason, by index; complete after `decode`.
     """
@@ -162,11 +169,12 @@ class DecodedClips:
             progress: Called with how many are done, and of how many.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
+        room_bytes = min(self._max_bytes, shutil.disk_usage(self._folder).free // 2)
         used_bytes = sum(path.stat().st_size for path in self._folder.glob("*.npy"))
         wanted = [i for i in range(len(self._clips)) if i not in set(leave_out)]
         with closing(_in_order(self._decode, wanted, threads)) as results:
             for done, (i, pixels) in enumerate(results, start=1):
-                if pixels is not None and used_bytes + pixels.nbytes <= self._max_bytes:
+                if pixels is not None and used_bytes + pixels.nbytes <= room_bytes:
                     self._keep(i, pixels)
                     used_bytes += pixels.nbytes
                 del pixels

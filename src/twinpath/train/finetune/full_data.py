@@ -64,11 +64,12 @@ class LabelledVideoData(L.LightningDataModule):
         super().__init__()
         self.clips, self._num_train = (*train, *validation), len(train)
         self.spec, self.settings, self._at_once = spec, settings, reader.videos_at_once
-        views = LabelledReader(reader, spec, Views(1, settings.validation_views))
+        views = LabelledReader(reader, spec, Views.parse(settings.validation_views))
         whole = SpanFrames(views, round(min(spec.resize_px or (spec.short_side_px,)) * _ROOM))
         room = settings.cache_bytes
         self._train = DecodedClips(frames_folder, train, whole, max_bytes=room)
-        self._validation = DecodedClips(frames_folder, validation, ViewFrames(views), max_bytes=room)
+        self._views = ViewFrames(views)
+        self._validation = DecodedClips(frames_folder, validation, self._views, max_bytes=room)
         self._targets = _targets(self.clips, classes)
         self.failed: dict[int, Exception] = {}
 
@@ -160,7 +161,7 @@ class LabelledVideoData(L.LightningDataModule):
             self._validation,
             indices,
             self._targets[[i + first for i in indices]],
-            self.settings.validation_views,
+            self._views.num_views,
             self.spec.num_frames,
         )
         return validation_loader(clips, batch_size=self.settings.batch_size, workers=self.settings.workers)

@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from twinpath.cores import available_cores, cpu_abilities
 from twinpath.errors import UsageError
-
-if TYPE_CHECKING:
-    from torch import nn
-
-_LEAST_SAMPLES = 64  # of an epoch: with fewer, its loss is noise, and to validate takes as long as to train
-_ALL_SAMPLES = 4000
-_LEAST_EPOCHS, _MOST_EPOCHS = 8, 40
-_TINY_PARAMETERS = 1.3e6  # of the embedded network, for which the rates were measured
-_MOST_WORKERS = 8
+from twinpath.recognize.plan import Views
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,7 +42,7 @@ class FullSettings:
         freeze_norms: Whether batch norms keep the statistics that they have.
         patience_epochs: So long without a lower validation loss ends the run.
         smallest_area, color, randaugment, erasing, flip: See `Augmentation`.
-        validation_views: Clips in time of each validation clip.
+        validation_views: Crops in space x clips in time of each validation clip, see `Views`.
         device: "cpu", "cuda", "cuda:1" …
         precision: bf16 where the device computes in it fast.
         workers: Processes that draw batches while the network trains.
@@ -79,7 +71,7 @@ class FullSettings:
     randaugment: int = 0
     erasing: float = 0.0
     flip: bool = True
-    validation_views: int = 3
+    validation_views: str = "1x3"
     device: str = "cpu"
     precision: FullPrecision = "32-true"
     workers: int = 0
@@ -121,7 +113,6 @@ class FullSettings:
             "batch_size": 1,
             "frozen_epochs": 0,
             "patience_epochs": 1,
-            "validation_views": 1,
             "workers": 0,
             "cache_bytes": 0,
             "seed": 0,
@@ -129,6 +120,7 @@ class FullSettings:
         for name, least in whole.items():
             if getattr(self, name) < least:
                 raise UsageError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        Views.parse(self.validation_views)
         for name in ("learning_rate", "head_learning_rate_factor"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(f"{name} must be above 0, not {getattr(self, name):g}")
