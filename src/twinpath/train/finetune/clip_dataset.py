@@ -46,10 +46,10 @@ def random_picks(times_s: Times, spec: InputSpec, rng: np.random.Generator) -> N
         (T,) indices into the times. A clip that is shorter than the network's ends with its last frame
         repeated, as views do; of "segments" one frame of each of T equal parts.
     """
-    length_s = float(times_s[-1] - times_s[0])
     if spec.sampling == "segments":
         places = (np.arange(spec.num_frames) + rng.random(spec.num_frames)) / spec.num_frames
-        return on_screen_indices(times_s, times_s[0] + length_s * places)
+        return (places * len(times_s)).astype(np.int64)
+    length_s = float(times_s[-1] - times_s[0])
     span_s = spec.clip_sampling.span_s * _FASTEST ** rng.uniform(-1, 1)
     start_s = times_s[0] + max(length_s - span_s, 0.0) * rng.random()
     places = (np.arange(spec.num_frames) + 0.5) / spec.num_frames

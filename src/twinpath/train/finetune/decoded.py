@@ -91,7 +91,7 @@ class SpanFrames:
                     f"the clip of {start_s:g} s lies behind the last frame, at {all_s[-1]:.2f} s"
                 )
             within_s = all_s[on_screen_indices(all_s, [start_s])]
-        grid_s = np.arange(within_s[0], within_s[-1] + TIME_TOLERANCE_S, self.step_s)
+        grid_s = np.append(np.arange(within_s[0], within_s[-1], self.step_s), within_s[-1])
         chosen: Times = within_s[np.unique(on_screen_indices(within_s, grid_s))]
         return chosen
 
