@@ -14,7 +14,7 @@ import hashlib
 import json
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -247,7 +247,7 @@ def _num_frames(path: Path) -> int | None:
 
 def _in_order(
     decode: Callable[[int], tuple[int, Pixels | None]], indices: Sequence[int], threads: int
-) -> Iterator[tuple[int, Pixels | None]]:
+) -> Generator[tuple[int, Pixels | None]]:
     """What a function gives for each index, a few computed at once."""
     waiting: deque[Future[tuple[int, Pixels | None]]] = deque()
     with ThreadPoolExecutor(threads) as pool:

@@ -215,7 +215,8 @@ class FullModule(L.LightningModule):
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
         """The parameters by stage, and whether they decay."""
-        settings, groups = self.settings, {}
+        settings = self.settings
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         classifier = {id(p) for p in self.network.get_classifier().parameters()}
         for name, parameter in self.network.named_parameters():
             factor = settings.layer_decay ** (STAGES - 1 - self.stage_of[name])
@@ -264,7 +265,7 @@ class FullModule(L.LightningModule):
             return None, None
         logits, targets, numbers = (torch.cat(parts) for parts in zip(*self._views, strict=True))
         self._views.clear()
-        views = logits.view(len(numbers.unique()), -1, logits.shape[1])
+        views = logits.view(len(set(numbers.tolist())), -1, logits.shape[1])
         targets = targets.view(*views.shape)[:, 0]
         scores = (views.sigmoid() if self.task.is_multi_label else views.softmax(dim=2)).mean(dim=1)
         if self.task.is_multi_label:

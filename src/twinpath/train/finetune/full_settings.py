@@ -142,4 +142,4 @@ class FullSettings:
 def _gpu_has_bf16() -> bool:
     import torch
 
-    return torch.cuda.is_bf16_supported()
+    return bool(torch.cuda.is_bf16_supported())
