@@ -247,7 +247,7 @@ def _num_frames(path: Path) -> int | None:
 
 def _in_order(
     decode: Callable[[int], tuple[int, Pixels | None]], indices: Sequence[int], threads: int
-) -> Generator[tuple[int, Pixels | None]]:
+) -> Generator[tuple[int, Pixels | None], None, None]:
     """What a function gives for each index, a few computed at once."""
     waiting: deque[Future[tuple[int, Pixels | None]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
