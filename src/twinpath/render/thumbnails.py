@@ -81,7 +81,7 @@ def middle_of(reader: ReadingRules, answer: ClipAnswer) -> Frame:
     )
 
 
-def person_of(reader: VideoReader, answer: ClipAnswer) -> Frame:
+def person_of(reader: ReadingRules, answer: ClipAnswer) -> Frame:
     """The surroundings of a person who was evaluated, with their box. Errors as of `middle_frame`."""
     frame = middle_of(reader, answer)
     assert answer.box_xyxy_px is not None

@@ -29,7 +29,7 @@ from twinpath.engine.export import loaded
 from twinpath.engine.open import open_box_embedder
 from twinpath.errors import INPUT_FAILURES, InputError, PartialFailure, UsageError
 from twinpath.jobs.batch import input_failure
-from twinpath.metrics.evaluation import summarise
+from twinpath.metrics.evaluation import report_values, summarise
 from twinpath.metrics.frame_map import FrameMap, ImageBoxes, frame_map
 from twinpath.models.detection import DetectionNetwork
 from twinpath.recognize.model import DEFAULT_DETECTION_MODEL, check_model
@@ -38,7 +38,7 @@ from twinpath.render.evaluation_report import write_evaluation_report
 from twinpath.render.thumbnails import person_of
 from twinpath.results.evaluation import ClipAnswer, Evaluation, EvaluationSummary, FailedInput, LearnedClip
 from twinpath.train.finetune.box_features import BoxFeatures, Embeddings
-from twinpath.train.finetune.folder import with_head
+from twinpath.train.finetune.learned import own_network, set_last_layer
 from twinpath.train.finetune.linear import STRENGTHS, LinearHead, fit_linear
 from twinpath.train.finetune.settings import choose_flip
 from twinpath.weights.load import save_weights
@@ -88,6 +88,22 @@ class DetectionFinetuneResult:
     people: int
     videos: int
     notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON values, without the folder."""
+        values: dict[str, Any] = {
+            "labels": list(self.labels),
+            "held_out": self.held_out,
+            "keyframes": self.keyframes,
+            "people": self.people,
+            "videos": self.videos,
+            "notes": list(self.notes),
+        }
+        if self.frame_map is not None:
+            values["frame_map"] = _as_json(self)
+        if self.summary is not None:
+            values |= report_values(self.evaluation, self.summary, self.notes)
+        return values
 
 
 def finetune_detection(
@@ -399,7 +415,9 @@ def _write(
         },
     )
     with new_model_folder(out) as folder:
-        save_weights(with_head(facts, head), folder / WEIGHTS, {"made_by": f"twinpath {__version__}"})
+        network = own_network(facts, len(head.bias), is_multi_label=True)
+        set_last_layer(network, head.weight, head.bias)
+        save_weights(network, folder / WEIGHTS, {"made_by": f"twinpath {__version__}"})
         write_card(folder, card)
         if result.summary is not None:
             write_evaluation_report(

@@ -244,9 +244,24 @@ def _best_strength(tried: dict[float, NDArray[np.float64]], data: _Rows, clips: 
     return min(tried, key=lambda s: data.log_loss(tried[s], clips, _temperature(tried[s], data, clips)))
 
 
+def best_temperature(logits_NVC: Floats, targets_NC: NDArray[np.bool_], *, is_multi_label: bool) -> float:
+    """By which logits are best divided, so that scores fit how often they are right.
+
+    Args:
+        logits_NVC: Of V views of each of N clips.
+        targets_NC: The classes of each clip.
+        is_multi_label: Whether a clip may have several.
+    """
+    views = np.asarray(logits_NVC, dtype=np.float64)
+    data = _Rows(views, views, np.asarray(targets_NC, dtype=bool), is_multi_label)
+    return _temperature(views, data, np.ones(len(views), dtype=bool))
+
+
 def _temperature(logits: Floats, data: _Rows, clips: NDArray[np.bool_]) -> float:
-    """By which logits are best divided."""
-    from scipy.optimize import minimize_scalar
+    try:
+        from scipy.optimize import minimize_scalar
+    except ModuleNotFoundError as error:
+        raise MissingExtra(_MISSING) from error
 
     low, high = np.log(_TEMPERATURES)
     found = minimize_scalar(
