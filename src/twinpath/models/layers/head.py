@@ -174,7 +174,7 @@ class StagesHead(Head):
     def __init__(
         self, channels: Sequence[int], num_classes: int, *, dropout: float, head_config: HeadConfig
     ) -> None:
-        super().__init__(3 * sum(channels), num_classes, dropout=dropout, head_config=head_config)
+        super().__init__(6 * sum(channels), num_classes, dropout=dropout, head_config=head_config)
 
     def pooled(self, features: Sequence[Tensor]) -> Tensor:
         """(B, C, T, H, W) of each stage of each pathway to (B, 1, D)."""
@@ -183,7 +183,8 @@ class StagesHead(Head):
             over_time = x_BCTHW.mean(dim=(3, 4))
             mean = over_time.mean(dim=2)
             change = (over_time - mean[:, :, None]).square().mean(dim=2).add(_LEAST_VARIANCE).sqrt()
-            pooled += [mean, change, x_BCTHW.amax(dim=(2, 3, 4))]
+            quarters = F.adaptive_avg_pool2d(x_BCTHW.mean(dim=2), 2).flatten(1)
+            pooled += [quarters, change, x_BCTHW.amax(dim=(2, 3, 4))]
         return torch.cat(pooled, dim=1)[:, None]
 
 
