@@ -283,6 +283,11 @@ SCHEMAS: dict[str, Schema] = {
                 ("groups", "integer", "Of the usable clips."),
                 ("classes", "array of [CheckedClass](#checkedclass)", "In order of a network's outputs."),
                 ("copies", "array of [Copies](#copies)", "Clips that are the same; equal files first."),
+                (
+                    "scenes",
+                    "array of array of object",
+                    "Sets of clips (as in copies) that likely show one scene, and are in several groups.",
+                ),
                 ("similar_labels", "array of array of string", "Pairs of names that are likely one class."),
                 ("problems", "array of string", "What should be looked at, the worst first; often empty."),
                 ("notes", "array of string", "What was noticed when the data was listed; often empty."),

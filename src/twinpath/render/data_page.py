@@ -19,6 +19,7 @@ from twinpath.results.clock import clock
 
 _MOST_FILES = 400  # of a list
 _MOST_COPIES = 60
+_MOST_SCENES = 100
 _MOST_SHOWN = 6  # of a set of copies
 _PICTURE_PX = 240
 PART_TITLES: dict[Part | None, str] = {
@@ -49,6 +50,7 @@ def write_data_page(check: DataCheck, path: Path, *, title: str) -> None:
         "unusable": page.unusable(),
         "damaged": page.damaged(),
         "copies": page.copies(),
+        "scenes": page.scenes(),
         "videos": page.videos(),
         "notes": page.notes(),
         "sheets": "\n".join(map(page.sheet, check.classes)),
@@ -162,6 +164,39 @@ class _DataPage:
             + (f"<p class='facts'>and {more} more</p>" if more > 0 else "")
             + "</div>"
         )
+
+    def scenes(self) -> str:
+        """Clips that should be of one group."""
+        check = self._check
+        if not check.scenes:
+            return ""
+        more = len(check.scenes) - _MOST_SCENES
+        return (
+            "<section><h2>One scene, in several groups</h2><p class='facts'>They likely show one place or "
+            "one recording. If some are trained on and others evaluated, the accuracy is that in places that "
+            "are known already. In data.csv each set is one group, unless all clips of a class were recorded "
+            "there.</p>"
+            + "".join(map(self._scene, check.scenes[:_MOST_SCENES]))
+            + (f"<p class='facts'>and {more} more</p>" if more > 0 else "")
+            + "</section>"
+        )
+
+    def _scene(self, numbers: Sequence[int]) -> str:
+        clips = [self._check.data.clips[number] for number in numbers]
+        labels = Counter(label for clip in clips for label in clip.labels)
+        of = escaped(", ".join(f"{label} {count}" for label, count in labels.most_common()))
+        figures = "".join(map(self._small_figure, numbers))
+        head = f"<summary>{len(clips)} clips: {of}</summary>"
+        return f'<details>{head}<div class="small">{figures}</div></details>'
+
+    def _small_figure(self, number: int) -> str:
+        clip, checked = self._check.data.clips[number], self._sized[number]
+        name = escaped(display_path(clip.path.name))
+        link = file_link(clip.path, *_span(clip, checked))
+        if checked.pictures is None:
+            return f'<a href="{link}">{name}</a>'
+        middle = _image(checked.pictures[len(checked.pictures) // 2])
+        return f'<a href="{link}" title="{name}: {escaped(", ".join(clip.labels))}">{middle}</a>'
 
     def videos(self) -> str:
         """How many videos are of which size, rate and format."""

@@ -10,16 +10,20 @@ Two rows of one path and one span are one clip with the labels of both.
 
 from __future__ import annotations
 
+import csv
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinpath.atomic import atomic_path
 from twinpath.data.labelled.class_names import class_name
 from twinpath.data.labelled.clip import LabelledClip, LabelledData, Part
 from twinpath.data.labelled.folder import PART_NAMES
 from twinpath.data.labelled.groups import group_of
+from twinpath.errors import InputError
 from twinpath.formats.csv_table import CsvTable, Row
+from twinpath.formats.text_columns import escape_cell
 from twinpath.paths import display_path
 from twinpath.video.frame_folder import is_frame_pattern
 
@@ -144,3 +148,28 @@ def _notes(table: CsvTable, repeated: int) -> Iterator[str]:
 def is_label_table(table: CsvTable) -> bool:
     """Whether the header is one of videos with labels."""
     return "path" in table and ("label" in table or "labels" in table)
+
+
+def write_label_table(clips: Sequence[LabelledClip], path: Path) -> None:
+    """Write clips as such a table, with whole paths, atomically.
+
+    Args:
+        clips: With times since the first frame.
+        path: The file to create or replace.
+    Raises:
+        InputError: A label holds the mark between labels.
+        OSError: The file cannot be written.
+    """
+    marked = next((label for clip in clips for label in clip.labels if _LABELS_MARK in label), None)
+    if marked is not None:
+        raise InputError(f"the label {marked!r} holds {_LABELS_MARK!r}, which separates labels in a table")
+    labels = "label" if all(clip.labels for clip in clips) else "labels"
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", labels, "start_s", "end_s", "split", "group"])
+        for clip in clips:
+            assert clip.clock == "video"
+            span = ("" if time_s is None else f"{time_s:.3f}" for time_s in (clip.start_s, clip.end_s))
+            names = escape_cell(_LABELS_MARK.join(clip.labels))
+            group = "" if clip.group == str(clip.path) else escape_cell(clip.group)
+            writer.writerow([escape_cell(str(clip.path.absolute())), names, *span, clip.part or "", group])
