@@ -314,7 +314,12 @@ SCHEMAS: dict[str, Schema] = {
         ),
         level=3,
     ),
-    "unusable": Schema("Unusable", "", Fields("twinpath.data.labelled.check", "Unusable"), level=3),
+    "unusable": Schema(
+        "Unusable",
+        "",
+        Fields("twinpath.data.labelled.check", "Unusable", instead={"path": ("string", "The video.")}),
+        level=3,
+    ),
     "checked_class": Schema(
         "CheckedClass",
         "",
@@ -324,8 +329,7 @@ SCHEMAS: dict[str, Schema] = {
             instead={
                 "parts": (
                     "object",
-                    "Of the usable ones, how many are in `train`, `validation` and `test`; `unsaid`: the "
-                    "data does not say.",
+                    "Of the usable ones, how many are in `train`, `validation`, `test`; `unsaid`: not said.",
                 )
             },
         ),

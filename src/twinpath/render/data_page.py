@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from twinpath.atomic import atomic_path
-from twinpath.data.labelled.check import CheckedClass, CheckedClip, Copies, DataCheck
-from twinpath.data.labelled.clip import LabelledClip, Part
+from twinpath.data.labelled.check import UNSAID, CheckedClass, CheckedClip, Copies, DataCheck
+from twinpath.data.labelled.clip import LabelledClip
 from twinpath.paths import display_path
 from twinpath.render.html_page import escaped, file_link, filled_page, notes_html
 from twinpath.render.thumbnails import picture_uri
@@ -22,12 +22,7 @@ _MOST_COPIES = 60
 _MOST_SCENES = 100
 _MOST_SHOWN = 6  # of a set of copies
 _PICTURE_PX = 240
-PART_TITLES: dict[Part | None, str] = {
-    "train": "train",
-    "validation": "validation",
-    "test": "test",
-    None: "no part",
-}
+PART_TITLES = {"train": "train", "validation": "validation", "test": "test", UNSAID: "no part"}
 
 
 def write_data_page(check: DataCheck, path: Path, *, title: str) -> None:
@@ -101,7 +96,7 @@ class _DataPage:
         return _table(heads, rows)
 
     @staticmethod
-    def _class_row(number: int, c: CheckedClass, parts: Sequence[Part | None], most: int) -> str:
+    def _class_row(number: int, c: CheckedClass, parts: Sequence[str], most: int) -> str:
         bar = f'<span class="bar"><i style="width:{100 * c.usable / max(most, 1):.1f}%"></i></span>'
         lost = f'<span class="lost">{c.clips - c.usable}</span>' if c.clips > c.usable else "0"
         lengths = (c.shortest_s, c.median_s, c.longest_s)
@@ -262,10 +257,10 @@ def copies_in_words(copies: Copies) -> str:
     return f"{what}, in no common group" if copies.leak else what
 
 
-def parts_of(classes: Iterable[CheckedClass]) -> list[Part | None]:
+def parts_of(classes: Iterable[CheckedClass]) -> list[str]:
     """The parts that the data has; none where it says nothing of parts."""
     there = {part for c in classes for part in c.parts}
-    return [part for part in PART_TITLES if part in there] if there - {None} else []
+    return [part for part in PART_TITLES if part in there] if there - {UNSAID} else []
 
 
 def _span(clip: LabelledClip, checked: CheckedClip) -> tuple[float | None, float | None]:

@@ -45,7 +45,7 @@ def test_a_good_data_set(actions: Path) -> None:
     first, second = check.classes
     assert (first.label, first.clips, first.usable, first.groups) == ("open door", 3, 3, 3)
     assert (first.shortest_s, first.median_s, first.longest_s) == pytest.approx((3.0, 3.0, 3.0))
-    assert second.parts == {None: 3}
+    assert second.parts == {"unsaid": 3}
     video = check.videos[0]
     assert (video.width_px, video.height_px, video.fps, video.codec) == (WIDTH, HEIGHT, FPS, "h264")
 

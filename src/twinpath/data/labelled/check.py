@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.data.labelled.class_names import similar_labels
-from twinpath.data.labelled.clip import LabelledClip, LabelledData, Part
+from twinpath.data.labelled.clip import LabelledData
 from twinpath.data.labelled.look_alikes import (
     MOST_CLIPS,
     ClipSignature,
@@ -31,6 +31,7 @@ from twinpath.escapes import printable
 MOST_BROKEN = 1 / 3  # of the clips; with more, something is wrong with the data as a whole
 FEW_CLIPS = 5  # of a class
 UNBALANCED = 10.0  # times as many clips
+UNSAID = "unsaid"  # in place of the name of a part
 _MOST_NAMED = 8
 
 Pictures = NDArray[np.uint8]  # (T, H, W, 3) RGB
@@ -132,7 +133,8 @@ class CheckedClass:
         clips: In the data.
         usable: Of these, how many can be read.
         groups: Of the usable ones, how many groups they are in.
-        parts: Of the usable ones, how many are in each part; None: the data does not say.
+        parts: Of the usable ones, how many are in "train", "validation" and "test"; `UNSAID`: the data does
+            not say.
         shortest_s, median_s, longest_s: Of the usable ones; None: there are none.
     """
 
@@ -140,7 +142,7 @@ class CheckedClass:
     clips: int
     usable: int
     groups: int
-    parts: dict[Part | None, int]
+    parts: dict[str, int]
     shortest_s: float | None = None
     median_s: float | None = None
     longest_s: float | None = None
@@ -153,7 +155,7 @@ class CheckedClass:
             "clips": self.clips,
             "usable": self.usable,
             "groups": self.groups,
-            "parts": {part or "unsaid": count for part, count in self.parts.items()},
+            "parts": self.parts,
             **{name: None if length_s is None else round(length_s, 3) for name, length_s in lengths.items()},
         }
 
@@ -219,7 +221,7 @@ class DataCheck:
             len(numbers),
             len(usable),
             len({clip.scene for clip in clips}),
-            dict(Counter(clip.part for clip in clips)),
+            dict(Counter(clip.part or UNSAID for clip in clips)),
             *three_s,
         )
 
