@@ -374,12 +374,7 @@ SCHEMAS: dict[str, Schema] = {
         Fields(
             "twinpath.results.evaluation",
             "EvaluationSummary",
-            instead={
-                "confusion": (
-                    "array of array of integer, null",
-                    "Clips by true class (row) and answer (column); null: multi-label.",
-                )
-            },
+            instead={"confusion": ("array of array, null", "Clips by true class (row) and answer.")},
         ),
     ),
     "class_figures": Schema(
@@ -400,17 +395,8 @@ SCHEMAS: dict[str, Schema] = {
                 ("views", "string", "Spatial crops x temporal clips."),
                 ("labels", "array of string", "Of the model."),
                 ("is_multi_label", "boolean", "Whether a clip may have several classes, or none."),
-                (
-                    "clips",
-                    "array of object",
-                    "`path`, `start_s`, `end_s`, `part`, `truth` (labels) and the five best `answers` "
-                    "(array of [Prediction](#prediction)) of each.",
-                ),
-                (
-                    "learned_from",
-                    "array of object",
-                    "`path`, `start_s`, `end_s`, `part` and `truth` of the clips that were not evaluated.",
-                ),
+                ("clips", "array of object", "`path`, `part`, `truth`, the best `answers` … of each."),
+                ("learned_from", "array of object", "The same of clips that were not evaluated."),
                 ("failed", "array of object", "`path` and `reason` of files that could not be used."),
                 ("provenance", "[Provenance](#provenance), null", "What it was made from."),
             )

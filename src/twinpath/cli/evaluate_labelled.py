@@ -89,6 +89,7 @@ def evaluate_on_data(
     from twinpath.data.labelled.read import read_labelled
     from twinpath.errors import PartialFailure
     from twinpath.jobs.evaluate import EvaluateJob, LabelledRun
+    from twinpath.jobs.outputs import is_drawn_result
     from twinpath.recognize.classifier import Classifier
     from twinpath.recognize.read import VideoReader
 
@@ -102,7 +103,8 @@ def evaluate_on_data(
         model=model, weights=weights, views=options.views, part=options.part, out=out, resume=resume,
         title=f"{Path(model).name} on {name}", fps=reading.fps,
     )  # fmt: skip
-    run = LabelledRun(read_labelled(options.data, min_classes=1), job)
+    data = read_labelled(options.data, min_classes=1, is_result=is_drawn_result)
+    run = LabelledRun(data, job)
     for note in run.notes:
         print_note(f"note: {note}")
     bar = BatchBar("evaluating", total=len(run.videos))
@@ -114,7 +116,7 @@ def evaluate_on_data(
     rest = None if out is None else how_to_resume(resume=resume)
     show = partial(_print_warnings, WarningPrinter())
     try:
-        show_batch(outcomes, bar, show, as_json=as_json, skipped={}, rest=rest)
+        show_batch(outcomes, bar, show, as_json=as_json, skipped=data.skipped, rest=rest)
     finally:
         if run.evaluation is not None and run.summary is not None:
             print_evaluation(run.evaluation, run.summary, run.written, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,17 +12,63 @@ from twinpath.cli.option_groups import option_groups
 from twinpath.cli.options import AsJson, Debug, Reading, Runtime
 
 if TYPE_CHECKING:
-    from twinpath.train.finetune.run import FinetuneResult
+    from twinpath.zoo.model_facts import ModelFacts
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How a network learns; see `FinetuneSettings`."""
+
+    method: Annotated[
+        str, typer.Option(metavar="HOW", help="head: a new last layer, in a minute; full: the whole network.")
+    ] = "auto"
+    views: Annotated[
+        str | None,
+        typer.Option(metavar="SxT", help="Crops in space x clips in time.  [default: by the clips' length]"),
+    ] = None
+    flip: Annotated[
+        bool | None,
+        typer.Option(
+            "--flip/--no-flip", help="Learn mirrored clips, too.  [default: unless a label names a side]"
+        ),
+    ] = None
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=2, metavar="N", help="Parts, each evaluated by what the others teach.  [default: 5]"
+        ),
+    ] = None
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of every random choice.")] = 0
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Of detection networks: boxes with actions; see `read_keyframes`."""
+
+    videos: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="For boxes: the video, or the folder of videos.  [default: beside DATA]"
+        ),
+    ] = None
+    label_map: Annotated[
+        Path | None,
+        typer.Option("--label-map", metavar="FILE", help="For AVA CSV: names of the actions."),
+    ] = None
+    every: Annotated[
+        float, typer.Option(metavar="S", help="For boxes: seconds between keyframes to learn from.")
+    ] = 1.0
 
 
 @option_groups
 def finetune(
     *,
     data: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="DATA",
-            help="A folder of classes with videos, a CSV (path,label …), or corrected timelines.",
+            help="A folder of classes with videos, a CSV (path,label …), or corrected timelines. For a "
+            "detection model boxes with actions: CVAT XML, JSON of detect, AVA CSV.",
         ),
     ],
     model: Annotated[
@@ -36,24 +83,15 @@ def finetune(
         Path | None,
         typer.Option(metavar="DIR", help="The new model folder.  [default: DATA's name with -model]"),
     ] = None,
-    method: Annotated[
-        str,
-        typer.Option(metavar="HOW", help="head: a new last layer, in a minute; full: the whole network."),
-    ] = "auto",
-    views: Annotated[
-        str | None,
-        typer.Option(metavar="SxT", help="Crops in space x clips in time.  [default: by the clips' length]"),
-    ] = None,
-    flip: Annotated[
-        bool | None,
+    resume: Annotated[
+        bool,
         typer.Option(
-            "--flip/--no-flip", help="Learn mirrored clips, too.  [default: unless a label has a side]"
+            "--resume/--no-resume",
+            help="Go on with a training that was stopped (--method full); or start over.",
         ),
-    ] = None,
-    folds: Annotated[
-        int, typer.Option(min=2, metavar="N", help="Parts, each evaluated by what the others teach.")
-    ] = 5,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of every random choice.")] = 0,
+    ] = True,
+    learning: Learning,
+    boxes: Boxes,
     reading: Reading,
     runtime: Runtime,
     json: AsJson = False,
@@ -62,45 +100,111 @@ def finetune(
     """Teach a network your own actions.
 
     The result is a model folder, which --model takes everywhere. Its report.html shows how right it is on
-    clips that it had not seen, and its worst mistakes.
+    clips that it had not seen, and its worst mistakes. The same command goes on after it was stopped.
     """
-    from twinpath.cli.console import print_note
     from twinpath.cli.garbage import look_as_usual
     from twinpath.cli.library_caches import keep_in_cache
-    from twinpath.cli.progress import count_bar
-    from twinpath.data.labelled.read import read_labelled
     from twinpath.extras import check_torch
+    from twinpath.zoo.model_facts import facts_of_model
+
+    check_torch("finetune")
+    runtime.config()
+    facts = facts_of_model(model or _default_model())
+    folder = out or Path(f"{Path(data[0]).resolve().name or 'actions'}-model")
+    look_as_usual()
+    keep_in_cache()
+    if facts.task == "detection":
+        _detection(data, facts, folder, learning, boxes, reading, runtime, as_json=json)
+    else:
+        _clips(data, facts, folder, learning, reading, runtime, resume=resume, as_json=json)
+
+
+def _clips(
+    data: list[str],
+    facts: ModelFacts,
+    out: Path,
+    learning: Learning,
+    reading: Reading,
+    runtime: Runtime,
+    *,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    from twinpath.cli.console import print_note
+    from twinpath.cli.progress import count_bar
+    from twinpath.cli.show_finetune import show_finetune
+    from twinpath.data.labelled.read import read_labelled
     from twinpath.recognize.read import VideoReader
     from twinpath.train.finetune.run import finetune as run
     from twinpath.train.finetune.settings import FinetuneSettings
 
-    check_torch("finetune")
     settings = FinetuneSettings(
-        model=model or _default_model(),
-        method=method,  # type: ignore[arg-type]  # checked there
-        views=views,
-        flip=flip,
-        folds=folds,
-        seed=seed,
+        model=facts.model,
+        method=learning.method,  # type: ignore[arg-type]  # checked there
+        views=learning.views,
+        flip=learning.flip,
+        folds=learning.folds,
+        seed=learning.seed,
     )
-    config = runtime.config()
     labelled = read_labelled(data)
-    for note in labelled.notes:
-        print_note(note)
     print_note(f"{len(labelled.clips)} clips of {len(labelled.classes)} classes ({labelled.kind})")
-    look_as_usual()
-    keep_in_cache()
     with count_bar("reading") as progress:
         result = run(
             labelled,
             settings,
-            out or Path(f"{data[0].resolve().name or 'actions'}-model"),
-            config=config,
+            out,
+            config=runtime.config(),
             reader=VideoReader(reading.limits(), reading.isolate, reading.fps),
+            resume=resume,
             progress=progress,
             on_status=print_note,
         )
-    _show(result, as_json=json)
+    show_finetune(result, as_json=as_json)
+
+
+def _detection(
+    data: list[str],
+    facts: ModelFacts,
+    out: Path,
+    learning: Learning,
+    boxes: Boxes,
+    reading: Reading,
+    runtime: Runtime,
+    *,
+    as_json: bool,
+) -> None:
+    from twinpath.cli.console import print_note
+    from twinpath.cli.progress import count_bar, download_bar
+    from twinpath.cli.show_finetune import show_finetune_detection
+    from twinpath.data.labelled.keyframes import read_keyframes
+    from twinpath.errors import UsageError
+    from twinpath.recognize.read import VideoReader
+    from twinpath.train.finetune.detection import NUM_FOLDS, finetune_detection
+
+    if learning.method == "full" or learning.views is not None:
+        raise UsageError("a detection network learns a new last layer only: leave out --method and --views")
+    keyframes = read_keyframes(
+        [Path(source) for source in data],
+        videos=boxes.videos,
+        label_map=boxes.label_map,
+        every_s=boxes.every,
+        fps=reading.fps,
+    )
+    with download_bar(f"downloading {facts.name}") as on_download, count_bar("reading") as progress:
+        result = finetune_detection(
+            keyframes,
+            model=facts.model,
+            out=out,
+            flip=learning.flip,
+            num_folds=learning.folds or NUM_FOLDS,
+            seed=learning.seed,
+            config=runtime.config(),
+            reader=VideoReader(reading.limits(), reading.isolate, reading.fps),
+            progress=progress,
+            on_download=on_download,
+            on_status=print_note,
+        )
+    show_finetune_detection(result, as_json=as_json)
 
 
 def _default_model() -> str:
@@ -119,45 +223,3 @@ def _default_model() -> str:
         "`twinpath models download slowfast_r50_8x8` brings a better start"
     )
     return "slowfast_tiny.synthetic"
-
-
-def _show(result: FinetuneResult, *, as_json: bool) -> None:
-    from twinpath.cli.console import Column, print_json, print_line, print_note, print_table
-    from twinpath.metrics.evaluation import report_values
-    from twinpath.paths import display_path
-
-    for failed in result.evaluation.failed:
-        print_note(f"left out: {failed.reason}")
-    for copy in result.copies[:20]:
-        print_note(
-            f"nearly the same ({copy.cosine:.2f}): {display_path(copy.first.path)} and "
-            f"{display_path(copy.second.path)}; kept in one part"
-        )
-    for note in result.notes:
-        print_note(note)
-    shown = display_path(result.folder.path)
-    if as_json:
-        print_json({"model": shown} | report_values(result.evaluation, result.summary))
-        return
-    summary = result.summary
-    columns = {
-        "class": [figures.label for figures in summary.by_class],
-        "clips": [str(figures.support) for figures in summary.by_class],
-        "found": [_percent(figures.recall) for figures in summary.by_class],
-        "right when answered": [_percent(figures.precision) for figures in summary.by_class],
-    }
-    print_table([Column(name, cells) for name, cells in columns.items()])
-    if summary.top1 is not None and summary.top1_interval is not None:
-        low, high = summary.top1_interval
-        print_line(
-            f"right on {summary.top1:.1%} of {summary.clips} clips that it had not seen "
-            f"(95 % interval {low:.0%} to {high:.0%})"
-        )
-    elif summary.mean_average_precision is not None:
-        print_line(f"mAP {summary.mean_average_precision:.1%} on {summary.clips} clips that it had not seen")
-    print_note(f"wrote {shown}; look at {shown}/report.html")
-    print_note(f"use it: twinpath classify VIDEO --model {shown}{'' if '/' in shown else '/'}")
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.0%}"

@@ -53,11 +53,11 @@ class LabelledReader:
             InputError: The file cannot be used, or the span lies behind its end; the message has the reason.
             LimitExceeded, WorkerDied: See `VideoReader.open`.
         """
-        start_s, end_s = self._span_s(clip)
+        start_s, end_s = self.span_s(clip)
         source = self.reader.open_views(clip.path, self.spec, self.views, start_s=start_s, end_s=end_s)
         return _WithMirrored(source) if self.with_mirrored else source
 
-    def _span_s(self, clip: LabelledClip) -> tuple[float, float | None]:
+    def span_s(self, clip: LabelledClip) -> tuple[float, float | None]:
         """Start and end of a clip in seconds since the first frame."""
         earlier_s = 0.0
         if clip.clock == "player" and (clip.start_s or clip.end_s is not None):

@@ -10,7 +10,7 @@ _SIDE, _LEFT, _TOP, _COUNTS_HIGH, _GAP = 300, 44, 12, 46, 34  # in units of the 
 _AGREE = 0.02  # of a mean score and the share that is right
 
 
-def calibration_chart(bins: Sequence[CalibrationBin]) -> str:
+def calibration_chart(bins: Sequence[CalibrationBin], *, is_multi_label: bool) -> str:
     """Bars of the share that is right by score, with the diagonal of true scores; below, their numbers."""
     floor = _TOP + _SIDE
     height = floor + _GAP + _COUNTS_HIGH + 24
@@ -27,12 +27,11 @@ def calibration_chart(bins: Sequence[CalibrationBin]) -> str:
     most = max(b.count for b in bins)
     parts += [_bar(b, floor, most) for b in bins if b.count]
     parts.append(f'<line class="true" x1="{_LEFT}" y1="{floor}" x2="{_LEFT + _SIDE}" y2="{_TOP}"/>')
+    axis = "score of a class, %" if is_multi_label else "score of the answer, %"
     below = floor + _GAP + _COUNTS_HIGH
     parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_LEFT + _SIDE}" y1="{below}" y2="{below}"/>')
-    parts.append(f'<text x="{_LEFT - 6}" y="{below}" text-anchor="end">clips</text>')
-    parts.append(
-        f'<text x="{_LEFT + _SIDE / 2}" y="{below + 18}" text-anchor="middle">score of the answer, %</text>'
-    )
+    parts.append(f'<text x="{_LEFT - 6}" y="{below}" text-anchor="end">count</text>')
+    parts.append(f'<text x="{_LEFT + _SIDE / 2}" y="{below + 18}" text-anchor="middle">{axis}</text>')
     return "".join(parts) + "</svg>"
 
 
@@ -63,9 +62,14 @@ def calibration_in_words(summary: EvaluationSummary) -> str:
     total = sum(b.count for b in filled)
     mean = sum(b.count * (b.mean_score or 0) for b in filled) / total
     right = sum(b.count * (b.share_right or 0) for b in filled) / total
-    says = f"The mean score is {100 * mean:.1f} %, and {100 * right:.1f} % are right: "
+    is_multi_label = summary.top1 is None
+    says = (
+        f"The mean score is {100 * mean:.1f} %, and {100 * right:.1f} % are "
+        f"{'true' if is_multi_label else 'right'}: "
+    )
     if mean - right > _AGREE:
-        return says + "the model is too sure of itself."
+        return says + ("scores are too high." if is_multi_label else "the model is too sure of itself.")
     if right - mean > _AGREE:
-        return says + "the model is less sure than it could be."
+        low = "scores are too low." if is_multi_label else "the model is less sure than it could be."
+        return says + low
     return says + "on average the scores are what they promise."

@@ -1,6 +1,6 @@
 """An evaluation as a self-contained HTML page. Its template is evaluation_page.html.
 
-write_evaluation_page(evaluation, Path("report.html"), title="UT-Interaction", thumbnails=middle_frame_of)
+write_evaluation_page(evaluation, Path("report.html"), title="UT-Interaction")
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ class _EvaluationPage:
             )
         return (
             f"<section><h2>Confusions</h2>{note}<p class='facts'>Rows are true classes, columns answers; "
-            "colours are shares of a row. A cell says more where the pointer rests.</p>"
+            "colours are shares of a row. A cell that is pointed at or tapped says more.</p>"
             f"{self._matrix(cells)}{self._confusion_list(confusion)}</section>"
         )
 
@@ -278,9 +278,11 @@ class _EvaluationPage:
 
     def calibration(self) -> str:
         """How far scores can be believed."""
-        unit = "scores of all classes" if self._evaluation.is_multi_label else "scores of the answers"
+        is_multi_label = self._evaluation.is_multi_label
+        chart = calibration_chart(self._summary.calibration, is_multi_label=is_multi_label)
+        unit = "scores of all classes" if is_multi_label else "scores of the answers"
         return (
-            f"<div class='beside'>{calibration_chart(self._summary.calibration)}<div>"
+            f"<div class='beside'>{chart}<div>"
             f"<p>{calibration_in_words(self._summary)}</p>"
             f"<p class='facts'>Bars: the share that is right among the {unit} in ten ranges. On the dashed "
             "line scores are what they promise; below it they promise too much. Bars of few clips say "
@@ -375,7 +377,8 @@ def _percent(share: float | None) -> str:
 def _bar(share: float | None) -> str:
     if share is None:
         return "–"
-    return f'<span class="bar"><i style="width:{100 * share:.1f}%"></i></span>{_percent(share)}'
+    bar = f'<span class="bar"><i style="width:{100 * share:.1f}%"></i></span>'
+    return f'{bar}<span class="share">{_percent(share)}</span>'
 
 
 def _clips(count: int) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from twinpath.atomic import atomic_path
 from twinpath.metrics.evaluation import report_values, summarise
@@ -24,10 +25,14 @@ def write_evaluation_report(
     notes: Sequence[str] = (),
     thumbnails: Thumbnails | None = None,
     summary: EvaluationSummary | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> tuple[Path, ...]:
     """Write `REPORT_FILES` to a folder; the matrix of single-label data only.
 
-    Arguments as of `write_evaluation_page`.
+    Args:
+        evaluation, title, notes, thumbnails, summary: See `write_evaluation_page`.
+        folder: Is there.
+        more: Further JSON values for `REPORT_JSON`.
 
     Returns:
         The files, the page first.
@@ -36,7 +41,8 @@ def write_evaluation_report(
         OSError: A file cannot be written.
     """
     summary = summary or summarise(evaluation)
-    text = json.dumps(report_values(evaluation, summary, notes), indent=2, allow_nan=False)
+    values = {**(more or {}), **report_values(evaluation, summary, notes)}
+    text = json.dumps(values, indent=2, allow_nan=False)
     with atomic_path(folder / REPORT_JSON) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
     written = [folder / REPORT_HTML, folder / REPORT_JSON]

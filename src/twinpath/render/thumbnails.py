@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
+from typing import Protocol
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageDraw
 
-from twinpath.recognize.read import VideoReader
 from twinpath.render.label_image import Frame
 from twinpath.results.evaluation import ClipAnswer
 from twinpath.video.decode import read_frames
@@ -18,6 +19,22 @@ from twinpath.video.selection import AtTimes
 from twinpath.video.source import DEFAULT_LIMITS, Limits
 
 _QUALITY = 80
+_AROUND = 1.6  # sides of a picture of a person, for one of their box
+_LINES = 200  # of the width of a frame
+_BOX_COLOUR = (255, 210, 0)
+
+
+class ReadingRules(Protocol):
+    """What of a `VideoReader` is needed, see `middle_frame`."""
+
+    @property
+    def limits(self) -> Limits: ...
+
+    @property
+    def fps(self) -> float | None: ...
+
+    @property
+    def isolate(self) -> bool: ...
 
 
 def middle_frame(
@@ -52,7 +69,7 @@ def middle_frame(
     return frame
 
 
-def middle_of(reader: VideoReader, answer: ClipAnswer) -> Frame:
+def middle_of(reader: ReadingRules, answer: ClipAnswer) -> Frame:
     """The same of a clip that was evaluated. Errors as of `middle_frame`."""
     return middle_frame(
         answer.path,
@@ -62,6 +79,22 @@ def middle_of(reader: VideoReader, answer: ClipAnswer) -> Frame:
         fps=reader.fps,
         isolate=reader.isolate,
     )
+
+
+def person_of(reader: ReadingRules, answer: ClipAnswer) -> Frame:
+    """The surroundings of a person who was evaluated, with their box. Errors as of `middle_frame`."""
+    frame = middle_of(reader, answer)
+    assert answer.box_xyxy_px is not None
+    x1, y1, x2, y2 = answer.box_xyxy_px
+    image = Image.fromarray(frame)
+    width = max(1, round(max(image.size) / _LINES))
+    ImageDraw.Draw(image).rectangle((x1, y1, x2, y2), outline=_BOX_COLOUR, width=width)
+    side = _AROUND * max(x2 - x1, y2 - y1)
+    x, y = (x1 + x2) / 2, (y1 + y2) / 2
+    left, top = (max(0, round(at - side / 2)) for at in (x, y))
+    right = min(image.width, max(left + 1, round(x + side / 2)))
+    bottom = min(image.height, max(top + 1, round(y + side / 2)))
+    return np.asarray(image.crop((left, top, right, bottom)))
 
 
 def picture_uri(frame: Frame, *, width_px: int) -> str:

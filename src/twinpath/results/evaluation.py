@@ -25,6 +25,7 @@ class ClipAnswer:
         scores: (C,) float32 scores, 0 to 1; of single-label data with a sum of 1.
         start_s, end_s: The span in seconds; None: from the first frame, to the last.
         part: What the clip was for: "test", "validation", "fold 3".
+        box_xyxy_px: Of the person whom the answer is of; None: it is of the whole clip.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class ClipAnswer:
     start_s: float | None = None
     end_s: float | None = None
     part: str = "test"
+    box_xyxy_px: tuple[float, ...] | None = None
 
     @property
     def best(self) -> int:
@@ -121,11 +123,15 @@ class Evaluation:
             "views": self.views,
             "labels": list(self.labels),
             "is_multi_label": self.is_multi_label,
-            "clips": [self._clip(answer) | {"answers": self._best(answer)} for answer in self.answers],
+            "clips": [self._answered(answer) for answer in self.answers],
             "learned_from": [self._clip(clip) for clip in self.learned_from],
             "failed": [{"path": str(failed.path), "reason": failed.reason} for failed in self.failed],
             "provenance": None if self.provenance is None else self.provenance.to_dict(),
         }
+
+    def _answered(self, answer: ClipAnswer) -> dict[str, Any]:
+        box = {} if answer.box_xyxy_px is None else {"box_xyxy_px": list(answer.box_xyxy_px)}
+        return self._clip(answer) | box | {"answers": self._best(answer)}
 
     def _clip(self, clip: ClipAnswer | LearnedClip) -> dict[str, Any]:
         return {

@@ -117,17 +117,17 @@ def test_the_figures_and_the_parts(tmp_path: Path) -> None:
 
 def test_a_mistake_is_a_picture_that_leads_to_its_place_in_the_file(tmp_path: Path) -> None:
     evaluation = made_up(8)
-    asked: list[Path] = []
+    wanted_of: list[Path] = []
 
     def picture(answer: ClipAnswer) -> np.ndarray:
-        asked.append(answer.path)
-        if len(asked) == 1:
+        wanted_of.append(answer.path)
+        if len(wanted_of) == 1:
             raise NotAFile("it is gone")
         return grey(answer)
 
     page = page_of(evaluation, tmp_path, picture)
     mistakes = worst_mistakes(evaluation, 24)
-    assert asked == [mistake.answer.path for mistake in mistakes]
+    assert wanted_of == [mistake.answer.path for mistake in mistakes]
     assert len(page.all("figure")) == len(mistakes)
     assert len(page.all("img")) == len(mistakes) - 1
     assert "no picture" in page.text

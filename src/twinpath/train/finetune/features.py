@@ -67,7 +67,7 @@ def clip_features(
         model: What tells the network and its weights, as JSON values.
         progress: Called with how many clips are done, and of all.
     """
-    kept = _Kept(reader, model)
+    kept = _FeatureStore(reader, model)
     found = {clip: kept.read(clip) for clip in clips}
     missing = [clip for clip, features in found.items() if features is None]
     failed: list[tuple[LabelledClip, Exception]] = []
@@ -94,7 +94,7 @@ def clip_features(
     return ClipFeatures(read, features, plain, tuple(failed), len(missing) - len(failed))
 
 
-class _Kept:
+class _FeatureStore:
     """The embeddings on the disk of one model and one choice of views."""
 
     def __init__(self, reader: LabelledReader, model: Mapping[str, Any]) -> None:

@@ -29,7 +29,6 @@ from twinpath.zoo.model_folder import (
 
 if TYPE_CHECKING:
     from twinpath.models.network import VideoNetwork
-    from twinpath.train.finetune.linear import LinearHead
 
 _SURE = 0.9  # share of the answers that are right from `min_score_for_90_percent` on
 
@@ -43,7 +42,7 @@ def write_folder(
     out: Path,
     facts: ModelFacts,
     data: LabelledData,
-    head: LinearHead,
+    network: VideoNetwork,
     evaluation: Evaluation,
     summary: EvaluationSummary,
     *,
@@ -52,8 +51,7 @@ def write_folder(
     notes: Sequence[str],
     reader: VideoReader,
 ) -> ModelFolder:
-    """Write the network with its new last layer, its card and its report; all appear at once."""
-    network = with_head(facts, head)
+    """Write the network, its card and its report; all appear at once."""
     card = _card(out, facts, data, evaluation, summary, views=views, how=how)
     with new_model_folder(out) as folder:
         from twinpath.weights.load import save_weights
@@ -69,26 +67,6 @@ def write_folder(
             summary=summary,
         )
     return read_model_folder(out)
-
-
-def with_head(facts: ModelFacts, head: LinearHead) -> VideoNetwork:
-    """The network that features were computed with, with a new last layer."""
-    import torch
-
-    from twinpath.models.layers.head import Activation, HeadConfig
-    from twinpath.zoo.create import load_network
-    from twinpath.zoo.load_folder import load_folder_network
-
-    network = load_network(facts.model) if facts.folder is None else load_folder_network(facts.folder)
-    network.reset_classifier(len(head.bias))
-    last = network.get_classifier()
-    with torch.no_grad():
-        last.weight.copy_(torch.from_numpy(head.weight))
-        last.bias.copy_(torch.from_numpy(head.bias))
-    # Logits of the mean embedding, as the head was fitted.
-    activation: Activation = "sigmoid" if head.is_multi_label else "softmax"
-    network.head.head_config = HeadConfig(activation, "logits", network.head.head_config.pooling)
-    return network.eval()
 
 
 def _card(
@@ -129,7 +107,7 @@ def _source(facts: ModelFacts) -> WeightsSource:
     record = facts.record
     assert record is not None
     return WeightsSource(
-        f"{record.name}, with a new last layer", file_sha256(weights_path(record)), record.url, record.licence
+        f"{record.name}, fine-tuned from it", file_sha256(weights_path(record)), record.url, record.licence
     )
 
 

@@ -26,9 +26,9 @@ from twinpath.errors import MissingExtra, TrainingDiverged
 Floats = NDArray[np.floating]
 
 #: Weight of the data against the penalty, for features of standard deviation 1 (scikit-learn's C).
-STRENGTHS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0)
+STRENGTHS = (1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0)
 _TEMPERATURES = (0.05, 20.0)
-_MOST_ITERATIONS = 2000
+_MOST_ITERATIONS = 300  # the weakest of penalties would go on for long and gain nothing
 _MISSING = "fine-tuning needs scikit-learn; install it with: pip install 'twinpath[train]'"
 _LEAST_STD = 1e-6  # below it a feature is constant
 
@@ -218,7 +218,7 @@ def _regression(
     if len(np.unique(target)) == 1:
         return np.zeros((1, rows.shape[1])), np.array([30.0 if target[0] else -30.0])
     model = LogisticRegression(
-        C=strength / num_views, class_weight="balanced", max_iter=_MOST_ITERATIONS, tol=1e-5
+        C=strength / num_views, class_weight="balanced", max_iter=_MOST_ITERATIONS, tol=1e-4
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it has not converged, for the weakest of penalties
@@ -244,9 +244,24 @@ def _best_strength(tried: dict[float, NDArray[np.float64]], data: _Rows, clips: 
     return min(tried, key=lambda s: data.log_loss(tried[s], clips, _temperature(tried[s], data, clips)))
 
 
+def best_temperature(logits_NVC: Floats, targets_NC: NDArray[np.bool_], *, is_multi_label: bool) -> float:
+    """By which logits are best divided, so that scores fit how often they are right.
+
+    Args:
+        logits_NVC: Of V views of each of N clips.
+        targets_NC: The classes of each clip.
+        is_multi_label: Whether a clip may have several.
+    """
+    views = np.asarray(logits_NVC, dtype=np.float64)
+    data = _Rows(views, views, np.asarray(targets_NC, dtype=bool), is_multi_label)
+    return _temperature(views, data, np.ones(len(views), dtype=bool))
+
+
 def _temperature(logits: Floats, data: _Rows, clips: NDArray[np.bool_]) -> float:
-    """By which logits are best divided."""
-    from scipy.optimize import minimize_scalar
+    try:
+        from scipy.optimize import minimize_scalar
+    except ModuleNotFoundError as error:
+        raise MissingExtra(_MISSING) from error
 
     low, high = np.log(_TEMPERATURES)
     found = minimize_scalar(

@@ -11,9 +11,9 @@ part is scored by a model that was fitted to the others, and the model that is k
 
 from __future__ import annotations
 
-from collections import Counter
+import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.data.labelled.clip import LabelledClip, LabelledData
-from twinpath.data.labelled.split import folds as divide
-from twinpath.data.labelled.split import groups_across_parts, only_in_training
 from twinpath.device import has_cuda_gpu
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.open import choose_backend, open_engine
-from twinpath.errors import InputError, PartialFailure, UsageError
+from twinpath.errors import InputError, PartialFailure
 from twinpath.metrics.evaluation import summarise
-from twinpath.paths import display_path
 from twinpath.recognize.labelled import LabelledReader
 from twinpath.recognize.model import check_model
 from twinpath.recognize.plan import Views
@@ -42,8 +39,9 @@ from twinpath.results.evaluation import (
 )
 from twinpath.train.finetune.features import ClipFeatures, Progress, clip_features
 from twinpath.train.finetune.folder import check_folder, write_folder
-from twinpath.train.finetune.linear import LinearHead, fit_linear
+from twinpath.train.finetune.last_layer import fit_last_layer
 from twinpath.train.finetune.near_copies import NearCopy, near_copies, with_joined_groups
+from twinpath.train.finetune.parts import NUM_FOLDS, Parts
 from twinpath.train.finetune.settings import (
     Choice,
     FinetuneSettings,
@@ -51,6 +49,7 @@ from twinpath.train.finetune.settings import (
     choose_method,
     choose_views,
 )
+from twinpath.train.finetune.whole_network import WholeNetwork
 from twinpath.zoo.create import weights_path
 from twinpath.zoo.model_facts import ModelFacts
 from twinpath.zoo.model_folder import ModelFolder
@@ -88,6 +87,7 @@ def finetune(
     *,
     config: EngineConfig = EngineConfig(),
     reader: VideoReader | None = None,
+    resume: bool = True,
     progress: Progress | None = None,
     on_status: Callable[[str], None] = lambda _: None,
 ) -> FinetuneResult:
@@ -99,7 +99,8 @@ def finetune(
         out: The new model folder, with `report.html` and `report.json` in it; an older one is replaced.
         config: Engine and device.
         reader: Reads the files; None: without limits of its own.
-        progress: Called with how many clips were read, and of all.
+        resume: Go on with the training of a whole network that was stopped; its files are in OUT.training.
+        progress: Called with how many clips were read, and of all; None: no bars at all.
         on_status: Called with a sentence before each step and about each choice.
     Raises:
         UsageError: The model is for another task or has no weights; `out` holds something else.
@@ -115,33 +116,49 @@ def finetune(
     on_status(f"method {method.value}: {method.reason}")
     views = choose_views(_lengths_s(data.clips, reader), facts.spec, settings.views)
     on_status(f"views {views.value}: {views.reason}")
-    if method.value == "full":
-        raise UsageError("method 'full' is not built yet; choose method 'head'")
     flip, why = choose_flip(data.classes, settings.flip)
     on_status(f"{'clips are mirrored, too' if flip else 'clips are not mirrored'}: {why}")
     found = _features(data.clips, facts, views, flip, config, reader, progress)
     _check_broken(found, len(data.clips))
     copies = near_copies(found.clips, found.features)
     data = replace(data, clips=with_joined_groups(found.clips, copies))
-    on_status("fitting the classifier ...")
-    plan = _Parts.of(data, settings)
-    head, scores = plan.fit(found)
-    evaluation = _evaluation(data, plan, scores, found, out, views)
-    notes = (*data.notes, *plan.notes)
+    parts = Parts.of(data, num_folds=settings.folds or NUM_FOLDS, seed=settings.seed)
+    training = Path(f"{out}.training")
+    if method.value == "full":
+        way = WholeNetwork(
+            facts=facts,
+            views=views.value,
+            flip=flip,
+            seed=settings.seed,
+            folder=training,
+            resume=resume,
+            config=config,
+            reader=reader,
+            progress=progress is not None,
+            on_status=on_status,
+        )
+        learned = way.fit(parts, all_folds=settings.folds is not None)
+    else:
+        on_status("fitting the last layer ...")
+        learned = fit_last_layer(parts, found, facts)
+    evaluation = _evaluation(parts, learned.scores, found, out, views)
     summary = summarise(evaluation)
+    notes = (*data.notes, *parts.notes, *learned.notes)
     on_status("writing the model ...")
+    how = {"method": method.value, "flip": str(flip), "seed": settings.seed, **learned.how}
     folder = write_folder(
         out,
         facts,
         data,
-        head,
+        learned.network,
         evaluation,
         summary,
         views=views.value,
-        reader=reader,
-        how={"method": method.value, "flip": flip, **asdict(settings)},
+        how=how,
         notes=notes,
+        reader=reader,
     )
+    shutil.rmtree(training, ignore_errors=True)
     return FinetuneResult(folder, evaluation, summary, method, views, tuple(copies), notes)
 
 
@@ -213,93 +230,14 @@ def _identity(facts: ModelFacts, config: EngineConfig) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, eq=False)
-class _Parts:
-    """Which clips are learned from, and which are evaluated by what has not seen them.
-
-    Attributes:
-        data: The clips.
-        folds: (N,): the fold of each clip, -1: always in training.
-        given: (N,): whether the data says that a clip is for evaluation; None: it says nothing.
-        notes: What a user should know of it.
-    """
-
-    data: LabelledData
-    folds: NDArray[np.int64]
-    given: NDArray[np.bool_] | None
-    notes: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, data: LabelledData, settings: FinetuneSettings) -> _Parts:
-        parts = Counter(clip.part for clip in data.clips)
-        wanted = "test" if parts["test"] else "validation" if parts["validation"] else None
-        given = None if wanted is None else np.array([clip.part == wanted for clip in data.clips])
-        learned = data if given is None else replace(data, clips=_where(data.clips, ~given))
-        if not learned.clips:
-            raise InputError(f"all clips are for {wanted}; none is left to learn from")
-        folds = np.full(len(data.clips), -1, dtype=np.int64)
-        try:
-            folds[slice(None) if given is None else ~given] = divide(learned, settings.folds, settings.seed)
-        except InputError:
-            if given is None:
-                raise
-        return cls(data, folds, given, _notes(data, learned, is_given=given is not None))
-
-    def fit(self, found: ClipFeatures) -> tuple[LinearHead, NDArray[np.float32]]:
-        """The last layer, and (N, C) scores of the clips that were evaluated; NaN for the others."""
-        targets = np.zeros((len(self.data.clips), len(self.data.classes)), dtype=bool)
-        for row, clip in zip(targets, self.data.clips, strict=True):
-            row[list(self.data.class_indices(clip))] = True
-        learned = np.ones(len(targets), dtype=bool) if self.given is None else ~self.given
-        folds = self.folds[learned]
-        head = fit_linear(
-            found.features[learned],
-            targets[learned],
-            folds if (folds >= 0).any() else None,
-            scored=found.as_they_are[learned],
-            is_multi_label=self.data.is_multi_label,
-        )
-        scores = np.full(targets.shape, np.nan, dtype=np.float32)
-        if self.given is not None:
-            scores[self.given] = head.scores_of(found.as_they_are[self.given])
-        elif head.out_of_fold is not None:
-            scores[:] = head.out_of_fold
-        return head, scores
-
-    def name_of(self, index: int) -> str:
-        """The part of a clip, for people."""
-        if self.given is not None:
-            return str(self.data.clips[index].part or "train")
-        return f"fold {self.folds[index] + 1}" if self.folds[index] >= 0 else "train"
-
-
-def _notes(data: LabelledData, learned: LabelledData, *, is_given: bool) -> tuple[str, ...]:
-    """What a reader of the figures should know of the parts."""
-    if not is_given:
-        return tuple(
-            f"the clips of {label!r} are all of one group (one source), so they are learned from only: add "
-            "clips of another scene to see how right the model is"
-            for label in only_in_training(learned)
-        )
-    return tuple(
-        f"{display_path(group)} has clips for training and for evaluation: the figures are too high"
-        for group in groups_across_parts(data)
-    )
-
-
-def _where(clips: Sequence[LabelledClip], chosen: NDArray[np.bool_]) -> tuple[LabelledClip, ...]:
-    return tuple(clip for clip, is_chosen in zip(clips, chosen, strict=True) if is_chosen)
-
-
 def _evaluation(
-    data: LabelledData,
-    parts: _Parts,
+    parts: Parts,
     scores: NDArray[np.float32],
     found: ClipFeatures,
     out: Path,
     views: Choice,
 ) -> Evaluation:
-    answers, learned = [], []
+    data, answers, learned = parts.data, [], []
     for i, clip in enumerate(data.clips):
         facts: dict[str, Any] = {
             "path": clip.path,

@@ -33,7 +33,8 @@ class FinetuneSettings:
             the new model; None: see `choose_views`.
         flip: Whether a mirrored clip shows the same; None: unless a label names a side.
         folds: How many parts the clips are divided into, each evaluated by a model that has not seen it,
-            where the data itself does not say what is for evaluation.
+            where the data itself does not say what is for evaluation. None: 5; of them a whole network is
+            evaluated on the first only, since each takes a training of its own.
         seed: Of every random choice.
     Raises:
         UsageError: A value is out of its range.
@@ -43,13 +44,13 @@ class FinetuneSettings:
     method: Method = "auto"
     views: str | None = None
     flip: bool | None = None
-    folds: int = 5
+    folds: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.method not in ("auto", "head", "full"):
             raise UsageError(f"method must be auto, head or full, not {self.method!r}")
-        if not 2 <= self.folds <= 1000:
+        if self.folds is not None and not 2 <= self.folds <= 1000:
             raise UsageError(f"folds must be 2 to 1000, not {self.folds}")
         if self.views is not None:
             Views.parse(self.views)
