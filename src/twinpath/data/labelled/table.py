@@ -20,7 +20,7 @@ from twinpath.atomic import atomic_path
 from twinpath.data.labelled.class_names import class_name
 from twinpath.data.labelled.clip import LabelledClip, LabelledData, Part
 from twinpath.data.labelled.folder import PART_NAMES
-from twinpath.data.labelled.groups import group_of
+from twinpath.data.labelled.groups import group_of, is_there
 from twinpath.errors import InputError
 from twinpath.formats.csv_table import CsvTable, Row
 from twinpath.formats.text_columns import escape_cell
@@ -47,7 +47,7 @@ def read_label_table(table: CsvTable) -> LabelledData:
     rows = [_row(row) for row in table.rows()]
     if not rows:
         raise table.header_error("there are no rows behind the header")
-    if not any(is_frame_pattern(row.path) or row.path.exists() for row in rows):
+    if not any(is_frame_pattern(row.path) or is_there(row.path) for row in rows):
         first = display_path(rows[0].path)
         raise table.header_error(
             f"not one of the videos exists, the first is {first}; paths are relative to this file's folder"
@@ -132,7 +132,7 @@ def _existing(folder: Path, text: str) -> Path:
     """The path in a cell: as it stands, or as another system writes the same name."""
     for name in (text, text.replace("\\", "/")):
         for form in (name, *(unicodedata.normalize(f, name) for f in ("NFC", "NFD"))):
-            if (folder / form).exists():
+            if is_there(folder / form):
                 return folder / form
     return folder / text
 
