@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from twinpath.errors import TrainingDiverged
 from twinpath.recognize.aggregate import aggregate_views
@@ -109,3 +110,19 @@ def test_nan_is_an_error() -> None:
 def test_mean_scores_of_large_logits() -> None:
     assert mean_scores(np.array([[[900.0, -900.0]]]), is_multi_label=False).tolist() == [[1.0, 0.0]]
     assert mean_scores(np.array([[[900.0, -900.0]]]), is_multi_label=True)[0, 1] < 1e-12
+
+
+def test_all_classes_at_once_are_as_one_after_the_other() -> None:
+    """Some of several labels; one that everybody has, and one that nobody has, are known without a fit."""
+    rng = np.random.default_rng(5)
+    features = rng.normal(size=(200, 12))
+    targets = features @ rng.normal(size=(12, 5)) + rng.normal(size=(200, 5)) > 1.0
+    targets[:, 3], targets[:, 4] = True, False
+    together = fit_linear(features, targets, is_multi_label=True, strengths=(0.01,))
+    standard = (features - features.mean(axis=0)) / features.std(axis=0)
+    for c in range(3):
+        alone = LogisticRegression(C=0.01, class_weight="balanced", tol=1e-7).fit(standard, targets[:, c])
+        expected = alone.predict_proba(standard)[:, 1]
+        assert together.scores_of(features)[:, c] == pytest.approx(expected, abs=1e-3)
+    assert (together.scores_of(features)[:, 3] > 0.99).all()
+    assert (together.scores_of(features)[:, 4] < 0.01).all()
