@@ -59,8 +59,12 @@ def facts_in_words(check: DataCheck) -> str:
     """What was read, in a line."""
     data = check.data
     kind = f"{data.kind}, several labels for a clip" if data.is_multi_label else data.kind
-    videos = len({clip.path for clip in data.clips})
-    return f"{kind} · {len(data.classes)} classes · {len(data.clips)} clips · {videos} videos"
+    counts = (
+        (len(data.classes), "class", "classes"),
+        (len(data.clips), "clip", "clips"),
+        (len({clip.path for clip in data.clips}), "video", "videos"),
+    )
+    return " · ".join([kind, *(f"{count} {one if count == 1 else many}" for count, one, many in counts)])
 
 
 class _DataPage:

@@ -111,7 +111,7 @@ def test_clips_of_one_room_are_one_group_in_the_table(actions: Path, tmp_path: P
     assert check.copies == ()
     (scene,) = check.scenes
     assert [check.data.clips[number].path.stem for number in scene] == [f"same room {n}" for n in range(4)]
-    assert any(p.endswith("but are in several groups: 4 in 1 sets") for p in check.problems())
+    assert any(p.endswith("but are in several groups: 4 (scenes: 1)") for p in check.problems())
     *_, table = write_check(check, tmp_path / "out", title="actions")
     data = read_labelled(table)
     groups = {clip.path.stem: clip.group for clip in data.clips if clip.group != str(clip.path)}

@@ -437,8 +437,8 @@ def _problems(check: DataCheck) -> Iterator[str]:
         )
     if check.scenes:
         yield (
-            f"clips that likely show one scene, but are in several groups: {sum(map(len, check.scenes))} in "
-            f"{len(check.scenes)} sets"
+            "clips that likely show one scene, but are in several groups: "
+            f"{sum(map(len, check.scenes))} (scenes: {len(check.scenes)})"
         )
     for first, second in check.similar_labels:
         yield f"names that are likely one class: {first} and {second}"
