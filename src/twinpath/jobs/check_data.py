@@ -23,7 +23,7 @@ from twinpath.atomic import atomic_path
 from twinpath.data.labelled.check import CheckedClip, CheckedVideo, DataCheck, Pictures, Unusable
 from twinpath.data.labelled.clip import LabelledClip, LabelledData
 from twinpath.data.labelled.look_alikes import ClipSignature, signature_times
-from twinpath.data.labelled.table import write_label_table
+from twinpath.data.labelled.table import fits_table, write_label_table
 from twinpath.errors import INPUT_FAILURES
 from twinpath.jobs.batch import Outcome, input_failure
 from twinpath.paths import display_path
@@ -229,7 +229,7 @@ def write_check(check: DataCheck, folder: Path, *, title: str) -> list[Path]:
     """Write into a folder: the page (`data.html`), the same as JSON, and the usable clips as a table.
 
     In the table (`data.csv`) clips that likely show one scene are one group where that leaves something to
-    evaluate. It is a data set itself.
+    evaluate. It is a data set itself; there is none without a row, or if a label holds "|".
 
     Returns:
         The files, the page first.
@@ -240,7 +240,7 @@ def write_check(check: DataCheck, folder: Path, *, title: str) -> list[Path]:
     with atomic_path(values) as temporary:
         temporary.write_text(json.dumps(check.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     write_data_page(check, page, title=title)
-    if not check.usable:
+    if not check.usable or not fits_table(check.data):
         return [page, values]
     write_label_table(check.corrected().clips, table)
     return [page, values, table]

@@ -21,7 +21,6 @@ from twinpath.data.labelled.class_names import class_name
 from twinpath.data.labelled.clip import LabelledClip, LabelledData, Part
 from twinpath.data.labelled.folder import PART_NAMES
 from twinpath.data.labelled.groups import group_of, is_there
-from twinpath.errors import InputError
 from twinpath.formats.csv_table import CsvTable, Row
 from twinpath.formats.text_columns import escape_cell
 from twinpath.paths import display_path
@@ -150,19 +149,20 @@ def is_label_table(table: CsvTable) -> bool:
     return "path" in table and ("label" in table or "labels" in table)
 
 
+def fits_table(data: LabelledData) -> bool:
+    """Whether no label holds the mark that separates labels in a table."""
+    return not any(_LABELS_MARK in label for label in data.classes)
+
+
 def write_label_table(clips: Sequence[LabelledClip], path: Path) -> None:
     """Write clips as such a table, with whole paths, atomically.
 
     Args:
-        clips: With times since the first frame.
+        clips: With times since the first frame, and labels as `fits_table` allows them.
         path: The file to create or replace.
     Raises:
-        InputError: A label holds the mark between labels.
         OSError: The file cannot be written.
     """
-    marked = next((label for clip in clips for label in clip.labels if _LABELS_MARK in label), None)
-    if marked is not None:
-        raise InputError(f"the label {marked!r} holds {_LABELS_MARK!r}, which separates labels in a table")
     labels = "label" if all(clip.labels for clip in clips) else "labels"
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
