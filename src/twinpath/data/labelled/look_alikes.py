@@ -1,12 +1,14 @@
-"""Clips that show the same: copies under another name, in another size, and overlapping cuts of one video.
+"""Clips that show the same, by small grey pictures and without a network.
 
     signatures = [ClipSignature.of(frames_THWC, times_s) for ...]
-    look_alikes(signatures, [clip.path for clip in clips])
+    found = compare_clips(signatures, [clip.path for clip in clips])
+    found.copies      # under another name, in another size, cut at another time
+    found.scenes      # of one camera, or one room: no copies, but not independent either
 
-Two recordings of a fixed camera have nearly the same pictures. Therefore what moves is compared: small grey
-pictures without their mean over time, at every shift in time. Without a network: of 80 clips that were made
-of 16 of surveillance and of two people (encoded again at a low quality, made smaller, cut in three ways), it
-finds 76, and of the 68,756 pairs of the originals and others of their kind none.
+Clips of one scene have two pictures that are alike. Two recordings of a fixed camera have that, too, so for
+copies what moves is compared: the pictures without their mean over time, at every shift in time. Of 80 clips
+that were made of 16 of surveillance and of two people (encoded again at a low quality, made smaller, cut in
+three ways), 76 are found as copies; of the 68,756 pairs of the originals and others of their kind none.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ LEAST_MOTION = 0.8  # correlation of what moves
 LEAST_SCENE = 0.94  # of whole pictures, at that shift
 _STILL = 1.0  # grey levels: where less moves than that, it is noise
 _LEAST_STILL = 0.998  # correlation of whole pictures where nothing moves
-_LEAST_CANDIDATE = 0.9  # of the two pictures that are most alike
+LEAST_ALIKE = 0.9  # correlation of the two pictures of two clips of one scene that are most alike
 _COMPARED = 8  # pictures of a clip, to find candidates
 _LEAST_SHARED_S = 1.0  # of time, or half of the shorter clip
 _FEWEST_SHARED = 4  # pictures
@@ -89,25 +91,35 @@ class LookAlike:
     later_s: float
 
 
-def look_alikes(signatures: Sequence[ClipSignature], sources: Sequence[Hashable]) -> list[LookAlike]:
-    """Pairs of clips that show the same, the most alike first.
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison of all clips with all others found.
+
+    Attributes:
+        copies: Pairs that show the same, the most alike first.
+        scenes: Pairs of indices that show one scene, copies included; the most alike first.
+    """
+
+    copies: tuple[LookAlike, ...]
+    scenes: tuple[tuple[int, int], ...]
+
+
+def compare_clips(signatures: Sequence[ClipSignature], sources: Sequence[Hashable]) -> Comparison:
+    """Find clips that show the same, and clips of one scene.
 
     Args:
         signatures: Of N clips, at most `MOST_CLIPS`.
         sources: Of each clip; two clips of one source are not compared.
     """
-    candidates = list(_candidates(signatures, sources))
-    best = sorted(candidates, reverse=True)[:MOST_CANDIDATES]
-    values = {i: signatures[i].values for _, *pair in best for i in pair}
-    found = []
-    for _, i, j in best:
-        alike = _compared(i, j, signatures, values)
-        if alike is not None:
-            found.append(alike)
-    return sorted(found, key=lambda pair: -pair.likeness)
+    scenes = [(i, j) for _, i, j in sorted(_one_scene(signatures, sources), reverse=True)]
+    candidates = scenes[:MOST_CANDIDATES]
+    values = {i: signatures[i].values for pair in candidates for i in pair}
+    found = (_compared(i, j, signatures, values) for i, j in candidates)
+    copies = sorted((pair for pair in found if pair is not None), key=lambda pair: -pair.likeness)
+    return Comparison(tuple(copies), tuple(scenes))
 
 
-def _candidates(
+def _one_scene(
     signatures: Sequence[ClipSignature], sources: Sequence[Hashable]
 ) -> Iterator[tuple[float, int, int]]:
     """Pairs of which two pictures are alike, with how much they are."""
@@ -128,7 +140,7 @@ def _candidates(
         for frame in range(_COMPARED):
             alike = block.reshape(-1, block.shape[-1]) @ rest[:, frame].T
             np.maximum(highest, alike.reshape(len(block), _COMPARED, -1).max(axis=1), out=highest)
-        for i, j in np.argwhere(highest >= _LEAST_CANDIDATE).tolist():
+        for i, j in np.argwhere(highest >= LEAST_ALIKE).tolist():
             if i < j and sources[start + i] != sources[start + j]:
                 yield float(highest[i, j]), start + i, start + j
 
