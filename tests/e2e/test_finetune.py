@@ -113,4 +113,4 @@ def test_more_than_a_third_broken_stops_with_a_list(data: Path, tmp_path: Path) 
 def test_one_class_is_an_error(data: Path, tmp_path: Path) -> None:
     shutil.copytree(data / "squat", tmp_path / "data" / "squat")
     failed = twinpath("finetune", str(tmp_path / "data"), "--out", str(tmp_path / "out"), code=3)
-    assert "two" in failed.err
+    assert "has the one class 'squat'; at least 2 are needed" in failed.err

@@ -12,9 +12,10 @@ on a CPU bit for bit, with as many threads as before.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -110,7 +111,7 @@ def train_full(
         WorkerDied: A process that draws clips was killed.
     """
     run = _Run(spec, tuple(train), tuple(validation), tuple(classes), is_multi_label, settings, folder)
-    known_failed = run.begun(resume=resume)
+    before = run.begun(resume=resume)
     data = LabelledVideoData(
         train,
         validation,
@@ -120,16 +121,15 @@ def train_full(
         reader=reader or VideoReader(),
         frames_folder=frames_folder or folder / FRAMES,
     )
-    data.decode(known_failed, on_read)
-    if known_failed is None:
-        run.begin(data.failed)
-    quiet_lightning()
-    leave_cores_to(settings.workers)
+    data.decode(None if before is None else before.failed, on_read)
     torch.manual_seed(settings.seed)
     if new_classifier:
         network.reset_classifier(len(classes))
     module = FullModule(network, _task(data, is_multi_label=is_multi_label), settings, folder, on_epoch)
-    _train(module, data, folder, resume=resume, progress=progress)
+    with _threads(settings.workers, None if before is None else before.threads):
+        if before is None:
+            run.begin(_Begun(data.failed, torch.get_num_threads()))
+        _train(module, data, folder, resume=resume, progress=progress)
     best = module.load_best()
     if frames_folder is None:
         shutil.rmtree(folder / FRAMES, ignore_errors=True)
@@ -157,6 +157,7 @@ def _train(
     progress: bool,
 ) -> None:
     """All epochs that are not done yet."""
+    quiet_lightning()
     settings = module.settings
     checkpoint = intact_checkpoint(folder, module) if resume and holds_run(folder) else None
     if checkpoint is not None:
@@ -189,6 +190,32 @@ def _train(
         ) from error
 
 
+@contextlib.contextmanager
+def _threads(workers: int, as_before: int | None) -> Iterator[None]:
+    """In the block torch has the threads that workers leave, or as many as before: others round otherwise."""
+    usual = torch.get_num_threads()
+    try:
+        leave_cores_to(workers)
+        if as_before is not None:
+            torch.set_num_threads(as_before)
+        yield
+    finally:
+        torch.set_num_threads(usual)
+
+
+@dataclass(frozen=True, eq=False)
+class _Begun:
+    """A run in a folder.
+
+    Attributes:
+        failed: The clips that it could not read, by index.
+        threads: Of torch.
+    """
+
+    failed: dict[int, Exception]
+    threads: int
+
+
 @dataclass(frozen=True, eq=False)
 class _Run:
     """What a run was asked for; arguments of `train_full`."""
@@ -201,8 +228,8 @@ class _Run:
     settings: FullSettings
     folder: Path
 
-    def begun(self, *, resume: bool) -> dict[int, Exception] | None:
-        """The clips that the run in the folder could not read, by index; None: there is no run yet.
+    def begun(self, *, resume: bool) -> _Begun | None:
+        """The run in the folder; None: there is none yet.
 
         Raises:
             ConfigError: There is one, and it is not to be resumed, or differs.
@@ -221,12 +248,14 @@ class _Run:
                 f"{self.folder} was begun with another {', '.join(changed)}; go on with the same, or choose "
                 "another folder"
             )
-        return {int(index): InputError(reason) for index, reason in before["failed"].items()}
+        failed = {int(index): InputError(reason) for index, reason in before["failed"].items()}
+        return _Begun(failed, before["threads"])
 
-    def begin(self, failed: Mapping[int, Exception]) -> None:
+    def begin(self, begun: _Begun) -> None:
         """Write what the run is begun with."""
-        reasons = {str(index): str(error) for index, error in failed.items()}
-        text = json.dumps(self._asked() | {"failed": reasons}, indent=1, ensure_ascii=False)
+        reasons = {str(index): str(error) for index, error in begun.failed.items()}
+        found = {"failed": reasons, "threads": begun.threads}
+        text = json.dumps(self._asked() | found, indent=1, ensure_ascii=False)
         with atomic_path(self.folder / RUN) as temporary:
             temporary.write_text(text, "utf-8")
 
