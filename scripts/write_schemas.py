@@ -268,6 +268,79 @@ SCHEMAS: dict[str, Schema] = {
             )
         ),
     ),
+    "data_check": Schema(
+        "Checked data",
+        "`twinpath data check --json`, with `files`: the paths that were written; and `data.json`.",
+        Rows(
+            (
+                ("kind", "string", "What was read: folder of classes, CSV, segments."),
+                ("multi_label", "boolean", "Whether a clip may have several classes, or none."),
+                ("clips", "integer", "In the data."),
+                ("usable", "integer", "Of these, how many can be read."),
+                ("videos", "array of [CheckedVideo](#checkedvideo)", "Those that can be read."),
+                ("unusable", "array of [Unusable](#unusable)", "Videos and clips that cannot be used."),
+                ("total_s", "number", "Seconds of all usable clips."),
+                ("groups", "integer", "Of the usable clips."),
+                ("classes", "array of [CheckedClass](#checkedclass)", "In order of a network's outputs."),
+                ("copies", "array of [Copies](#copies)", "Clips that are the same; equal files first."),
+                ("similar_labels", "array of array of string", "Pairs of names that are likely one class."),
+                ("problems", "array of string", "What should be looked at, the worst first; often empty."),
+                ("notes", "array of string", "What was noticed when the data was listed; often empty."),
+                ("skipped", "object", "By ending: how many files in folders were passed over."),
+            )
+        ),
+    ),
+    "checked_video": Schema(
+        "CheckedVideo",
+        "",
+        Rows(
+            (
+                ("path", "string", "The file, or the folder of frames."),
+                ("duration_s", "number", "From the first frame to the end of the last one."),
+                ("width_px", "integer", "As displayed."),
+                ("height_px", "integer", "As displayed."),
+                ("fps", "number, null", "Frames per second; null: a raw stream, which has no clock."),
+                ("codec", "string", "Of the video."),
+                ("container", "string", "By the file's content; frames: a folder of pictures."),
+                ("size_bytes", "integer", "Of the file."),
+                ("sha256", "string, null", "Of the file, where another one has the same size."),
+                ("warnings", "array of string", "What is wrong although it can be read; often empty."),
+            )
+        ),
+        level=3,
+    ),
+    "unusable": Schema("Unusable", "", Fields("twinpath.data.labelled.check", "Unusable"), level=3),
+    "checked_class": Schema(
+        "CheckedClass",
+        "",
+        Fields(
+            "twinpath.data.labelled.check",
+            "CheckedClass",
+            instead={
+                "parts": (
+                    "object",
+                    "Of the usable ones, how many are in `train`, `validation` and `test`; `unsaid`: the "
+                    "data does not say.",
+                )
+            },
+        ),
+        level=3,
+    ),
+    "copies": Schema(
+        "Copies",
+        "",
+        Rows(
+            (
+                ("clips", "array of object", "`path`, `start_s`, `end_s` and `labels` of each."),
+                ("exact", "boolean", "Whether the files are equal byte for byte."),
+                ("likeness", "number", "Of the least alike neighbours among them, up to 1."),
+                ("later_s", "number, null", "Of two: where the second one begins in the first one."),
+                ("contradict", "boolean", "Whether they have different labels."),
+                ("leak", "boolean", "Whether they are in different groups or parts."),
+            )
+        ),
+        level=3,
+    ),
     "evaluation_clips": Schema(
         "Evaluation on synthetic clips",
         "`twinpath evaluate --json` with a classification model, with `model`, `clips` and `seed`.",
@@ -281,6 +354,42 @@ SCHEMAS: dict[str, Schema] = {
                 ("truth", "string", "The true action."),
                 ("answer", "string", "The action that was predicted."),
                 ("count", "integer", "How often."),
+            )
+        ),
+        level=3,
+    ),
+    "evaluation_labelled": Schema(
+        "Evaluation of labelled videos",
+        "`twinpath evaluate MODEL --data DATA --json`, with `model`, `data`, `views` and `files`: the paths "
+        "that were written. `report.json` has it as `summary`, with the [clips](#report) that it is of.",
+        Fields(
+            "twinpath.results.evaluation",
+            "EvaluationSummary",
+            instead={"confusion": ("array of array, null", "Clips by true class (row) and answer.")},
+        ),
+    ),
+    "class_figures": Schema(
+        "ClassFigures", "", Fields("twinpath.results.evaluation", "ClassFigures"), level=3
+    ),
+    "calibration_bin": Schema(
+        "CalibrationBin", "", Fields("twinpath.results.evaluation", "CalibrationBin"), level=3
+    ),
+    "evaluation_report": Schema(
+        "Report",
+        "`report.json` of `twinpath evaluate --data --out` and of `twinpath finetune`.",
+        Rows(
+            (
+                ("summary", "[object](#evaluation-of-labelled-videos)", "The figures."),
+                ("notes", "array of string", "What a reader should know; often empty."),
+                ("model", "string", "Full name of network and weights, or of the folder."),
+                ("data", "string", "What the data set is."),
+                ("views", "string", "Spatial crops x temporal clips."),
+                ("labels", "array of string", "Of the model."),
+                ("is_multi_label", "boolean", "Whether a clip may have several classes, or none."),
+                ("clips", "array of object", "`path`, `part`, `truth`, the best `answers` … of each."),
+                ("learned_from", "array of object", "The same of clips that were not evaluated."),
+                ("failed", "array of object", "`path` and `reason` of files that could not be used."),
+                ("provenance", "[Provenance](#provenance), null", "What it was made from."),
             )
         ),
         level=3,

@@ -39,6 +39,7 @@ def load_folder_network(folder: ModelFolder) -> VideoNetwork:
         num_classes=len(folder.card.labels),
         in_frames=None if num_frames == architecture.num_frames else num_frames,
     )
-    head: Literal["file"] | None = None if record is not None and name == record.name else "file"
+    is_record = record is not None and name == record.name == folder.card.name
+    head: Literal["file"] | None = None if is_record else "file"
     load_weights(network, folder.checked(WEIGHTS), head=head)
     return network

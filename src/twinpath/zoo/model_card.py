@@ -23,6 +23,7 @@ _MOST_PX = 8192
 _MOST_FILES = 16
 _MOST_BYTES = 16 << 30
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_VIEWS = re.compile(r"[13]x(100|[1-9][0-9]?)")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _OUTPUTS: dict[Task, tuple[Output, ...]] = {
     "classification": ("scores", "embed"),
@@ -104,6 +105,7 @@ class ModelCard:
         input: The clip.
         precision: As the weights are stored. Graphs of "fp16" compute in float32.
         view_pooling: How the scores of several views become one.
+        views: Crops in space x clips in time by which it classifies where nothing else is asked for.
         min_person_score: Of a detection network, see `Architecture`.
         weights: Where the numbers come from.
         versions: Of the software that made the files.
@@ -120,6 +122,7 @@ class ModelCard:
     input: InputSpec
     precision: StoredPrecision
     view_pooling: Pooling = "mean"
+    views: str = "1x1"
     min_person_score: float | None = None
     weights: WeightsSource = WeightsSource("")
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -166,7 +169,7 @@ def read_card(node: Node) -> ModelCard:
     labels = tuple(_text(label) for label in _bounded(node["labels"], _MOST_CLASSES))
     if not labels:
         raise node["labels"].error("there are no classes")
-    network, least = node.find("network"), node.find("min_person_score")
+    network, least, views = (node.find(key) for key in ("network", "min_person_score", "views"))
     return ModelCard(
         name=_text(node["name"]),
         network=None if network is None else _text(network),
@@ -176,6 +179,7 @@ def read_card(node: Node) -> ModelCard:
         input=_input(node["input"]),
         precision=_one_of(node["precision"], StoredPrecision),
         view_pooling=_one_of(node["view_pooling"], Pooling),
+        views="1x1" if views is None else _views(views),
         min_person_score=None if least is None else least.number(at_least=0, at_most=1),
         weights=_weights(node["weights"]),
         versions={key: _text(value) for key, value in _entries(node["versions"])},
@@ -205,6 +209,12 @@ def _input(node: Node) -> InputSpec:
     if min(spec.std) <= 0:
         raise node["std"].error("it is not positive")
     return spec
+
+
+def _views(node: Node) -> str:
+    if not _VIEWS.fullmatch(_text(node)):
+        raise node.error("it is no number of crops (1 or 3) x clips, such as 1x1 or 3x10")
+    return _text(node)
 
 
 def _weights(node: Node) -> WeightsSource:

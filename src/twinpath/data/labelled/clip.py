@@ -22,8 +22,8 @@ class LabelledClip:
         part: What the data says it is for; None: it says nothing.
         group: Clips of one group must not be divided between training and evaluation: they show the same
             scene.
-        clock: What the span's times count from: "video": the first frame; "player": what a player shows, which
-            differs where the sound begins first, see `Timeline.on_players_clock`.
+        clock: What the span's times count from: "video": the first frame; "player": what a player shows,
+            which differs where the sound begins first, see `Timeline.on_players_clock`.
     """
 
     path: Path
@@ -33,6 +33,11 @@ class LabelledClip:
     part: Part | None = None
     group: str = ""
     clock: Clock = "video"
+
+    @property
+    def scene(self) -> str:
+        """The group, or of a clip without one its file."""
+        return self.group or str(self.path)
 
 
 @dataclass(frozen=True)
