@@ -1,8 +1,8 @@
 """Training for features: clips of the painted world, and everything that is known about them as targets.
 
-The network learns what happens, who of the two acts and when. Its maps after res4 also learn where heads, hands
-and feet are and which of them move: dense targets, which teach more in a clip than one label does. Only the
-network is kept; the layers for the other targets are thrown away.
+The network learns what happens, who of the two acts and when. Its maps after res4 also learn where heads,
+hands and feet are and which of them move: dense targets, which teach more in a clip than one label does. Only
+the network is kept; the layers for the other targets are thrown away.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from twinpath.data.synthetic import TRAIN_SEED, VALIDATION_SEED
 from twinpath.data.synthetic.painted_clips import BODY_PARTS, NUM_MOMENTS, NUM_SIDES, PaintedClips
+from twinpath.errors import ConfigError
 from twinpath.models.input_spec import InputSpec
+from twinpath.models.network import VideoNetwork
 from twinpath.models.preprocess import Normalise
 from twinpath.models.slowfast import SlowFast
 from twinpath.train.classification import ClassificationModule
@@ -45,10 +47,20 @@ class EncounterModule(ClassificationModule):
     Args:
         network: A SlowFast with a logit for each of ENCOUNTERS.
         recipe: The run's settings.
+    Raises:
+        ConfigError: Another network, or nothing has the name of a module to freeze.
     """
 
-    def __init__(self, network: SlowFast, recipe: Recipe) -> None:
+    def __init__(self, network: VideoNetwork, recipe: Recipe) -> None:
+        if not isinstance(network, SlowFast):
+            raise ConfigError(f"model: the painted world trains SlowFast networks, {recipe.model} is none")
         super().__init__(network, recipe)
+        modules = dict(network.named_modules())
+        unknown = [name for name in recipe.frozen if name not in modules]
+        if unknown:
+            raise ConfigError(f"frozen: {recipe.model} has no module {unknown[0]!r}")
+        for name in recipe.frozen:
+            modules[name].requires_grad_(False)
         channels = network.get_classifier().in_features
         self.side, self.moment = nn.Linear(channels, NUM_SIDES), nn.Linear(channels, NUM_MOMENTS)
         pathways = {"slow": network.slow, "fast": network.fast}
@@ -58,6 +70,13 @@ class EncounterModule(ClassificationModule):
         self._maps: dict[str, Tensor] = {}
         for name, pathway in pathways.items():
             pathway.res4.register_forward_hook(self._keeper(name))
+
+    def train(self, mode: bool = True) -> EncounterModule:
+        """As of every module; frozen ones stay in evaluation, so that their statistics stay, too."""
+        super().train(mode)
+        for name in self.recipe.frozen:
+            self.network.get_submodule(name).eval()
+        return self
 
     def _keeper(self, name: str) -> Any:
         def keep(_: nn.Module, __: object, output: Tensor) -> None:
@@ -116,6 +135,7 @@ class PaintedClipData(L.LightningDataModule):
     def __init__(self, recipe: Recipe, spec: InputSpec) -> None:
         super().__init__()
         self.recipe, self.spec = recipe, spec
+        self.crop_px = recipe.crop_px or spec.crop_px
 
     def _loader(self, first_seed: int, num_clips: int) -> DataLoader[EncounterBatch]:
         stream = PaintedClips(
@@ -123,9 +143,9 @@ class PaintedClipData(L.LightningDataModule):
             num_clips=num_clips,
             num_frames=self.spec.num_frames,
             span_s=clip_span_s(self.spec.num_frames, self.spec.sampling_rate),
-            side_px=self.spec.crop_px,
+            side_px=self.crop_px,
             heights_px=self.recipe.render_heights_px,
-            cells=self.spec.crop_px // _PIXELS_OF_CELL,
+            cells=-(-self.crop_px // _PIXELS_OF_CELL),
         )
         return DataLoader(
             _NormalisedClips(stream, Normalise(mean=self.spec.mean, std=self.spec.std)),
