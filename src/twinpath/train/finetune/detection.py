@@ -143,7 +143,7 @@ def finetune_detection(
         UnknownModel, UsageError: No such model, or it is not for detection; `out` is something else.
         InputError: There is nothing to tell apart.
         PartialFailure: More than a third of the videos cannot be read; nothing is made.
-        MissingExtra: scikit-learn is not installed.
+        MissingExtra: SciPy is not installed.
         WeightsError: See `load_network`.
         OSError: The disk is full or refuses.
     """
@@ -411,7 +411,7 @@ def _write(
         versions={
             "twinpath": __version__,
             "torch": str(torch.__version__),
-            "scikit-learn": version("scikit-learn"),
+            "scipy": version("scipy"),
         },
     )
     with new_model_folder(out) as folder:

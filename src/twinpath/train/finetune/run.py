@@ -246,6 +246,7 @@ def _identity(facts: ModelFacts, head: HeadKind, config: EngineConfig) -> dict[s
         "weights": sha256,
         "engine": choose_backend(config),
         "precision": config.precision,
+        "format": 1,  # of what a head pools
     }
 
 
