@@ -189,6 +189,7 @@ def _detection(
         label_map=boxes.label_map,
         every_s=boxes.every,
         fps=reading.fps,
+        isolate=reading.isolate,
     )
     with download_bar(f"downloading {facts.name}") as on_download, count_bar("reading") as progress:
         result = finetune_detection(

@@ -128,35 +128,55 @@ def open_box_embedder(
 ) -> OpenVinoEngine | TorchEngine:
     """What the last layer of a detection network sees in boxes, as an engine with the output "boxes".
 
+    Arguments and errors as of `open_network`.
+    """
+    from twinpath.models.detection import BoxEmbedder
+
+    embedder = BoxEmbedder(network)
+    return open_network(
+        embedder, spec, output="boxes", name=name, identity=identity, config=config, on_status=on_status
+    )
+
+
+def open_network(
+    network: VideoNetwork,
+    spec: InputSpec,
+    *,
+    output: Output,
+    name: str,
+    identity: str,
+    config: EngineConfig = EngineConfig(),
+    on_status: OnStatus | None = None,
+) -> OpenVinoEngine | TorchEngine:
+    """An engine for a network that is in memory.
+
     Args:
         network: The network, with its weights.
         spec: Its input.
+        output: What is computed.
         name: For people.
-        identity: What tells it from networks with other weights: the compiled network is kept by it.
+        identity: What tells it from networks that compute something else: the compiled network is kept by it.
         config: See `open_engine`; any backend but ONNX Runtime.
         on_status: See `open_engine`.
     Raises:
         UsageError, MissingExtra: See `choose_backend`.
     """
-    from twinpath.models.detection import BoxEmbedder
-
     backend = choose_backend(config)
     if backend == "onnxruntime":
         raise UsageError(
             "engine 'onnxruntime' runs exported models, which give scores only; choose another one"
         )
-    embedder = BoxEmbedder(network)
     if backend == "openvino":
-        load = partial(_load_network, embedder, spec)
+        load = partial(_load_network, network, spec, output)
         try:
             _load_openvino()
-            compilation = _Compilation._of(name, spec, "boxes", config, {"embeddings": identity}, load)
+            compilation = _Compilation._of(name, spec, output, config, {"network": identity}, load)
             return compilation.engine(read_entry(compilation.path), on_status or _ignore)
         except _NotTaken as error:
             logger.warning("OpenVINO cannot run %s (%s); torch does, which is slower", name, error)
     from twinpath.engine.torch_engine import TorchEngine
 
-    return TorchEngine(embedder, spec, output="boxes", config=config)
+    return TorchEngine(network, spec, output=output, config=config)
 
 
 def has_openvino() -> bool:
@@ -447,12 +467,12 @@ class _Compilation:
 
 
 def _load_network(
-    network: VideoNetwork, spec: InputSpec, precision: CpuPrecision
+    network: VideoNetwork, spec: InputSpec, output: Output, precision: CpuPrecision
 ) -> tuple[Callable[[], Any], int]:
-    """The same of a network for boxes that is there."""
+    """What converts a network that is there."""
     from twinpath.engine.openvino_convert import convert
 
-    converting = partial(convert, network, spec, output="boxes", precision=precision)
+    converting = partial(convert, network, spec, output=output, precision=precision)
     return converting, network.get_classifier().out_features
 
 

@@ -14,6 +14,7 @@ from twinpath.models.registry import Output, Task
 FORMAT = "twinpath-model"
 VERSION = 1
 Pooling = Literal["mean", "max"]
+HeadKind = Literal["last", "stages"]
 StoredPrecision = Literal["fp32", "fp16", "int8"]
 
 _MOST_CLASSES = 1_000_000
@@ -99,6 +100,8 @@ class ModelCard:
     Attributes:
         name: Of the network and its weights, for example "slowfast_r50_8x8.ptv_k400".
         network: A name for `create_model` whose network this is; None: none that is known here.
+        head: What its last layer sees: "last": the last maps, as the network has it; "stages": several, see
+            `StagesHead`.
         task: What it is for.
         dataset: Of training, for example "kinetics400".
         labels: Names of the classes, in the order of the scores.
@@ -123,6 +126,7 @@ class ModelCard:
     precision: StoredPrecision
     view_pooling: Pooling = "mean"
     views: str = "1x1"
+    head: HeadKind = "last"
     min_person_score: float | None = None
     weights: WeightsSource = WeightsSource("")
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -169,7 +173,7 @@ def read_card(node: Node) -> ModelCard:
     labels = tuple(_text(label) for label in _bounded(node["labels"], _MOST_CLASSES))
     if not labels:
         raise node["labels"].error("there are no classes")
-    network, least, views = (node.find(key) for key in ("network", "min_person_score", "views"))
+    network, least, views, head = (node.find(key) for key in ("network", "min_person_score", "views", "head"))
     return ModelCard(
         name=_text(node["name"]),
         network=None if network is None else _text(network),
@@ -180,6 +184,7 @@ def read_card(node: Node) -> ModelCard:
         precision=_one_of(node["precision"], StoredPrecision),
         view_pooling=_one_of(node["view_pooling"], Pooling),
         views="1x1" if views is None else _views(views),
+        head="last" if head is None else _one_of(head, HeadKind),
         min_person_score=None if least is None else least.number(at_least=0, at_most=1),
         weights=_weights(node["weights"]),
         versions={key: _text(value) for key, value in _entries(node["versions"])},

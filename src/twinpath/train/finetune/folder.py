@@ -16,7 +16,7 @@ from twinpath.recognize.read import VideoReader
 from twinpath.render.evaluation_report import write_evaluation_report
 from twinpath.render.thumbnails import middle_of
 from twinpath.results.evaluation import Evaluation, EvaluationSummary
-from twinpath.zoo.model_card import ModelCard, WeightsSource
+from twinpath.zoo.model_card import HeadKind, ModelCard, WeightsSource
 from twinpath.zoo.model_facts import ModelFacts
 from twinpath.zoo.model_folder import (
     WEIGHTS,
@@ -47,12 +47,13 @@ def write_folder(
     summary: EvaluationSummary,
     *,
     views: str,
+    head: HeadKind,
     how: Mapping[str, Any],
     notes: Sequence[str],
     reader: VideoReader,
 ) -> ModelFolder:
     """Write the network, its card and its report; all appear at once."""
-    card = _card(out, facts, data, evaluation, summary, views=views, how=how)
+    card = _card(out, facts, data, evaluation, summary, views=views, head=head, how=how)
     with new_model_folder(out) as folder:
         from twinpath.weights.load import save_weights
 
@@ -77,6 +78,7 @@ def _card(
     summary: EvaluationSummary,
     *,
     views: str,
+    head: HeadKind,
     how: Mapping[str, Any],
 ) -> ModelCard:
     import torch
@@ -91,6 +93,7 @@ def _card(
         input=facts.spec,
         precision="fp32",
         views=views,
+        head=head,
         weights=_source(facts),
         versions={"twinpath": __version__, "torch": str(torch.__version__)},
         figures={**_figures(evaluation, summary), **{k: _text(v) for k, v in how.items() if v is not None}},

@@ -8,10 +8,11 @@ from twinpath.train.finetune.features import ClipFeatures
 from twinpath.train.finetune.learned import Learned, own_network, set_last_layer
 from twinpath.train.finetune.linear import fit_linear
 from twinpath.train.finetune.parts import Parts
+from twinpath.zoo.model_card import HeadKind
 from twinpath.zoo.model_facts import ModelFacts
 
 
-def fit_last_layer(parts: Parts, found: ClipFeatures, facts: ModelFacts) -> Learned:
+def fit_last_layer(parts: Parts, found: ClipFeatures, facts: ModelFacts, head_kind: HeadKind) -> Learned:
     """Fit a last layer to all clips that are to be learned from, and score the others.
 
     Raises:
@@ -31,6 +32,7 @@ def fit_last_layer(parts: Parts, found: ClipFeatures, facts: ModelFacts) -> Lear
         scores[parts.given] = head.scores_of(found.as_they_are[parts.given])
     elif head.out_of_fold is not None:
         scores[:] = head.out_of_fold
-    network = own_network(facts, len(parts.data.classes), is_multi_label=is_multi_label)
+    network = own_network(facts, len(parts.data.classes), is_multi_label=is_multi_label, head=head_kind)
     set_last_layer(network, head.weight, head.bias)
-    return Learned(network, scores, {"strength": head.strength, "temperature": round(head.temperature, 4)})
+    how = {"strength": head.strength, "temperature": round(head.temperature, 4)}
+    return Learned(network, scores, head_kind, how)

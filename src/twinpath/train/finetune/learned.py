@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from twinpath.models.network import VideoNetwork
+    from twinpath.zoo.model_card import HeadKind
     from twinpath.zoo.model_facts import ModelFacts
 
 
@@ -20,6 +21,7 @@ class Learned:
 
     Attributes:
         network: In evaluation mode.
+        head: What its last layer sees.
         scores: (N, C): of the clips that were evaluated, by what had not seen them; NaN for the others.
         how: Figures of the way, for the card.
         notes: What a user should know, a sentence each.
@@ -27,17 +29,29 @@ class Learned:
 
     network: VideoNetwork
     scores: NDArray[np.float32]
+    head: HeadKind = "last"
     how: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
-def own_network(facts: ModelFacts, num_classes: int, *, is_multi_label: bool) -> VideoNetwork:
-    """The network of a model with a new last layer, whose scores are of the mean embedding over positions."""
+def own_network(
+    facts: ModelFacts, num_classes: int, *, is_multi_label: bool, head: HeadKind = "last"
+) -> VideoNetwork:
+    """The network of a model with a new last layer, whose scores are of the mean embedding over positions.
+
+    Args:
+        facts: The model.
+        num_classes: Own classes.
+        is_multi_label: Whether scores are sigmoids.
+        head: What the last layer sees.
+    """
     from twinpath.models.layers.head import Activation, HeadConfig
     from twinpath.zoo.create import load_network
-    from twinpath.zoo.load_folder import load_folder_network
+    from twinpath.zoo.load_folder import load_folder_network, set_stages_head
 
     network = load_network(facts.model) if facts.folder is None else load_folder_network(facts.folder)
+    if head == "stages" and not network.head.takes_stages:
+        set_stages_head(network, num_classes)
     network.reset_classifier(num_classes)
     activation: Activation = "sigmoid" if is_multi_label else "softmax"
     network.head.head_config = HeadConfig(activation, "logits", network.head.head_config.pooling)

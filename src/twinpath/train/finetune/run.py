@@ -11,19 +11,21 @@ part is scored by a model that was fitted to the others, and the model that is k
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.data.labelled.clip import LabelledClip, LabelledData
 from twinpath.device import has_cuda_gpu
+from twinpath.engine.base import Engine
 from twinpath.engine.config import EngineConfig
-from twinpath.engine.open import choose_backend, open_engine
+from twinpath.engine.open import choose_backend, open_network
 from twinpath.errors import InputError, PartialFailure
 from twinpath.metrics.evaluation import summarise
 from twinpath.recognize.labelled import LabelledReader
@@ -40,20 +42,24 @@ from twinpath.results.evaluation import (
 from twinpath.train.finetune.features import ClipFeatures, Progress, clip_features
 from twinpath.train.finetune.folder import check_folder, write_folder
 from twinpath.train.finetune.last_layer import fit_last_layer
+from twinpath.train.finetune.learned import own_network
 from twinpath.train.finetune.near_copies import NearCopy, near_copies, with_joined_groups
 from twinpath.train.finetune.parts import NUM_FOLDS, Parts
 from twinpath.train.finetune.settings import (
     Choice,
     FinetuneSettings,
     choose_flip,
+    choose_head,
     choose_method,
     choose_views,
 )
 from twinpath.train.finetune.whole_network import WholeNetwork
 from twinpath.zoo.create import weights_path
+from twinpath.zoo.model_card import HeadKind
 from twinpath.zoo.model_facts import ModelFacts
 from twinpath.zoo.model_folder import ModelFolder
 
+_SEES = {"last": "the last maps", "stages": "res3 to res5"}
 MOST_BROKEN = 1 / 3  # of the clips; with more, something is wrong with the data as a whole
 _SHOWN = 20
 
@@ -118,7 +124,9 @@ def finetune(
     on_status(f"views {views.value}: {views.reason}")
     flip, why = choose_flip(data.classes, settings.flip)
     on_status(f"{'clips are mirrored, too' if flip else 'clips are not mirrored'}: {why}")
-    found = _features(data.clips, facts, views, flip, config, reader, progress)
+    head = choose_head(facts)
+    on_status(f"the last layer sees {_SEES[head.value]}: {head.reason}")
+    found = _features(data.clips, facts, cast("HeadKind", head.value), views, flip, config, reader, progress)
     _check_broken(found, len(data.clips))
     copies = near_copies(found.clips, found.features)
     data = replace(data, clips=with_joined_groups(found.clips, copies))
@@ -140,7 +148,7 @@ def finetune(
         learned = way.fit(parts, all_folds=settings.folds is not None)
     else:
         on_status("fitting the last layer ...")
-        learned = fit_last_layer(parts, found, facts)
+        learned = fit_last_layer(parts, found, facts, cast("HeadKind", head.value))
     evaluation = _evaluation(parts, learned.scores, found, out, views)
     summary = summarise(evaluation)
     notes = (*data.notes, *parts.notes, *learned.notes)
@@ -154,6 +162,7 @@ def finetune(
         evaluation,
         summary,
         views=views.value,
+        head=learned.head,
         how=how,
         notes=notes,
         reader=reader,
@@ -199,6 +208,7 @@ def _lengths_s(clips: Sequence[LabelledClip], reader: VideoReader) -> list[float
 def _features(
     clips: Sequence[LabelledClip],
     facts: ModelFacts,
+    head: HeadKind,
     views: Choice,
     flip: bool,
     config: EngineConfig,
@@ -207,15 +217,23 @@ def _features(
 ) -> ClipFeatures:
     parsed = Views.parse(views.value)
     labelled = LabelledReader(reader, facts.spec, parsed, with_mirrored=flip)
+    identity = _identity(facts, head, config)
 
-    def load() -> Any:
-        engine = open_engine(facts.model, output="embed", config=config)
+    def load() -> Engine:
+        engine = open_network(
+            own_network(facts, 2, is_multi_label=False, head=head),
+            facts.spec,
+            output="embed",
+            name=facts.name,
+            identity=json.dumps(identity, sort_keys=True),
+            config=config,
+        )
         return engine.with_crops(parsed.space) if parsed.space > 1 else engine
 
-    return clip_features(clips, load, labelled, model=_identity(facts, config), progress=progress)
+    return clip_features(clips, load, labelled, model=identity, progress=progress)
 
 
-def _identity(facts: ModelFacts, config: EngineConfig) -> dict[str, Any]:
+def _identity(facts: ModelFacts, head: HeadKind, config: EngineConfig) -> dict[str, Any]:
     """What embeddings depend on beside the clip and its views."""
     sha256 = facts.weights_sha256()
     if sha256 is None and facts.record is not None:
@@ -224,6 +242,7 @@ def _identity(facts: ModelFacts, config: EngineConfig) -> dict[str, Any]:
         sha256 = known_sha256(weights_path(facts.record))
     return {
         "network": facts.name if facts.folder is None else facts.folder.card.network,
+        "head": head,
         "weights": sha256,
         "engine": choose_backend(config),
         "precision": config.precision,

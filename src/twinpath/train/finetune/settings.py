@@ -13,9 +13,11 @@ from twinpath.data.labelled.clip import LabelledData
 from twinpath.errors import UsageError
 from twinpath.models.input_spec import InputSpec
 from twinpath.recognize.plan import Views
+from twinpath.zoo.model_facts import ModelFacts
 
 Method = Literal["auto", "head", "full"]
 
+_WIDE = 32  # channels out of the stem: below it a network is small
 _MOST_VIEWS = 5  # of a clip, unless more are asked for
 _FULL_CLIPS_PER_CLASS = 20  # below it a whole network learns the clips by heart
 _SIDES = re.compile(r"(?<![^\W_])(left|right|links|rechts|gauche|droite|izquierda|derecha)(?![^\W_])", re.I)
@@ -77,6 +79,17 @@ def choose_method(data: LabelledData, method: Method, *, has_gpu: bool) -> Choic
     if middle < _FULL_CLIPS_PER_CLASS:
         return Choice("head", f"{middle:.0f} clips a class are few for a whole network")
     return Choice("full", f"there is a GPU, and {middle:.0f} clips a class suffice for a whole network")
+
+
+def choose_head(facts: ModelFacts) -> Choice:
+    """What a new last layer sees: "last" or "stages", see `ModelCard.head`."""
+    folder, architecture = facts.folder, facts.architecture
+    if folder is not None and folder.card.head == "stages":
+        return Choice("stages", "as in the model to start from")
+    width = architecture.options.get("width", _WIDE) if architecture is not None else _WIDE
+    if width >= _WIDE:
+        return Choice("last", "a large network of many classes keeps there what other classes need")
+    return Choice("stages", "a small network keeps little in its last maps of what other classes need")
 
 
 def choose_views(lengths_s: Sequence[float], spec: InputSpec, wanted: str | None) -> Choice:
