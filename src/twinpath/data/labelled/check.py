@@ -278,7 +278,8 @@ class DataCheck:
             if clip.signature is not None:
                 numbers.append(clip.number)
                 signatures.append(clip.signature)
-        found = compare_clips(signatures, [self.data.clips[number].path for number in numbers])
+        of = [self.data.clips[number] for number in numbers]
+        found = compare_clips(signatures, [(c.path, (c.scene, c.part, frozenset(c.labels))) for c in of])
         return Comparison(
             tuple(
                 replace(pair, first=numbers[pair.first], second=numbers[pair.second]) for pair in found.copies
