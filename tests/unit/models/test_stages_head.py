@@ -92,7 +92,9 @@ def test_openvino_computes_what_torch_does(folder: Path, output: str) -> None:
     rng = np.random.default_rng(0)
     clips = [rng.integers(0, 256, (spec.num_frames, side, side, 3), dtype=np.uint8)]
     fast, slow = (
-        open_engine(str(folder), output=output, config=EngineConfig(engine=engine, precision="fp32"))(clips)[0]
+        open_engine(str(folder), output=output, config=EngineConfig(engine=engine, precision="fp32"))(clips)[
+            0
+        ]
         for engine in ("openvino", "torch")
     )
     np.testing.assert_allclose(fast, slow, atol=2e-3 * np.abs(slow).max())

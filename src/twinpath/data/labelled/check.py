@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.data.labelled.class_names import similar_labels
-from twinpath.data.labelled.clip import LabelledData
+from twinpath.data.labelled.clip import MOST_BROKEN, LabelledData
 from twinpath.data.labelled.look_alikes import (
     MOST_CLIPS,
     ClipSignature,
@@ -28,7 +28,6 @@ from twinpath.data.labelled.look_alikes import (
 from twinpath.data.labelled.split import groups_across_parts, only_in_training
 from twinpath.escapes import printable
 
-MOST_BROKEN = 1 / 3  # of the clips; with more, something is wrong with the data as a whole
 FEW_CLIPS = 5  # of a class
 UNBALANCED = 10.0  # times as many clips
 UNSAID = "unsaid"  # in place of the name of a part
