@@ -49,6 +49,7 @@ SCHEMAS: dict[str, Schema] = {
         Fields(
             "twinpath.results.classification",
             "Classification",
+            more=(("label", "string", 'The best label; "unknown" where its score is below `min_score`.'),),
             instead={"timing_s": ("object of number", "Seconds for `load`, `decode` and `infer`.")},
         ),
     ),
