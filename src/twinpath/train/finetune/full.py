@@ -248,7 +248,9 @@ class _Run:
                 f"{self.folder} was begun with another {', '.join(changed)}; go on with the same, or choose "
                 "another folder"
             )
-        failed = {int(index): InputError(reason) for index, reason in before["failed"].items()}
+        failed: dict[int, Exception] = {
+            int(index): InputError(reason) for index, reason in before["failed"].items()
+        }
         return _Begun(failed, before["threads"])
 
     def begin(self, begun: _Begun) -> None:
