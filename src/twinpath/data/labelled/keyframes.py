@@ -125,7 +125,7 @@ def read_keyframes(
     if not 0 <= every_s < math.inf:
         raise UsageError(f"every_s must be 0 s or more, not {every_s:g}")
     files = _files([sources] if isinstance(sources, Path) else sources)
-    reader = _KeyframeReader(videos, every_s, begins_at_s, fps, isolate=isolate)
+    reader = _KeyframeCollector(videos, every_s, begins_at_s, fps, isolate=isolate)
     failed: list[FailedInput] = []
     for file in files:
         try:
@@ -166,7 +166,7 @@ def _files(sources: Iterable[Path]) -> list[Path]:
 
 
 def _with_classes(
-    reader: _KeyframeReader,
+    reader: _KeyframeCollector,
     wanted: Sequence[str] | None,
     where: str,
     kind: str,
@@ -202,7 +202,7 @@ def _with_classes(
     return LabelledKeyframes(keyframes, classes, kind, failed, tuple(notes))
 
 
-class _KeyframeReader:
+class _KeyframeCollector:
     """Collects the keyframes of many files."""
 
     def __init__(
