@@ -11,7 +11,6 @@ import typer
 from twinpath.cli.option_groups import option_groups
 from twinpath.cli.options import AsJson, Debug, Model, Reading, Resume, Runtime, Videos, Weights
 
-
 Views = Annotated[
     str | None,
     typer.Option(

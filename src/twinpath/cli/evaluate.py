@@ -36,7 +36,7 @@ def evaluate(
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Measure how right a model is: on labelled videos, on fresh synthetic clips, or on AVA.
+    """Measure how right a model is, on your videos or on AVA.
 
     With --data: accuracy with its interval, each class, confusions, calibration; with --out also every score
     and a report. Of the synthetic world: accuracy, or frame mAP of a detection model. Of AVA: the official

@@ -109,19 +109,19 @@ def finetune(
 
     check_torch("finetune")
     runtime.config()
-    facts = facts_of_model(model or _default_model())
+    facts = None if model is None else facts_of_model(model)
     folder = out or Path(f"{Path(data[0]).resolve().name or 'actions'}-model")
     look_as_usual()
     keep_in_cache()
-    if facts.task == "detection":
+    if facts is not None and facts.task == "detection":
         _detection(data, facts, folder, learning, boxes, reading, runtime, as_json=json)
     else:
-        _clips(data, facts, folder, learning, reading, runtime, resume=resume, as_json=json)
+        _clips(data, model, folder, learning, reading, runtime, resume=resume, as_json=json)
 
 
 def _clips(
     data: list[str],
-    facts: ModelFacts,
+    model: str | None,
     out: Path,
     learning: Learning,
     reading: Reading,
@@ -139,16 +139,16 @@ def _clips(
     from twinpath.train.finetune.run import finetune as run
     from twinpath.train.finetune.settings import FinetuneSettings
 
+    labelled = read_labelled(data, is_result=is_drawn_result)
+    print_note(f"{len(labelled.clips)} clips of {len(labelled.classes)} classes ({labelled.kind})")
     settings = FinetuneSettings(
-        model=facts.model,
+        model=model or _default_model(),
         method=learning.method,  # type: ignore[arg-type]  # checked there
         views=learning.views,
         flip=learning.flip,
         folds=learning.folds,
         seed=learning.seed,
     )
-    labelled = read_labelled(data, is_result=is_drawn_result)
-    print_note(f"{len(labelled.clips)} clips of {len(labelled.classes)} classes ({labelled.kind})")
     with count_bar("reading") as progress:
         result = run(
             labelled,
