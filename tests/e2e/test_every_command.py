@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.command_list import Command, commands
 from tests.support.commands import TINY, in_process
+from twinpath.data.synthetic import TEST_SEED, write_clip
+from twinpath.data.synthetic.scene import make_scene
 
 ROOT = Path(__file__).parents[2]
 PAGES = "\n".join(path.read_text("utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
@@ -27,6 +29,7 @@ EXAMPLES: dict[str, tuple[tuple[str, ...], int | None]] = {
     "features": (("CLIP", *TINY, "--out", "OUT.npz"), 1),
     "labels": (("ava",), 80),
     "data check": (("CLIPS",), 1),
+    "finetune": (("ACTIONS", *TINY, "--out", "OUT", "--folds", "2"), 1),
     "evaluate": (QUICK, 1),
     "doctor": ((), 1),
     "models list": (("x3d_s",), None),
@@ -36,6 +39,17 @@ EXAMPLES: dict[str, tuple[tuple[str, ...], int | None]] = {
     "models export": ((TINY[1], "OUT"), 1),
     "models verify": ((TINY[1], "--video", "CLIP"), 1),
 }
+
+
+@pytest.fixture(scope="module")
+def actions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two classes of two clips each."""
+    folder = tmp_path_factory.mktemp("actions")
+    for number, action in enumerate(("jump", "bow", "jump", "bow")):
+        (folder / action).mkdir(exist_ok=True)
+        scene = make_scene(TEST_SEED + 70 + number, action=action)
+        write_clip(folder / action / f"{number}.mp4", scene, height_px=64, duration_s=0.8)
+    return folder
 
 
 @pytest.mark.parametrize("command", commands(), ids=str)
@@ -91,10 +105,13 @@ def test_bad_input_is_one_line_and_a_code(command: Command, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("command", WITH_JSON, ids=str)
-def test_json_is_one_object_a_line(command: Command, clips: Path, tmp_path: Path, tiny_weights: Path) -> None:
+def test_json_is_one_object_a_line(
+    command: Command, clips: Path, actions: Path, tmp_path: Path, tiny_weights: Path
+) -> None:
     assert str(command) in EXAMPLES, "a new command with --json? give an example of it"
     arguments, lines = EXAMPLES[str(command)]
     paths = {"CLIP": clips / "a.mp4", "CLIPS": clips, "OUT": tmp_path / "out", "WEIGHTS": tiny_weights}
+    paths["ACTIONS"] = actions
     given = [str(paths.get(a, a)).replace("OUT", str(tmp_path / "out")) for a in arguments]
     done = in_process(*command.words, *given, "--json")
     assert lines is None or len(done.objects) == lines

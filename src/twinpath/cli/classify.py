@@ -12,6 +12,18 @@ from twinpath.cli.option_groups import option_groups
 from twinpath.cli.options import AsJson, Debug, Model, Reading, Resume, Runtime, Videos, Weights
 
 
+Views = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SxT",
+        help="Crops in space x clips in time; 3x10 is thorough.  [default: 1x1, or the model folder's]",
+    ),
+]
+MinScore = Annotated[
+    float, typer.Option(min=0, max=1, metavar="X", help="The best label's score below which it is unknown.")
+]
+
+
 @option_groups
 def classify(
     *,
@@ -21,18 +33,9 @@ def classify(
     start: Annotated[
         float, typer.Option(min=0, metavar="S", help="Where to begin in each video, in seconds.")
     ] = 0.0,
-    views: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SxT",
-            help="Crops in space x clips in time; 3x10 is thorough.  [default: 1x1, or the model folder's]",
-        ),
-    ] = None,
+    views: Views = None,
     top_k: Annotated[int, typer.Option("--top-k", min=1, metavar="K", help="How many labels to show.")] = 5,
-    min_score: Annotated[
-        float,
-        typer.Option(min=0, max=1, metavar="X", help="The best label's score below which it is unknown."),
-    ] = 0.0,
+    min_score: MinScore = 0.0,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Keep the results in a file, one JSON object a line."),

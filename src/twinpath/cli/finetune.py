@@ -134,6 +134,7 @@ def _clips(
     from twinpath.cli.progress import count_bar
     from twinpath.cli.show_finetune import show_finetune
     from twinpath.data.labelled.read import read_labelled
+    from twinpath.jobs.outputs import is_drawn_result
     from twinpath.recognize.read import VideoReader
     from twinpath.train.finetune.run import finetune as run
     from twinpath.train.finetune.settings import FinetuneSettings
@@ -146,7 +147,7 @@ def _clips(
         folds=learning.folds,
         seed=learning.seed,
     )
-    labelled = read_labelled(data)
+    labelled = read_labelled(data, is_result=is_drawn_result)
     print_note(f"{len(labelled.clips)} clips of {len(labelled.classes)} classes ({labelled.kind})")
     with count_bar("reading") as progress:
         result = run(
@@ -189,6 +190,7 @@ def _detection(
         label_map=boxes.label_map,
         every_s=boxes.every,
         fps=reading.fps,
+        isolate=reading.isolate,
     )
     with download_bar(f"downloading {facts.name}") as on_download, count_bar("reading") as progress:
         result = finetune_detection(

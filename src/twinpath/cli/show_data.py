@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _MOST_CLASSES = 60  # of the table; the page has all
 _MOST_COPIES = 12
+_MOST_NAMED = 4  # of a set of copies
 
 
 def print_check(check: DataCheck, written: Sequence[Path], *, as_json: bool) -> None:
@@ -73,8 +74,9 @@ def _print_copies(check: DataCheck) -> None:
     from twinpath.render.data_page import copies_in_words
 
     for copies in check.copies[:_MOST_COPIES]:
-        names = [display_path(check.data.clips[number].path) for number in copies.clips]
-        print_line(f"{copies_in_words(copies)}: {', '.join(names)}")
+        names = [display_path(check.data.clips[number].path) for number in copies.clips[:_MOST_NAMED]]
+        more = len(copies.clips) - len(names)
+        print_line(f"{copies_in_words(copies)}: {', '.join(names)}{f' and {more} more' if more else ''}")
     if len(check.copies) > _MOST_COPIES:
         print_line(f"and {len(check.copies) - _MOST_COPIES} more sets of copies")
 

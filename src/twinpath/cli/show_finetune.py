@@ -45,7 +45,7 @@ def show_finetune_detection(result: DetectionFinetuneResult, *, as_json: bool) -
     if result.summary is not None:
         _print_classes(result.summary)
         _print_headline(result.summary)
-    _print_end(result.folder.path, "detect")
+    _print_end(result.folder.path, "detect", has_report=result.summary is not None)
 
 
 def _print_notes(evaluation: Evaluation, notes: tuple[str, ...]) -> None:
@@ -78,10 +78,10 @@ def _print_headline(summary: EvaluationSummary) -> None:
         print_line(f"mAP {summary.mean_average_precision:.1%} of {summary.clips} that it had not seen")
 
 
-def _print_end(folder: Path, command: str) -> None:
+def _print_end(folder: Path, command: str, *, has_report: bool = True) -> None:
     shown = display_path(folder)
     model = shown if "/" in shown else f"./{shown}"
-    print_note(f"wrote {shown}; look at {shown}/report.html")
+    print_note(f"wrote {shown}" + (f"; look at {shown}/report.html" if has_report else ""))
     print_note(f"use it: twinpath {command} VIDEO --model {model}")
 
 

@@ -49,7 +49,7 @@ def parse_cvat(text: str, where: str) -> AnnotatedVideo:
             declaration is refused: CVAT writes none, and one may define entities that fill the memory.
     """
     _check_prolog(text, where)
-    reader = _Reader(where)
+    reader = _CvatReader(where)
     for element in _elements(text, where):
         reader.add(element)
     return reader.video()
@@ -120,7 +120,7 @@ class _Label:
         return tuple(dict.fromkeys(found))
 
 
-class _Reader:
+class _CvatReader:
     """Collects a file's tracks."""
 
     def __init__(self, where: str) -> None:

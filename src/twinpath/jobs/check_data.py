@@ -23,6 +23,7 @@ from twinpath.atomic import atomic_path
 from twinpath.data.labelled.check import CheckedClip, CheckedVideo, DataCheck, Pictures, Unusable
 from twinpath.data.labelled.clip import LabelledClip, LabelledData
 from twinpath.data.labelled.look_alikes import ClipSignature, signature_times
+from twinpath.data.labelled.table import fits_table, write_label_table
 from twinpath.errors import INPUT_FAILURES
 from twinpath.jobs.batch import Outcome, input_failure
 from twinpath.paths import display_path
@@ -225,15 +226,21 @@ def _pictures(frames: ResizedFrames) -> Pictures:
 
 
 def write_check(check: DataCheck, folder: Path, *, title: str) -> list[Path]:
-    """Write the page and the same as JSON into a folder, `data.html` and `data.json`.
+    """Write into a folder: the page (`data.html`), the same as JSON, and the usable clips as a table.
+
+    In the table (`data.csv`) clips that likely show one scene are one group where that leaves something to
+    evaluate. It is a data set itself; there is none without a row, or if a label holds "|".
 
     Returns:
         The files, the page first.
     Raises:
         OSError: One cannot be written.
     """
-    page, values = folder / "data.html", folder / "data.json"
+    page, values, table = (folder / f"data.{ending}" for ending in ("html", "json", "csv"))
     with atomic_path(values) as temporary:
         temporary.write_text(json.dumps(check.to_dict(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     write_data_page(check, page, title=title)
-    return [page, values]
+    if not check.usable or not fits_table(check.data):
+        return [page, values]
+    write_label_table(check.corrected().clips, table)
+    return [page, values, table]

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from twinpath.atomic import atomic_path
-from twinpath.data.labelled.check import CheckedClass, CheckedClip, Copies, DataCheck
-from twinpath.data.labelled.clip import LabelledClip, Part
+from twinpath.data.labelled.check import UNSAID, CheckedClass, CheckedClip, Copies, DataCheck
+from twinpath.data.labelled.clip import LabelledClip
 from twinpath.paths import display_path
 from twinpath.render.html_page import escaped, file_link, filled_page, notes_html
 from twinpath.render.thumbnails import picture_uri
@@ -19,14 +19,10 @@ from twinpath.results.clock import clock
 
 _MOST_FILES = 400  # of a list
 _MOST_COPIES = 60
+_MOST_SCENES = 100
 _MOST_SHOWN = 6  # of a set of copies
 _PICTURE_PX = 240
-PART_TITLES: dict[Part | None, str] = {
-    "train": "train",
-    "validation": "validation",
-    "test": "test",
-    None: "no part",
-}
+PART_TITLES = {"train": "train", "validation": "validation", "test": "test", UNSAID: "no part"}
 
 
 def write_data_page(check: DataCheck, path: Path, *, title: str) -> None:
@@ -49,6 +45,7 @@ def write_data_page(check: DataCheck, path: Path, *, title: str) -> None:
         "unusable": page.unusable(),
         "damaged": page.damaged(),
         "copies": page.copies(),
+        "scenes": page.scenes(),
         "videos": page.videos(),
         "notes": page.notes(),
         "sheets": "\n".join(map(page.sheet, check.classes)),
@@ -62,8 +59,12 @@ def facts_in_words(check: DataCheck) -> str:
     """What was read, in a line."""
     data = check.data
     kind = f"{data.kind}, several labels for a clip" if data.is_multi_label else data.kind
-    videos = len({clip.path for clip in data.clips})
-    return f"{kind} · {len(data.classes)} classes · {len(data.clips)} clips · {videos} videos"
+    counts = (
+        (len(data.classes), "class", "classes"),
+        (len(data.clips), "clip", "clips"),
+        (len({clip.path for clip in data.clips}), "video", "videos"),
+    )
+    return " · ".join([kind, *(f"{count} {one if count == 1 else many}" for count, one, many in counts)])
 
 
 class _DataPage:
@@ -99,7 +100,7 @@ class _DataPage:
         return _table(heads, rows)
 
     @staticmethod
-    def _class_row(number: int, c: CheckedClass, parts: Sequence[Part | None], most: int) -> str:
+    def _class_row(number: int, c: CheckedClass, parts: Sequence[str], most: int) -> str:
         bar = f'<span class="bar"><i style="width:{100 * c.usable / max(most, 1):.1f}%"></i></span>'
         lost = f'<span class="lost">{c.clips - c.usable}</span>' if c.clips > c.usable else "0"
         lengths = (c.shortest_s, c.median_s, c.longest_s)
@@ -162,6 +163,39 @@ class _DataPage:
             + (f"<p class='facts'>and {more} more</p>" if more > 0 else "")
             + "</div>"
         )
+
+    def scenes(self) -> str:
+        """Clips that should be of one group."""
+        check = self._check
+        if not check.scenes:
+            return ""
+        more = len(check.scenes) - _MOST_SCENES
+        return (
+            "<section><h2>One scene, in several groups</h2><p class='facts'>They likely show one place or "
+            "one recording. If some are trained on and others evaluated, the accuracy is that in places that "
+            "are known already. In data.csv each set is one group, unless all clips of a class were recorded "
+            "there.</p>"
+            + "".join(map(self._scene, check.scenes[:_MOST_SCENES]))
+            + (f"<p class='facts'>and {more} more</p>" if more > 0 else "")
+            + "</section>"
+        )
+
+    def _scene(self, numbers: Sequence[int]) -> str:
+        clips = [self._check.data.clips[number] for number in numbers]
+        labels = Counter(label for clip in clips for label in clip.labels)
+        of = escaped(", ".join(f"{label} {count}" for label, count in labels.most_common()))
+        figures = "".join(map(self._small_figure, numbers))
+        head = f"<summary>{len(clips)} clips: {of}</summary>"
+        return f'<details>{head}<div class="small">{figures}</div></details>'
+
+    def _small_figure(self, number: int) -> str:
+        clip, checked = self._check.data.clips[number], self._sized[number]
+        name = escaped(display_path(clip.path.name))
+        link = file_link(clip.path, *_span(clip, checked))
+        if checked.pictures is None:
+            return f'<a href="{link}">{name}</a>'
+        middle = _image(checked.pictures[len(checked.pictures) // 2])
+        return f'<a href="{link}" title="{name}: {escaped(", ".join(clip.labels))}">{middle}</a>'
 
     def videos(self) -> str:
         """How many videos are of which size, rate and format."""
@@ -227,10 +261,10 @@ def copies_in_words(copies: Copies) -> str:
     return f"{what}, in no common group" if copies.leak else what
 
 
-def parts_of(classes: Iterable[CheckedClass]) -> list[Part | None]:
+def parts_of(classes: Iterable[CheckedClass]) -> list[str]:
     """The parts that the data has; none where it says nothing of parts."""
     there = {part for c in classes for part in c.parts}
-    return [part for part in PART_TITLES if part in there] if there - {None} else []
+    return [part for part in PART_TITLES if part in there] if there - {UNSAID} else []
 
 
 def _span(clip: LabelledClip, checked: CheckedClip) -> tuple[float | None, float | None]:

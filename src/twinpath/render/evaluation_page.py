@@ -367,6 +367,8 @@ def _file_block(head: str, rows: Sequence[str], total: int) -> str:
 def _span(clip: ClipAnswer | LearnedClip) -> str:
     if clip.start_s is None and clip.end_s is None:
         return ""
+    if clip.start_s == clip.end_s:
+        return f", {clock(clip.start_s or 0.0)}"
     return f", {clock(clip.start_s or 0.0)} to {'the end' if clip.end_s is None else clock(clip.end_s)}"
 
 

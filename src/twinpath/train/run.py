@@ -14,6 +14,7 @@ from twinpath.device import leave_cores_to
 from twinpath.train.checkpoints import LastTwoCheckpoints, intact_checkpoint
 from twinpath.train.classification import ClassificationModule, SyntheticClipData
 from twinpath.train.detection import DetectionModule, SyntheticKeyframeData, warm_start
+from twinpath.train.encounters import EncounterModule, PaintedClipData
 from twinpath.train.fitting import fit, quiet_lightning
 from twinpath.train.recipe import LAST, SETTINGS, Recipe, check_folder, to_toml
 from twinpath.weights.load import save_weights
@@ -60,11 +61,17 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool 
 
 def _parts(recipe: Recipe) -> tuple[ClassificationModule, L.LightningDataModule]:
     """The module with its network, and the data."""
-    is_detector = resolve(recipe.model)[0].is_detector
-    data = (SyntheticKeyframeData if is_detector else SyntheticClipData)(recipe, input_spec(recipe.model))
+    is_detector, spec = resolve(recipe.model)[0].is_detector, input_spec(recipe.model)
+    is_painted = recipe.dataset == "painted"
+    if is_painted:
+        data: PaintedClipData | SyntheticClipData | SyntheticKeyframeData = PaintedClipData(recipe, spec)
+    else:
+        data = (SyntheticKeyframeData if is_detector else SyntheticClipData)(recipe, spec)
     network = create_model(recipe.model, num_classes=data.num_classes)
     if recipe.start_from:
         warm_start(network, create_model(recipe.start_from, pretrained=True))
+    if is_painted:
+        return EncounterModule(network, recipe), data
     return (DetectionModule if is_detector else ClassificationModule)(network, recipe), data
 
 

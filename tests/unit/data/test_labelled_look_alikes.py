@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from twinpath.data.labelled.look_alikes import ClipSignature, look_alikes, signature_times
+from twinpath.data.labelled.look_alikes import ClipSignature, LookAlike, compare_clips, signature_times
 
 SIDE = 16
 
@@ -30,38 +32,44 @@ def clip(
     return ClipSignature(times_s - times_s[0], np.clip(np.rint(grey), 0, 255).astype(np.uint8))
 
 
+def copies(clips: list[ClipSignature], sources: Sequence[str]) -> tuple[LookAlike, ...]:
+    return compare_clips(clips, sources).copies
+
+
 def test_a_copy_is_found_and_the_same_room_is_not() -> None:
     clips = [clip(0, 1), clip(0, 2), clip(0, 3), clip(0, 1, noise=2.0), clip(5, 1)]
-    (pair,) = look_alikes(clips, range(len(clips)))
+    found = compare_clips(clips, "abcde")
+    (pair,) = found.copies
     assert (pair.first, pair.second) == (0, 3)
     assert pair.likeness > 0.95
     assert abs(pair.later_s) < 0.15
+    assert sorted(found.scenes) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
 
 
 def test_overlapping_cuts_are_found_with_their_shift() -> None:
     clips = [clip(0, 1, end_s=5.0), clip(0, 1, start_s=1.7, end_s=7.0, noise=1.0), clip(0, 2, start_s=1.0)]
-    (pair,) = look_alikes(clips, "abc")
+    (pair,) = copies(clips, "abc")
     assert (pair.first, pair.second) == (0, 1)
     assert abs(pair.later_s - 1.7) < 0.2
 
 
 def test_clips_of_one_source_are_not_compared() -> None:
-    assert look_alikes([clip(0, 1), clip(0, 1)], ["a", "a"]) == []
-    assert len(look_alikes([clip(0, 1), clip(0, 1)], ["a", "b"])) == 1
+    assert copies([clip(0, 1), clip(0, 1)], ["a", "a"]) == ()
+    assert len(copies([clip(0, 1), clip(0, 1)], ["a", "b"])) == 1
 
 
 def test_where_nothing_moves_the_pictures_count() -> None:
     still = [
         ClipSignature(np.arange(8) / 5, np.repeat(room(s)[None], 8, 0).astype(np.uint8)) for s in (0, 0, 1)
     ]
-    (pair,) = look_alikes(still, "abc")
+    (pair,) = copies(still, "abc")
     assert (pair.first, pair.second) == (0, 1)
 
 
 def test_black_clips_and_single_frames_are_not_alike_by_accident() -> None:
     black = [ClipSignature(np.zeros(5), np.zeros((5, SIDE, SIDE), np.uint8)) for _ in range(3)]
-    assert look_alikes(black, "abc") == []
-    assert look_alikes([], []) == []
+    assert copies(black, "abc") == ()
+    assert copies([], []) == ()
 
 
 def test_a_signature_is_of_grey_pictures_since_the_beginning() -> None:

@@ -222,3 +222,50 @@ def test_the_lines_of_a_batch_are_read_together(out: Path, video: Path) -> None:
     data = read_labelled(path)
     assert len(data.clips) == 2
     assert any("videos that had failed, and have no segments: 1" in note for note in data.notes)
+
+
+FOREIGN = """<?xml version="1.0" encoding="UTF-8"?>
+<ANNOTATION_DOCUMENT AUTHOR="" FORMAT="2.8" VERSION="2.8">
+  <HEADER MEDIA_FILE="" TIME_UNITS="milliseconds">
+    <MEDIA_DESCRIPTOR MEDIA_URL="file:///C:/lab/day%201.wav" MIME_TYPE="audio/x-wav"/>
+    <MEDIA_DESCRIPTOR MEDIA_URL="file:///C:/lab/day%201.mp4" MIME_TYPE="video/mp4"
+      RELATIVE_MEDIA_URL="../films/day%201.mp4" TIME_ORIGIN="500"/>
+    <MEDIA_DESCRIPTOR MEDIA_URL="file:///C:/lab/side.mp4" MIME_TYPE="video/mp4"/>
+  </HEADER>
+  <TIME_ORDER>
+    <TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="1000"/><TIME_SLOT TIME_SLOT_ID="ts2" TIME_VALUE="2500"/>
+    <TIME_SLOT TIME_SLOT_ID="ts3"/><TIME_SLOT TIME_SLOT_ID="ts4" TIME_VALUE="4000"/>
+  </TIME_ORDER>
+  <TIER LINGUISTIC_TYPE_REF="act" TIER_ID="activity">
+    <ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts2">
+      <ANNOTATION_VALUE>  pick  up </ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION>
+    <ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a2" TIME_SLOT_REF1="ts2" TIME_SLOT_REF2="ts3">
+      <ANNOTATION_VALUE>open</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION>
+    <ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a3" TIME_SLOT_REF1="ts2" TIME_SLOT_REF2="ts4">
+      <ANNOTATION_VALUE>put down</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION></ANNOTATION>
+  </TIER>
+  <TIER LINGUISTIC_TYPE_REF="note" PARENT_REF="activity" TIER_ID="notes">
+    <ANNOTATION><REF_ANNOTATION ANNOTATION_ID="a4" ANNOTATION_REF="a1">
+      <ANNOTATION_VALUE>left hand</ANNOTATION_VALUE></REF_ANNOTATION></ANNOTATION>
+  </TIER>
+</ANNOTATION_DOCUMENT>
+"""
+
+
+def test_a_file_that_elan_made_of_somebody_elses_recordings(tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "day 1.mp4").touch()
+    (tmp_path / "notes").mkdir()
+    path = tmp_path / "notes" / "session.eaf"
+    path.write_text(FOREIGN, "utf-8")
+    data = read_labelled(path)
+    assert [(clip.labels, clip.start_s, clip.end_s) for clip in data.clips] == [
+        (("pick up",), 1.5, 3.0),
+        (("put down",), 3.0, 4.5),
+    ]
+    assert data.clips[0].path.samefile(tmp_path / "films" / "day 1.mp4")
+    assert [note.partition("session.eaf: ")[2] for note in data.notes] == [
+        "of its 2 videos the first is used",
+        "annotations without times, left out: 1",
+        "annotations that refer to others, left out: 1",
+    ]

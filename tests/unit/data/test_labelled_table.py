@@ -8,6 +8,7 @@ import pytest
 
 from twinpath.data.labelled.clip import LabelledClip, LabelledData
 from twinpath.data.labelled.read import read_labelled
+from twinpath.data.labelled.table import fits_table, write_label_table
 from twinpath.errors import InputError
 
 
@@ -121,3 +122,16 @@ def test_mistakes_are_named_with_their_line(folder: Path, text: str, message: st
 def test_a_table_that_is_not_utf_8(folder: Path) -> None:
     with pytest.raises(InputError, match=r"list\.csv:2: not UTF-8"):
         read(folder, "path,label\ngrün.mp4,y\n", "latin-1")
+
+
+def test_what_is_written_is_read_again(folder: Path) -> None:
+    a, bc = folder / "a.mp4", folder / "b c.mp4"
+    clips = (
+        LabelledClip(a, ("=open", "wälk; slowly"), 0.0, 1.25, "validation", "+anna"),
+        LabelledClip(a, ("sit",), 1.25, None, "train", str(a)),
+        LabelledClip(bc, (), None, None, None, str(bc)),
+    )
+    write_label_table(clips, folder / "out" / "list.csv")
+    assert read_labelled(folder / "out" / "list.csv").clips == clips
+    assert fits_table(LabelledData(clips, ("=open", "sit")))
+    assert not fits_table(LabelledData((), ("a|b",)))

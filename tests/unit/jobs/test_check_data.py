@@ -28,11 +28,11 @@ def checked(source: Path, reader: VideoReader | None = None) -> DataCheck:
 
 @pytest.fixture
 def actions(tmp_path: Path) -> Path:
-    """Two classes of three clips, one room."""
+    """Two classes of three clips, each in a room of its own."""
     folder = tmp_path / "actions"
     for number in range(3):
-        film(folder / "open door" / f"{number}.mp4", scene=0, way=number)
-        film(folder / "sitzen – später" / f"{number}.mp4", scene=0, way=10 + number)
+        film(folder / "open door" / f"{number}.mp4", scene=number, way=number)
+        film(folder / "sitzen – später" / f"{number}.mp4", scene=10 + number, way=10 + number)
     return folder
 
 
@@ -45,7 +45,7 @@ def test_a_good_data_set(actions: Path) -> None:
     first, second = check.classes
     assert (first.label, first.clips, first.usable, first.groups) == ("open door", 3, 3, 3)
     assert (first.shortest_s, first.median_s, first.longest_s) == pytest.approx((3.0, 3.0, 3.0))
-    assert second.parts == {None: 3}
+    assert second.parts == {"unsaid": 3}
     video = check.videos[0]
     assert (video.width_px, video.height_px, video.fps, video.codec) == (WIDTH, HEIGHT, FPS, "h264")
 
@@ -78,7 +78,7 @@ def test_more_than_a_third_broken_is_said(actions: Path) -> None:
 
 def test_equal_files_and_those_cut_again_are_found(actions: Path) -> None:
     shutil.copy(actions / "open door" / "0.mp4", actions / "sitzen – später" / "copy.mp4")
-    film(actions / "open door" / "cut.mp4", scene=0, way=1, start=8, frames=30, size=(128, 96))
+    film(actions / "open door" / "cut.mp4", scene=1, way=1, start=8, frames=30, size=(128, 96))
     exact, alike = checked(actions).copies
     data = read_labelled(actions)
     names = [[data.clips[number].path.name for number in copies.clips] for copies in (exact, alike)]
@@ -96,10 +96,37 @@ def test_equal_files_and_those_cut_again_are_found(actions: Path) -> None:
 
 
 def test_copies_that_are_one_group_anyway_are_none(actions: Path) -> None:
-    film(actions / "open door" / "cut.mp4", scene=0, way=1, start=8)
+    film(actions / "open door" / "cut.mp4", scene=1, way=1, start=8)
     rows = ["path,label,group", "open door/1.mp4,a,one", "open door/cut.mp4,a,one", "open door/2.mp4,b,two"]
     (actions / "list.csv").write_text("\n".join(rows))
     assert checked(actions / "list.csv").copies == ()
+
+
+def test_clips_of_one_room_are_one_group_in_the_table(actions: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        film(actions / "open door" / f"same room {number}.mp4", scene=50, way=20 + number)
+    film(actions / "sitzen – später" / "same room 3.mp4", scene=50, way=30)
+    (actions / "open door" / "broken.mp4").touch()
+    check = checked(actions)
+    assert check.copies == ()
+    (scene,) = check.scenes
+    assert [check.data.clips[number].path.stem for number in scene] == [f"same room {n}" for n in range(4)]
+    assert any(p.endswith("but are in several groups: 4 (scenes: 1)") for p in check.problems())
+    *_, table = write_check(check, tmp_path / "out", title="actions")
+    data = read_labelled(table)
+    groups = {clip.path.stem: clip.group for clip in data.clips if clip.group != str(clip.path)}
+    assert groups == {f"same room {n}": "scene 1" for n in range(4)}
+    assert len(data.clips) == 10  # without the broken one
+    assert data.classes == ("open door", "sitzen – später")
+    assert checked(table).scenes == ()
+
+
+def test_a_data_set_of_one_room_stays_divided(tmp_path: Path) -> None:
+    for number in range(6):
+        film(tmp_path / "ab"[number % 2] / f"{number}.mp4", scene=0, way=number)
+    check = checked(tmp_path)
+    assert [len(scene) for scene in check.scenes] == [6]
+    assert len({clip.scene for clip in check.corrected().clips}) == 6
 
 
 def test_spans_are_checked_against_the_video(actions: Path) -> None:
@@ -151,7 +178,7 @@ def test_isolated_reading_gives_the_same(actions: Path) -> None:
 
 def test_the_page_needs_nothing_else(actions: Path, tmp_path: Path) -> None:
     (actions / "open door" / "<b>&.mp4").touch()
-    page, values = write_check(checked(actions), tmp_path / "out", title="actions <1>")
+    page, values, table = write_check(checked(actions), tmp_path / "out", title="actions <1>")
     text = page.read_text("utf-8")
     assert "actions &lt;1&gt;" in text
     assert "&lt;b&gt;&amp;.mp4" in text
@@ -160,7 +187,7 @@ def test_the_page_needs_nothing_else(actions: Path, tmp_path: Path) -> None:
     assert "<script" not in text
     assert 'href="http' not in text
     assert 'id="c1"' in text
-    assert values.name == "data.json"
+    assert (values.name, table.name) == ("data.json", "data.csv")
 
 
 def test_pictures_are_shared_among_many_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

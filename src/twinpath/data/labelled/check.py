@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.data.labelled.class_names import similar_labels
-from twinpath.data.labelled.clip import LabelledData, Part
-from twinpath.data.labelled.look_alikes import MOST_CLIPS, ClipSignature, LookAlike, look_alikes
+from twinpath.data.labelled.clip import MOST_BROKEN, LabelledData
+from twinpath.data.labelled.look_alikes import (
+    MOST_CLIPS,
+    ClipSignature,
+    Comparison,
+    LookAlike,
+    compare_clips,
+)
 from twinpath.data.labelled.split import groups_across_parts, only_in_training
 from twinpath.escapes import printable
 
-MOST_BROKEN = 1 / 3  # of the clips; with more, something is wrong with the data as a whole
 FEW_CLIPS = 5  # of a class
 UNBALANCED = 10.0  # times as many clips
+UNSAID = "unsaid"  # in place of the name of a part
 _MOST_NAMED = 8
 
 Pictures = NDArray[np.uint8]  # (T, H, W, 3) RGB
@@ -125,7 +132,8 @@ class CheckedClass:
         clips: In the data.
         usable: Of these, how many can be read.
         groups: Of the usable ones, how many groups they are in.
-        parts: Of the usable ones, how many are in each part; None: the data does not say.
+        parts: Of the usable ones, how many are in "train", "validation" and "test"; `UNSAID`: the data does
+            not say.
         shortest_s, median_s, longest_s: Of the usable ones; None: there are none.
     """
 
@@ -133,7 +141,7 @@ class CheckedClass:
     clips: int
     usable: int
     groups: int
-    parts: dict[Part | None, int]
+    parts: dict[str, int]
     shortest_s: float | None = None
     median_s: float | None = None
     longest_s: float | None = None
@@ -146,7 +154,7 @@ class CheckedClass:
             "clips": self.clips,
             "usable": self.usable,
             "groups": self.groups,
-            "parts": {part or "unsaid": count for part, count in self.parts.items()},
+            "parts": self.parts,
             **{name: None if length_s is None else round(length_s, 3) for name, length_s in lengths.items()},
         }
 
@@ -212,7 +220,7 @@ class DataCheck:
             len(numbers),
             len(usable),
             len({clip.scene for clip in clips}),
-            dict(Counter(clip.part for clip in clips)),
+            dict(Counter(clip.part or UNSAID for clip in clips)),
             *three_s,
         )
 
@@ -244,28 +252,59 @@ class DataCheck:
         return (*exact, *alike)
 
     def _look_alikes(self) -> list[Copies]:
-        """The most alike first. Of equal files one stands for all."""
+        """The most alike first."""
+        return [
+            self._copies(
+                cluster,
+                likeness=min(pair.likeness for pair in joined),
+                later_s=joined[0].later_s if len(joined) == 1 else None,
+            )
+            for cluster, joined in _clusters(self._comparison.copies)
+        ]
+
+    @cached_property
+    def _comparison(self) -> Comparison:
+        """Of all usable clips, by their index in the data. Of equal files one stands for all."""
         first_of: dict[str, Path] = {}
-        paths = [
+        compared = {
             video.path
             for video in self.videos
             if first_of.setdefault(video.sha256 or str(video.path), video.path) is video.path
-        ]
-        clips = [clip for clip in self.usable.values() if self.data.clips[clip.number].path in set(paths)]
+        }
+        clips = [clip for n, clip in self.usable.items() if self.data.clips[n].path in compared]
         numbers, signatures = [], []
         for clip in clips[:MOST_CLIPS]:
             if clip.signature is not None:
                 numbers.append(clip.number)
                 signatures.append(clip.signature)
-        pairs = look_alikes(signatures, [self.data.clips[number].path for number in numbers])
-        return [
-            self._copies(
-                [numbers[i] for i in cluster],
-                likeness=min(pair.likeness for pair in joined),
-                later_s=joined[0].later_s if len(joined) == 1 else None,
-            )
-            for cluster, joined in _clusters(pairs)
-        ]
+        of = [self.data.clips[number] for number in numbers]
+        found = compare_clips(signatures, [(c.path, (c.scene, c.part, frozenset(c.labels))) for c in of])
+        return Comparison(
+            tuple(
+                replace(pair, first=numbers[pair.first], second=numbers[pair.second]) for pair in found.copies
+            ),
+            tuple((numbers[i], numbers[j]) for i, j in found.scenes),
+        )
+
+    @cached_property
+    def scenes(self) -> tuple[tuple[int, ...], ...]:
+        """Usable clips that likely show one scene although they are in several groups; the largest first.
+
+        Each is the indices of all clips of these groups: they should be one group.
+        """
+        joined: dict[str, list[str]] = {}
+        exact = [pair for c in self.copies if c.is_exact for pair in pairwise(c.clips)]
+        for pair in (*self._comparison.scenes, *exact):
+            mine, others = (joined.setdefault(s, [s]) for s in (self.data.clips[n].scene for n in pair))
+            if mine is not others:
+                mine += others
+                joined.update(dict.fromkeys(others, mine))
+        clips_of: dict[int, list[int]] = {}
+        for number in self.usable:
+            groups = joined.get(self.data.clips[number].scene, [])
+            if len(groups) > 1:
+                clips_of.setdefault(id(groups), []).append(number)
+        return tuple(sorted(map(tuple, clips_of.values()), key=lambda numbers: (-len(numbers), numbers)))
 
     def _copies(
         self,
@@ -284,6 +323,32 @@ class DataCheck:
             contradict=len({frozenset(clip.labels) for clip in clips}) > 1,
             leak=len({(clip.scene, clip.part) for clip in clips}) > 1,
         )
+
+    def corrected(self) -> LabelledData:
+        """The usable clips, with times since the first frame, and those of one scene in one group.
+
+        A scene stays divided if a class could not be evaluated otherwise: all of it was recorded there.
+        """
+        clips = []
+        for number, checked in self.usable.items():
+            clip = self.data.clips[number]
+            start_s = None if clip.start_s is None else checked.start_s
+            end_s = None if clip.end_s is None else checked.end_s
+            clips.append(replace(clip, start_s=start_s, end_s=end_s, clock="video"))
+        data = replace(self.usable_data, clips=tuple(clips))
+        place = {number: i for i, number in enumerate(self.usable)}
+        for count, numbers in enumerate(reversed(self.scenes), start=1):
+            of_scene = {place[number] for number in numbers}
+            joined = replace(
+                data,
+                clips=tuple(
+                    replace(clip, group=f"scene {count}") if i in of_scene else clip
+                    for i, clip in enumerate(data.clips)
+                ),
+            )
+            if len(only_in_training(joined)) == len(only_in_training(data)):
+                data = joined
+        return data
 
     @property
     def lost(self) -> int:
@@ -311,26 +376,31 @@ class DataCheck:
             "total_s": round(self.total_s, 3),
             "groups": len({clip.scene for clip in self.usable_data.clips}),
             "classes": [of_class.to_dict() for of_class in self.classes],
-            "copies": [self.copies_to_dict(copies) for copies in self.copies],
+            "copies": [self._copies_to_dict(copies) for copies in self.copies],
+            "scenes": [[self._clip_to_dict(number) for number in scene] for scene in self.scenes],
             "similar_labels": [list(pair) for pair in self.similar_labels],
             "problems": self.problems(),
             "notes": list(self.data.notes),
             "skipped": dict(self.data.skipped),
         }
 
-    def copies_to_dict(self, copies: Copies) -> dict[str, Any]:
-        """Clips that are the same, as JSON values."""
-        clips = [self.data.clips[number] for number in copies.clips]
+    def _copies_to_dict(self, copies: Copies) -> dict[str, Any]:
         return {
-            "clips": [
-                {"path": str(c.path), "start_s": c.start_s, "end_s": c.end_s, "labels": list(c.labels)}
-                for c in clips
-            ],
+            "clips": [self._clip_to_dict(number) for number in copies.clips],
             "exact": copies.is_exact,
             "likeness": round(copies.likeness, 4),
             "later_s": None if copies.later_s is None else round(copies.later_s, 3),
             "contradict": copies.contradict,
             "leak": copies.leak,
+        }
+
+    def _clip_to_dict(self, number: int) -> dict[str, Any]:
+        clip = self.data.clips[number]
+        return {
+            "path": str(clip.path),
+            "start_s": clip.start_s,
+            "end_s": clip.end_s,
+            "labels": list(clip.labels),
         }
 
 
@@ -364,6 +434,11 @@ def _problems(check: DataCheck) -> Iterator[str]:
         yield (
             f"clips that are the same, and in no common group, so that one may be trained on and another one "
             f"evaluated: {_sum_of(leaks)}"
+        )
+    if check.scenes:
+        yield (
+            "clips that likely show one scene, but are in several groups: "
+            f"{sum(map(len, check.scenes))} (scenes: {len(check.scenes)})"
         )
     for first, second in check.similar_labels:
         yield f"names that are likely one class: {first} and {second}"

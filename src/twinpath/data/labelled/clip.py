@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+#: Share of the clips that may be unreadable; with more, something is wrong with the data as a whole.
+MOST_BROKEN = 1 / 3
+
 Part = Literal["train", "validation", "test"]
 Clock = Literal["video", "player"]
 

@@ -13,7 +13,7 @@ from twinpath.data.labelled.clip import LabelledClip, LabelledData, Part
 from twinpath.data.labelled.groups import group_of
 from twinpath.errors import InputError, NotAFile
 from twinpath.paths import display_path
-from twinpath.video.find import FoundInputs, find_all, is_system_folder
+from twinpath.video.find import VIDEO_SUFFIXES, FoundInputs, find_all, is_system_folder
 
 FOLDER_KIND = "folder of classes"
 #: Names of parts, of folders and in tables.
@@ -120,11 +120,13 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _direct_videos(folder: Path) -> int:
     """How many videos lie directly in a folder, and so in no class."""
-    try:
-        found = find_all([folder]).videos
-    except NotAFile:
-        return 0
-    return sum(video.path.parent == folder and not video.path.is_dir() for video in found)
+    names = os.listdir(folder)  # noqa: PTH208 - names are enough
+    return sum(
+        Path(name).suffix.lower() in VIDEO_SUFFIXES
+        and not name.startswith(".")
+        and not (folder / name).is_dir()
+        for name in names
+    )
 
 
 def _no_class_note(folder: Path, count: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -21,3 +22,8 @@ def group_of(path: Path) -> str:
         if found is not None:
             return found["group"]
     return str(path)
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file or a folder exists; a name that no file can have does not."""
+    return os.path.exists(path)  # noqa: PTH110 - unlike Path.exists it takes any name

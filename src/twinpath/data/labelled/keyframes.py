@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from twinpath.paths import display_path
 from twinpath.results.evaluation import FailedInput
 from twinpath.suggest import did_you_mean
 from twinpath.video.find import find_videos
+from twinpath.video.isolated import frame_times_isolated, probe_isolated
 from twinpath.video.probe import frame_times, probe
 
 EVERY_S = 1.0  # as `detect` and AVA have keyframes
@@ -95,6 +97,7 @@ def read_keyframes(
     every_s: float = EVERY_S,
     begins_at_s: float | None = None,
     fps: float | None = None,
+    isolate: bool = False,
 ) -> LabelledKeyframes:
     """Read files with boxes and actions, see `formats.action_boxes`.
 
@@ -113,6 +116,7 @@ def read_keyframes(
         begins_at_s: Where the seconds of AVA CSV count from something else than the video's first frame: the
             second at which this is. None: 0, and 900 where the video is too short for that.
         fps: Of folders of pictures and raw streams, see `open_video`.
+        isolate: Read videos in a sandboxed process.
     Raises:
         NotAFile, InputError, LimitExceeded: The only file cannot be used; or none of several; or nobody does
             anything in them. Of several files the others are used, see `LabelledKeyframes.failed`.
@@ -121,7 +125,7 @@ def read_keyframes(
     if not 0 <= every_s < math.inf:
         raise UsageError(f"every_s must be 0 s or more, not {every_s:g}")
     files = _files([sources] if isinstance(sources, Path) else sources)
-    reader = _Reader(videos, every_s, begins_at_s, fps)
+    reader = _KeyframeReader(videos, every_s, begins_at_s, fps, isolate=isolate)
     failed: list[FailedInput] = []
     for file in files:
         try:
@@ -162,7 +166,7 @@ def _files(sources: Iterable[Path]) -> list[Path]:
 
 
 def _with_classes(
-    reader: _Reader,
+    reader: _KeyframeReader,
     wanted: Sequence[str] | None,
     where: str,
     kind: str,
@@ -198,13 +202,21 @@ def _with_classes(
     return LabelledKeyframes(keyframes, classes, kind, failed, tuple(notes))
 
 
-class _Reader:
+class _KeyframeReader:
     """Collects the keyframes of many files."""
 
     def __init__(
-        self, videos: Path | None, every_s: float, begins_at_s: float | None, fps: float | None
+        self,
+        videos: Path | None,
+        every_s: float,
+        begins_at_s: float | None,
+        fps: float | None,
+        *,
+        isolate: bool,
     ) -> None:
-        self._finder, self._every_s, self._begins_at_s, self._fps = _Finder(videos), every_s, begins_at_s, fps
+        self._finder, self._every_s, self._begins_at_s = _Finder(videos), every_s, begins_at_s
+        self._probe = partial(probe_isolated if isolate else probe, fps=fps)
+        self._frame_times = partial(frame_times_isolated if isolate else frame_times, fps=fps)
         self._file_of: dict[Path, Path] = {}
         self.keyframes: list[LabelledKeyframe] = []
         self.labels: set[str] = set()
@@ -224,7 +236,7 @@ class _Reader:
                 f"{annotated.file}: the people of {display_path(video)} are in {display_path(other)}, too; "
                 "give one of the two"
             )
-        info, times_s = probe(video, fps=self._fps), frame_times(video, fps=self._fps)
+        info, times_s = self._probe(video), self._frame_times(video)
         shown_px = (float(info.width), float(info.height))
         notes = [*annotated.notes, *([note] if note else [])]
         if annotated.size_px is not None and not annotated.is_relative:

@@ -1,18 +1,20 @@
-"""Clips that show the same: copies under another name, in another size, and overlapping cuts of one video.
+"""Clips that show the same, by small grey pictures and without a network.
 
     signatures = [ClipSignature.of(frames_THWC, times_s) for ...]
-    look_alikes(signatures, [clip.path for clip in clips])
+    found = compare_clips(signatures, [clip.path for clip in clips])
+    found.copies      # under another name, in another size, cut at another time
+    found.scenes      # of one camera, or one room: no copies, but not independent either
 
-Two recordings of a fixed camera have nearly the same pictures. Therefore what moves is compared: small grey
-pictures without their mean over time, at every shift in time. Without a network: of 80 clips that were made
-of 16 of surveillance and of two people (encoded again at a low quality, made smaller, cut in three ways), it
-finds 76, and of the 68,756 pairs of the originals and others of their kind none.
+Clips of one scene have two pictures that are alike. Two recordings of a fixed camera have that, too, so for
+copies what moves is compared: the pictures without their mean over time, at every shift in time. Of 80 clips
+that were made of 16 of surveillance and of two people (encoded again at a low quality, made smaller, cut in
+three ways), 76 are found as copies; of the 68,756 pairs of the originals and others of their kind none.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable, Iterator, Sequence
+import operator
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -29,13 +31,13 @@ LEAST_MOTION = 0.8  # correlation of what moves
 LEAST_SCENE = 0.94  # of whole pictures, at that shift
 _STILL = 1.0  # grey levels: where less moves than that, it is noise
 _LEAST_STILL = 0.998  # correlation of whole pictures where nothing moves
-_LEAST_CANDIDATE = 0.9  # of the two pictures that are most alike
+LEAST_ALIKE = 0.9  # correlation of the two pictures of two clips of one scene that are most alike
 _COMPARED = 8  # pictures of a clip, to find candidates
 _LEAST_SHARED_S = 1.0  # of time, or half of the shorter clip
 _FEWEST_SHARED = 4  # pictures
 _BLOCK = 64
 MOST_CLIPS = 10_000  # comparing all with all takes a minute
-MOST_CANDIDATES = 10_000
+MOST_CANDIDATES = 10_000  # ten seconds
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _Values = NDArray[np.float32]
@@ -67,10 +69,28 @@ class ClipSignature:
         grey = (pixels_THWC @ _LUMA).reshape(count, SIDE, height // SIDE, SIDE, width // SIDE)
         return cls(times_s - times_s[0], np.rint(grey.mean(axis=(2, 4))).astype(np.uint8))
 
-    @property
-    def values(self) -> _Values:
-        """(T, SIDE * SIDE) float32."""
-        return self.pictures.reshape(len(self.pictures), -1).astype(np.float32)
+
+@dataclass(frozen=True, eq=False)
+class _Products:
+    """What a comparison needs of a clip, computed once.
+
+    Attributes:
+        times_s: (T,) see `ClipSignature`.
+        values: (T, D) the pictures.
+        units: (T, D) the same with mean 0 and length 1.
+        gram: (T, T) scalar products of `values` with each other.
+    """
+
+    times_s: Times
+    values: _Values
+    units: _Values
+    gram: _Values
+
+    @classmethod
+    def of(cls, signature: ClipSignature) -> Self:
+        pictures = signature.pictures.reshape(len(signature.pictures), -1).astype(np.float64)
+        values = (pictures - pictures.mean(axis=0)).astype(np.float32)  # small numbers cancel less
+        return cls(signature.times_s, values, _unit(pictures.astype(np.float32)), values @ values.T)
 
 
 @dataclass(frozen=True)
@@ -89,26 +109,37 @@ class LookAlike:
     later_s: float
 
 
-def look_alikes(signatures: Sequence[ClipSignature], sources: Sequence[Hashable]) -> list[LookAlike]:
-    """Pairs of clips that show the same, the most alike first.
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison of all clips with all others found.
+
+    Attributes:
+        copies: Pairs that show the same, the most alike first.
+        scenes: Pairs of indices that show one scene, copies included; the most alike first.
+    """
+
+    copies: tuple[LookAlike, ...]
+    scenes: tuple[tuple[int, int], ...]
+
+
+def compare_clips(signatures: Sequence[ClipSignature], sources: Sequence[Sequence[Hashable]]) -> Comparison:
+    """Find clips that show the same, and clips of one scene.
 
     Args:
         signatures: Of N clips, at most `MOST_CLIPS`.
-        sources: Of each clip; two clips of one source are not compared.
+        sources: Of each clip, what it belongs to, each as long as the others: clips that share one of them
+            are not compared.
     """
-    candidates = list(_candidates(signatures, sources))
-    best = sorted(candidates, reverse=True)[:MOST_CANDIDATES]
-    values = {i: signatures[i].values for _, *pair in best for i in pair}
-    found = []
-    for _, i, j in best:
-        alike = _compared(i, j, signatures, values)
-        if alike is not None:
-            found.append(alike)
-    return sorted(found, key=lambda pair: -pair.likeness)
+    scenes = [(i, j) for _, i, j in sorted(_one_scene(signatures, sources), reverse=True)]
+    candidates = scenes[:MOST_CANDIDATES]
+    products = {i: _Products.of(signatures[i]) for i in {i for pair in candidates for i in pair}}
+    found = (_compared(i, j, products) for i, j in candidates)
+    copies = sorted((pair for pair in found if pair is not None), key=lambda pair: -pair.likeness)
+    return Comparison(tuple(copies), tuple(scenes))
 
 
-def _candidates(
-    signatures: Sequence[ClipSignature], sources: Sequence[Hashable]
+def _one_scene(
+    signatures: Sequence[ClipSignature], sources: Sequence[Sequence[Hashable]]
 ) -> Iterator[tuple[float, int, int]]:
     """Pairs of which two pictures are alike, with how much they are."""
     if not signatures:
@@ -128,46 +159,67 @@ def _candidates(
         for frame in range(_COMPARED):
             alike = block.reshape(-1, block.shape[-1]) @ rest[:, frame].T
             np.maximum(highest, alike.reshape(len(block), _COMPARED, -1).max(axis=1), out=highest)
-        for i, j in np.argwhere(highest >= _LEAST_CANDIDATE).tolist():
-            if i < j and sources[start + i] != sources[start + j]:
+        for i, j in np.argwhere(highest >= LEAST_ALIKE).tolist():
+            if i < j and not any(map(operator.eq, sources[start + i], sources[start + j])):
                 yield float(highest[i, j]), start + i, start + j
 
 
-def _compared(
-    first: int, second: int, signatures: Sequence[ClipSignature], values: dict[int, _Values]
-) -> LookAlike | None:
-    """The shift in time at which two clips are most alike; None: they show different things."""
-    best: LookAlike | None = None
-    for later_s, of_first, of_second in _shifts(signatures[first].times_s, signatures[second].times_s):
-        a, b = values[first][of_first], values[second][of_second]
-        scene = float((_unit(a) * _unit(b)).sum(axis=1).mean())
-        if scene < LEAST_SCENE:
-            continue
-        a, b = a - a.mean(axis=0), b - b.mean(axis=0)
-        moved = math.sqrt(min(np.square(a).mean(), np.square(b).mean()))
-        norm = math.sqrt(float(np.square(a).sum()) * float(np.square(b).sum()))
-        motion = float((a * b).sum()) / max(norm, 1e-6)
-        if motion >= LEAST_MOTION:
-            likeness = motion
-        elif moved < _STILL and scene >= _LEAST_STILL:
-            likeness = scene
-        else:
-            continue
-        if best is None or likeness > best.likeness:
-            best = LookAlike(first, second, likeness, later_s)
-    return best
+def _compared(first: int, second: int, products: Mapping[int, _Products]) -> LookAlike | None:
+    """The shift in time at which two clips are most alike; None: they show different things.
+
+    All shifts at once, S of them, by scalar products of the pictures.
+    """
+    a, b = products[first], products[second]
+    scenes = a.units @ b.units.T  # (Ta, Tb) correlations of whole pictures
+    if scenes.max() < LEAST_SCENE:
+        return None
+    shifts_s, nearest, shown = _shifts(a.times_s, b.times_s)
+    count = shown.sum(axis=1)  # (S,) pictures that are shown together
+    if not len(count):
+        return None
+    columns = np.arange(nearest.shape[1])
+    scene = (scenes[nearest, columns] * shown).sum(axis=1) / count
+    of_a = np.zeros((len(shifts_s), len(a.times_s)), np.float32)  # (S, Ta) how often each picture is used
+    np.add.at(of_a, (np.arange(len(shifts_s))[:, None], nearest), shown)
+    across = a.values @ b.values.T
+    together = (across[nearest, columns] * shown).sum(axis=1) - ((of_a @ across) * shown).sum(axis=1) / count
+    moved_a, moved_b = _moved(a.gram, of_a, count), _moved(b.gram, shown, count)
+    motion = together / np.maximum(np.sqrt(moved_a * moved_b), 1e-6)
+    is_still = np.minimum(moved_a, moved_b) < _STILL**2 * SIDE**2 * count
+    likeness = np.where(
+        motion >= LEAST_MOTION, motion, np.where(is_still & (scene >= _LEAST_STILL), scene, 0)
+    )
+    likeness[scene < LEAST_SCENE] = 0
+    best = int(likeness.argmax())
+    if not likeness[best] > 0:
+        return None
+    return LookAlike(first, second, min(float(likeness[best]), 1.0), float(shifts_s[best]))
 
 
-def _shifts(first_s: Times, second_s: Times) -> Iterator[tuple[float, NDArray[np.int64], NDArray[np.int64]]]:
-    """Shifts in time in seconds, with the indices of pictures of both clips that are shown together then."""
+def _moved(gram: _Values, used: _Values, count: _Values) -> _Values:
+    """(S,) the squared length of the pictures that are used without their mean."""
+    moved: _Values = used @ np.diagonal(gram) - ((used @ gram) * used).sum(axis=1) / count
+    return np.maximum(moved, 0)
+
+
+def _shifts(first_s: Times, second_s: Times) -> tuple[Times, NDArray[np.int64], _Values]:
+    """Shifts in time, and which pictures of both clips are shown together then.
+
+    Returns:
+        (S,) seconds; (S, Tb) for each picture of the second clip the nearest one of the first; (S, Tb) 1
+        where they are near enough, else 0.
+    """
     step_s = max(min(_step_s(first_s), _step_s(second_s)), 1e-3)
     shared_s = min(_LEAST_SHARED_S, min(first_s[-1], second_s[-1]) / 2)
-    for later_s in np.arange(-(second_s[-1] - shared_s), first_s[-1] - shared_s + 1e-9, step_s / 2):
-        wanted_s = second_s + later_s
-        nearest = np.abs(wanted_s[:, None] - first_s).argmin(axis=1)
-        together = np.flatnonzero(np.abs(first_s[nearest] - wanted_s) <= 0.6 * step_s)
-        if len(together) >= _FEWEST_SHARED:
-            yield float(later_s), nearest[together], together
+    shifts_s = np.arange(-(second_s[-1] - shared_s), first_s[-1] - shared_s + 1e-9, step_s / 2)
+    wanted_s = second_s + shifts_s[:, None]
+    after = np.clip(np.searchsorted(first_s, wanted_s), 1, max(len(first_s) - 1, 1))
+    after = np.minimum(after, len(first_s) - 1)
+    before = np.maximum(after - 1, 0)
+    nearest = np.where(wanted_s - first_s[before] <= first_s[after] - wanted_s, before, after)
+    shown = (np.abs(first_s[nearest] - wanted_s) <= 0.6 * step_s).astype(np.float32)
+    enough = shown.sum(axis=1) >= _FEWEST_SHARED
+    return shifts_s[enough], nearest[enough], shown[enough]
 
 
 def _step_s(times_s: Times) -> float:

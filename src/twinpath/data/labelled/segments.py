@@ -10,7 +10,7 @@ from pathlib import Path, PureWindowsPath
 
 from twinpath.data.labelled.class_names import class_name
 from twinpath.data.labelled.clip import LabelledClip, LabelledData
-from twinpath.data.labelled.groups import group_of
+from twinpath.data.labelled.groups import group_of, is_there
 from twinpath.errors import InputError, LimitExceeded, NotAFile
 from twinpath.formats.segment_files import SegmentFile, read_segment_file
 from twinpath.paths import display_path
@@ -93,7 +93,7 @@ class _Found:
 def _find_video(file: SegmentFile) -> _Found:
     sought = list(dict.fromkeys(_places(file)))
     for path in sought:
-        if path.exists():
+        if is_there(path):
             return _Found(file, path)
     where = f"its video, {display_path(sought[0])}, does not exist"
     advice = f"put it beside this file or beside the folder {display_path(file.path.parent)}"

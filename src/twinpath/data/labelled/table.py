@@ -10,16 +10,19 @@ Two rows of one path and one span are one clip with the labels of both.
 
 from __future__ import annotations
 
+import csv
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from twinpath.atomic import atomic_path
 from twinpath.data.labelled.class_names import class_name
 from twinpath.data.labelled.clip import LabelledClip, LabelledData, Part
 from twinpath.data.labelled.folder import PART_NAMES
-from twinpath.data.labelled.groups import group_of
+from twinpath.data.labelled.groups import group_of, is_there
 from twinpath.formats.csv_table import CsvTable, Row
+from twinpath.formats.text_columns import escape_cell
 from twinpath.paths import display_path
 from twinpath.video.frame_folder import is_frame_pattern
 
@@ -43,7 +46,7 @@ def read_label_table(table: CsvTable) -> LabelledData:
     rows = [_row(row) for row in table.rows()]
     if not rows:
         raise table.header_error("there are no rows behind the header")
-    if not any(is_frame_pattern(row.path) or row.path.exists() for row in rows):
+    if not any(is_frame_pattern(row.path) or is_there(row.path) for row in rows):
         first = display_path(rows[0].path)
         raise table.header_error(
             f"not one of the videos exists, the first is {first}; paths are relative to this file's folder"
@@ -128,7 +131,7 @@ def _existing(folder: Path, text: str) -> Path:
     """The path in a cell: as it stands, or as another system writes the same name."""
     for name in (text, text.replace("\\", "/")):
         for form in (name, *(unicodedata.normalize(f, name) for f in ("NFC", "NFD"))):
-            if (folder / form).exists():
+            if is_there(folder / form):
                 return folder / form
     return folder / text
 
@@ -144,3 +147,29 @@ def _notes(table: CsvTable, repeated: int) -> Iterator[str]:
 def is_label_table(table: CsvTable) -> bool:
     """Whether the header is one of videos with labels."""
     return "path" in table and ("label" in table or "labels" in table)
+
+
+def fits_table(data: LabelledData) -> bool:
+    """Whether no label holds the mark that separates labels in a table."""
+    return not any(_LABELS_MARK in label for label in data.classes)
+
+
+def write_label_table(clips: Sequence[LabelledClip], path: Path) -> None:
+    """Write clips as such a table, with whole paths, atomically.
+
+    Args:
+        clips: With times since the first frame, and labels as `fits_table` allows them.
+        path: The file to create or replace.
+    Raises:
+        OSError: The file cannot be written.
+    """
+    labels = "label" if all(clip.labels for clip in clips) else "labels"
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["path", labels, "start_s", "end_s", "split", "group"])
+        for clip in clips:
+            assert clip.clock == "video"
+            span = ("" if time_s is None else f"{time_s:.3f}" for time_s in (clip.start_s, clip.end_s))
+            names = escape_cell(_LABELS_MARK.join(clip.labels))
+            group = "" if clip.group == str(clip.path) else escape_cell(clip.group)
+            writer.writerow([escape_cell(str(clip.path.absolute())), names, *span, clip.part or "", group])

@@ -159,10 +159,11 @@ class PooledHead(Head):
 
 
 class StagesHead(Head):
-    """Classifies what the stages res3 to res5 see: of each channel its mean, its change in time, its maximum.
+    """Classifies what the stages res3 to res5 see, of each channel: its means, its change, its maximum.
 
     The last stage of a network that was trained for few classes has forgotten what others need; earlier ones
-    have not. The change is the standard deviation over time of the mean over space.
+    have not. The means are those of the four quarters of the picture; the change is the standard deviation
+    over time of the mean over space.
 
     Args:
         channels: Of each map that it takes.
@@ -174,17 +175,31 @@ class StagesHead(Head):
     def __init__(
         self, channels: Sequence[int], num_classes: int, *, dropout: float, head_config: HeadConfig
     ) -> None:
-        super().__init__(3 * sum(channels), num_classes, dropout=dropout, head_config=head_config)
+        super().__init__(6 * sum(channels), num_classes, dropout=dropout, head_config=head_config)
 
     def pooled(self, features: Sequence[Tensor]) -> Tensor:
         """(B, C, T, H, W) of each stage of each pathway to (B, 1, D)."""
         pooled = []
         for x_BCTHW in features:
+            quarters = _quarter_means(x_BCTHW.mean(dim=2))
             over_time = x_BCTHW.mean(dim=(3, 4))
-            mean = over_time.mean(dim=2)
-            change = (over_time - mean[:, :, None]).square().mean(dim=2).add(_LEAST_VARIANCE).sqrt()
-            pooled += [mean, change, x_BCTHW.amax(dim=(2, 3, 4))]
+            change = (
+                (over_time - over_time.mean(dim=2, keepdim=True))
+                .square()
+                .mean(dim=2)
+                .add(_LEAST_VARIANCE)
+                .sqrt()
+            )
+            pooled += [quarters, change, x_BCTHW.amax(dim=(2, 3, 4))]
         return torch.cat(pooled, dim=1)[:, None]
+
+
+def _quarter_means(x_BCHW: Tensor) -> Tensor:
+    """(B, 4 * C): the mean of each quarter; of an odd side the middle belongs to both halves."""
+    height, width = (int(side) for side in x_BCHW.shape[2:])  # numbers, not sizes that are traced
+    rows = (slice(0, (height + 1) // 2), slice(height // 2, height))
+    columns = (slice(0, (width + 1) // 2), slice(width // 2, width))
+    return torch.cat([x_BCHW[:, :, i, j].mean(dim=(2, 3)) for i in rows for j in columns], dim=1)
 
 
 def sliding_mean(x_BCTHW: Tensor, window: tuple[int, int, int], *, whole: bool = False) -> Tensor:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath import __version__
+from twinpath.data.labelled.clip import MOST_BROKEN
 from twinpath.data.labelled.keyframe_folds import KeyframeFolds, keyframe_folds
 from twinpath.data.labelled.keyframes import LabelledKeyframe, LabelledKeyframes
 from twinpath.engine.config import EngineConfig
@@ -54,7 +55,6 @@ from twinpath.zoo.model_folder import (
 )
 
 NUM_FOLDS = 5
-_MOST_BROKEN = 1 / 3  # of the videos; with more, something is wrong with the data as a whole
 _SHOWN = 20
 _LARGEST_SHIFT = 10.0
 _SHIFTS_TRIED = 21
@@ -143,7 +143,7 @@ def finetune_detection(
         UnknownModel, UsageError: No such model, or it is not for detection; `out` is something else.
         InputError: There is nothing to tell apart.
         PartialFailure: More than a third of the videos cannot be read; nothing is made.
-        MissingExtra: scikit-learn is not installed.
+        MissingExtra: SciPy is not installed.
         WeightsError: See `load_network`.
         OSError: The disk is full or refuses.
     """
@@ -241,7 +241,7 @@ def _embedded(
         except INPUT_FAILURES as error:
             failed.append(FailedInput(video, str(input_failure(error, video))))
         before += len(keyframes)
-    if len(failed) > _MOST_BROKEN * len(by_video):
+    if len(failed) > MOST_BROKEN * len(by_video):
         more = f"; and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
         raise PartialFailure(
             f"{len(failed)} of {len(by_video)} videos cannot be used, more than a third, so nothing was "
@@ -411,7 +411,7 @@ def _write(
         versions={
             "twinpath": __version__,
             "torch": str(torch.__version__),
-            "scikit-learn": version("scikit-learn"),
+            "scipy": version("scipy"),
         },
     )
     with new_model_folder(out) as folder:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from twinpath.data.labelled.clip import LabelledClip
+from twinpath.data.labelled.clip import MOST_BROKEN, LabelledClip
 from twinpath.errors import InputError
 from twinpath.models.input_spec import InputSpec
 from twinpath.paths import display_path
@@ -28,7 +28,6 @@ from twinpath.train.finetune.clip_dataset import (
 from twinpath.train.finetune.decoded import DecodedClips, Progress, SpanFrames, ViewFrames
 from twinpath.train.finetune.full_settings import FullSettings
 
-_MOST_BROKEN = 1 / 3  # of the clips; then it is not a file that is wrong but the data set
 _ROOM = (
     8 / 7
 )  # frames are kept so much larger than the network's, for crops: as 256 to 224 of ImageNet recipes
@@ -178,7 +177,7 @@ def _targets(clips: Sequence[LabelledClip], classes: Sequence[str]) -> Tensor:
 
 def _check_broken(failed: dict[int, Exception], clips: Sequence[LabelledClip]) -> None:
     """Raises: InputError: More than a third of the clips cannot be read."""
-    if len(failed) > _MOST_BROKEN * len(clips):
+    if len(failed) > MOST_BROKEN * len(clips):
         raise InputError(
             f"{len(failed)} of {len(clips)} clips cannot be read, more than a third; mend or remove them: "
             f"{_listed(failed)}"

@@ -16,7 +16,7 @@ def fit_last_layer(parts: Parts, found: ClipFeatures, facts: ModelFacts, head_ki
     """Fit a last layer to all clips that are to be learned from, and score the others.
 
     Raises:
-        MissingExtra: scikit-learn is not installed.
+        MissingExtra: SciPy is not installed.
         TrainingDiverged: A feature is NaN or infinite.
     """
     learned, folds, is_multi_label = parts.learned, parts.folds[parts.learned], parts.data.is_multi_label

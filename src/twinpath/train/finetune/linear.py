@@ -245,7 +245,7 @@ class _Regression:
             raise MissingExtra(_MISSING) from error
         penalty = self._num_views / (strength * len(self._rows))
         if self._is_fitted.any():
-            options = {"maxiter": _MOST_ITERATIONS, "gtol": 1e-6, "ftol": 1e-10, "maxls": 50}
+            options = {"maxiter": _MOST_ITERATIONS, "gtol": 1e-5, "ftol": 1e-8, "maxls": 50}
             flat = minimize(
                 self._loss, self._found.ravel(), (penalty,), method="L-BFGS-B", jac=True, options=options
             ).x

@@ -21,7 +21,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.data.labelled.clip import LabelledClip, LabelledData
+from twinpath.data.labelled.clip import MOST_BROKEN, LabelledClip, LabelledData
 from twinpath.device import has_cuda_gpu
 from twinpath.engine.base import Engine
 from twinpath.engine.config import EngineConfig
@@ -60,7 +60,6 @@ from twinpath.zoo.model_facts import ModelFacts
 from twinpath.zoo.model_folder import ModelFolder
 
 _SEES = {"last": "the last maps", "stages": "res3 to res5"}
-MOST_BROKEN = 1 / 3  # of the clips; with more, something is wrong with the data as a whole
 _SHOWN = 20
 
 
@@ -246,6 +245,7 @@ def _identity(facts: ModelFacts, head: HeadKind, config: EngineConfig) -> dict[s
         "weights": sha256,
         "engine": choose_backend(config),
         "precision": config.precision,
+        "format": 1,  # of what a head pools
     }
 
 
