@@ -13,10 +13,10 @@ from twinpath.recognize.plan import Views
 if TYPE_CHECKING:
     from torch import nn
 
-# Measured with the embedded network on UT-Interaction, trained on 60 of its 120 clips and tested on the
-# others, in both directions: 1440 samples at a rate of 1e-3 gave 87.5 % (90 and 85). 720 samples at 2e-3 gave
-# 82 % where these gave 90, and a linear classifier on the embeddings 70 to 73 %.
-_CPU_SAMPLES = 2600  # in all epochs: ten minutes for the embedded network on two cores
+# Measured with the embedded network on UT-Interaction, trained on 60 of its 120 clips and tested on the rest,
+# both ways round: 1440 samples at a rate of 1e-3 gave 90 and 85 %. One way round, 720 samples at 2e-3 gave
+# 82 %, and a linear classifier on the embeddings 67 to 73 %. The loss still fell, so there are more.
+_CPU_SAMPLES = 2600  # in all epochs: 8 minutes of a core for the embedded network
 _GPU_SAMPLES = 20_000
 _LEAST_SAMPLES = 48  # of an epoch: with fewer, its loss is noise, and to validate takes as long as to train
 _LEAST_EPOCHS, _MOST_EPOCHS = 8, 40
