@@ -84,17 +84,15 @@ def test_the_loss_falls_on_clips_that_it_sees_again(module: EncounterModule, bat
 
 
 def test_a_run_leaves_a_network_that_starts_from_the_drawn_actions(tmp_path: Path) -> None:
-    weights = load_file(train(small(), tmp_path / "run", progress=False))
-    again = load_file(train(small(), tmp_path / "again", progress=False))
+    weights = load_file(train(small(clips_per_epoch=12), tmp_path / "run", progress=False))
+    again = load_file(train(small(clips_per_epoch=12), tmp_path / "again", progress=False))
     assert all(torch.equal(weights[name], again[name]) for name in weights)
     donor = create_model("slowfast_tiny.synthetic", pretrained=True).state_dict()
     stem = "slow.stem.conv.weight"
     assert torch.equal(weights[stem].float(), donor[stem].half().float())
     assert weights["head.projection.weight"].shape[0] == len(ENCOUNTERS)
-    learned = [
-        n for n in donor if n.startswith("slow.res5") and not torch.equal(weights[n].float(), donor[n])
-    ]
-    assert learned
+    last = [name for name in donor if name.startswith("slow.res5") and name.endswith(".weight")]
+    assert any(not torch.equal(weights[name].float(), donor[name]) for name in last)
 
 
 def test_what_it_cannot_train_is_named() -> None:
