@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from twinpath.data.synthetic.encounters import ALONE, ENCOUNTERS, PAIRS, joints_of
+from twinpath.data.synthetic.encounter import joints_of
+from twinpath.data.synthetic.encounters import ALONE, ENCOUNTERS, PAIRS
 from twinpath.data.synthetic.figure import JOINT, Body
 from twinpath.data.synthetic.painted_clips import (
     BODY_PARTS,

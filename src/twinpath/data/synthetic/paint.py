@@ -156,7 +156,7 @@ def _background(rng: Rng, stage: Stage, side: int) -> Picture:
 # People
 
 
-class _Look:
+class _Outfit:
     """Clothes and light of one person, drawn once."""
 
     def __init__(self, rng: Rng, light: tuple[float, float], contrast: float) -> None:
@@ -205,19 +205,26 @@ class _Figure:
     """One projected person, ready to be painted frame by frame."""
 
     def __init__(
-        self, look: _Look, position: Array, scale: Array, depth: Array, girth: float, side: int, detail: int
+        self,
+        outfit: _Outfit,
+        position: Array,
+        scale: Array,
+        depth: Array,
+        girth: float,
+        side: int,
+        detail: int,
     ) -> None:
         at = position * side
         p, q = at[:, _FIRST], at[:, _LAST]
-        rp = scale[:, _FIRST] * _RP * girth * look.loose * side
-        rq = scale[:, _LAST] * _RQ * girth * look.loose * side
-        self.look, self.detail = look, detail
-        edge = look.edge * side * (detail > 1)
+        rp = scale[:, _FIRST] * _RP * girth * outfit.loose * side
+        rq = scale[:, _LAST] * _RQ * girth * outfit.loose * side
+        self.outfit, self.detail = outfit, detail
+        edge = outfit.edge * side * (detail > 1)
         self.shapes = [_fixed(capsules(p, q, rp + edge, rq + edge))]
         if detail > 1:
             self.shapes.append(_fixed(capsules(p, q, 0.86 * rp, 0.86 * rq)))
         if detail > 2:
-            lit_p, lit_q = p + look.light * rp[..., None], q + look.light * rq[..., None]
+            lit_p, lit_q = p + outfit.light * rp[..., None], q + outfit.light * rq[..., None]
             self.shapes.append(_fixed(capsules(lit_p, lit_q, 0.45 * rp, 0.45 * rq)))
         group_depth = np.stack(
             [depth[:, [*_FIRST_OF[g], *_LAST_OF[g]]].mean(axis=1) for g in _NUMBERS], axis=1
@@ -232,10 +239,10 @@ class _Figure:
         feet = at[:, [JOINT["ankle_l"], JOINT["ankle_r"]]].mean(axis=1)
         self.shadows = np.concatenate([feet, 0.35 * size[:, None]], axis=-1).tolist()
         if detail > 1:
-            self._clothes = _Clothes(look, at, size)
+            self._clothes = _Clothes(outfit, at, size)
 
     def paint(self, picture: Picture, frame: int) -> None:
-        fill, layers = _cv2().fillConvexPoly, self.look.layers
+        fill, layers = _cv2().fillConvexPoly, self.outfit.layers
         shapes = [level[frame] for level in self.shapes]
         for group in self.order[frame]:
             parts = GROUPS[group]
@@ -254,8 +261,8 @@ class _Figure:
 class _Clothes:
     """What is worn over the torso, where it is in each frame."""
 
-    def __init__(self, look: _Look, at: Array, size: Array) -> None:
-        self.look = look
+    def __init__(self, outfit: _Outfit, at: Array, size: Array) -> None:
+        self.outfit = outfit
         r = 0.07 * size[:, None]
         side = np.concatenate([r, 0 * r], axis=-1)
         left, right = at[:, JOINT["shoulder_l"]], at[:, JOINT["shoulder_r"]]
@@ -264,9 +271,9 @@ class _Clothes:
         left, right = np.where(swap, right, left), np.where(swap, left, right)
         low_left, low_right = np.where(swap, low_right, low_left), np.where(swap, low_left, low_right)
         self.thick = np.maximum(1, 0.35 * r[:, 0]).astype(int).tolist()
-        u = (np.arange(look.stripes) + 0.5)[:, None, None] / max(look.stripes, 1)
+        u = (np.arange(outfit.stripes) + 0.5)[:, None, None] / max(outfit.stripes, 1)
         ends = [left + u * (low_left - left) - side, right + u * (low_right - right) + side]
-        self.stripes = _fixed(np.stack(ends, axis=2)).transpose(1, 0, 2, 3).tolist() if look.stripes else []
+        self.stripes = _fixed(np.stack(ends, axis=2)).transpose(1, 0, 2, 3).tolist() if outfit.stripes else []
         knees = (at[:, JOINT["knee_l"]] + at[:, JOINT["knee_r"]]) / 2
         hips = (low_left + low_right) / 2
         low = hips + 0.5 * (knees - hips)
@@ -279,12 +286,12 @@ class _Clothes:
         cv2 = _cv2()
         if self.stripes:
             for a, b in self.stripes[frame]:
-                cv2.line(picture, a, b, self.look.stripe, self.thick[frame], 8, _BITS)
-        if self.look.long_coat:
-            cv2.fillConvexPoly(picture, self.coat[frame], self.look.layers[_SHIRT][1], 8, _BITS)
-        if self.look.pack is not None:
+                cv2.line(picture, a, b, self.outfit.stripe, self.thick[frame], 8, _BITS)
+        if self.outfit.long_coat:
+            cv2.fillConvexPoly(picture, self.coat[frame], self.outfit.layers[_SHIRT][1], 8, _BITS)
+        if self.outfit.pack is not None:
             x, y, r = self.pack[frame]
-            cv2.circle(picture, (x, y), r, self.look.pack, -1, 8, _BITS)
+            cv2.circle(picture, (x, y), r, self.outfit.pack, -1, 8, _BITS)
 
 
 def _fixed(points: Array) -> NDArray[np.int32]:
@@ -369,9 +376,9 @@ def paint(stage: Stage, num_frames: int, *, side_px: int) -> Frames:
     contrast, main = rng.uniform(0.2, 1.0), len(stage.groups[0].encounter.bodies)
     figures = []
     for i, ((position, scale, depth), body) in enumerate(zip(projected, stage.bodies, strict=True)):
-        look = _Look(rng, light, contrast)
+        outfit = _Outfit(rng, light, contrast)
         detail = (3 if scale.mean() > 0.25 else 2) if i < main else 2 if scale.mean() > 0.3 else 1
-        figures.append(_Figure(look, position + 0.5, scale, depth, body.girth, side_px, detail))
+        figures.append(_Figure(outfit, position + 0.5, scale, depth, body.girth, side_px, detail))
     margin = int(_MARGIN * side_px)
     wide = _background(rng, stage, side_px + 2 * margin)
     size, shift = stage.film.view(t_s)

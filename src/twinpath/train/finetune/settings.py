@@ -20,7 +20,10 @@ Method = Literal["auto", "head", "full"]
 _WIDE = 32  # channels out of the stem: below it a network is small
 _MOST_VIEWS = 5  # of a clip, unless more are asked for
 _FULL_CLIPS_PER_CLASS = 20  # below it a whole network learns the clips by heart
-_SIDES = re.compile(r"(?<![^\W_])(left|right|(anti|counter)?-?clockwise|links|rechts|gauche|droite|izquierda|derecha)(?![^\W_])", re.I)
+_SIDES = re.compile(
+    r"(?<![^\W_])(left|right|(anti|counter)?-?clockwise|links|rechts|gauche|droite|izquierda|derecha)(?![^\W_])",
+    re.I,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
