@@ -10,13 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twinpath.data.synthetic.encounters import (
-    ALONE,
-    ENCOUNTERS,
-    PAIRS,
-    Encounter,
-    joints_of,
-)
+from twinpath.data.synthetic.encounter import Encounter, joints_of
+from twinpath.data.synthetic.encounters import ALONE, ENCOUNTERS, PAIRS
 from twinpath.data.synthetic.figure import JOINT, Array, Body
 
 #: In these, who acts and who is acted on can be told apart.
