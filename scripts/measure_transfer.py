@@ -11,7 +11,8 @@ Data, which is fetched and never part of this package nor of what it was trained
     --falls  falls and everyday movements of four subjects; a fold for each
 
 Of each clip, windows of the network's input are spread over its length, each with its mirror image. A feature
-is the mean or the maximum of a map over time and space. The classifier is a logistic regression on the
+is the mean of a map over time and space, its maximum, or the deviation over time of its mean over space. The
+classifier is a logistic regression on the
 standardised mean over the windows; its strength is found by cross-validation inside each training part.
 """
 
@@ -124,7 +125,8 @@ class Maps(nn.Module):
 
     def __init__(self, network: VideoNetwork) -> None:
         super().__init__()
-        self.network, self.kept = network, dict[str, Tensor]()
+        self.network = network
+        self.kept: dict[str, Tensor] = {}
         for name in ("slow.res3", "slow.res4", "slow.res5", "fast.res3", "fast.res4", "fast.res5"):
             network.get_submodule(name).register_forward_hook(self._keep(name))
 
@@ -213,12 +215,16 @@ def accuracy(x: Array, clips: list[Clip]) -> dict[str, float]:
     }
 
 
+def _inputs(stages: tuple[str, ...], kinds: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{pathway}.{s}.{kind}" for s in stages for kind in kinds for pathway in ("slow", "fast"))
+
+
+_KINDS = ("mean", "tstd", "max")
 INPUTS: dict[str, tuple[str, ...]] = {
-    "embedding": ("slow.res5.mean", "fast.res5.mean"),
-    "mean + max": ("slow.res5.mean", "fast.res5.mean", "slow.res5.max", "fast.res5.max"),
-    "mean + tmax": ("slow.res5.mean", "fast.res5.mean", "slow.res5.tmax", "fast.res5.tmax"),
-    "res4 mean": ("slow.res4.mean", "fast.res4.mean"),
-    "res4 + res5 mean": ("slow.res4.mean", "fast.res4.mean", "slow.res5.mean", "fast.res5.mean"),
+    "embedding": _inputs(("res5",), ("mean",)),
+    "res5": _inputs(("res5",), _KINDS),
+    "res4, res5": _inputs(("res4", "res5"), _KINDS),
+    "res3, res4, res5": _inputs(("res3", "res4", "res5"), _KINDS),
 }
 
 
@@ -226,7 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--weights", type=Path, help="a checkpoint of a run, in place of the record's")
-    parser.add_argument("--windows", type=int, default=3)
+    parser.add_argument("--windows", type=int, default=4)
     parser.add_argument("--crops", type=int, default=1, choices=(1, 3))
     parser.add_argument("--cache", type=Path, help="folder for decoded frames")
     parser.add_argument("--save", type=Path, help="folder for the features, as NumPy archives")
