@@ -10,8 +10,6 @@ import pytest
 
 from tests.support.command_list import Command, commands
 from tests.support.commands import TINY, in_process
-from twinpath.data.synthetic import TEST_SEED, write_clip
-from twinpath.data.synthetic.scene import make_scene
 
 ROOT = Path(__file__).parents[2]
 PAGES = "\n".join(path.read_text("utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
@@ -39,17 +37,6 @@ EXAMPLES: dict[str, tuple[tuple[str, ...], int | None]] = {
     "models export": ((TINY[1], "OUT"), 1),
     "models verify": ((TINY[1], "--video", "CLIP"), 1),
 }
-
-
-@pytest.fixture(scope="module")
-def actions(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes of two clips each."""
-    folder = tmp_path_factory.mktemp("actions")
-    for number, action in enumerate(("jump", "bow", "jump", "bow")):
-        (folder / action).mkdir(exist_ok=True)
-        scene = make_scene(TEST_SEED + 70 + number, action=action)
-        write_clip(folder / action / f"{number}.mp4", scene, height_px=64, duration_s=0.8)
-    return folder
 
 
 @pytest.mark.parametrize("command", commands(), ids=str)
