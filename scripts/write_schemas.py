@@ -6,73 +6,10 @@ below. Tests compare both with what the code gives, and the page with this scrip
 
 from __future__ import annotations
 
-import ast
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-
-from scripts.write_api_reference import ROOT, entries_of, parsed, source_of
+from scripts.schema_fields import Fields, Rows, Schema
+from scripts.write_api_reference import ROOT
 
 PAGE = ROOT / "docs" / "schemas.md"
-
-Row = tuple[str, str, str]  # name of the field, type, meaning
-
-
-@dataclass(frozen=True)
-class Fields:
-    """The fields of a dataclass as JSON.
-
-    Attributes:
-        module, name: Of the class.
-        more: Rows that `to_dict` or the command adds.
-        instead: Types or meanings that JSON has in place of the class's.
-    """
-
-    module: str
-    name: str
-    more: tuple[Row, ...] = ()
-    instead: dict[str, tuple[str, str]] = field(default_factory=dict)
-
-    def rows(self) -> list[Row]:
-        """Every field, in order."""
-        (node,) = (n for n in parsed(self.module).body if isinstance(n, ast.ClassDef) and n.name == self.name)
-        meanings = _meanings(ast.get_docstring(node) or "")
-        fields = [part for part in node.body if isinstance(part, ast.AnnAssign)]
-        rows = []
-        for part in fields:
-            name = source_of(part.target)
-            row = (_json_type(part.annotation), meanings.get(name, ""))
-            rows.append((name, *self.instead.get(name, row)))
-        return [*rows, *self.more]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The fields of an object that no dataclass describes."""
-
-    written: tuple[Row, ...]
-
-    def rows(self) -> list[Row]:
-        """Every field, in order."""
-        return list(self.written)
-
-
-@dataclass(frozen=True)
-class Schema:
-    """One object.
-
-    Attributes:
-        title: Heading on the page.
-        text: What it is and which command prints or writes it.
-        fields: Its fields.
-        level: Of the heading.
-    """
-
-    title: str
-    text: str
-    fields: Fields | Rows
-    level: int = 2
-
 
 VIDEO = ("video", "string", "The path as given.")
 LABELS = ("labels", "array of string, null", "The labels that were asked for; null: all.")
@@ -112,6 +49,7 @@ SCHEMAS: dict[str, Schema] = {
         Fields(
             "twinpath.results.classification",
             "Classification",
+            more=(("label", "string", 'The best label; "unknown" where its score is below `min_score`.'),),
             instead={"timing_s": ("object of number", "Seconds for `load`, `decode` and `infer`.")},
         ),
     ),
@@ -268,6 +206,88 @@ SCHEMAS: dict[str, Schema] = {
             )
         ),
     ),
+    "data_check": Schema(
+        "Checked data",
+        "`twinpath data check --json`, with `files`: the paths that were written; and `data.json`.",
+        Rows(
+            (
+                ("kind", "string", "What was read: folder of classes, CSV, segments."),
+                ("multi_label", "boolean", "Whether a clip may have several classes, or none."),
+                ("clips", "integer", "In the data."),
+                ("usable", "integer", "Of these, how many can be read."),
+                ("videos", "array of [CheckedVideo](#checkedvideo)", "Those that can be read."),
+                ("unusable", "array of [Unusable](#unusable)", "Videos and clips that cannot be used."),
+                ("total_s", "number", "Seconds of all usable clips."),
+                ("groups", "integer", "Of the usable clips."),
+                ("classes", "array of [CheckedClass](#checkedclass)", "In order of a network's outputs."),
+                ("copies", "array of [Copies](#copies)", "Clips that are the same; equal files first."),
+                (
+                    "scenes",
+                    "array of array of object",
+                    "Sets of clips (as in copies) that likely show one scene, and are in several groups.",
+                ),
+                ("similar_labels", "array of array of string", "Pairs of names that are likely one class."),
+                ("problems", "array of string", "What should be looked at, the worst first; often empty."),
+                ("notes", "array of string", "What was noticed when the data was listed; often empty."),
+                ("skipped", "object", "By ending: how many files in folders were passed over."),
+            )
+        ),
+    ),
+    "checked_video": Schema(
+        "CheckedVideo",
+        "",
+        Rows(
+            (
+                ("path", "string", "The file, or the folder of frames."),
+                ("duration_s", "number", "From the first frame to the end of the last one."),
+                ("width_px", "integer", "As displayed."),
+                ("height_px", "integer", "As displayed."),
+                ("fps", "number, null", "Frames per second; null: a raw stream, which has no clock."),
+                ("codec", "string", "Of the video."),
+                ("container", "string", "By the file's content; frames: a folder of pictures."),
+                ("size_bytes", "integer", "Of the file."),
+                ("sha256", "string, null", "Of the file, where another one has the same size."),
+                ("warnings", "array of string", "What is wrong although it can be read; often empty."),
+            )
+        ),
+        level=3,
+    ),
+    "unusable": Schema(
+        "Unusable",
+        "",
+        Fields("twinpath.data.labelled.check", "Unusable", instead={"path": ("string", "The video.")}),
+        level=3,
+    ),
+    "checked_class": Schema(
+        "CheckedClass",
+        "",
+        Fields(
+            "twinpath.data.labelled.check",
+            "CheckedClass",
+            instead={
+                "parts": (
+                    "object",
+                    "Of the usable ones, how many are in `train`, `validation`, `test`; `unsaid`: not said.",
+                )
+            },
+        ),
+        level=3,
+    ),
+    "copies": Schema(
+        "Copies",
+        "",
+        Rows(
+            (
+                ("clips", "array of object", "`path`, `start_s`, `end_s` and `labels` of each."),
+                ("exact", "boolean", "Whether the files are equal byte for byte."),
+                ("likeness", "number", "Of the least alike neighbours among them, up to 1."),
+                ("later_s", "number, null", "Of two: where the second one begins in the first one."),
+                ("contradict", "boolean", "Whether they have different labels."),
+                ("leak", "boolean", "Whether they are in different groups or parts."),
+            )
+        ),
+        level=3,
+    ),
     "evaluation_clips": Schema(
         "Evaluation on synthetic clips",
         "`twinpath evaluate --json` with a classification model, with `model`, `clips` and `seed`.",
@@ -281,6 +301,42 @@ SCHEMAS: dict[str, Schema] = {
                 ("truth", "string", "The true action."),
                 ("answer", "string", "The action that was predicted."),
                 ("count", "integer", "How often."),
+            )
+        ),
+        level=3,
+    ),
+    "evaluation_labelled": Schema(
+        "Evaluation of labelled videos",
+        "`twinpath evaluate MODEL --data DATA --json`, with `model`, `data`, `views` and `files`: the paths "
+        "that were written. `report.json` has it as `summary`, with the [clips](#report) that it is of.",
+        Fields(
+            "twinpath.results.evaluation",
+            "EvaluationSummary",
+            instead={"confusion": ("array of array, null", "Clips by true class (row) and answer.")},
+        ),
+    ),
+    "class_figures": Schema(
+        "ClassFigures", "", Fields("twinpath.results.evaluation", "ClassFigures"), level=3
+    ),
+    "calibration_bin": Schema(
+        "CalibrationBin", "", Fields("twinpath.results.evaluation", "CalibrationBin"), level=3
+    ),
+    "evaluation_report": Schema(
+        "Report",
+        "`report.json` of `twinpath evaluate --data --out` and of `twinpath finetune`.",
+        Rows(
+            (
+                ("summary", "[object](#evaluation-of-labelled-videos)", "The figures."),
+                ("notes", "array of string", "What a reader should know; often empty."),
+                ("model", "string", "Full name of network and weights, or of the folder."),
+                ("data", "string", "What the data set is."),
+                ("views", "string", "Spatial crops x temporal clips."),
+                ("labels", "array of string", "Of the model."),
+                ("is_multi_label", "boolean", "Whether a clip may have several classes, or none."),
+                ("clips", "array of object", "`path`, `part`, `truth`, the best `answers` … of each."),
+                ("learned_from", "array of object", "The same of clips that were not evaluated."),
+                ("failed", "array of object", "`path` and `reason` of files that could not be used."),
+                ("provenance", "[Provenance](#provenance), null", "What it was made from."),
             )
         ),
         level=3,
@@ -502,54 +558,6 @@ def keys(name: str) -> set[str]:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-def _meanings(docstring: str) -> dict[str, str]:
-    """The text of each attribute in a docstring."""
-    lines = docstring.splitlines()
-    if "Attributes:" not in lines:
-        return {}
-    start = lines.index("Attributes:") + 1
-    body = [line.removeprefix("    ") for line in _indented(lines[start:])]
-    entries = entries_of("\n".join(body)) or []
-    return {name: text for names, text in entries for name in names.split(", ")}
-
-
-def _indented(lines: list[str]) -> Iterator[str]:
-    for line in lines:
-        if line.strip() and not line.startswith("    "):
-            return
-        yield line
-
-
-_NAMED = {
-    "str": "string",
-    "int": "integer",
-    "float": "number",
-    "bool": "boolean",
-    "None": "null",
-    "Any": "any",
-}
-
-
-def _json_type(annotation: ast.expr) -> str:
-    """What an annotation becomes in JSON."""
-    text = source_of(annotation)
-    if " | " in text:
-        parts = [_json_type(ast.parse(part, mode="eval").body) for part in text.split(" | ")]
-        return ", ".join(parts)
-    if text == "BoxPx":
-        return "array of 4 numbers"
-    if match := re.fullmatch(r"(?:tuple|list)\[([\w.]+)(?:, \.\.\.)?\]", text):
-        return f"array of {_json_type(ast.parse(match[1], mode='eval').body)}"
-    if match := re.fullmatch(r"tuple\[(\w+(?:, \w+)*)\]", text):
-        return f"array of {len(match[1].split(', '))} numbers"
-    if match := re.fullmatch(r"dict\[str, (\w+)\]", text):
-        value = _NAMED.get(match[1], match[1])
-        return "object" if value == "any" else f"object of {value}"
-    if text in _NAMED:
-        return _NAMED[text]
-    return f"[{text}](#{text.lower()})"
 
 
 def main() -> None:

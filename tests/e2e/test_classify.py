@@ -30,7 +30,7 @@ from twinpath.data.synthetic import ACTIONS
 from twinpath.models.registry import architecture
 from twinpath.weights.load import save_weights
 
-KEYS = ["video", "model", "engine", "views", "predictions", "warnings", "timing_s"]
+KEYS = ["video", "model", "engine", "views", "predictions", "warnings", "timing_s", "min_score", "label"]
 FIGURES = json.loads((GOLDEN / "rules" / "tutorial_pipeline.json").read_text())
 
 

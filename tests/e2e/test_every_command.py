@@ -17,7 +17,7 @@ WITH_JSON = [command for command in commands() if "--json" in command.options]
 # Their first sentence does not fit into the list of commands. To be shortened, and this to become empty.
 CUT_SHORT = {"stream", "timeline"}
 QUICK = ("--clips", "2", "--workers", "1")
-# How each command that prints JSON is called, and how many lines it prints. CLIP, OUT and WEIGHTS are paths.
+# How each command that prints JSON is called, and how many lines it prints. CLIP, CLIPS … are paths.
 EXAMPLES: dict[str, tuple[tuple[str, ...], int | None]] = {
     "demo": (("--out", "OUT"), 2),
     "classify": (("CLIP", *TINY), 1),
@@ -26,6 +26,8 @@ EXAMPLES: dict[str, tuple[tuple[str, ...], int | None]] = {
     "timeline": (("CLIP", *TINY, "--out", "OUT"), 1),
     "features": (("CLIP", *TINY, "--out", "OUT.npz"), 1),
     "labels": (("ava",), 80),
+    "data check": (("CLIPS",), 1),
+    "finetune": (("ACTIONS", *TINY, "--out", "OUT", "--folds", "2"), 1),
     "evaluate": (QUICK, 1),
     "doctor": ((), 1),
     "models list": (("x3d_s",), None),
@@ -90,10 +92,13 @@ def test_bad_input_is_one_line_and_a_code(command: Command, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("command", WITH_JSON, ids=str)
-def test_json_is_one_object_a_line(command: Command, clips: Path, tmp_path: Path, tiny_weights: Path) -> None:
+def test_json_is_one_object_a_line(
+    command: Command, clips: Path, actions: Path, tmp_path: Path, tiny_weights: Path
+) -> None:
     assert str(command) in EXAMPLES, "a new command with --json? give an example of it"
     arguments, lines = EXAMPLES[str(command)]
-    paths = {"CLIP": clips / "a.mp4", "OUT": tmp_path / "out", "WEIGHTS": tiny_weights}
+    paths = {"CLIP": clips / "a.mp4", "CLIPS": clips, "OUT": tmp_path / "out", "WEIGHTS": tiny_weights}
+    paths["ACTIONS"] = actions
     given = [str(paths.get(a, a)).replace("OUT", str(tmp_path / "out")) for a in arguments]
     done = in_process(*command.words, *given, "--json")
     assert lines is None or len(done.objects) == lines

@@ -49,6 +49,10 @@ OFFLINE: tuple[tuple[str, ...], ...] = (
     ("features", "CLIP", *TINY, "--out", "OUT/features.npz"),
     ("stream", "CLIP", *TINY, "--no-realtime"),
     ("stream", "CLIP", *TINY, "--no-realtime", "--isolate", "--annotate", "OUT/live.mp4", "--encoder", VP9),
+    ("data", "check", "ACTIONS", "--out", "OUT/check"),
+    ("finetune", "ACTIONS", *TINY, "--out", "OUT/own", "--folds", "2"),
+    ("classify", "CLIP", "--model", "OUT/own"),
+    ("evaluate", "OUT/own", "--data", "ACTIONS", "--out", "OUT/evaluation"),
     ("evaluate", "--clips", "2", "--workers", "1"),
     ("train", "RECIPE", "--out", "OUT/run"),
 )
@@ -69,7 +73,9 @@ DEVICES = ("/dev/null", "/dev/tty")
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory, clips: Path, tiny_weights: Path) -> dict[str, Path]:
+def places(
+    tmp_path_factory: pytest.TempPathFactory, clips: Path, actions: Path, tiny_weights: Path
+) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("touched")
     recipe = read_recipe("slowfast_tiny").model_copy(
         update={
@@ -89,6 +95,7 @@ def places(tmp_path_factory: pytest.TempPathFactory, clips: Path, tiny_weights: 
         "ROOT": root,
         "CLIPS": clips,
         "CLIP": clips / "a.mp4",
+        "ACTIONS": actions,
         "WEIGHTS": tiny_weights,
         "RECIPE": root / "quick.toml",
         "OUT": root / "out",
@@ -133,7 +140,7 @@ def allowed_to_read(places: dict[str, Path]) -> tuple[str, ...]:
     """What the user named, the cache, temporary files, Python and its packages, the system."""
     libraries = [sys.prefix, sys.base_prefix, *site.getsitepackages(), *sysconfig.get_paths().values()]
     own = [path for path in sys.path if path]
-    named_by_user = [places[name] for name in ("CLIPS", "WEIGHTS", "RECIPE", "OUT", "CACHE")]
+    named_by_user = [places[name] for name in ("CLIPS", "ACTIONS", "WEIGHTS", "RECIPE", "OUT", "CACHE")]
     temporary = places["ROOT"] / "tmp"
     return tuple(map(str, [*named_by_user, temporary, *libraries, *own, Path(__file__).parents[2], *SYSTEM]))
 

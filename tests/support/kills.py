@@ -81,6 +81,7 @@ def _tasks() -> tuple[Task, ...]:
     files = ("--formats", "json,csv,xml,mp4,png")
     detect = ("detect", *VIDEOS, "--model", TINY_DET, "--people", "whole", *files, "--out", "out", "--every")
     features = ("features", *VIDEOS, "--model", TINY, "--out", "out/features.npz", "--every")
+    evaluate = ("evaluate", TINY, "--data", "labelled", "--out", "out/report", "--views")
     table = (*features[:-3], "--out", "out/features.parquet", "--every")
     return (
         Task("classify", (*classify, "1x2"), (*classify, "1x1"), "out/answers.jsonl"),
@@ -94,6 +95,7 @@ def _tasks() -> tuple[Task, ...]:
         Task("features with a bad file", (*features, "0.5", BAD), (*features, "1", BAD),
              "out/features.npz", code=4),
         Task("features in Parquet", (*table, "0.5"), (*table, "1"), "out/features.parquet"),
+        Task("evaluate", (*evaluate, "1x2"), (*evaluate, "1x1"), "out/report/scores.jsonl"),
         Task("download", ("models", "download", RECORD), (), f"home/weights/{RECORD}.pyth"),
     )  # fmt: skip
 
@@ -205,7 +207,9 @@ def _kill(pid: int, signum: int) -> None:
 def _make_videos(folder: Path) -> None:
     from tests.support.timelines import grey_film
 
-    for name, seconds in (("videos/a.mp4", 5.0), ("videos/b.mkv", 1.5), ("videos/sub/c.mp4", 2.0)):
+    videos = {"videos/a.mp4": 5.0, "videos/b.mkv": 1.5, "videos/sub/c.mp4": 2.0}
+    labelled = {"labelled/walk/a.mp4": 2.0, "labelled/walk/b.mkv": 1.5, "labelled/sit_down/c.mp4": 2.5}
+    for name, seconds in (videos | labelled).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         grey_film(path, seconds=seconds)
@@ -489,6 +493,7 @@ def _warm_up() -> None:
     import twinpath.engine.openvino_engine
     import twinpath.jobs.classify
     import twinpath.jobs.detect
+    import twinpath.jobs.evaluate
     import twinpath.jobs.features
     import twinpath.jobs.timeline
     import twinpath.recognize.classifier

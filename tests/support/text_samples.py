@@ -157,6 +157,48 @@ def _box_lines(folder: Path) -> list[bytes]:
     return [b"".join(json.dumps(line).encode() + b"\n" for line in lines)]
 
 
+# Labelled videos
+
+
+_LIST = """path,label,start_s,end_s,split,group
+films/match.mp4,stand,0,1.5,,one
+films/match.mp4,"wave ü|sit",1.5,,,two
+films/other.mp4,=sit,,,,
+"""
+
+
+def _read_labelled(path: Path) -> None:
+    from twinpath.data.labelled.class_names import similar_labels
+    from twinpath.data.labelled.read import read_labelled
+    from twinpath.data.labelled.split import groups_across_parts, hold_out, only_in_training
+    from twinpath.data.labelled.table import write_label_table
+
+    for folder in (path.parent, path.parent / "films"):
+        folder.mkdir(exist_ok=True)
+        (folder / "match.mp4").touch()
+    path.with_name(path.name.partition(".")[0] + ".mp4").touch()
+    data = read_labelled(path, min_classes=1)
+    similar_labels(data.classes)
+    groups_across_parts(data)
+    if set(only_in_training(data)) < set(data.classes):
+        hold_out(data, 0.5, seed=0)
+    again = path.with_name("again.csv")
+    write_label_table([replace(clip, clock="video") for clip in data.clips], again)
+    again.unlink()
+
+
+def _timeline_files(kind: str) -> Callable[[Path], list[bytes]]:
+    def make(folder: Path) -> list[bytes]:
+        from twinpath.recognize.timeline import timeline_of
+
+        rules = SegmentRules(min_score=0.05, smooth_s=0.0, merge_s=0.0)
+        file = io.StringIO()
+        TIMELINE_KINDS[kind](timeline_of(_windows(), rules), file, folder)
+        return [file.getvalue().encode()]
+
+    return make
+
+
 # Results
 
 
@@ -516,6 +558,10 @@ FORMATS = (
     Format("coco.json", _objects(_COCO, _COCO_RESULTS), _read_boxes, "json"),
     Format("tracks.json", _objects(_TRACKS, _PEOPLE, [_TRACKS]), _read_boxes, "json"),
     Format("tracks.jsonl", _box_lines, _read_boxes, "json"),
+    Format("list.csv", _texts(_LIST, _LIST.replace(",", ";")), _read_labelled),
+    Format("timeline.json", _timeline_files("json"), _read_labelled, "json"),
+    Format("timeline.csv", _timeline_files("csv"), _read_labelled),
+    Format("timeline.eaf", _timeline_files("eaf"), _read_labelled),
     Format("detections.json", _detection_files, _read_detections, "json"),
     Format("windows.npz", _window_files, _read_windows, "npz"),
     Format("keyframes.npz", _keyframe_files, _read_keyframes, "npz"),

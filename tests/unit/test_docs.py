@@ -17,10 +17,15 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from scripts import write_api_reference, write_errors, write_schemas
+from tests.support.evaluations import made_up
 from tests.support.timelines import scores_by_hand
 from twinpath.cli.app import make_app
+from twinpath.data.labelled.check import CheckedClip, CheckedVideo, DataCheck, Unusable
+from twinpath.data.labelled.clip import LabelledClip, LabelledData
 from twinpath.evaluate.synthetic_clips import summarise
 from twinpath.evaluate.verify import Verification
+from twinpath.metrics.evaluation import report_values
+from twinpath.metrics.evaluation import summarise as summarise_evaluation
 from twinpath.recognize.frame_ring import Counters
 from twinpath.recognize.live import StreamAnswer
 from twinpath.recognize.timeline import timeline_of
@@ -86,6 +91,22 @@ def stream_answer() -> dict[str, Any]:
     return StreamAnswer(0.0, 2.0, datetime.now(UTC), (WAVE,), None, 0.1, Counters()).to_dict()
 
 
+def data_check() -> DataCheck:
+    names = [Path("a.mp4"), Path("b.mp4"), Path("c.mp4")]
+    clips = tuple(LabelledClip(path, ("wave",)) for path in names)
+    facts = ("h264", "mov", 9, "sha256", ())
+    videos = tuple(
+        CheckedVideo(path, 1.0, 64, 48, 25.0, *facts, (CheckedClip(number, 0.0, 1.0),))
+        for number, path in enumerate(names[:2])
+    )
+    return DataCheck(LabelledData(clips, ("wave",)), videos, (Unusable(names[2], "c.mp4 is gone", 1),))
+
+
+def evaluation_report() -> dict[str, Any]:
+    evaluation = made_up(2)
+    return report_values(evaluation, summarise_evaluation(evaluation))
+
+
 @pytest.mark.parametrize(
     ("name", "made"),
     [
@@ -101,8 +122,17 @@ def stream_answer() -> dict[str, Any]:
         ("track", lambda: detections()["tracks"][0]),
         ("track_point", lambda: detections()["tracks"][0]["points"][0]),
         ("stream", stream_answer),
+        ("data_check", lambda: data_check().to_dict()),
+        ("checked_video", lambda: data_check().to_dict()["videos"][0]),
+        ("unusable", lambda: data_check().to_dict()["unusable"][0]),
+        ("checked_class", lambda: data_check().to_dict()["classes"][0]),
+        ("copies", lambda: data_check().to_dict()["copies"][0]),
         ("evaluation_clips", lambda: summarise([("wave", "jump")]).to_dict()),
         ("confusion", lambda: summarise([("wave", "jump")]).to_dict()["confusions"][0]),
+        ("evaluation_labelled", lambda: evaluation_report()["summary"]),
+        ("class_figures", lambda: evaluation_report()["summary"]["by_class"][0]),
+        ("calibration_bin", lambda: evaluation_report()["summary"]["calibration"][0]),
+        ("evaluation_report", lambda: evaluation_report()),
         ("models_weights", lambda: facts_of("x3d_s.ptv_k400")),
         ("models_networks", lambda: facts_of("x3d_s")),
         ("verification", Verification("m", "w", None, None, ()).to_dict),

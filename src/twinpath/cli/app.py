@@ -23,6 +23,8 @@ _COMMANDS = (
     "features",
     "models",
     "labels",
+    "data",
+    "finetune",
     "evaluate",
     "train",
     "synthetic",

@@ -66,9 +66,14 @@ class AvaOptions:
             help="The second at which videos or frames begin.  [default: 900 if cut, else 0]",
         ),
     ] = None
-    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write AVA's results file.")] = (
-        None
-    )
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE|DIR",
+            help="Write AVA's results file; with --data a folder of scores, predictions and report.",
+        ),
+    ] = None
     resume: Resume = True
     results: Annotated[
         Path | None,

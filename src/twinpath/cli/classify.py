@@ -11,6 +11,17 @@ import typer
 from twinpath.cli.option_groups import option_groups
 from twinpath.cli.options import AsJson, Debug, Model, Reading, Resume, Runtime, Videos, Weights
 
+Views = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SxT",
+        help="Crops in space x clips in time; 3x10 is thorough.  [default: 1x1, or the model folder's]",
+    ),
+]
+MinScore = Annotated[
+    float, typer.Option(min=0, max=1, metavar="X", help="The best label's score below which it is unknown.")
+]
+
 
 @option_groups
 def classify(
@@ -21,10 +32,9 @@ def classify(
     start: Annotated[
         float, typer.Option(min=0, metavar="S", help="Where to begin in each video, in seconds.")
     ] = 0.0,
-    views: Annotated[
-        str, typer.Option(metavar="SxT", help="Crops in space x clips in time; 3x10 is thorough.")
-    ] = "1x1",
+    views: Views = None,
     top_k: Annotated[int, typer.Option("--top-k", min=1, metavar="K", help="How many labels to show.")] = 5,
+    min_score: MinScore = 0.0,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Keep the results in a file, one JSON object a line."),
@@ -48,7 +58,7 @@ def classify(
     from twinpath.recognize.classifier import Classifier, checked_views
 
     runtime.config()
-    checked_views(views, start_s=start, top_k=top_k)
+    checked_views(views or "1x1", start_s=start, top_k=top_k, min_score=min_score)
     if out is not None:
         outlive_reader()
     found = find_checked(videos, reading)
@@ -58,6 +68,7 @@ def classify(
         start_s=start,
         views=views,
         top_k=top_k,
+        min_score=min_score,
         out=out,
         resume=resume,
         fps=reading.fps,

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from twinpath.cli.ava_options import AvaOptions
+from twinpath.cli.evaluate_labelled import LabelledOptions
 from twinpath.cli.evaluate_synthetic import SyntheticOptions
 from twinpath.cli.option_groups import option_groups
-from twinpath.cli.options import AsJson, Debug, Runtime, Weights
+from twinpath.cli.options import AsJson, Debug, Reading, Runtime, Weights
 
 
 @option_groups
@@ -17,8 +18,12 @@ def evaluate(
     *,
     model: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="A model of the data set.  [default: slowfast_tiny.synthetic]"),
+        typer.Argument(
+            metavar="NAME|DIR",
+            help="A model of the data set, or a model folder.  [default: slowfast_tiny.synthetic]",
+        ),
     ] = None,
+    labelled: LabelledOptions,
     dataset: Annotated[
         str, typer.Option(metavar="NAME", help="synthetic, or ava: who does what, from AVA's own files.")
     ] = "synthetic",
@@ -26,16 +31,20 @@ def evaluate(
     weights: Weights = None,
     synthetic: SyntheticOptions,
     ava: AvaOptions,
+    reading: Reading,
     runtime: Runtime,
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Measure how right a model is, on fresh clips or on AVA.
+    """Measure how right a model is, on your videos or on AVA.
 
-    Of the synthetic world: accuracy, or frame mAP of a detection model. Of AVA: the official frame mAP, of a
-    model on videos or frames, or of a file of results. Options from --annotations to --at-most are for AVA.
+    With --data: accuracy with its interval, each class, confusions, calibration; with --out also every score
+    and a report. Of the synthetic world: accuracy, or frame mAP of a detection model. Of AVA: the official
+    frame mAP, of a model on videos or frames, or of a file of results. Options from --annotations to
+    --at-most are for AVA, but --out and --resume also go with --data.
     """
     from twinpath.cli.evaluate_ava import evaluate_on_ava
+    from twinpath.cli.evaluate_labelled import evaluate_on_data
     from twinpath.cli.evaluate_synthetic import DEFAULT_MODEL, evaluate_on_synthetic
     from twinpath.errors import UsageError
 
@@ -43,6 +52,11 @@ def evaluate(
         raise UsageError(f"{model} and --model {named} both name a model; give one")
     model = model or named
     runtime.config()
+    if labelled.data:
+        labelled.check(model, dataset, synthetic, ava)
+        evaluate_on_data(labelled, model, weights, ava, reading, runtime, as_json=json)
+        return
+    labelled.check_absent(reading)
     if dataset == "ava":
         if synthetic.are_given:
             raise UsageError(

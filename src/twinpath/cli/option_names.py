@@ -37,7 +37,8 @@ _OPTIONS = {
 _AT_START = re.compile(r"(\w+)(?=( must be | '|: | is for ))")
 _VALUE = re.compile(r"\b(\w+)=('?)([\w.]+)\2")
 _WITH_UNDERSCORE = "|".join(name for name in _OPTIONS if "_" in name)
-_WORD = re.compile(rf"(?<![\w./\\-])({_WITH_UNDERSCORE})(?![\w./\\=-])")
+# Not in quotes or in a list without spaces: these are keys and columns of a file.
+_WORD = re.compile(rf"(?<![\w./\\,'-])({_WITH_UNDERSCORE})(?![\w./\\=-]|,\S)")
 
 
 def in_options(message: str) -> str:

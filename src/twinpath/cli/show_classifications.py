@@ -42,6 +42,8 @@ class ClassificationPrinter:
             self._is_first = False
         video = display_path(outcome.video.path)
         print_line(f"{video}  ({answer.views} views)")
+        if not answer.is_known:
+            print_line(f"{answer.label}: no score is {answer.min_score:g} or more")
         print_predictions(answer.predictions)
         self._warnings.print(video, answer.warnings)
         print_note(f"decoded in {timing_s['decode']:.2f} s, classified in {timing_s['infer']:.2f} s")

@@ -41,6 +41,8 @@ from twinpath.zoo.model_folder import (
 
 if TYPE_CHECKING:
     from twinpath.engine.openvino_engine import CpuPrecision, OpenVinoEngine
+    from twinpath.engine.torch_engine import TorchEngine
+    from twinpath.models.detection import DetectionNetwork
     from twinpath.models.network import VideoNetwork
     from twinpath.weights.callbacks import HashOf, Progress
     from twinpath.zoo.records import Record
@@ -113,6 +115,68 @@ def open_engine(
     choose_device(config.device)  # before the load, which takes long
     network = _network(model, weights, output, progress)
     return TorchEngine(network, input_spec(model), output=output, config=config)
+
+
+def open_box_embedder(
+    network: DetectionNetwork,
+    spec: InputSpec,
+    *,
+    name: str,
+    identity: str,
+    config: EngineConfig = EngineConfig(),
+    on_status: OnStatus | None = None,
+) -> OpenVinoEngine | TorchEngine:
+    """What the last layer of a detection network sees in boxes, as an engine with the output "boxes".
+
+    Arguments and errors as of `open_network`.
+    """
+    from twinpath.models.detection import BoxEmbedder
+
+    embedder = BoxEmbedder(network)
+    return open_network(
+        embedder, spec, output="boxes", name=name, identity=identity, config=config, on_status=on_status
+    )
+
+
+def open_network(
+    network: VideoNetwork,
+    spec: InputSpec,
+    *,
+    output: Output,
+    name: str,
+    identity: str,
+    config: EngineConfig = EngineConfig(),
+    on_status: OnStatus | None = None,
+) -> OpenVinoEngine | TorchEngine:
+    """An engine for a network that is in memory.
+
+    Args:
+        network: The network, with its weights.
+        spec: Its input.
+        output: What is computed.
+        name: For people.
+        identity: What tells it from networks that compute something else: the compiled network is kept by it.
+        config: See `open_engine`; any backend but ONNX Runtime.
+        on_status: See `open_engine`.
+    Raises:
+        UsageError, MissingExtra: See `choose_backend`.
+    """
+    backend = choose_backend(config)
+    if backend == "onnxruntime":
+        raise UsageError(
+            "engine 'onnxruntime' runs exported models, which give scores only; choose another one"
+        )
+    if backend == "openvino":
+        load = partial(_load_network, network, spec, output)
+        try:
+            _load_openvino()
+            compilation = _Compilation._of(name, spec, output, config, {"network": identity}, load)
+            return compilation.engine(read_entry(compilation.path), on_status or _ignore)
+        except _NotTaken as error:
+            logger.warning("OpenVINO cannot run %s (%s); torch does, which is slower", name, error)
+    from twinpath.engine.torch_engine import TorchEngine
+
+    return TorchEngine(network, spec, output=output, config=config)
 
 
 def has_openvino() -> bool:
@@ -400,6 +464,16 @@ class _Compilation:
             model=self.name,
             streams=streams,
         )
+
+
+def _load_network(
+    network: VideoNetwork, spec: InputSpec, output: Output, precision: CpuPrecision
+) -> tuple[Callable[[], Any], int]:
+    """What converts a network that is there."""
+    from twinpath.engine.openvino_convert import convert
+
+    converting = partial(convert, network, spec, output=output, precision=precision)
+    return converting, network.get_classifier().out_features
 
 
 def _load_zoo(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import signal
 import tempfile
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from twinpath.data.synthetic import ACTIONS, TEST_SEED, labelled_scene, write_clip
+from twinpath.metrics.classification import wilson_interval
 
 
 @dataclass(frozen=True)
@@ -92,16 +92,7 @@ def summarise(pairs: list[tuple[str, str]]) -> Summary:
     wrong = Counter((t, a) for t, a in pairs if t != a)
     return Summary(
         top1=right.total() / len(pairs),
-        interval=_wilson(right.total(), len(pairs)),
+        interval=wilson_interval(right.total(), len(pairs)),
         by_action={a: right[a] / counts[a] for a in ACTIONS if counts[a]},
         confusions=tuple(Confusion(t, a, n) for (t, a), n in wrong.most_common()),
     )
-
-
-def _wilson(right: int, of: int) -> tuple[float, float]:
-    """Wilson's score interval at 95 %. Source: Wilson 1927, J. Am. Stat. Assoc. 22."""
-    z = 1.96
-    p, scale = right / of, 1 + z * z / of
-    middle = (p + z * z / (2 * of)) / scale
-    half = z * math.sqrt(p * (1 - p) / of + z * z / (4 * of * of)) / scale
-    return max(0.0, middle - half), min(1.0, middle + half)

@@ -100,6 +100,13 @@ def match_video_name(names: Iterable[str], video: Path, where: str) -> str:
     return alike[0]
 
 
+def videos_called(name: str, videos: Iterable[Path]) -> list[Path]:
+    """The videos that a name in a file may mean: those that share the most of its path."""
+    nearness = {video: _nearness(name, video) for video in videos}
+    best = max(nearness.values(), default=_NO_MATCH)
+    return [video for video, near in nearness.items() if near == best != _NO_MATCH]
+
+
 def is_name_of(video: Path, name: str) -> bool:
     """Whether a name in a file may be this video: compares the names without suffix, ignoring case."""
     parts, own = _parts(name), _parts(video.name)

@@ -49,14 +49,22 @@ def read_boxes(path: Path, *, video: Path, width_px: int, height_px: int, isolat
         InputError: Invalid content; names the file and the line or entry.
         LimitExceeded: The file is larger than `MAX_FILE_BYTES`.
     """
-    text, where = _read_text(path), display_path(path)
+    text, where = read_box_text(path, "AVA CSV or as JSON"), display_path(path)
     if text.lstrip()[:1] in ("{", "["):
         size_px = (float(width_px), float(height_px))
         return _read_json(text, where, video=video, size_px=size_px, isolate=isolate)
     return read_ava(text, path, video=video)
 
 
-def _read_text(path: Path) -> str:
+def read_box_text(path: Path, formats: str) -> str:
+    """The text of a file of boxes.
+
+    Args:
+        path: The file, in UTF-8 with or without BOM, or UTF-16 with one.
+        formats: Which ones are read, for messages: "AVA CSV or as JSON".
+    Raises:
+        NotAFile, InputError, LimitExceeded: See `read_boxes`.
+    """
     where = display_path(path)
     if not path.exists():
         raise NotAFile(f"there is no file {where}")
@@ -68,12 +76,12 @@ def _read_text(path: Path) -> str:
         content = path.read_bytes()
         text = decode_text(content)
     except UnicodeDecodeError as error:
-        what = what_is_no_text(content) or "not UTF-8; give boxes as AVA CSV or as JSON"
+        what = what_is_no_text(content) or f"not UTF-8; give boxes as {formats}"
         raise InputError(f"{where} is {what}") from error
     except OSError as error:
         raise NotAFile(f"{where} cannot be read: {error.strerror}") from error
     if not text.strip():
-        raise InputError(f"{where} is empty; give boxes as AVA CSV or as JSON")
+        raise InputError(f"{where} is empty; give boxes as {formats}")
     return text
 
 
@@ -82,7 +90,7 @@ def _read_json(text: str, where: str, *, video: Path, size_px: tuple[float, floa
     is_list = isinstance(root.value, list)
     if not is_list and root.find("annotations"):
         return read_coco(root, where, video=video, size_px=size_px, isolate=isolate)
-    entries = [entry for entry in root.each() if not _is_failure(entry)] if is_list else [root]
+    entries = [entry for entry in root.each() if not is_failure(entry)] if is_list else [root]
     if root.value and not entries:
         raise InputError(f"{where} has no boxes, only errors of videos that failed")
     if entries and all(entry.has("tracks") or entry.has("people") for entry in entries):
@@ -95,7 +103,7 @@ def _read_json(text: str, where: str, *, video: Path, size_px: tuple[float, floa
     )
 
 
-def _is_failure(entry: Node) -> bool:
+def is_failure(entry: Node) -> bool:
     """Whether an entry is a failed video of a batch."""
     return isinstance(entry.value, dict) and entry.has("video") and entry.has("error")
 
@@ -106,19 +114,19 @@ def _read_tracks(
     """Read Twinpath's detections, or the ground truth of the synthetic world."""
     from twinpath.formats.detections_schema import TracksSchema, validated
 
-    by_name = _by_video(entries)
+    by_name = entries_by_video(entries)
     name = match_video_name(by_name, video, where)
     entry = by_name[name]
     parsed = validated(TracksSchema, entry.value, file=entry.file, place=entry.place)
     measured_px = (parsed.width_px or size_px[0], parsed.height_px or size_px[1])
     observations = []
     track_ids: set[int | str] = set()
-    for track, track_node in zip(parsed.tracks, _listed(entry, "tracks", "people"), strict=True):
+    for track, track_node in zip(parsed.tracks, listed(entry, "tracks", "people"), strict=True):
         if track.track_id in track_ids:
             raise track_node.error(f"track {track.track_id} is a duplicate")
         track_ids.add(track.track_id)
         times_s: set[float] = set()
-        for point, node in zip(track.points, _listed(track_node, "points", "boxes"), strict=True):
+        for point, node in zip(track.points, listed(track_node, "points", "boxes"), strict=True):
             time_s = round(point.time_s, TIME_DIGITS)
             if time_s in times_s:
                 raise node.error(f"track {track.track_id} has two points at {time_s:g} s")
@@ -134,12 +142,12 @@ def _read_tracks(
     )
 
 
-def _listed(node: Node, *keys: str) -> list[Node]:
+def listed(node: Node, *keys: str) -> list[Node]:
     """The entries of the list under the first of these keys that exists."""
     return next(node[key] for key in keys if node.has(key)).each()
 
 
-def _by_video(entries: Sequence[Node]) -> dict[str, Node]:
+def entries_by_video(entries: Sequence[Node]) -> dict[str, Node]:
     """Entries by the name of their video; a single entry needs no name."""
     if len(entries) == 1 and not entries[0].find("video"):
         return {"": entries[0]}

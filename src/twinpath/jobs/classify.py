@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +39,9 @@ class ClassifyJob:
         model: A network or a record; a network alone takes its best weights.
         weights: A weight file in place of the record's.
         start_s: Seconds of each video to leave out at its start.
-        views: Crops in space x clips in time over which scores are averaged.
+        views: Crops in space x clips in time over which scores are averaged; None: the model's own.
         top_k: How many labels.
+        min_score: Below it the best label's score means that the activity is unknown.
         out: Keep the results in this file, one JSON object a line; None: do not.
         resume: Take the results that it has; False: start over.
         fps: Frames per second of what has no times, see `VideoReader`; as the model reads it, too.
@@ -51,14 +52,15 @@ class ClassifyJob:
     model: str
     weights: Path | None = None
     start_s: float = 0.0
-    views: str = "1x1"
+    views: str | None = None
     top_k: int = 5
+    min_score: float = 0.0
     out: Path | None = None
     resume: bool = True
     fps: float | None = None
 
     def __post_init__(self) -> None:
-        checked_views(self.views, start_s=self.start_s, top_k=self.top_k)
+        checked_views(self.views or "1x1", start_s=self.start_s, top_k=self.top_k, min_score=self.min_score)
 
 
 def classify_videos(
@@ -85,6 +87,7 @@ def classify_videos(
         InputError: `out` is no journal of results; or the weight file does not exist.
     """
     facts = check_model(job.model, task="classification", weights=job.weights)
+    job = replace(job, views=job.views or facts.views)
     model, sha256 = facts.name, facts.weights_sha256(job.weights)
     run = Provenance.of(
         None, model=model, weights_sha256=sha256, settings=_settings(job) | fps_settings(job.fps)
@@ -108,7 +111,9 @@ def classify_videos(
 
 
 def _settings(job: ClassifyJob) -> dict[str, Any]:
-    return classification_settings(views=job.views, start_s=job.start_s, top_k=job.top_k)
+    return classification_settings(
+        views=str(job.views), start_s=job.start_s, top_k=job.top_k, min_score=job.min_score
+    )
 
 
 def _results(

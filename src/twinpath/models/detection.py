@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from twinpath.models.layers.head import Head, HeadConfig
 from twinpath.models.layers.roi_align import roi_align
@@ -120,3 +120,20 @@ class SlowFastDetector(DetectionNetwork, SlowFast):
             channels, num_classes, dropout=dropout, head_config=head_config, aligned=aligned
         )
         self.reset_classifier(num_classes)
+
+
+class BoxEmbedder(VideoNetwork):
+    """A detection network whose scores are what its last layer sees: a feature vector for a box."""
+
+    def __init__(self, network: DetectionNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def scores(self, clip: Tensor, boxes: Tensor) -> Tensor:  # type: ignore[override]
+        """(B, 3, T, H, W) and (N, 5) to (N, D)."""
+        return self.network.embed(clip, boxes)
+
+    def get_classifier(self) -> nn.Linear:
+        """As wide as an embedding, and without weights: only its size is asked for."""
+        width = self.network.get_classifier().in_features
+        return nn.Linear(width, width, device="meta")

@@ -19,6 +19,10 @@ class VideoNetwork(nn.Module):
         """(B, 3, T, H, W) to the last maps, one for each pathway, as `head` takes them."""
         raise NotImplementedError
 
+    def stage_channels(self) -> list[int] | None:
+        """Channels of the maps that a `StagesHead` takes of it; None: such a head is not for this network."""
+        return None
+
     def forward(self, clip: Tensor) -> Tensor:
         """(B, 3, T, H, W) to logits (B, num_classes)."""
         logits: Tensor = self.head(self.forward_features(clip))

@@ -112,10 +112,16 @@ class Pathway(nn.Module):
 
     def forward(self, clip: Tensor) -> Tensor:
         """(B, 3, T, H, W) to (B, 32 * width, T, H/32, W/32)."""
+        return self.maps(clip)[-1]
+
+    def maps(self, clip: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, T, H, W) to the maps of res3, res4 and res5."""
         x: Tensor = self.pool(self.res2(self.stem(clip)))
+        found = []
         for stage_ in self.stages()[1:]:
             x = stage_(x)
-        return x
+            found.append(x)
+        return tuple(found)
 
 
 class ResNet3D(VideoNetwork):
@@ -151,5 +157,8 @@ class ResNet3D(VideoNetwork):
         initialise(self)
 
     def forward_features(self, clip: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, T, H, W) to the map of the last stage, in a tuple of one."""
-        return (self.pathway(clip),)
+        """(B, 3, T, H, W) to the map of the last stage, in a tuple of one; or to all that the head takes."""
+        return self.pathway.maps(clip) if self.head.takes_stages else (self.pathway(clip),)
+
+    def stage_channels(self) -> list[int]:
+        return list(self.pathway.channels[1:])

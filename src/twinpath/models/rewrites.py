@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from twinpath.models.detection import BoxEmbedder, DetectionNetwork
 from twinpath.models.layers.attention import PooledAttention, TokenPool, pool_tokens
 from twinpath.models.layers.positions import Grid, RelativePositions, rows_by_distance
 from twinpath.models.layers.resnet import ResNetStem, slow_frames
@@ -38,6 +39,11 @@ def rewritten(network: nn.Module, *, vector_floats: int, bf16: bool, is_fixed_si
         bf16: Whether it computes in bf16.
         is_fixed_size: Whether the height and width of clips are those with which the network is traced.
     """
+    if isinstance(network, BoxEmbedder):
+        inner = rewritten(
+            network.network, vector_floats=vector_floats, bf16=bf16, is_fixed_size=is_fixed_size
+        )
+        return BoxEmbedder(cast(DetectionNetwork, inner)).eval()
     if isinstance(network, SlowFast):
         fast = network.fast.stem.conv.out_channels
         network = with_stem(network, "slow", columns=bf16 and is_fixed_size)

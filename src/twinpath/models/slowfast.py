@@ -118,11 +118,19 @@ class SlowFast(VideoNetwork):
         index = slow_frames(clip.shape[2], self.alpha).to(clip.device)
         return clip.index_select(2, index), clip
 
-    def forward_features(self, clip: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, T, H, W) to the last maps: slow (B, C, T/alpha, h, w) and fast (B, C/beta, T, h, w)."""
+    def stage_channels(self) -> list[int]:
+        return [c for both in zip(self.slow.channels[1:], self.fast.channels[1:], strict=True) for c in both]
+
+    def forward_features(self, clip: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, T, H, W) to the last maps: slow (B, C, T/alpha, h, w) and fast (B, C/beta, T, h, w).
+
+        For a head that takes stages: those of res3, res4 and res5.
+        """
         x_slow, x_fast = self.pathways(clip)
         x_slow, x_fast = self.slow.stem(x_slow), self.fast.stem(x_fast)
+        maps: list[Tensor] = []
         for lateral, slow, fast in zip(self.laterals, self.slow.stages(), self.fast.stages(), strict=True):
             x_slow = torch.cat([x_slow, lateral(x_fast)], dim=1)
             x_slow, x_fast = slow(x_slow), fast(x_fast)
-        return x_slow, x_fast
+            maps += [x_slow, x_fast]
+        return tuple(maps[2:] if self.head.takes_stages else maps[-2:])

@@ -48,7 +48,7 @@ class Classifier:
         on_status: Called with a message before slow one-time work, such as compiling.
     Attributes:
         model: Full name of network and weights.
-        dataset, labels, spec, weights_sha256: See `LoadedModel`.
+        dataset, labels, spec, weights_sha256, views: See `LoadedModel`.
         reader: Reads the files.
     Raises:
         UnknownModel, UsageError, WeightsError: See `load_model`.
@@ -82,7 +82,7 @@ class Classifier:
         )
         self.weights_sha256 = loaded.weights_sha256
         self.reader = VideoReader(limits, isolate, fps)
-        self._pooling = loaded.view_pooling
+        self.views, self._pooling = loaded.views, loaded.view_pooling
         self._engines: dict[int, Engine] = {1: loaded.engine}
 
     def engine(self, num_crops: int = 1) -> Engine:
@@ -100,8 +100,9 @@ class Classifier:
         video: str | os.PathLike[str] | NDArray[np.uint8] | ResizedFrames,
         *,
         start_s: float = 0.0,
-        views: str = "1x1",
+        views: str | None = None,
         top_k: int = 5,
+        min_score: float = 0.0,
         progress: Callable[[int, int], None] | None = None,
     ) -> Classification:
         """Classify a video file, or decoded frames.
@@ -110,8 +111,10 @@ class Classifier:
             video: A path; or (T, H, W, 3) uint8 RGB frames of one clip. T may be any number: the frames that
                 the model needs are sampled evenly. Or frames resized with the `resize` of `engine`.
             start_s: Skip this many seconds at the start of the file.
-            views: Spatial crops x temporal clips whose scores are averaged, for example "3x10".
+            views: Spatial crops x temporal clips whose scores are averaged, for example "3x10"; None: the
+                model's own, of most models "1x1".
             top_k: Number of labels to return.
+            min_score: Below it the best label's score means that the activity is unknown.
             progress: Called with the number of temporal clips done and the total.
         Raises:
             InputError: The file cannot be used; the message has the reason.
@@ -119,13 +122,13 @@ class Classifier:
             LimitExceeded: A limit is exceeded.
             WorkerDied: With `isolate`: the process that read the file ended twice.
         """
-        parsed = checked_views(views, start_s=start_s, top_k=top_k)
+        parsed = checked_views(views or self.views, start_s=start_s, top_k=top_k, min_score=min_score)
         if isinstance(video, np.ndarray | ResizedFrames):
             if parsed.time != 1 or start_s:
                 raise UsageError(
                     "decoded frames are one clip: start_s and several temporal views are for files only"
                 )
-            return self._classify_frames(video, parsed, top_k)
+            return self._classify_frames(video, parsed, top_k, min_score)
         path = Path(video)
 
         def on_clip(key: object, done: int) -> None:
@@ -136,7 +139,7 @@ class Classifier:
         (scored,) = infer_videos(
             self.engine(parsed.space), sources, on_clip=on_clip, max_bytes=self.reader.limits.max_bytes
         )
-        result = self._result(os.fspath(video), scored, parsed, top_k)
+        result = self._result(os.fspath(video), scored, parsed, top_k, min_score)
         if isinstance(result, Exception):
             raise result
         return result
@@ -146,18 +149,19 @@ class Classifier:
         videos: Iterable[str | os.PathLike[str]],
         *,
         start_s: float = 0.0,
-        views: str = "1x1",
+        views: str | None = None,
         top_k: int = 5,
+        min_score: float = 0.0,
     ) -> Iterator[Classification | Exception]:
         """Classify many files. The next files are read during inference, and batches span files.
 
         Args:
             videos: Paths.
-            start_s, views, top_k: See `__call__`.
+            start_s, views, top_k, min_score: See `__call__`.
         Yields:
             For each file, in order, its result, or its error: one of `errors.INPUT_FAILURES`.
         """
-        parsed = checked_views(views, start_s=start_s, top_k=top_k)
+        parsed = checked_views(views or self.views, start_s=start_s, top_k=top_k, min_score=min_score)
         sources = ((video, self._source(Path(video), parsed, start_s)) for video in videos)
         for scored in infer_videos(
             self.engine(parsed.space),
@@ -165,24 +169,24 @@ class Classifier:
             max_bytes=self.reader.limits.max_bytes,
             at_once=self.reader.videos_at_once,
         ):
-            yield self._result(os.fspath(scored.key), scored, parsed, top_k)
+            yield self._result(os.fspath(scored.key), scored, parsed, top_k, min_score)
 
     def _source(self, path: Path, views: Views, start_s: float) -> OpenSource:
         return partial(self.reader.open_views, path, self.spec, views, start_s=start_s)
 
     def _classify_frames(
-        self, frames: NDArray[np.uint8] | ResizedFrames, views: Views, top_k: int
+        self, frames: NDArray[np.uint8] | ResizedFrames, views: Views, top_k: int, min_score: float
     ) -> Classification:
         scored = VideoScores(None)
         if not isinstance(frames, ResizedFrames):
             frames = _evenly(frames, self.spec.num_frames)
         scored.scores += scores_of(self.engine(views.space), [frames])
-        result = self._result(None, scored, views, top_k)
+        result = self._result(None, scored, views, top_k, min_score)
         assert isinstance(result, Classification)
         return result
 
     def _result(
-        self, video: str | None, scored: VideoScores, views: Views, top_k: int
+        self, video: str | None, scored: VideoScores, views: Views, top_k: int, min_score: float
     ) -> Classification | Exception:
         if scored.error is not None:
             return scored.error
@@ -196,10 +200,11 @@ class Classifier:
             predictions=top_predictions(pooled, self.labels, top_k=top_k),
             warnings=(*scored.warnings, *model_warnings),
             timing_s={"decode": round(scored.decode_s, 4), "infer": round(scored.infer_s, 4)},
+            min_score=min_score,
         )
 
 
-def checked_views(views: str, *, start_s: float, top_k: int) -> Views:
+def checked_views(views: str, *, start_s: float, top_k: int, min_score: float = 0.0) -> Views:
     """Check the arguments of a classification, and parse `views`.
 
     Raises:
@@ -210,12 +215,17 @@ def checked_views(views: str, *, start_s: float, top_k: int) -> Views:
         raise UsageError(f"start_s must be 0 s or later, not {start_s:g}")
     if top_k < 1:
         raise UsageError(f"top_k must be at least 1, not {top_k}")
+    if not 0 <= min_score <= 1:
+        raise UsageError(f"min_score must be 0 to 1, not {min_score:g}")
     return parsed
 
 
-def classification_settings(*, views: str, start_s: float, top_k: int) -> dict[str, Any]:
+def classification_settings(
+    *, views: str, start_s: float, top_k: int, min_score: float = 0.0
+) -> dict[str, Any]:
     """The settings that determine a classification, for its `Provenance`."""
-    return {"views": views, "start_s": start_s, "top_k": top_k}
+    settings: dict[str, Any] = {"views": views, "start_s": start_s, "top_k": top_k}
+    return settings | {"min_score": min_score} if min_score else settings
 
 
 def _evenly(frames: NDArray[np.uint8], num_frames: int) -> NDArray[np.uint8]:

@@ -43,6 +43,7 @@ class LoadedModel:
         weights_sha256: Hash of a weight file that replaces the one of the record, or of the files of a model
             folder; else None.
         view_pooling: How the scores of several views are pooled.
+        views: Crops in space x clips in time where nothing else is asked for.
     """
 
     name: str
@@ -52,6 +53,7 @@ class LoadedModel:
     engine: Engine
     weights_sha256: str | None = None
     view_pooling: ViewPooling = "mean"
+    views: str = "1x1"
 
 
 def load_model(
@@ -101,6 +103,7 @@ def load_model(
         engine=engine,
         weights_sha256=facts.weights_sha256(weights),
         view_pooling=facts.view_pooling,
+        views=facts.views,
     )
     if task != "embedding" and len(loaded.labels) != engine.num_classes:
         raise UsageError(

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from twinpath.errors import UsageError
 from twinpath.models.input_spec import InputSpec
-from twinpath.video.clip_plan import Keyframes, Selections, Windows
+from twinpath.video.clip_plan import ClipSampling, Keyframes, Selections, Windows
 from twinpath.video.probe import VideoInfo
 from twinpath.video.sampling import view_spans, view_times
-from twinpath.video.selection import AtTimes, EvenSpan
+from twinpath.video.selection import AtTimes, EvenSpan, Selection
 
 MAX_TIME_VIEWS = 100
 MIN_EVERY_S = 0.01  # below the frame period of common videos
@@ -54,7 +54,12 @@ def views_need_info(views: Views, spec: InputSpec, *, start_s: float) -> bool:
 
 
 def plan_views(
-    views: Views, spec: InputSpec, *, start_s: float = 0.0, info: VideoInfo | None = None
+    views: Views,
+    spec: InputSpec,
+    *,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    info: VideoInfo | None = None,
 ) -> Selections:
     """The clips of a classification, one per temporal view.
 
@@ -62,13 +67,12 @@ def plan_views(
         views: Number of crops and clips.
         spec: Frames and sampling rate of a clip.
         start_s: Skip this many seconds at the start of the video.
+        end_s: What comes after this time is skipped, too; None: nothing is.
         info: Duration and frame rate of the video, see `views_need_info`.
     Returns:
-        One clip: the span at `start_s`, as in PyTorchVideo's tutorials. Several: spread uniformly over the
-            rest of
-        the video by PySlowFast's rule. Something-Something models: the middle of each of T segments.
-        torchvision
-        models: frames at a fixed stride.
+        One clip: the span at `start_s`, as in PyTorchVideo's tutorials. Several: spread uniformly from there
+        to the end by PySlowFast's rule. Something-Something models: the middle of each of T segments.
+        torchvision models: frames at a fixed stride.
     Raises:
         UsageError: `start_s` lies behind the end, or the duration is needed and unknown.
     Source: PySlowFast, `get_start_end_idx`; PyTorchVideo's tutorials.
@@ -77,10 +81,11 @@ def plan_views(
         raise UsageError(f"the video lasts {info.duration_s:.2f} s; no clip starts at {start_s:g} s")
     sampling = spec.clip_sampling
     if views.time == 1 and spec.sampling != "segments":
-        return Selections((sampling.at(start_s),))
+        return Selections((_first_clip(sampling, start_s, end_s),))
     if info is None or info.duration_s is None:
         raise UsageError("several views need the duration of the video, which is unknown; use views='1x1'")
-    rest_s = max(info.duration_s - start_s, 0.0)
+    stop_s = info.duration_s if end_s is None else min(end_s, info.duration_s)
+    rest_s = max(stop_s - start_s, 0.0)
     if spec.sampling == "segments":
         return Selections((sampling.middles(start_s, rest_s),) * views.time)
     if spec.sampling == "strided" or not info.average_fps:
@@ -97,6 +102,13 @@ def plan_views(
         use_offset=spec.offset_views,
     )
     return Selections(tuple(AtTimes(tuple((start_s + row).tolist())) for row in times_s))
+
+
+def _first_clip(sampling: ClipSampling, start_s: float, end_s: float | None) -> Selection:
+    """The clip that starts at a time; of a span that ends before the clip does, the frames of the span."""
+    if end_s is None or sampling.sampling != "clip" or end_s - start_s >= sampling.span_s:
+        return sampling.at(start_s)
+    return EvenSpan(start_s, end_s - start_s, sampling.num_frames)
 
 
 def plan_windows(spec: InputSpec, *, every_s: float, start_s: float = 0.0) -> Windows:

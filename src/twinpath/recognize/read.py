@@ -92,7 +92,13 @@ class VideoReader:
         return open_clips(path, plan, limits=self.limits, fps=self.fps, isolate=self.isolate, resize=resize)
 
     def open_views(
-        self, path: str | os.PathLike[str], spec: InputSpec, views: Views, *, start_s: float = 0.0
+        self,
+        path: str | os.PathLike[str],
+        spec: InputSpec,
+        views: Views,
+        *,
+        start_s: float = 0.0,
+        end_s: float | None = None,
     ) -> ClipSource:
         """The clips of a classification, see `plan_views`. Probes the file if its duration is needed.
 
@@ -102,7 +108,7 @@ class VideoReader:
         """
         info = self.probe(path) if views_need_info(views, spec, start_s=start_s) else None
         try:
-            plan = plan_views(views, spec, start_s=start_s, info=info)
+            plan = plan_views(views, spec, start_s=start_s, end_s=end_s, info=info)
         except UsageError as error:
             raise UsageError(f"{display_path(Path(path))}: {error}") from error
         return self.open(path, plan, spec.resize(num_crops=views.space))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import html
 import json
 import math
-import re
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twinpath.render.html_page import filled_page
 from twinpath.render.timeline_lanes import (
     TICK_STEPS_S,
     TimelineLane,
@@ -53,8 +52,7 @@ def write_html(timeline: Timeline, path: Path) -> None:
         "table": "\n".join(_table_row(s, i, lanes) for i, s in enumerate(timeline.segments)),
         "data": _script_data(timeline, duration_s),
     }
-    page = resources.files("twinpath.render").joinpath("timeline_page.html").read_text("utf-8")
-    path.write_text(re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], page), encoding="utf-8")
+    path.write_text(filled_page("timeline_page.html", parts), encoding="utf-8")
 
 
 def _lane(lane: TimelineLane, timeline: Timeline, duration_s: float, indices: dict[int, int]) -> str:

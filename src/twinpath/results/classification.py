@@ -13,6 +13,9 @@ SYNTHETIC_WARNING = (
 )
 
 
+#: The label of a video whose scores are all too low.
+UNKNOWN = "unknown"
+
 _SCORE = ("a score, 0 to 1", lambda value: is_number(value) and 0 <= value <= 1.001)  # and rounding
 
 
@@ -43,6 +46,7 @@ class Classification:
         predictions: Best first.
         warnings: Warnings for the user about this result; often empty.
         timing_s: Seconds spent on "decode" and "infer" for this video.
+        min_score: Below this score of the best label the answer is that it is unknown.
     """
 
     video: str | None
@@ -52,15 +56,21 @@ class Classification:
     predictions: tuple[Prediction, ...]
     warnings: tuple[str, ...]
     timing_s: dict[str, float]
+    min_score: float = 0.0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the highest score is at least `min_score`."""
+        return self.predictions[0].score >= self.min_score
 
     @property
     def label(self) -> str:
-        """The label with the highest score."""
-        return self.predictions[0].label
+        """The label with the highest score, or `UNKNOWN`."""
+        return self.predictions[0].label if self.is_known else UNKNOWN
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return asdict(self)
+        """The fields as JSON values, and the label."""
+        return {**asdict(self), "label": self.label}
 
     @classmethod
     def from_dict(cls, values: Any) -> Self:
@@ -70,11 +80,16 @@ class Classification:
             ValueError: The values have another form.
         """
         known = checked_facts(values, {**_FACTS, "warnings": TEXTS, "timing_s": NUMBERS})
+        least = values.get("min_score", 0.0)  # earlier results have none
+        if not is_number(least) or not 0 <= least <= 1:
+            raise ValueError("min_score is no score, 0 to 1")
         predictions = values.get("predictions")
         if not isinstance(predictions, list) or not predictions:
             raise ValueError("predictions is no list of labels with their scores")
         made = tuple(Prediction.from_dict(prediction) for prediction in predictions)
-        return cls(**known | {"predictions": made, "warnings": tuple(known["warnings"])})
+        return cls(
+            **known | {"predictions": made, "warnings": tuple(known["warnings"]), "min_score": float(least)}
+        )
 
 
 _FACTS = {"video": TEXT, "model": TEXT, "engine": TEXT, "views": TEXT}

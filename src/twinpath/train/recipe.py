@@ -29,7 +29,7 @@ class Recipe(BaseModel):
 
     name: str = Field(pattern=r"^[\w.-]+$")  # of the run and of its weights
     model: str  # an architecture
-    dataset: Literal["synthetic"]  # the only one so far
+    dataset: Literal["synthetic", "painted"]  # drawn actions; painted encounters, with more to learn of each
     start_from: str = ""  # a record to take weights from, where names and shapes match; empty: new weights
     seed: int = Field(ge=0, lt=2**32)  # of new weights; clips have seeds of their own
 
@@ -39,6 +39,8 @@ class Recipe(BaseModel):
     batch_size: Count
     workers: int = Field(ge=0, le=1024)  # processes that draw clips while the network trains
     render_heights_px: tuple[Count, ...]  # several, so that the network learns every sharpness
+    crop_px: int = Field(default=0, ge=0, le=10**4)  # of painted clips; 0: the network's. Smaller is faster
+    frozen: tuple[str, ...] = ()  # modules that stay as they are: "slow.stem"
 
     learning_rate: PositiveFloat  # at its peak; then a cosine to zero
     warmup_fraction: float = Field(ge=0, lt=1)  # of all steps

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from pathlib import Path
 
 import lightning as L
@@ -13,10 +11,11 @@ from lightning.pytorch.loggers import CSVLogger
 from twinpath import __version__
 from twinpath.atomic import atomic_path
 from twinpath.device import leave_cores_to
-from twinpath.errors import Interrupted, Terminated, TwinpathError, WorkerDied
 from twinpath.train.checkpoints import LastTwoCheckpoints, intact_checkpoint
 from twinpath.train.classification import ClassificationModule, SyntheticClipData
 from twinpath.train.detection import DetectionModule, SyntheticKeyframeData, warm_start
+from twinpath.train.encounters import EncounterModule, PaintedClipData
+from twinpath.train.fitting import fit, quiet_lightning
 from twinpath.train.recipe import LAST, SETTINGS, Recipe, check_folder, to_toml
 from twinpath.weights.load import save_weights
 from twinpath.zoo.create import create_model, input_spec, resolve
@@ -45,23 +44,13 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool 
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / SETTINGS) as temporary:
         temporary.write_text(to_toml(recipe), "utf-8")
-    _quiet_lightning()
+    quiet_lightning()
     leave_cores_to(recipe.workers)
     L.seed_everything(recipe.seed, workers=True, verbose=False)
     module, clips = _parts(recipe)
     checkpoint = intact_checkpoint(folder, module) if resume else None
     trainer = _trainer(recipe, folder, progress=progress, resumed_from=checkpoint)
-    try:
-        trainer.fit(module, clips, ckpt_path=checkpoint, weights_only=True)
-    except SystemExit:  # how Lightning ends after Ctrl-C
-        if not trainer.interrupted:
-            raise
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise _worker_died(error, last) from error
-    if trainer.interrupted:
-        raise Interrupted(f"stopped; {_how_to_go_on(last)}")
+    fit(trainer, module, clips, checkpoint=checkpoint, last=last)
     path = folder / f"{recipe.name}.safetensors"
     facts = {"recipe": to_toml(recipe), "made_by": f"twinpath {__version__}", "model": recipe.model}
     if recipe.stored_as == "float16":
@@ -72,25 +61,18 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool 
 
 def _parts(recipe: Recipe) -> tuple[ClassificationModule, L.LightningDataModule]:
     """The module with its network, and the data."""
-    is_detector = resolve(recipe.model)[0].is_detector
-    data = (SyntheticKeyframeData if is_detector else SyntheticClipData)(recipe, input_spec(recipe.model))
+    is_detector, spec = resolve(recipe.model)[0].is_detector, input_spec(recipe.model)
+    is_painted = recipe.dataset == "painted"
+    if is_painted:
+        data: PaintedClipData | SyntheticClipData | SyntheticKeyframeData = PaintedClipData(recipe, spec)
+    else:
+        data = (SyntheticKeyframeData if is_detector else SyntheticClipData)(recipe, spec)
     network = create_model(recipe.model, num_classes=data.num_classes)
     if recipe.start_from:
         warm_start(network, create_model(recipe.start_from, pretrained=True))
+    if is_painted:
+        return EncounterModule(network, recipe), data
     return (DetectionModule if is_detector else ClassificationModule)(network, recipe), data
-
-
-def _how_to_go_on(last: Path) -> str:
-    return f"resume=True goes on after {last}" if last.exists() else "no epoch was complete; start anew"
-
-
-def _worker_died(error: RuntimeError, last: Path) -> TwinpathError:
-    """The error for a process that draws clips and was killed."""
-    if any(f"signal: {name}" in str(error) for name in ("Terminated", "Hangup")):  # the whole process group
-        return Terminated(f"terminated; {_how_to_go_on(last)}")
-    return WorkerDied(
-        f"a process that draws clips died ({str(error).splitlines()[0]}); {_how_to_go_on(last)}"
-    )
 
 
 def _trainer(recipe: Recipe, folder: Path, *, progress: bool, resumed_from: Path | None) -> L.Trainer:
@@ -108,9 +90,3 @@ def _trainer(recipe: Recipe, folder: Path, *, progress: bool, resumed_from: Path
         log_every_n_steps=20,
         gradient_clip_val=1.0,
     )
-
-
-def _quiet_lightning() -> None:
-    """Its advice on loggers and workers is for users of Lightning."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", module=r"lightning\..*")

@@ -205,7 +205,7 @@ def _walk(folder: Path, is_result: Callable[[Path], bool], skipped: Counter[str]
                     folders.clear()
                     continue
                 seen.add(real)
-                folders[:] = [name for name in folders if not _is_system_folder(name)]
+                folders[:] = [name for name in folders if not is_system_folder(name)]
                 below = [os.path.join(parent, name) for name in folders]  # noqa: PTH118
                 links += filter(os.path.islink, below)
                 yield from _inputs_of(Path(parent), names, is_result, skipped)
@@ -232,7 +232,7 @@ def _inputs_of(
     skipped.update(path.suffix.lower() for path in others)
 
 
-def _is_system_folder(name: str) -> bool:
+def is_system_folder(name: str) -> bool:
     """Whether a folder is hidden, or holds what an operating system or a network disk keeps there."""
     return name.startswith(".") or name.casefold() in _SYSTEM_FOLDERS
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from twinpath.zoo.records import Record
 
 Facts = dict[str, Any]
+_SHOWN_LABELS = 20
 
 
 def facts_of(name: str) -> Facts:
@@ -27,7 +28,7 @@ def facts_of(name: str) -> Facts:
 
 
 def facts_of_folder(folder: ModelFolder) -> Facts:
-    """What the record of a model folder says, apart from the names of its classes."""
+    """What the record of a model folder says; of many classes the names of the first."""
     from twinpath.zoo.model_card import worst
 
     card, spec = folder.card, folder.card.input
@@ -39,6 +40,8 @@ def facts_of_folder(folder: ModelFolder) -> Facts:
         "task": card.task,
         "dataset": card.dataset,
         "num_classes": len(card.labels),
+        "labels": [*card.labels[:_SHOWN_LABELS], *(["…"] if len(card.labels) > _SHOWN_LABELS else [])],
+        "views": card.views,
         "num_frames": spec.num_frames,
         "sampling_rate": spec.sampling_rate,
         "sampling": spec.sampling,

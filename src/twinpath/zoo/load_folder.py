@@ -13,6 +13,23 @@ if TYPE_CHECKING:
     from twinpath.models.network import VideoNetwork
 
 
+def set_stages_head(network: VideoNetwork, num_classes: int) -> None:
+    """Give a network a new `StagesHead`.
+
+    Raises:
+        UsageError: There is none for this network.
+    """
+    from twinpath.models.layers.head import HeadConfig, StagesHead
+
+    channels = network.stage_channels()
+    if channels is None:
+        raise UsageError(f"{type(network).__name__} has no stages that a last layer could see")
+    old = network.head
+    network.head = StagesHead(
+        channels, num_classes, dropout=old.dropout.p, head_config=HeadConfig(old.head_config.activation)
+    )
+
+
 def has_network(folder: ModelFolder) -> bool:
     """Whether the folder holds weights of a network that is known here."""
     return folder.has(WEIGHTS) and folder.card.network is not None and is_known(folder.card.network)
@@ -39,6 +56,9 @@ def load_folder_network(folder: ModelFolder) -> VideoNetwork:
         num_classes=len(folder.card.labels),
         in_frames=None if num_frames == architecture.num_frames else num_frames,
     )
-    head: Literal["file"] | None = None if record is not None and name == record.name else "file"
+    if folder.card.head == "stages":
+        set_stages_head(network, len(folder.card.labels))
+    is_record = record is not None and name == record.name == folder.card.name
+    head: Literal["file"] | None = None if is_record else "file"
     load_weights(network, folder.checked(WEIGHTS), head=head)
     return network

@@ -14,6 +14,7 @@ from twinpath.models.registry import Output, Task
 FORMAT = "twinpath-model"
 VERSION = 1
 Pooling = Literal["mean", "max"]
+HeadKind = Literal["last", "stages"]
 StoredPrecision = Literal["fp32", "fp16", "int8"]
 
 _MOST_CLASSES = 1_000_000
@@ -23,6 +24,7 @@ _MOST_PX = 8192
 _MOST_FILES = 16
 _MOST_BYTES = 16 << 30
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_VIEWS = re.compile(r"[13]x(100|[1-9][0-9]?)")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _OUTPUTS: dict[Task, tuple[Output, ...]] = {
     "classification": ("scores", "embed"),
@@ -98,12 +100,15 @@ class ModelCard:
     Attributes:
         name: Of the network and its weights, for example "slowfast_r50_8x8.ptv_k400".
         network: A name for `create_model` whose network this is; None: none that is known here.
+        head: What its last layer sees: "last": the last maps, as the network has it; "stages": several, see
+            `StagesHead`.
         task: What it is for.
         dataset: Of training, for example "kinetics400".
         labels: Names of the classes, in the order of the scores.
         input: The clip.
         precision: As the weights are stored. Graphs of "fp16" compute in float32.
         view_pooling: How the scores of several views become one.
+        views: Crops in space x clips in time by which it classifies where nothing else is asked for.
         min_person_score: Of a detection network, see `Architecture`.
         weights: Where the numbers come from.
         versions: Of the software that made the files.
@@ -120,6 +125,8 @@ class ModelCard:
     input: InputSpec
     precision: StoredPrecision
     view_pooling: Pooling = "mean"
+    views: str = "1x1"
+    head: HeadKind = "last"
     min_person_score: float | None = None
     weights: WeightsSource = WeightsSource("")
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -166,7 +173,7 @@ def read_card(node: Node) -> ModelCard:
     labels = tuple(_text(label) for label in _bounded(node["labels"], _MOST_CLASSES))
     if not labels:
         raise node["labels"].error("there are no classes")
-    network, least = node.find("network"), node.find("min_person_score")
+    network, least, views, head = (node.find(key) for key in ("network", "min_person_score", "views", "head"))
     return ModelCard(
         name=_text(node["name"]),
         network=None if network is None else _text(network),
@@ -176,6 +183,8 @@ def read_card(node: Node) -> ModelCard:
         input=_input(node["input"]),
         precision=_one_of(node["precision"], StoredPrecision),
         view_pooling=_one_of(node["view_pooling"], Pooling),
+        views="1x1" if views is None else _views(views),
+        head="last" if head is None else _one_of(head, HeadKind),
         min_person_score=None if least is None else least.number(at_least=0, at_most=1),
         weights=_weights(node["weights"]),
         versions={key: _text(value) for key, value in _entries(node["versions"])},
@@ -205,6 +214,12 @@ def _input(node: Node) -> InputSpec:
     if min(spec.std) <= 0:
         raise node["std"].error("it is not positive")
     return spec
+
+
+def _views(node: Node) -> str:
+    if not _VIEWS.fullmatch(_text(node)):
+        raise node.error("it is no number of crops (1 or 3) x clips, such as 1x1 or 3x10")
+    return _text(node)
 
 
 def _weights(node: Node) -> WeightsSource:

@@ -28,6 +28,7 @@ class ModelFacts:
         labels: Names of its classes.
         spec: The input.
         view_pooling: How the scores of several views become one.
+        views: Crops in space x clips in time by which it classifies where nothing else is asked for.
         min_person_score: Of a detection network, see `Architecture`.
         architecture: Its network; None: none that is known here.
         record: Of its published weights, None: other weights, or none.
@@ -41,6 +42,7 @@ class ModelFacts:
     labels: tuple[str, ...]
     spec: InputSpec
     view_pooling: Literal["mean", "max"] = "mean"
+    views: str = "1x1"
     min_person_score: float | None = None
     architecture: Architecture | None = None
     record: Record | None = None
@@ -114,6 +116,7 @@ def _of_folder(model: str) -> ModelFacts:
         labels=card.labels,
         spec=card.input,
         view_pooling=card.view_pooling,
+        views=card.views,
         min_person_score=card.min_person_score,
         architecture=ARCHITECTURES.get(card.network.partition(".")[0]) if card.network else None,
         folder=folder,

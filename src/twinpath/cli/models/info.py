@@ -62,5 +62,5 @@ def _readable(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, (tuple, list)):
-        return " ".join(str(v) for v in value)
+        return (", " if any(" " in str(v) for v in value) else " ").join(str(v) for v in value)
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -43,7 +43,7 @@ class Performance:
     hand: int = RIGHT
 
 
-def _smooth(u: Array) -> Array:
+def smoothstep(u: Array) -> Array:
     """Smoothstep: 0 to 1 with zero slope at both ends."""
     u = np.clip(u, 0.0, 1.0)
     return u * u * (3 - 2 * u)
@@ -52,7 +52,7 @@ def _smooth(u: Array) -> Array:
 def _pulse(phase: Array, rise: float, hold: float, fall: float) -> Array:
     """A periodic pulse: up during `rise`, constant, down; 0 otherwise. Fractions of a period."""
     p = phase % 1.0
-    return _smooth(p / rise) - _smooth((p - rise - hold) / fall)
+    return smoothstep(p / rise) - smoothstep((p - rise - hold) / fall)
 
 
 def _sway(pose: Pose, t: Array, rng_phase: float) -> Pose:
@@ -273,7 +273,7 @@ def _sitting(rng: Rng, *, down: bool) -> Performance:
 
     def motion(t: Array) -> Pose:
         u = np.clip((t - middle_s) / length_s + 0.5, 0, 1)
-        seated = _smooth(u if down else 1 - u)
+        seated = smoothstep(u if down else 1 - u)
         pose = _sway(Pose.standing(t), t, sway)
         pose.thigh_flex += (86 * DEG * seated)[:, None]
         pose.knee += (88 * DEG * seated)[:, None]
@@ -301,9 +301,9 @@ def throw(rng: Rng) -> Performance:
     def motion(t: Array) -> Pose:
         pose = Pose.standing(t)
         p = (t / period_s + start) % 1.0
-        wind = _smooth(p / 0.45)
-        fling = _smooth((p - 0.5) / 0.17)
-        recover = _smooth((p - 0.74) / 0.24)
+        wind = smoothstep(p / 0.45)
+        fling = smoothstep((p - 0.5) / 0.17)
+        recover = smoothstep((p - 0.74) / 0.24)
         flex = (20 * DEG + (back - 20 * DEG) * wind) * (1 - fling) + 52 * DEG * fling
         flex = flex * (1 - recover) + 20 * DEG * recover
         bend = 70 * DEG * wind * (1 - fling) + 10 * DEG

@@ -18,7 +18,7 @@ from twinpath.data.synthetic.scene import Colour, Person, Scene, followed_xz_m
 Frames = NDArray[np.uint8]
 
 # part: joints at both ends, radii in metres at both ends, garment, group that is drawn as one
-_PARTS = (
+PARTS = (
     ("ankle_l", "toe_l", 0.050, 0.038, "shoes", "foot_l"),
     ("knee_l", "ankle_l", 0.062, 0.045, "shin", "shin_l"),
     ("hip_l", "knee_l", 0.092, 0.064, "trousers", "thigh_l"),
@@ -40,15 +40,15 @@ _PARTS = (
     ("elbow_r", "hand_r", 0.046, 0.034, "sleeve", "fore_r"),
     ("hand_r", "hand_r", 0.048, 0.048, "skin", "hand_r"),
 )  # fmt: skip
-_GROUPS: tuple[tuple[int, ...], ...] = tuple(
-    tuple(i for i, part in enumerate(_PARTS) if part[5] == group)
-    for group in dict.fromkeys(part[5] for part in _PARTS)
+GROUPS: tuple[tuple[int, ...], ...] = tuple(
+    tuple(i for i, part in enumerate(PARTS) if part[5] == group)
+    for group in dict.fromkeys(part[5] for part in PARTS)
 )
 _ARC = np.linspace(np.pi / 2, 3 * np.pi / 2, 7)
 _OVERSAMPLING = 2
 
 
-def _capsules(p: Array, q: Array, rp: Array, rq: Array) -> Array:
+def capsules(p: Array, q: Array, rp: Array, rq: Array) -> Array:
     """Outlines (..., 14, 2) of capsules from p to q (..., 2) with radii rp and rq (...)."""
     axis = np.arctan2(q[..., 1] - p[..., 1], q[..., 0] - p[..., 0])[..., None]
     start = p[..., None, :] + rp[..., None, None] * np.stack(
@@ -86,15 +86,15 @@ class FigureOutline:
 def figure_outline(scene: Scene, person: Person, t_s: Array) -> FigureOutline:
     """Project a figure's parts at times (T,) in seconds."""
     uv, depth_m = scene.camera.project(person.world_joints(t_s), t_s, followed_xz_m(scene, t_s))
-    first = [JOINT[part[0]] for part in _PARTS]
-    last = [JOINT[part[1]] for part in _PARTS]
+    first = [JOINT[part[0]] for part in PARTS]
+    last = [JOINT[part[1]] for part in PARTS]
     girth = person.body.girth
     scale_p, scale_q = scene.camera.focal / depth_m[:, first], scene.camera.focal / depth_m[:, last]
     return FigureOutline(
         p=uv[:, first],
         q=uv[:, last],
-        rp=scale_p * np.array([part[2] for part in _PARTS]) * girth,
-        rq=scale_q * np.array([part[3] for part in _PARTS]) * girth,
+        rp=scale_p * np.array([part[2] for part in PARTS]) * girth,
+        rq=scale_q * np.array([part[3] for part in PARTS]) * girth,
         depth_m=(depth_m[:, first] + depth_m[:, last]) / 2,
     )
 
@@ -114,7 +114,7 @@ def _wear(person: Person) -> list[Colour]:
         "shin": c.trousers if c.long_trousers else c.skin,
         "sleeve": c.shirt if c.long_sleeves else c.skin,
     }  # fmt: skip
-    return [colours[part[4]] for part in _PARTS]
+    return [colours[part[4]] for part in PARTS]
 
 
 def _shade(colour: Colour, factor: float) -> Colour:
@@ -130,12 +130,12 @@ class _FigureDrawer:
         p, q = _on_canvas(o.p, size_px), _on_canvas(o.q, size_px)
         rp, rq = o.rp * size_px[0], o.rq * size_px[0]
         edge = 0.006 * size_px[0]
-        self.outline = _capsules(p, q, rp + edge, rq + edge).reshape(*p.shape[:2], -1).tolist()
-        self.fill = _capsules(p, q, rp, rq).reshape(*p.shape[:2], -1).tolist()
+        self.outline = capsules(p, q, rp + edge, rq + edge).reshape(*p.shape[:2], -1).tolist()
+        self.fill = capsules(p, q, rp, rq).reshape(*p.shape[:2], -1).tolist()
         light = np.array([-0.34, -0.3])  # the lit side: above, to the left
         lit_p, lit_q = p + light * rp[..., None], q + light * rq[..., None]
-        self.lit = _capsules(lit_p, lit_q, 0.45 * rp, 0.45 * rq).reshape(*p.shape[:2], -1).tolist()
-        group_depth = np.stack([o.depth_m[:, list(g)].mean(axis=1) for g in _GROUPS], axis=1)
+        self.lit = capsules(lit_p, lit_q, 0.45 * rp, 0.45 * rq).reshape(*p.shape[:2], -1).tolist()
+        group_depth = np.stack([o.depth_m[:, list(g)].mean(axis=1) for g in GROUPS], axis=1)
         self.order = np.argsort(-group_depth, axis=1).tolist()
         self.depth_m = o.depth_m.mean(axis=1)
         worn = _wear(person)
@@ -148,7 +148,7 @@ class _FigureDrawer:
         if stool and not stool.is_nearer:
             stool.draw(canvas)
         for group in self.order[frame]:
-            parts = _GROUPS[group]
+            parts = GROUPS[group]
             for i in parts:
                 canvas.polygon(self.outline[frame][i], fill=self.colours[i][0])
             for i in parts:

@@ -19,6 +19,8 @@ Activation = Literal["softmax", "sigmoid"]
 Averaging = Literal["logits", "scores"]
 HeadPooling = Literal["window", "whole"]
 
+_LEAST_VARIANCE = 1e-8
+
 
 @dataclass(frozen=True)
 class HeadConfig:
@@ -48,9 +50,12 @@ class Head(nn.Module):
         dropout: Rate before the projection, in training.
         head_config: See `HeadConfig`.
     Attributes:
+        takes_stages: Whether it takes the maps of res3 to res5, see `StagesHead`; else the last ones.
         follows_file: Whether a weight file may decide how scores are computed: nobody has said so yet.
             Setting `head_config` or `aligned` says it.
     """
+
+    takes_stages = False
 
     def __init__(
         self,
@@ -151,6 +156,50 @@ class PooledHead(Head):
 
     def _pool(self, x_BCTHW: Tensor, window: tuple[int, int, int]) -> Tensor:
         return sliding_mean(x_BCTHW, window, whole=self.head_config.pooling == "whole")
+
+
+class StagesHead(Head):
+    """Classifies what the stages res3 to res5 see, of each channel: its means, its change, its maximum.
+
+    The last stage of a network that was trained for few classes has forgotten what others need; earlier ones
+    have not. The means are those of the four quarters of the picture; the change is the standard deviation
+    over time of the mean over space.
+
+    Args:
+        channels: Of each map that it takes.
+        num_classes, dropout, head_config: See `Head`.
+    """
+
+    takes_stages = True
+
+    def __init__(
+        self, channels: Sequence[int], num_classes: int, *, dropout: float, head_config: HeadConfig
+    ) -> None:
+        super().__init__(6 * sum(channels), num_classes, dropout=dropout, head_config=head_config)
+
+    def pooled(self, features: Sequence[Tensor]) -> Tensor:
+        """(B, C, T, H, W) of each stage of each pathway to (B, 1, D)."""
+        pooled = []
+        for x_BCTHW in features:
+            quarters = _quarter_means(x_BCTHW.mean(dim=2))
+            over_time = x_BCTHW.mean(dim=(3, 4))
+            change = (
+                (over_time - over_time.mean(dim=2, keepdim=True))
+                .square()
+                .mean(dim=2)
+                .add(_LEAST_VARIANCE)
+                .sqrt()
+            )
+            pooled += [quarters, change, x_BCTHW.amax(dim=(2, 3, 4))]
+        return torch.cat(pooled, dim=1)[:, None]
+
+
+def _quarter_means(x_BCHW: Tensor) -> Tensor:
+    """(B, 4 * C): the mean of each quarter; of an odd side the middle belongs to both halves."""
+    height, width = (int(side) for side in x_BCHW.shape[2:])  # numbers, not sizes that are traced
+    rows = (slice(0, (height + 1) // 2), slice(height // 2, height))
+    columns = (slice(0, (width + 1) // 2), slice(width // 2, width))
+    return torch.cat([x_BCHW[:, :, i, j].mean(dim=(2, 3)) for i in rows for j in columns], dim=1)
 
 
 def sliding_mean(x_BCTHW: Tensor, window: tuple[int, int, int], *, whole: bool = False) -> Tensor:
