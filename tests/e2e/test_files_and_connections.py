@@ -187,6 +187,7 @@ def test_nothing_is_left_but_results_and_the_cache(offline: list[Touched], place
     assert left == []
     assert {path.name for path in places["CACHE"].iterdir()} <= {
         "engines",
+        "features",
         "weights",
         "inductor",
         "matplotlib",
