@@ -180,7 +180,8 @@ def _detection(
     from twinpath.data.labelled.keyframes import read_keyframes
     from twinpath.errors import UsageError
     from twinpath.recognize.read import VideoReader
-    from twinpath.train.finetune.detection import NUM_FOLDS, finetune_detection
+    from twinpath.train.finetune.detection import finetune_detection
+    from twinpath.train.finetune.parts import NUM_FOLDS
 
     if learning.method == "full" or learning.views is not None:
         raise UsageError("a detection network learns a new last layer only: leave out --method and --views")

@@ -41,6 +41,7 @@ from twinpath.results.evaluation import ClipAnswer, Evaluation, EvaluationSummar
 from twinpath.train.finetune.box_features import BoxFeatures, Embeddings
 from twinpath.train.finetune.learned import own_network, set_last_layer
 from twinpath.train.finetune.linear import STRENGTHS, LinearHead, fit_linear
+from twinpath.train.finetune.parts import NUM_FOLDS
 from twinpath.train.finetune.settings import choose_flip
 from twinpath.weights.load import save_weights
 from twinpath.zoo.model_card import ModelCard
@@ -54,7 +55,6 @@ from twinpath.zoo.model_folder import (
     write_card,
 )
 
-NUM_FOLDS = 5
 _SHOWN = 20
 _LARGEST_SHIFT = 10.0
 _SHIFTS_TRIED = 21

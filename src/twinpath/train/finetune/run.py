@@ -123,7 +123,7 @@ def finetune(
     on_status(f"views {views.value}: {views.reason}")
     flip, why = choose_flip(data.classes, settings.flip)
     on_status(f"{'clips are mirrored, too' if flip else 'clips are not mirrored'}: {why}")
-    head = choose_head(facts)
+    head = choose_head(facts, method=method.value)
     on_status(f"the last layer sees {_SEES[head.value]}: {head.reason}")
     found = _features(data.clips, facts, cast("HeadKind", head.value), views, flip, config, reader, progress)
     _check_broken(found, len(data.clips))
@@ -134,6 +134,7 @@ def finetune(
     if method.value == "full":
         way = WholeNetwork(
             facts=facts,
+            head=cast("HeadKind", head.value),
             views=views.value,
             flip=flip,
             seed=settings.seed,

@@ -84,11 +84,13 @@ def choose_method(data: LabelledData, method: Method, *, has_gpu: bool) -> Choic
     return Choice("full", f"there is a GPU, and {middle:.0f} clips a class suffice for a whole network")
 
 
-def choose_head(facts: ModelFacts) -> Choice:
+def choose_head(facts: ModelFacts, *, method: str) -> Choice:
     """What a new last layer sees: "last" or "stages", see `ModelCard.head`."""
     folder, architecture = facts.folder, facts.architecture
     if folder is not None and folder.card.head == "stages":
         return Choice("stages", "as in the model to start from")
+    if method == "full":
+        return Choice("last", "the whole network learns")
     width = architecture.options.get("width", _WIDE) if architecture is not None else _WIDE
     if width >= _WIDE:
         return Choice("last", "a large network of many classes keeps there what other classes need")

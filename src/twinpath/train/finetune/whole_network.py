@@ -23,6 +23,7 @@ from twinpath.recognize.read import VideoReader
 from twinpath.train.finetune.learned import Learned, own_network
 from twinpath.train.finetune.linear import best_temperature
 from twinpath.train.finetune.parts import Parts, where
+from twinpath.zoo.model_card import HeadKind
 from twinpath.zoo.model_facts import ModelFacts
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class WholeNetwork:
 
     Attributes:
         facts: The model to start from.
+        head: What the last layer sees.
         views: By which clips are scored.
         flip: Whether clips are mirrored in training.
         seed: Of every random choice.
@@ -50,6 +52,7 @@ class WholeNetwork:
     """
 
     facts: ModelFacts
+    head: HeadKind
     views: str
     flip: bool
     seed: int
@@ -77,7 +80,7 @@ class WholeNetwork:
             held_out = parts.given if parts.given is not None else parts.folds == 0
             network = self._trained(parts.data, ~held_out, "all")
             scores[held_out] = self._scores(network, where(parts.data.clips, held_out))
-            return Learned(network, scores)
+            return Learned(network, scores, self.head)
         numbers = np.unique(parts.folds[parts.folds >= 0])
         for fold in numbers:
             self.on_status(f"training without fold {fold + 1} of {len(numbers)} ...")
@@ -90,7 +93,7 @@ class WholeNetwork:
                     np.save(file, rows, allow_pickle=False)
             scores[held_out] = np.load(kept, allow_pickle=False)
         self.on_status("training on all clips ...")
-        return Learned(self._trained(parts.data, np.ones(len(scores), dtype=bool), "all"), scores)
+        return Learned(self._trained(parts.data, np.ones(len(scores), dtype=bool), "all"), scores, self.head)
 
     def _trained(self, data: LabelledData, chosen: NDArray[np.bool_], name: str) -> VideoNetwork:
         """A network that has seen these clips only; a part of them decided when to stop."""
@@ -98,7 +101,9 @@ class WholeNetwork:
         from twinpath.train.finetune.full_settings import FullSettings
 
         train, validation = _divided(replace(data, clips=where(data.clips, chosen)), self.seed)
-        network = own_network(self.facts, len(data.classes), is_multi_label=data.is_multi_label)
+        network = own_network(
+            self.facts, len(data.classes), is_multi_label=data.is_multi_label, head=self.head
+        )
         settings = FullSettings.chosen(
             len(train),
             network,
