@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import tomli_w
 from pydantic import Field, ValidationError, model_validator
@@ -86,7 +86,9 @@ class Recipe(Section):
 
 
 SECTIONS: dict[str, type[Section]] = {
-    name: field.annotation for name, field in Recipe.model_fields.items() if name != NAME and field.annotation
+    name: cast("type[Section]", field.annotation)
+    for name, field in Recipe.model_fields.items()
+    if name != NAME
 }
 
 # Keys of recipes before they had sections.
