@@ -1,0 +1,1 @@
+"""Configurations of PySlowFast as recipes of ours."""
