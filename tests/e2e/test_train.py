@@ -98,3 +98,50 @@ def test_a_recipe_that_does_not_exist(tmp_path: Path) -> None:
     error = in_process("train", "slowfast_tny", "--out", tmp_path / "run", code=2).error
     assert "no recipe 'slowfast_tny'" in error
     assert "slowfast_tiny" in error
+
+
+def test_a_dry_run_prints_what_a_recipe_will_do(tmp_path: Path) -> None:
+    pytest.importorskip("twinpath.train.optimization.schedule")
+    done = in_process(
+        "train",
+        "x3d_s_kinetics",
+        "schedule.epochs=100",
+        "batch_size=16",
+        "--dry-run",
+        "--out",
+        tmp_path / "run",
+    )
+    lines = done.out.splitlines()
+    assert "network   x3d_s, 3.79 M parameters" in lines
+    assert "clips     13 frames, every 6. of 30 per second, 160 px" in lines
+    assert "batch     16 clips" in lines
+    assert any(line.startswith("rate      epoch   35.00: 0.") for line in lines)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_configuration_of_pyslowfast_is_a_recipe(tmp_path: Path) -> None:
+    pytest.importorskip("twinpath.train.optimization.schedule")
+    path = tmp_path / "SLOW_8x8.yaml"
+    path.write_text("MODEL:\n  ARCH: slow\n  MODEL_NAME: ResNet\nSOLVER:\n  BASE_LR: 0.2\n  BASE_LR: 1e-1\n")
+    done = in_process("train", "--pyslowfast", path, "SOLVER.MAX_EPOCH", "50", "--dry-run")
+    lines = done.out.splitlines()
+    assert "recipe    SLOW_8x8" in lines
+    assert "network   slow_r50_8x8, 32.45 M parameters" in lines
+    assert "epochs    50" in lines
+    assert "SOLVER.BASE_LR stands twice" in done.err
+    error = in_process("train", "--pyslowfast", path, "SOLVER.MAX_EPOC", "50", code=2).error
+    assert "did you mean SOLVER.MAX_EPOCH" in error
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "give a recipe"),
+        (("slowfast_tiny", "epoch=3"), "did you mean 'schedule.epochs'"),
+        (("slowfast_tiny", "schedule.epochs"), "write section.key=value"),
+        (("vit_b_16x4_mae",), "cannot be trained on 'unlabelled' yet"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    assert message in in_process("train", *words, "--out", tmp_path / "run", code=2).error
+    assert not (tmp_path / "run").exists()

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from twinpath.cli.options import Debug
 
+if TYPE_CHECKING:
+    from twinpath.train.recipe import Recipe
+
 
 def train(
-    recipe: Annotated[
-        str, typer.Argument(metavar="RECIPE", help="A recipe of the package (slowfast_tiny) or a TOML file.")
-    ],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RECIPE] [SECTION.KEY=VALUE]...",
+            help="A recipe of the package (slowfast_tiny) or a TOML file, and settings that replace its own: "
+            "schedule.epochs=30. With --pyslowfast: KEY VALUE pairs, as PySlowFast takes them.",
+        ),
+    ] = None,
+    pyslowfast: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A configuration of PySlowFast (YAML) in place of a recipe."),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print the network, the groups of parameters and the schedule; train nothing."
+        ),
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Folder of the run.  [default: runs/NAME]")
     ] = None,
@@ -26,26 +46,65 @@ def train(
     debug: Debug = False,
 ) -> None:
     """Train a model by a recipe. Ctrl-C keeps the last whole epoch."""
+    recipe = _recipe(words or [], pyslowfast)
+    if dry_run:
+        _print_dry_run(recipe)
+        return
+    _train(recipe, out or Path("runs") / recipe.name, resume=resume)
+
+
+def _recipe(words: list[str], pyslowfast: Path | None) -> Recipe:
+    """The recipe that was asked for, with its settings."""
+    from twinpath.cli.show_training import print_translation
+    from twinpath.errors import UsageError
+    from twinpath.train.recipe import built_in_recipes, read_recipe
+
+    if pyslowfast is None:
+        if not words:
+            raise UsageError(f"give a recipe: a TOML file or one of {', '.join(built_in_recipes())}")
+        return read_recipe(words[0], words[1:])
+    with _train_extra():
+        from twinpath.train.pyslowfast.translate import translate
+    translation = translate(pyslowfast, words)
+    print_translation(translation)
+    return translation.recipe
+
+
+def _print_dry_run(recipe: Recipe) -> None:
+    from twinpath.cli.show_training import print_dry_run
+
+    with _train_extra():
+        from twinpath.train.dry_run import dry_run
+    print_dry_run(dry_run(recipe))
+
+
+def _train(recipe: Recipe, folder: Path, *, resume: bool) -> None:
     from twinpath.cli.console import print_note
     from twinpath.cli.garbage import look_as_usual
     from twinpath.cli.library_caches import keep_in_cache
-    from twinpath.errors import MissingExtra
-    from twinpath.train.recipe import check_folder, holds_run, read_recipe
+    from twinpath.train.recipe import check_folder, holds_run
 
-    checked = read_recipe(recipe)
-    folder = out or Path("runs") / checked.name
     resume = resume and holds_run(folder)
-    check_folder(folder, checked, resume=resume)
+    check_folder(folder, recipe, resume=resume)
     keep_in_cache()
-    try:
+    with _train_extra():
         from twinpath.train.run import train as run
+    look_as_usual()
+    path = run(recipe, folder, resume=resume)
+    print_note(f"wrote {path}")
+    print_note(f"measure it: twinpath evaluate {recipe.model.network} --weights {path}")
+
+
+@contextlib.contextmanager
+def _train_extra() -> Iterator[None]:
+    """Imports in the block may lack what the extra `train` brings."""
+    from twinpath.errors import MissingExtra
+
+    try:
+        yield
     except ModuleNotFoundError as error:
-        if error.name not in {"torch", "lightning", "torchmetrics"}:
+        if error.name not in {"torch", "lightning", "torchmetrics", "yaml"}:
             raise
         raise MissingExtra(
             "training needs torch and Lightning; install them with: pip install 'twinpath[train]'"
         ) from error
-    look_as_usual()
-    path = run(checked, folder, resume=resume)
-    print_note(f"wrote {path}")
-    print_note(f"measure it: twinpath evaluate {checked.model} --weights {path}")

@@ -25,10 +25,10 @@ from twinpath.models.slowfast import SlowFast
 from twinpath.models.vit import ViT
 from twinpath.models.x3d import X3D
 from twinpath.train.pyslowfast.keys import completed, config_keys
-from twinpath.train.pyslowfast.networks import CLASS_DEFAULTS, structure_of
-from twinpath.train.pyslowfast.translate import Translation, translate
+from twinpath.train.pyslowfast.networks import CLASS_DEFAULTS, find_network, structure_of
+from twinpath.train.pyslowfast.translate import Translation, sections_of, translate
 from twinpath.train.pyslowfast.yaml_file import read_yaml
-from twinpath.train.recipe import SECTIONS, Recipe
+from twinpath.train.recipe import SECTIONS, Recipe, recipe_of
 from twinpath.train.sections import ScheduleSection
 
 RULES = Path(__file__).parents[2] / "golden" / "rules"
@@ -408,6 +408,23 @@ def test_what_cannot_be_had_is_refused_with_the_reason(keys: Keys, words: str, t
         translated(tmp_path, keys)
     assert str(caught.value).startswith(str(tmp_path / "config.yaml"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("config", ["configs/Kinetics/C2D_NLN_8x8_R50", "configs/ImageNet/MVITv2_S"])
+def test_lists_of_another_shape_are_errors_of_one_line(config: str, tmp_path: Path) -> None:
+    steps = {"SOLVER.LR_POLICY": "steps_with_relative_lrs", "SOLVER.STEPS": "[0]", "SOLVER.LRS": "[1]"}
+    colors = {"DATA.SSL_COLOR_JITTER": True, "AVA.FRAME_LIST_DIR": "lists"}
+    read = read_yaml(written(tmp_path, {**CONFIGS[config], **steps, **colors}))
+    messages = []
+    for key in (key.name for key in config_keys().values() if isinstance(key.default, list | tuple)):
+        for value in ([1], [[1, "x"]], [[[1]]]):
+            values = completed({**read.values, key: value}, "c.yaml")
+            try:
+                recipe_of({"name": "x", **sections_of(values, find_network(values))}, origin="c.yaml")
+            except ConfigError as error:
+                messages.append(str(error))
+    assert len(messages) > 20
+    assert not any("\n" in message for message in messages)
 
 
 # Recipes

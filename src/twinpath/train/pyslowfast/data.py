@@ -91,7 +91,7 @@ def _ava(values: Values) -> dict[str, Any]:
 
 
 def _joined(folder: str, name: str) -> str:
-    return str(PurePosixPath(folder) / name)
+    return str(PurePosixPath(folder) / str(name))
 
 
 def clip_section(values: Values, kind: str) -> dict[str, Any]:

@@ -84,22 +84,27 @@ def _nearest(name: str, keys: Mapping[str, ConfigKey]) -> str | None:
 
 
 def _in_type_of(key: ConfigKey, value: Any, origin: str) -> Any:
-    """A value as PySlowFast takes it: lists and tuples are one, None replaces and is replaced by anything.
+    """A value as PySlowFast takes it: lists and tuples are one, None replaces texts and lists.
 
-    Better than there: a whole number is a value of a real one, too.
+    Better than there: a whole number is a value of a real one, too; and None is no number.
     """
     default = key.default
-    if isinstance(default, str) and value is not None:
-        return str(value)
-    if isinstance(default, list | tuple) and isinstance(value, list | tuple):
-        return type(default)(value)
+    if isinstance(default, str):
+        return "" if value is None else str(value)
+    if isinstance(default, list | tuple) and isinstance(value, list | tuple | None):
+        return type(default)(value or ())
     if isinstance(default, float) and type(value) is int:
         value = float(value)
-    if value is None or default is None or type(value) is type(default):
+    if default is None or type(value) is type(default):
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{origin}: {key.name}: {value} is no finite number")
         return value
     raise ConfigError(f"{origin}: {key.name} = {value!r}: it is of type {type(default).__name__}")
+
+
+def is_numbers(value: Any) -> bool:
+    """Whether a value is a list of numbers."""
+    return isinstance(value, list | tuple) and all(type(number) in (int, float) for number in value)
 
 
 def check_refused(values: Mapping[str, Any], origin: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from twinpath.errors import ConfigError
 from twinpath.models.layers.plans import NonLocalPlan
 from twinpath.models.registry import ARCHITECTURES, Architecture
+from twinpath.train.pyslowfast.keys import is_numbers
 
 Values = Mapping[str, Any]
 Structure = dict[str, Any]  # options of a family's class, each of them
@@ -28,6 +29,7 @@ _KERNELS: dict[str, tuple[Any, ...]] = {  # in time, of the stem and of res2 to 
     "slow": (1, 1, 1, 3, 3),
 }
 _POOLED = ("c2d", "i3d")  # halve the number of frames after res2
+_MOST_BLOCKS = 1000
 _DETECTION = {"strides": (1, 2, 2, 1), "dilations": (1, 1, 1, 2)}
 _CLASSIFICATION = {"strides": (1, 2, 2, 2), "dilations": (1, 1, 1, 1)}
 
@@ -217,7 +219,7 @@ def _stages(values: Values, *, pathways: int) -> Structure:
 def _one_of_pathways(values: Values, key: str, pathways: int) -> tuple[int, ...]:
     """A number for each of four stages, from a list of one or two for each; both pathways have the same."""
     rows = values[key]
-    whole = len(rows) == 4 and all(isinstance(row, list | tuple) and len(row) >= 1 for row in rows)
+    whole = len(rows) == 4 and all(is_numbers(row) and len(row) >= 1 for row in rows)
     if not whole or any(len(row) < pathways and len(row) != 1 for row in rows):
         raise ConfigError(f"{key} = {rows!r}: it has a list for each of four stages")
     if any(len(set(row[:pathways])) > 1 for row in rows):
@@ -228,23 +230,32 @@ def _one_of_pathways(values: Values, key: str, pathways: int) -> tuple[int, ...]
 def _non_local(values: Values) -> NonLocalPlan | None:
     """Blocks of the first pathway; a second one has none."""
     rows = values["NONLOCAL.LOCATION"]
-    if len(rows) != 4 or any(not isinstance(row, list | tuple) or not row for row in rows):
-        raise ConfigError(f"NONLOCAL.LOCATION = {rows!r}: it has a list for each of four stages")
+    places = _of_first_pathway(values, "NONLOCAL.LOCATION")
+    if not all(map(is_numbers, places)):
+        raise ConfigError(f"NONLOCAL.LOCATION = {rows!r}: it has lists of blocks")
     if any(any(other) for _, *other in rows):
         raise ConfigError("NONLOCAL.LOCATION: non-local blocks are in the slow pathway only")
-    after = tuple(tuple(row[0]) for row in rows)
-    used = [i for i in range(4) if after[i]]
+    used = [i for i in range(4) if places[i]]
     if not used:
         return None
-    if any(values["NONLOCAL.GROUP"][i][0] != 1 for i in used):
-        raise ConfigError(f"NONLOCAL.GROUP = {values['NONLOCAL.GROUP']!r}: non-local blocks have one group")
-    affinity, pools = values["NONLOCAL.INSTANTIATION"], values["NONLOCAL.POOL"]
+    groups, pools = (_of_first_pathway(values, f"NONLOCAL.{key}") for key in ("GROUP", "POOL"))
+    if any(groups[i] != 1 for i in used):
+        raise ConfigError(f"NONLOCAL.GROUP = {groups!r}: non-local blocks have one group")
+    affinity = values["NONLOCAL.INSTANTIATION"]
     if affinity not in ("softmax", "dot_product"):
         raise ConfigError(f"NONLOCAL.INSTANTIATION = {affinity!r}: it is softmax or dot_product")
-    pool = {tuple(pools[i][0]) for i in used}
-    if len(pool) != 1:
+    first = pools[used[0]]
+    if not is_numbers(first) or len(first) != 3 or any(pools[i] != first for i in used):
         raise ConfigError(f"NONLOCAL.POOL = {pools!r}: all blocks pool in one way")
-    return NonLocalPlan(after, affinity, pool.pop())
+    return NonLocalPlan(tuple(map(tuple, places)), affinity, tuple(first))  # type: ignore[arg-type]
+
+
+def _of_first_pathway(values: Values, key: str) -> list[Any]:
+    """What each of four stages has for the first pathway."""
+    rows = values[key]
+    if len(rows) != 4 or any(not isinstance(row, list | tuple) or not row for row in rows):
+        raise ConfigError(f"{key} = {rows!r}: it has a list for each of four stages")
+    return [row[0] for row in rows]
 
 
 def _x3d(values: Values) -> tuple[str, Structure]:
@@ -332,7 +343,7 @@ def _multiscale(values: Values) -> Structure:
     blocks = _blocks(values)
     kernel = values["MVIT.POOL_KVQ_KERNEL"]
     image = values["MVIT.PATCH_2D"]
-    if kernel is not None and tuple(kernel) != (1 if image else 3, 3, 3):
+    if kernel is not None and not (is_numbers(kernel) and tuple(kernel) == (1 if image else 3, 3, 3)):
         raise ConfigError(f"MVIT.POOL_KVQ_KERNEL = {kernel!r}: kernels are 3 wide")
     residual = values["MVIT.RESIDUAL_POOLING"]
     _check_query_strides(values, blocks, everywhere=residual)
@@ -355,13 +366,23 @@ def _multiscale(values: Values) -> Structure:
 def _blocks(values: Values) -> tuple[int, ...]:
     """Blocks of each stage: channels and heads double where the next one begins."""
     depth = values["MVIT.DEPTH"]
-    starts = [row[0] for row in values["MVIT.DIM_MUL"]]
-    doubles = all(row[1] == 2 for key in ("DIM_MUL", "HEAD_MUL") for row in values[f"MVIT.{key}"])
-    if not doubles or starts != [row[0] for row in values["MVIT.HEAD_MUL"]] or starts != sorted(set(starts)):
+    if not 0 < depth <= _MOST_BLOCKS:
+        raise ConfigError(f"MVIT.DEPTH = {depth}: it is from 1 to {_MOST_BLOCKS}")
+    channels, heads = (_rows(values, f"MVIT.{key}", 2) for key in ("DIM_MUL", "HEAD_MUL"))
+    starts = [start for start, _ in channels]
+    if channels != heads or any(factor != 2 for _, factor in channels) or starts != sorted(set(starts)):
         raise ConfigError("MVIT.DIM_MUL, MVIT.HEAD_MUL: channels and heads double together, stage by stage")
     if any(not 0 < start < depth for start in starts):
         raise ConfigError(f"MVIT.DIM_MUL = {values['MVIT.DIM_MUL']!r}: there are {depth} blocks")
     return tuple(b - a for a, b in pairwise([0, *starts, depth]))
+
+
+def _rows(values: Values, key: str, length: int) -> list[tuple[Any, ...]]:
+    """A list of lists of so many numbers."""
+    rows = values[key] or []
+    if any(not is_numbers(row) or len(row) != length for row in rows):
+        raise ConfigError(f"{key} = {rows!r}: it is a list of lists of {length} numbers")
+    return [tuple(row) for row in rows]
 
 
 def _starts(blocks: Sequence[int]) -> list[int]:
@@ -375,7 +396,7 @@ def _check_query_strides(values: Values, blocks: Sequence[int], *, everywhere: b
     expected = {i: (1, 2, 2) if i in starts else (1, 1, 1) for i in range(sum(blocks))}
     if not everywhere:
         expected = {i: stride for i, stride in expected.items() if i in starts}
-    given = {row[0]: tuple(row[1:]) for row in values["MVIT.POOL_Q_STRIDE"]}
+    given = {row[0]: row[1:] for row in _rows(values, "MVIT.POOL_Q_STRIDE", 4)}
     if values["MASK.PRED_HOG"] and starts and given.get(starts[-1]) == (1, 1, 1):
         given[starts[-1]] = (1, 2, 2)  # pre-training keeps the last stage's map as large as the one's before
     if given != expected:
@@ -387,14 +408,14 @@ def _check_query_strides(values: Values, blocks: Sequence[int], *, everywhere: b
 
 def _kv_stride(values: Values, blocks: Sequence[int]) -> int:
     """Stride of keys and values in the first stage; it halves from stage to stage."""
-    adaptive, rows = values["MVIT.POOL_KV_STRIDE_ADAPTIVE"], values["MVIT.POOL_KV_STRIDE"]
+    adaptive, rows = values["MVIT.POOL_KV_STRIDE_ADAPTIVE"], _rows(values, "MVIT.POOL_KV_STRIDE", 4)
     if adaptive is not None:
-        first = tuple(adaptive)
+        first = tuple(adaptive) if is_numbers(adaptive) else ()
     else:
-        first = tuple(rows[0][1:]) if rows else ()
+        first = rows[0][1:] if rows else ()
         stages = [stage for stage, count in enumerate(blocks) for _ in range(count)]
         strides = [max(first[-1] // 2**stage, 1) for stage in stages] if first else []
-        if [tuple(row) for row in rows] != [(i, 1, s, s) for i, s in enumerate(strides)]:
+        if rows != [(i, 1, s, s) for i, s in enumerate(strides)]:
             raise ConfigError("MVIT.POOL_KV_STRIDE: strides halve from stage to stage")
     if len(first) != 3 or first[0] != 1 or first[1] != first[2]:
         raise ConfigError(f"MVIT.POOL_KV_STRIDE(_ADAPTIVE): the first is {first!r}, not (1, stride, stride)")

@@ -18,7 +18,7 @@ from typing import Any
 from twinpath.errors import ConfigError
 from twinpath.models.registry import Architecture
 from twinpath.train.pyslowfast.data import clip_section, data_section
-from twinpath.train.pyslowfast.keys import check_refused, completed, notes_on_ignored
+from twinpath.train.pyslowfast.keys import check_refused, completed, is_numbers, notes_on_ignored
 from twinpath.train.pyslowfast.networks import find_network
 from twinpath.train.pyslowfast.yaml_file import parse_pairs, read_yaml
 from twinpath.train.recipe import Recipe, recipe_of
@@ -73,7 +73,7 @@ def translate(path: Path, overrides: Sequence[str] = ()) -> Translation:
     check_refused(values, str(path))
     try:
         network = find_network(values)
-        sections = _sections(values, network)
+        sections = sections_of(values, network)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
     name = re.sub(r"[^\w.-]", "_", path.stem, flags=re.ASCII)
@@ -82,7 +82,15 @@ def translate(path: Path, overrides: Sequence[str] = ()) -> Translation:
     return Translation(recipe, notes)
 
 
-def _sections(values: Values, network: Architecture) -> dict[str, Section]:
+def sections_of(values: Values, network: Architecture) -> dict[str, Section]:
+    """The sections of a recipe, with those values that PySlowFast decides.
+
+    Args:
+        values: All settings, as `keys.completed` gives them.
+        network: That they describe.
+    Raises:
+        ConfigError: A setting that cannot be had here.
+    """
     data = data_section(values)
     sections = {
         "model": _model(values, network),
@@ -147,7 +155,10 @@ def _augmentation(values: Values, kind: str) -> Section:
         strength = 0.0 if values["AVA.TRAIN_PCA_JITTER_ONLY"] else 0.4
         section |= dict.fromkeys(("brightness", "contrast", "saturation"), strength) | {"pca_lighting": 0.1}
     if values["DATA.SSL_COLOR_JITTER"]:
-        brightness, contrast, saturation = values["DATA.SSL_COLOR_BRI_CON_SAT"]
+        strengths = values["DATA.SSL_COLOR_BRI_CON_SAT"]
+        if not is_numbers(strengths) or len(strengths) != 3:
+            raise ConfigError(f"DATA.SSL_COLOR_BRI_CON_SAT = {strengths!r}: it has three numbers")
+        brightness, contrast, saturation = strengths
         many = values["DATA.SSL_MOCOV2_AUG"]
         section |= {
             "brightness": brightness,
@@ -222,6 +233,8 @@ def _schedule(values: Values) -> Section:
                 "MULTIGRID.LONG_CYCLE: it needs SOLVER.LR_POLICY steps_with_relative_lrs and STEPS"
             )
         return section
+    if not is_numbers(values["SOLVER.STEPS"]):
+        raise ConfigError(f"SOLVER.STEPS = {values['SOLVER.STEPS']!r}: it is a list of numbers")
     steps = [step for step in values["SOLVER.STEPS"] if step < epochs]  # later ones are never reached
     factors = values["SOLVER.LRS"][: len(steps)]
     if len(factors) < len(steps):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from twinpath.escapes import shown
 from twinpath.formats.text_columns import decode_text
 
 BASE = "_BASE_"  # the key for other files, whose settings come first
-_MOST_BYTES = 10**6
+_MOST_BYTES = 10**5  # the public ones have less than a tenth of it
+_DEEPEST = 50  # of lists in lists: the parser's time grows with the square
 _MOST_LITERAL = 10**4  # characters
 
 
@@ -83,6 +85,8 @@ def _tree(path: Path) -> yaml.MappingNode:
         if len(content) > _MOST_BYTES:
             raise ConfigError(f"{path}: no configuration has {len(content)} bytes")
         text = decode_text(content)
+        if _depth(text) > _DEEPEST:
+            raise ConfigError(f"{path}: not valid YAML: nested too deeply")
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
             raise ConfigError(f"{path}: aliases (*name) are not read; write the values out")
         tree = yaml.compose(text, yaml.SafeLoader)
@@ -100,6 +104,12 @@ def _tree(path: Path) -> yaml.MappingNode:
     if not isinstance(tree, yaml.MappingNode):
         raise ConfigError(f"{path}: not a configuration of PySlowFast: it has no keys")
     return tree
+
+
+def _depth(text: str) -> int:
+    """How many brackets are open at most."""
+    steps = (1 if character in "[{" else -1 for character in text if character in "[]{}")
+    return max(accumulate(steps), default=0)
 
 
 def _flatten(

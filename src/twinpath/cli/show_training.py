@@ -1,0 +1,40 @@
+"""How `twinpath train` prints what a recipe will do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twinpath.cli.console import print_line, print_note
+
+if TYPE_CHECKING:
+    from twinpath.train.dry_run import DryRun
+    from twinpath.train.pyslowfast.translate import Translation
+
+
+def print_dry_run(run: DryRun) -> None:
+    """The network, the clips, the groups of parameters, and the learning rate over the epochs."""
+    recipe = run.recipe
+    print_line(f"recipe    {recipe.name}")
+    print_line(f"network   {recipe.model.network}, {run.num_parameters / 1e6:.2f} M parameters")
+    print_line(
+        f"clips     {run.frames} frames, every {run.sampling_rate}. of 30 per second, {run.crop_px} px"
+    )
+    print_line(f"batch     {recipe.run.batch_size} clips")
+    print_line(f"epochs    {run.epochs}")
+    for group in run.groups:
+        factor = f", rate x {group.learning_rate_factor:.3g}" if group.learning_rate_factor != 1 else ""
+        values = f"{group.num_values:,} values in {group.num_tensors} tensors"
+        print_line(f"group     {group.name}: {values}, decay {group.weight_decay:g}{factor}")
+    if len(run.phases) > 1:
+        for phase in run.phases:
+            shape = f"{phase.shape.frames} frames, {phase.shape.crop_px} px"
+            epochs = f"{phase.begin_epoch} to {phase.end_epoch}"
+            print_line(f"shape     epoch {epochs}: {phase.batch_size} clips of {shape}")
+    for point in run.learning_rates:
+        print_line(f"rate      epoch {point.epoch:7.2f}: {point.learning_rate:.6g}")
+
+
+def print_translation(translation: Translation) -> None:
+    """What is ignored of a configuration, or other than there: notes on stderr."""
+    for note in translation.notes:
+        print_note(f"note: {note}")

@@ -1,0 +1,69 @@
+"""What a recipe will do is told without doing it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from twinpath.errors import ConfigError
+from twinpath.train.recipe import read_recipe
+from twinpath.train.run import train
+
+pytest.importorskip("twinpath.train.optimization.schedule")
+from twinpath.train.dry_run import dry_run, learning_rate_at, network_without_values
+
+
+def test_the_network_the_schedule_and_the_groups_of_a_recipe() -> None:
+    run = dry_run(read_recipe("slowfast_r50_8x8_kinetics", ["schedule.epochs=100", "batch_size=8"]))
+    assert (run.num_parameters, run.frames, run.sampling_rate, run.crop_px) == (34_566_488, 32, 2, 224)
+    assert run.epochs == 100
+    rates = dict(run.learning_rates)
+    assert rates[0] == pytest.approx(0.01)
+    assert rates[34] == max(rates.values())  # where the warm-up ends, on the cosine
+    assert rates[100] == pytest.approx(0)
+    assert sum(group.num_values for group in run.groups) == run.num_parameters
+    assert {group.weight_decay for group in run.groups} == {0.0, 1e-4}
+    (phase,) = run.phases
+    assert (phase.end_epoch, phase.batch_size, phase.shape.crop_px) == (100, 8, 224)
+
+
+def test_multigrid_has_its_own_epochs_and_shapes() -> None:
+    run = dry_run(read_recipe("slowfast_r50_8x8_kinetics_multigrid"))
+    assert run.epochs == 358
+    first, last = run.phases[0], run.phases[-1]
+    assert (first.end_epoch, first.batch_size, first.shape.frames, first.shape.crop_px) == (73, 512, 8, 158)
+    assert (last.batch_size, last.shape.frames, last.shape.crop_px) == (64, 32, 224)
+    assert max(point.learning_rate for point in run.learning_rates) == pytest.approx(0.8)
+
+
+def test_drawn_worlds_are_told_as_torch_trains_them() -> None:
+    recipe = read_recipe("slowfast_tiny", ["epochs=20", "warmup_epochs=4"])
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=3e-3)
+    policy = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 3e-3, total_steps=20 * 50, pct_start=4 / 20, cycle_momentum=False
+    )
+    for step in range(20 * 50):
+        if step % 50 == 0:
+            told = learning_rate_at(recipe.schedule, step / 50)
+            assert told == pytest.approx(policy.get_last_lr()[0], abs=3e-5)
+        optimizer.step()
+        if step < 20 * 50 - 1:
+            policy.step()
+    assert dry_run(recipe).phases == ()
+
+
+def test_frozen_modules_are_in_no_group() -> None:
+    whole = dry_run(read_recipe("slowfast_tiny"))
+    part = dry_run(read_recipe("slowfast_tiny_painted", ["network=slowfast_tiny"]))
+    assert part.num_parameters == whole.num_parameters
+    assert sum(g.num_values for g in part.groups) < sum(g.num_values for g in whole.groups)
+    with pytest.raises(ConfigError, match=r"model\.frozen: slowfast_tiny has no module 'slow\.steam'"):
+        network_without_values(read_recipe("slowfast_tiny_painted", ["model.frozen=slow.steam"]))
+
+
+def test_data_that_cannot_be_trained_on_is_named_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.kind: networks cannot be trained on 'unlabelled' yet"):
+        train(read_recipe("vit_b_16x4_mae"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
