@@ -327,6 +327,9 @@ def test_values_take_the_type_of_their_defaults() -> None:
     assert type(values["SOLVER.BASE_LR"]) is float
     assert values["MVIT.PATCH_KERNEL"] == [3, 7, 7]
     assert values["TASK"] == "3"
+    assert completed({"AUG.COLOR_JITTER": None, "MVIT.DIM_MUL": None}, "c.yaml")["MVIT.DIM_MUL"] == []
+    with pytest.raises(ConfigError, match=r"SOLVER\.BASE_LR = None: it is of type float"):
+        completed({"SOLVER.BASE_LR": None}, "c.yaml")
 
 
 # Networks

@@ -86,9 +86,11 @@ def _nearest(name: str, keys: Mapping[str, ConfigKey]) -> str | None:
 def _in_type_of(key: ConfigKey, value: Any, origin: str) -> Any:
     """A value as PySlowFast takes it: lists and tuples are one, None replaces texts and lists.
 
-    Better than there: a whole number is a value of a real one, too; and None is no number.
+    Better than there: a whole number is a value of a real one, too; and None is no number where it counts.
     """
     default = key.default
+    if value is None and key.fate == "ignored":
+        return None
     if isinstance(default, str):
         return "" if value is None else str(value)
     if isinstance(default, list | tuple) and isinstance(value, list | tuple | None):
