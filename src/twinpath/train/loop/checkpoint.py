@@ -78,7 +78,7 @@ class RunCheckpoints:
         """Set network, average and optimizer to the newest intact checkpoint.
 
         Returns:
-            Where the run is, and statistics for `set_norms`, once the network has the batch norms of its phase.
+            Where the run is, and statistics for `set_norms`, once the network has its phase's batch norms.
         Raises:
             DamagedWeights: None is intact; names the problem of each.
         """

@@ -246,8 +246,8 @@ class TrainingLoop:
             names = ", ".join(self.data.name_of(int(i)) for i in batch.indices.unique())
             norms = ", ".join(f"{norm:.3g}" for norm in self._norms) or "none"
             raise TrainingDiverged(
-                f"the loss is {loss.item()} at step {self.state.total + 1} (epoch {self.state.epoch + 1}), with "
-                f"the clips {names}; the last gradient norms were {norms}. Lower "
+                f"the loss is {loss.item()} at step {self.state.total + 1} (epoch {self.state.epoch + 1}), "
+                f"with the clips {names}; the last gradient norms were {norms}. Lower "
                 f"schedule.base_learning_rate, now {self.recipe.schedule.base_learning_rate:g}, or set "
                 "optimizer.clip_norm"
             )

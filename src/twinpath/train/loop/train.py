@@ -12,7 +12,7 @@ from twinpath.atomic import atomic_path
 from twinpath.device import leave_cores_to
 from twinpath.errors import ConfigError, Interrupted
 from twinpath.models.input_spec import InputSpec
-from twinpath.models.registry import Architecture, architecture
+from twinpath.models.registry import architecture
 from twinpath.recognize.read import VideoReader
 from twinpath.train.loop.data import RecipeClips, RecipeData, read_recipe_clips
 from twinpath.train.loop.figures import EpochResult, StepFigures
@@ -59,7 +59,7 @@ def recipe_schedule(recipe: Recipe, *, processes: int = 1) -> MultigridSchedule:
         crop_px=recipe.clip.crop_px or spec.crop_px,
         sampling_rate=spec.sampling_rate,
         processes=processes,
-        frame_multiple=_frame_multiple(architecture(recipe.model.network)),
+        frame_multiple=architecture(recipe.model.network).frame_multiple,
         batch_norm=recipe.batch_norm,
     )
 
@@ -163,12 +163,6 @@ def _loop(
         seed=recipe.run.seed,
     )
     return TrainingLoop(recipe, schedule, network, data, fabric, folder, on_step=on_step, on_epoch=on_epoch)
-
-
-def _frame_multiple(network: Architecture) -> int:
-    """What T must be a multiple of: the slow pathway has one of so many frames."""
-    alpha = network.options.get("alpha", 1)
-    return int(alpha)
 
 
 def _fabric(recipe: Recipe, machine: Machine) -> Fabric:
