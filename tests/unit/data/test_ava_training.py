@@ -116,6 +116,9 @@ def test_bad_rows(tmp_path: Path, truth: str, predicted: str, what: str) -> None
     labels = read_label_map(write(tmp_path / "labels.csv", "1,jump\n2,run\n3,walk\n"))
     with pytest.raises(InputError, match=what):
         read(tmp_path, truth, predicted or "a,1,0,0,1,1,1,.9\n", label_map=labels)
+    far = read_label_map(write(tmp_path / "labels.csv", "1,jump\n2000000000,run\n"))
+    with pytest.raises(InputError, match="number the actions from 1 on"):
+        read(tmp_path, "a,1,0,0,1,1,1,1\n", "a,1,0,0,1,1,1,.9\n", label_map=far)
 
 
 def test_own_data_with_three_classes_another_frame_rate_and_start(tmp_path: Path) -> None:

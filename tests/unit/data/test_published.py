@@ -65,6 +65,9 @@ def test_another_separator_and_classes_without_names(tmp_path: Path) -> None:
     data = read_published("kinetics", lists, "test", separator=",")
     assert (listed(data), data.classes) == ([("a, b.mp4", (1,)), ("c.mp4", (0,))], ("0", "1"))
     assert len(read_published("kinetics", lists, "test", separator=",", num_classes=7).classes) == 7
+    write(lists[0], "a.mp4,2000000000\n")
+    with pytest.raises(InputError, match=r"a\.csv:1: label 2000000000 is no number of a class"):
+        read_published("kinetics", lists, "test", separator=",")
 
 
 @pytest.mark.parametrize(
@@ -299,7 +302,7 @@ def test_charades_as_frames(tmp_path: Path) -> None:
 def test_official_charades(tmp_path: Path) -> None:
     text = (
         "id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length\r\n"
-        '46GP8,HR43,Kitchen,6,7,Yes,"A person cooks, and eats.",food;stove,"He said ""so"".",'
+        '46GP8,HR43,Kitchen,6,7,Yes,"A person cooks, and eats.",food;stove,"A chef says ""so"".",'
         "c092 11.90 21.20;c147 0.00 12.60,24.83\r\n"
         "N11GT,0KZ7,Stairs,,,,a,b,c,,18.33\r\n"
     )

@@ -43,7 +43,7 @@ Source = str | os.PathLike[str]
 
 #: Validation during training takes the seconds that this divides. Source: PySlowFast, `ava_helper.py`.
 VALIDATION_EVERY = 4
-_KEY_COLUMNS = 6
+_MOST_OUTPUTS = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +157,7 @@ def read_ava_training(
         kept &= np.fromiter(((rows.videos[v], s) not in exclusions for v, s in pairs), bool, count=len(rows))
     rows = rows.where(kept)
     boxes = np.clip(rows.boxes_xyxy, 0.0, 1.0)
-    has_area: NDArray[np.bool_] = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    has_area = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     if not has_area.all():
         notes.append(f"boxes without an area in the picture, left out: {int((~has_area).sum())}")
     if not has_area.any():
@@ -169,8 +169,15 @@ def output_names(label_map: LabelMap) -> tuple[str, ...]:
     """The names of a network's outputs: the action with id i + 1 is output i, also where an id has no name.
 
     AVA's networks have 80 outputs, and its label map names 60 of them.
+
+    Raises:
+        InputError: An id is far beyond the number of actions.
     """
     count = max(label_map.known)
+    if count > _MOST_OUTPUTS:
+        raise InputError(
+            f"the label map has id {count}, so a network would have as many outputs; number the actions from 1 on"
+        )
     is_avas = set(class_ids("ava")) <= label_map.known
     others = dict(zip(class_ids("ava"), built_in("ava"), strict=True)) if is_avas else {}
     return tuple(label_map.names.get(i, others.get(i, f"action {i}")) for i in range(1, count + 1))
@@ -269,15 +276,19 @@ def _missing_notes(missing: Sequence[str]) -> Iterator[str]:
 
 def _keyframes(rows: BoxRows, classes: tuple[str, ...], notes: tuple[str, ...]) -> AvaKeyframes:
     """Equal boxes become one, in order of video, second and first row."""
-    boxes = np.clip(rows.boxes_xyxy, 0.0, 1.0) + 0.0  # no -0.0: keys are compared as bytes
-    keys = np.empty((len(rows), _KEY_COLUMNS))
-    keys[:, 0], keys[:, 1], keys[:, 2:] = rows.video, rows.second, boxes
-    as_bytes = keys.view(np.dtype((np.void, keys.itemsize * _KEY_COLUMNS))).ravel()
-    _, first, box_of = np.unique(as_bytes, return_index=True, return_inverse=True)
-    order = np.lexsort((first, rows.second[first], rows.video[first]))
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    first = first[order]
+    boxes = np.clip(rows.boxes_xyxy, 0.0, 1.0)
+    columns = (rows.video, rows.second, *boxes.T)
+    order = np.lexsort(columns[::-1])  # stable: of equal rows the first one stays the first
+    is_new = np.zeros(len(rows), dtype=bool)
+    is_new[0] = True
+    for column in columns:
+        is_new[1:] |= np.diff(column[order]) != 0
+    first, box_of = order[is_new], np.empty(len(rows), dtype=np.int64)
+    box_of[order] = np.cumsum(is_new) - 1
+    in_order = np.lexsort((first, rows.second[first], rows.video[first]))
+    place = np.empty(len(first), dtype=np.int64)
+    place[in_order] = np.arange(len(first))
+    first = first[in_order]
     video, second = rows.video[first], rows.second[first]
     begins = np.flatnonzero((np.diff(video, prepend=-1) != 0) | (np.diff(second, prepend=-1) != 0))
     labelled = rows.action_id != ANY_ACTION

@@ -28,6 +28,7 @@ from twinpath.video.find import VIDEO_SUFFIXES
 
 KINETICS_KIND = "Kinetics"
 _OFFICIAL = ("youtube_id", "time_start", "time_end")
+_MOST_CLASSES = 100_000  # of lists without names: of a number of classes each gets one
 _DATA_SETS = ("kinetics400", "kinetics600", "kinetics700")
 _SAMPLED_ROWS = 64  # of which files are sought, to see how the videos' folder is laid out
 _SUFFIXES = (".mp4", ".mkv", ".webm", ".avi")
@@ -108,13 +109,16 @@ def _read_list(path: Path, columns: ClipColumns, separator: str, num_classes: in
         number = whole_number_or_none(label, minimum=0) if found and name.strip() else None
         if number is None:
             raise line_error(path, line, _no_label(text, label, separator if found else None, separator))
-        check_label(path, line, number, num_classes)
+        _check_label(path, line, number, num_classes)
         columns.add(without_counts(name.rstrip(), separator), number)
 
 
-def check_label(path: Path, line: int, number: int, num_classes: int | None) -> None:
+def _check_label(path: Path, line: int, number: int, num_classes: int | None) -> None:
     """Raises: InputError: There is no such class."""
-    if num_classes is not None and number >= num_classes:
+    if num_classes is None:
+        if number >= _MOST_CLASSES:
+            raise line_error(path, line, f"label {number} is no number of a class, {_MOST_CLASSES} at most")
+    elif number >= num_classes:
         raise line_error(
             path,
             line,
