@@ -360,11 +360,15 @@ def test_bad_lists_of_frames(tmp_path: Path, rows: str, what: str) -> None:
 
 def test_paths_of_frames_may_hold_spaces(tmp_path: Path) -> None:
     rows = 'a 0 0 my clips/a 1.jpg "1,2"\na 0 1 my clips/a 2.jpg ""\nb 0 0 "b c/1.jpg" ""\n'
+    rows += 'c 0 1 c/x.jpg ""\nc 0 2 c/y.jpg ""\nd 0 0 d/08.jpg ""\nd 0 1 d/09.jpg ""\nd 0 2 d/10.jpg ""\n'
     videos = read_listed_videos(write(tmp_path / "a.csv", FRAMES + rows))
     assert list(videos["a"].frames) == ["my clips/a 1.jpg", "my clips/a 2.jpg"]
     assert videos["a"].frames.pattern == "my clips/a %d.jpg"
     assert [run[:] for run in videos["a"].runs] == [(1, 0, 0), (2, 0, 0)]
     assert list(videos["b"].frames) == ["b c/1.jpg"]
+    assert (list(videos["c"].frames), videos["c"].frames.pattern) == (["c/x.jpg", "c/y.jpg"], None)
+    assert videos["d"].frames.pattern == "d/%02d.jpg"
+    assert (videos["d"].frames[-1], videos["d"].frames[:2]) == ("d/10.jpg", ["d/08.jpg", "d/09.jpg"])
 
 
 # ImageNet, and videos without labels

@@ -176,7 +176,7 @@ def output_names(label_map: LabelMap) -> tuple[str, ...]:
     count = max(label_map.known)
     if count > _MOST_OUTPUTS:
         raise InputError(
-            f"the label map has id {count}, so a network would have as many outputs; number the actions from 1 on"
+            f"the label map has id {count}, and a network as many outputs; number the actions from 1 on"
         )
     is_avas = set(class_ids("ava")) <= label_map.known
     others = dict(zip(class_ids("ava"), built_in("ava"), strict=True)) if is_avas else {}
