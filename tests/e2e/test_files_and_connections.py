@@ -51,7 +51,6 @@ OFFLINE: tuple[tuple[str, ...], ...] = (
     ("stream", "CLIP", *TINY, "--no-realtime"),
     ("stream", "CLIP", *TINY, "--no-realtime", "--isolate", "--annotate", "OUT/live.mp4", "--encoder", VP9),
     ("data", "check", "ACTIONS", "--out", "OUT/check"),
-    ("data", "check", "OUT/detect/a.mp4.detect.json", "--detection", "--videos", "CLIPS"),
     ("finetune", "ACTIONS", *TINY, "--out", "OUT/own", "--folds", "2"),
     ("classify", "CLIP", "--model", "OUT/own"),
     ("evaluate", "OUT/own", "--data", "ACTIONS", "--out", "OUT/evaluation"),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from twinpath.data.labelled.check import CheckedVideo
     from twinpath.data.labelled.clip import LabelledData
     from twinpath.jobs.batch import Outcome
+    from twinpath.jobs.check_data import DataCheckRun
 
 data = typer.Typer(
     help="Check labelled videos, before a network learns from them.",
@@ -60,7 +61,6 @@ def check(
     from twinpath.cli.console import outlive_reader, print_note
     from twinpath.cli.progress import BatchBar
     from twinpath.cli.show_data import print_check
-    from twinpath.errors import PartialFailure
     from twinpath.jobs.check_data import DataCheckRun, write_check
     from twinpath.jobs.outputs import check_folder
     from twinpath.recognize.read import VideoReader
@@ -82,6 +82,13 @@ def check(
             title = labelled[0].resolve().name
             written = [] if out is None else write_check(run.check, out, title=title)
             print_check(run.check, written, as_json=json)
+    _fail_if_lost(run, lost_files)
+
+
+def _fail_if_lost(run: DataCheckRun, lost_files: int) -> None:
+    """Raises: PartialFailure: Some of the data cannot be used."""
+    from twinpath.errors import PartialFailure
+
     if run.check is not None and run.check.unusable:
         lost = len({video.path for video in run.check.unusable})
         raise PartialFailure(f"{lost} of {len(run.videos)} videos have clips that cannot be used")

@@ -21,14 +21,15 @@ def why_not_there(repository: str, file: str, revision: str = "main") -> str | N
         file: Its path in the repository.
         revision: A branch, a tag or a commit.
     """
-    from huggingface_hub import constants
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub import constants, get_token
 
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
+    token = get_token()
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     url = f"{endpoint()}/{repository}/resolve/{revision}/{file}"
     try:
-        answer = httpx.head(url, headers=build_hf_headers(), timeout=_TIMEOUT_S, follow_redirects=True)
+        answer = httpx.head(url, headers=headers, timeout=_TIMEOUT_S, follow_redirects=True)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return first_line(error)
     if answer.status_code in _REFUSED:

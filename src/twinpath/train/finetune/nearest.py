@@ -19,7 +19,7 @@ Floats = NDArray[np.floating]
 def nearest_scores(
     learned: Floats,
     targets: NDArray[np.bool_],
-    asked: Floats,
+    scored: Floats,
     *,
     num_neighbours: int = NUM_NEIGHBOURS,
     temperature: float = TEMPERATURE,
@@ -29,14 +29,14 @@ def nearest_scores(
     Args:
         learned: (N, V, D) embeddings of V views of the labelled clips, or (N, D).
         targets: (N, C) their classes.
-        asked: (M, V', D) or (M, D) of the others.
+        scored: (M, V', D) or (M, D) of the others.
         num_neighbours: So many vote, or all where there are fewer.
         temperature: A vote counts exp(cosine / temperature).
     Returns:
         (M, C) the share of the votes of each class, in 0 to 1.
     Source: Wu et al. 2018, arXiv:1805.01978, section 3.4; embeddings are standardised first.
     """
-    own, other = _means(learned), _means(asked)
+    own, other = _means(learned), _means(scored)
     mean, std = own.mean(axis=0), own.std(axis=0)
     std = np.where(std > _LEAST_STD, std, np.inf)
     similarities = _unit((other - mean) / std) @ _unit((own - mean) / std).T
@@ -74,4 +74,5 @@ def _means(features: Floats) -> NDArray[np.float64]:
 
 def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.maximum(lengths, 1e-12)
+    unit: NDArray[np.float64] = rows / np.maximum(lengths, 1e-12)
+    return unit
