@@ -44,7 +44,8 @@ def nearest_scores(
     nearest = np.argpartition(-similarities, count - 1, axis=1)[:, :count]
     votes = np.exp((np.take_along_axis(similarities, nearest, axis=1) - 1) / temperature)
     scores = np.einsum("mk,mkc->mc", votes, targets[nearest].astype(np.float64))
-    return (scores / votes.sum(axis=1, keepdims=True)).astype(np.float32)
+    shares: NDArray[np.float32] = (scores / votes.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares
 
 
 def nearest_accuracy(
