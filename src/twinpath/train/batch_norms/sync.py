@@ -1,0 +1,103 @@
+"""Batch norms whose statistics are over neighbouring processes, for batches too small for one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from twinpath.errors import ConfigError
+from twinpath.train.batch_norms.sub import running_statistics
+
+_groups: dict[tuple[int, int], Any] = {}  # by (processes, neighbours); making them is collective
+
+
+class NeighbourBatchNorm3d(nn.SyncBatchNorm):
+    """torch's `SyncBatchNorm`, on CPUs too.
+
+    The running variance is unbiased (n / (n - 1)), as that of all batch norms [better: upstream's is biased
+    here alone, so a network would change with the kind of its norms].
+
+    Args:
+        num_features, eps, momentum, affine, process_group: See `torch.nn.SyncBatchNorm`.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, T, H, W) to the same shape; N must be the same in all processes of a group."""
+        if not self.training or input.device.type != "cpu" or self.num_processes == 1:
+            return super().forward(input)
+        return self._on_cpu(input)
+
+    @property
+    def num_processes(self) -> int:
+        """That share statistics."""
+        if not (dist.is_available() and dist.is_initialized()):
+            return 1
+        return dist.get_world_size(self.process_group or dist.group.WORLD)
+
+    def _on_cpu(self, x_NCTHW: Tensor) -> Tensor:
+        running_mean, running_var = running_statistics(self)
+        assert self.num_batches_tracked is not None
+        dims = (0, 2, 3, 4)
+        x = x_NCTHW.to(torch.promote_types(x_NCTHW.dtype, torch.float32))
+        # Twice, not the mean of squares minus the square of the mean: that loses digits.
+        mean = self._mean_over_processes(x.mean(dim=dims, keepdim=True))
+        var = self._mean_over_processes((x - mean).square().mean(dim=dims, keepdim=True))
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            share = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+            n = x[:, 0].numel() * self.num_processes
+            running_mean.lerp_(mean.flatten().to(running_mean), share)
+            running_var.lerp_((var.flatten() * n / max(n - 1, 1)).to(running_var), share)
+        normed = (x - mean) * torch.rsqrt(var + self.eps)
+        if self.weight is not None:
+            normed = normed * self.weight.view(1, -1, 1, 1, 1) + self.bias.view(1, -1, 1, 1, 1)
+        return normed.to(x_NCTHW.dtype)
+
+    def _mean_over_processes(self, x: Tensor) -> Tensor:
+        summed: Tensor = _SumOverProcesses.apply(x, self.process_group)
+        return summed / self.num_processes
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum over processes, and of its gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, group: Any) -> Tensor:
+        ctx.group = group
+        x = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(x, group=group)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        gradient = gradients[0].clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(gradient, group=ctx.group)
+        return gradient, None
+
+
+def neighbours(devices: int) -> Any:
+    """The process group of this process: it and its neighbours, so many together.
+
+    Every process must call it, in the same order as all others.
+
+    Args:
+        devices: n; processes 0 to n - 1 are the first group. 1: all processes.
+    Returns:
+        A process group; None: all processes, or there is but one.
+    Raises:
+        ConfigError: The number of processes is no multiple of it.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return None
+    processes = dist.get_world_size()
+    if devices in (1, processes):
+        return None
+    if processes % devices:
+        raise ConfigError(f"batch_norm.devices is {devices}; the {processes} processes are no multiple of it")
+    if (processes, devices) not in _groups:
+        made = [dist.new_group(list(range(begin, begin + devices))) for begin in range(0, processes, devices)]
+        _groups[processes, devices] = made[dist.get_rank() // devices]
+    return _groups[processes, devices]
