@@ -53,7 +53,7 @@ def trained(process: int, processes: int) -> tuple[dict[str, Tensor], list[str]]
     """The network's state after all epochs, and the kinds of batch norms that it had."""
     torch.manual_seed(0)
     network = nn.Sequential(
-        nn.Conv3d(1, 4, 3, bias=False),
+        nn.Conv3d(1, 4, 3, padding=1, bias=False),
         nn.BatchNorm3d(4),
         nn.ReLU(),
         nn.AdaptiveAvgPool3d(1),
@@ -78,7 +78,7 @@ def trained(process: int, processes: int) -> tuple[dict[str, Tensor], list[str]]
         average_statistics(network)
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     batches.start(0)
-    update_statistics(network, (torch.stack([clip(r)[0] for r in requests]) for requests in batches), 2)
+    update_statistics(network, (torch.stack([clip(r)[0] for r in requests]) for requests in batches), 1)
     return state | {f"precise.{n}": b.clone() for n, b in network.named_buffers()}, kinds
 
 
@@ -87,9 +87,11 @@ def main(folder: Path, process: int, processes: int) -> None:
     dist.init_process_group(
         "gloo", init_method=(folder / "meeting").as_uri(), rank=process, world_size=processes
     )
-    state, kinds = trained(process, processes)
+    try:
+        state, kinds = trained(process, processes)
+    finally:
+        dist.destroy_process_group()
     torch.save({"state": state, "kinds": kinds}, folder / f"{process}.pt")
-    dist.destroy_process_group()
 
 
 if __name__ == "__main__":

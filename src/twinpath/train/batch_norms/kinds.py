@@ -14,8 +14,6 @@ from twinpath.train.batch_norms.sub import SubBatchNorm3d, running_statistics
 from twinpath.train.batch_norms.sync import NeighbourBatchNorm3d, neighbours
 from twinpath.train.sections import BatchNormSection
 
-_KINDS = (nn.BatchNorm3d, nn.SyncBatchNorm)
-
 
 def with_batch_norms_of(network: nn.Module, batch_norm: BatchNormSection) -> nn.Module:
     """Change all batch norms of a network to the kind that a recipe, or a phase of multigrid, wants.
@@ -53,7 +51,7 @@ def with_sync_batch_norms(network: nn.Module, devices: int = 1) -> nn.Module:
     group = neighbours(devices)
     return _replaced(
         network,
-        lambda old: NeighbourBatchNorm3d(old.num_features, process_group=group, device="meta"),
+        lambda old: NeighbourBatchNorm3d(group, old.num_features, device="meta"),
     )
 
 
@@ -88,7 +86,7 @@ def average_statistics(network: nn.Module) -> None:
     mean = _mean_over_processes(means)
     var = _mean_over_processes(variances + (means - mean).square())
     sizes = [m.num_features for m in norms]
-    for module, of_mean, of_var in zip(norms, mean.split(sizes), var.split(sizes), strict=True):
+    for module, of_mean, of_var in zip(norms, torch.split(mean, sizes), torch.split(var, sizes), strict=True):
         own_mean, own_var = running_statistics(module)
         own_mean.copy_(of_mean)
         own_var.copy_(of_var)
@@ -125,5 +123,5 @@ def _batch_norms(network: nn.Module) -> Iterator[tuple[nn.Module, str, _BatchNor
     """Each batch norm with the module that has it and its name there."""
     for parent in network.modules():
         for name, child in parent.named_children():
-            if isinstance(child, _KINDS):
+            if isinstance(child, nn.BatchNorm3d):
                 yield parent, name, child

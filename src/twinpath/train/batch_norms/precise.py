@@ -64,13 +64,14 @@ def update_statistics(
 def _measured(sums: list[_Sums]) -> Iterator[None]:
     """In the block each forward pass is added to the sums; afterwards the batch norms are as before."""
     hooks = [one.module.register_forward_hook(one.add) for one in sums]
-    before = [(one.module.momentum, *(t.clone() for t in one.statistics)) for one in sums]
+    momenta = [one.module.momentum for one in sums]
+    before = [[statistic.clone() for statistic in one.statistics] for one in sums]
     for one in sums:
         one.module.momentum = 1.0  # the running statistics are then those of the last batch
     try:
         yield
     finally:
-        for one, hook, (momentum, mean, var) in zip(sums, hooks, before, strict=True):
+        for one, hook, momentum, (mean, var) in zip(sums, hooks, momenta, before, strict=True):
             hook.remove()
             one.module.momentum = momentum
             one.statistics[0].copy_(mean)

@@ -140,7 +140,8 @@ class SubBatchNorm3d(nn.BatchNorm3d):
         self.repeat_statistics()
 
     def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, splits={self.splits}"
+        plain: str = super().extra_repr()  # type: ignore[no-untyped-call]
+        return f"{plain}, splits={self.splits}"
 
 
 def running_statistics(module: _BatchNorm) -> tuple[Tensor, Tensor]:

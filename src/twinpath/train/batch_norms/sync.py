@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.modules._functions import SyncBatchNorm
 
 from twinpath.errors import ConfigError
 from twinpath.train.batch_norms.sub import running_statistics
@@ -14,40 +15,59 @@ from twinpath.train.batch_norms.sub import running_statistics
 _groups: dict[tuple[int, int], Any] = {}  # by (processes, neighbours); making them is collective
 
 
-class NeighbourBatchNorm3d(nn.SyncBatchNorm):
-    """torch's `SyncBatchNorm`, on CPUs too.
+class NeighbourBatchNorm3d(nn.BatchNorm3d):
+    """A batch norm whose statistics in training are those of a group of processes.
 
-    The running variance is unbiased (n / (n - 1)), as that of all batch norms [better: upstream's is biased
-    here alone, so a network would change with the kind of its norms].
+    On a GPU it computes what torch's `SyncBatchNorm` does; it is no subclass, since torch's data-parallel
+    module refuses that class on a CPU. The running variance is unbiased (n / (n - 1)), as that of all batch
+    norms [better: upstream's is biased here alone, so a network would change with the kind of its norms].
 
     Args:
-        num_features, eps, momentum, affine, process_group: See `torch.nn.SyncBatchNorm`.
+        group: Of processes; None: all.
+        num_features, eps, momentum, affine: See `torch.nn.BatchNorm3d`.
     """
+
+    def __init__(self, group: Any, num_features: int, **options: Any) -> None:
+        super().__init__(num_features, **options)
+        self.group = group
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, T, H, W) to the same shape; N must be the same in all processes of a group."""
-        if not self.training or input.device.type != "cpu" or self.num_processes == 1:
+        if not self.training or self.num_processes == 1:
             return super().forward(input)
-        return self._on_cpu(input)
+        self._check_input_dim(input)
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        share = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+        if input.device.type == "cpu":
+            return self._on_cpu(input, share)
+        normed: Tensor = SyncBatchNorm.apply(
+            input,
+            self.weight,
+            self.bias,
+            *running_statistics(self),
+            self.eps,
+            share,
+            self.group or dist.group.WORLD,
+            self.num_processes,
+        )
+        return normed
 
     @property
     def num_processes(self) -> int:
         """That share statistics."""
         if not (dist.is_available() and dist.is_initialized()):
             return 1
-        return dist.get_world_size(self.process_group or dist.group.WORLD)
+        return dist.get_world_size(self.group or dist.group.WORLD)
 
-    def _on_cpu(self, x_NCTHW: Tensor) -> Tensor:
-        running_mean, running_var = running_statistics(self)
-        assert self.num_batches_tracked is not None
+    def _on_cpu(self, x_NCTHW: Tensor, share: float) -> Tensor:
         dims = (0, 2, 3, 4)
         x = x_NCTHW.to(torch.promote_types(x_NCTHW.dtype, torch.float32))
         # Twice, not the mean of squares minus the square of the mean: that loses digits.
         mean = self._mean_over_processes(x.mean(dim=dims, keepdim=True))
         var = self._mean_over_processes((x - mean).square().mean(dim=dims, keepdim=True))
         with torch.no_grad():
-            self.num_batches_tracked.add_(1)
-            share = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+            running_mean, running_var = running_statistics(self)
             n = x[:, 0].numel() * self.num_processes
             running_mean.lerp_(mean.flatten().to(running_mean), share)
             running_var.lerp_((var.flatten() * n / max(n - 1, 1)).to(running_var), share)
@@ -57,7 +77,7 @@ class NeighbourBatchNorm3d(nn.SyncBatchNorm):
         return normed.to(x_NCTHW.dtype)
 
     def _mean_over_processes(self, x: Tensor) -> Tensor:
-        summed: Tensor = _SumOverProcesses.apply(x, self.process_group)
+        summed: Tensor = _SumOverProcesses.apply(x, self.group)
         return summed / self.num_processes
 
 

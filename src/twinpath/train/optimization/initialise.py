@@ -1,7 +1,7 @@
 """First values of a new network's parameters, as the published recipes have them.
 
-The constructors of `twinpath.models` do most of it: He's normal distribution for convolutions (fan-out), a
-narrow one for transformers and their tables of positions, a zero scale where a residual branch of a 3D ResNet
+The constructors of `twinpath.models` do most of it: a normal distribution by fan-out for convolutions (He et
+al. 2015, arXiv:1502.01852), a narrow one for transformers and their tables of positions, a zero scale where a residual branch of a 3D ResNet
 or an X3D ends. Kernels of an image network are inflated by `load_weights(..., inflate=True)`. Here is what a
 recipe decides.
 Sources: PySlowFast, utils/weight_init_helper.py, models/video_model_builder.py; Goyal et al. 2017
@@ -58,9 +58,9 @@ def is_transformer(network: nn.Module) -> bool:
     return any(isinstance(module, PooledAttention) for module in network.modules())
 
 
-def last_norms(network: nn.Module) -> list[nn.Module]:
+def last_norms(network: nn.Module) -> list[nn.BatchNorm3d]:
     """The norms at the ends of residual branches."""
-    found: list[nn.Module] = []
+    found: list[nn.BatchNorm3d] = []
     for module in network.modules():
         match module:
             case Bottleneck() | InvertedBottleneck():

@@ -31,7 +31,7 @@ class Lars(torch.optim.SGD):
     """
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; the gradients are changed."""
         loss = None
         if closure is not None:

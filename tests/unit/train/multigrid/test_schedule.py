@@ -106,7 +106,7 @@ def test_the_long_cycle_alone() -> None:
     assert [len(found.slots_of(epoch)) for epoch in (0, 150)] == [1, 1]
     assert (found.phases[-1].relative_batch, found.phases[-1].shape.frames) == (1, 32)
     assert found.schedule.epochs == 358
-    assert found.phases[0].end_epoch == 95  # 8 / (8 + 4 + 2 + 1), not 10.7 / 23
+    assert found.phases[0].end_epoch == 87  # 8 of 8 + 4 + 2 + 1 parts, not 10.7 of 23
 
 
 def test_the_short_cycle_alone_stretches_the_schedule() -> None:
