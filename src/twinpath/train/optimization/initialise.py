@@ -1,9 +1,9 @@
 """First values of a new network's parameters, as the published recipes have them.
 
-The constructors of `twinpath.models` do most of it: a normal distribution by fan-out for convolutions (He et
-al. 2015, arXiv:1502.01852), a narrow one for transformers and their tables of positions, a zero scale where a residual branch of a 3D ResNet
-or an X3D ends. Kernels of an image network are inflated by `load_weights(..., inflate=True)`. Here is what a
-recipe decides.
+The constructors of `twinpath.models` do most of it: for convolutions a normal distribution by fan-out
+(arXiv:1502.01852), a narrow one for transformers and their tables of positions, a zero scale where a residual
+branch of a 3D ResNet or an X3D ends. Kernels of an image network are inflated by
+`load_weights(..., inflate=True)`. Here is what a recipe decides.
 Sources: PySlowFast, utils/weight_init_helper.py, models/video_model_builder.py; Goyal et al. 2017
 (arXiv:1706.02677).
 """
