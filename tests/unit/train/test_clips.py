@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.support.bad_videos import FPS, encode, grey_of
 from tests.support.square_clips import CLASSES, moving_squares
@@ -99,6 +100,19 @@ def test_the_frames_of_a_clip_are_those_of_its_times(greys: LabelledClip, isolat
         firsts.add(round(float(numbers[0])))
     assert len(firsts) > 2
     assert found.targets.tolist() == [[1, 0]]
+
+
+def test_a_picture_is_a_clip_of_one_frame(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.JPEG", tmp_path / "b.png"]
+    Image.new("RGB", (80, 60), (200, 100, 50)).save(paths[0])
+    paths[1].write_bytes(b"no picture")
+    data = dataset([LabelledClip(path, (CLASSES[0],)) for path in paths])
+    found = read(data[request(0, shape=ClipShape(1, 32))])
+    assert found.frames.shape == (1, 1, 32, 32, 3)
+    assert np.abs(found.frames[0, 0, 5, 5].numpy() - np.array([200.0, 100, 50])).max() < 4
+    broken = data[request(1, shape=ClipShape(1, 32))]
+    assert isinstance(broken, BrokenClip)
+    assert "b.png" in broken.reason
 
 
 def test_a_request_says_everything(squares: list[LabelledClip]) -> None:

@@ -111,4 +111,5 @@ def lighting_shift(deviation: float, rng: np.random.Generator) -> NDArray[np.flo
     if not deviation:
         return np.zeros(3, dtype=np.float32)
     steps = rng.normal(0.0, deviation, size=3) * np.array(EIGENVALUES)
-    return (np.array(EIGENVECTORS) @ steps).astype(np.float32)
+    shift: NDArray[np.float32] = (np.array(EIGENVECTORS) @ steps).astype(np.float32)
+    return shift

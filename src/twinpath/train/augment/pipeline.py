@@ -118,7 +118,8 @@ class ClipPixels:
                 changed = self.colors(changed, _rng(seed, _COLORS))
             if self.policy is not None:
                 changed = self.policy(changed, _rng(seed, _OPERATIONS))
-            cuts = crops.draw_frames(*changed.shape[1:3], len(changed), _rng(seed, _CROP))
+            height, width = changed.shape[1:3]
+            cuts = crops.draw_frames(height, width, len(changed), _rng(seed, _CROP))
             for cut, frame, out in zip(cuts, changed, copy, strict=True):
                 cut.apply(frame, out)
         return copies

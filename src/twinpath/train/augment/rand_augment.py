@@ -268,10 +268,11 @@ class RandAugmentPolicy:
         argument = self.argument(name, magnitude, sign)
         if operation.matrix is not None:
             assert argument is not None
+            height, width = frames.shape[1:3]
             kind = self.interpolation
             if kind == "random":
                 kind = "bilinear" if rng.random() < 0.5 else "bicubic"
-            return _warped(frames, _INTERPOLATIONS[kind], operation.matrix(*frames.shape[1:3], argument))
+            return _warped(frames, _INTERPOLATIONS[kind], operation.matrix(height, width, argument))
         assert operation.apply is not None
         return operation.apply(frames) if argument is None else operation.apply(frames, argument)
 

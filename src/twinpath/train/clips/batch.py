@@ -24,12 +24,12 @@ class BrokenClip(NamedTuple):
     """A clip that could not be read, or was read although its file is damaged.
 
     Attributes:
-        index: Of the clip in its data set.
+        clip_index: In its data set.
         reason: One line, which names it.
         is_lost: Whether it is not in the batch.
     """
 
-    index: int
+    clip_index: int
     reason: str
     is_lost: bool = True
 
@@ -111,13 +111,21 @@ def collate(samples: Sequence[ClipSample | BrokenClip]) -> ClipBatch:
             torch.zeros(0, dtype=torch.int64),
             broken,
         )
-    columns = list(zip(*(sample[:-1] for sample in read), strict=True))
-    return ClipBatch(*(_joined(column) for column in columns), broken)
+    return ClipBatch(
+        _joined([sample.frames for sample in read]),
+        _joined([sample.targets for sample in read]),
+        _joined([sample.indices for sample in read]),
+        _joined([sample.views for sample in read]),
+        _joined([sample.erased for sample in read]),
+        _joined([sample.shifts for sample in read]),
+        _joined([sample.seeds for sample in read]),
+        broken,
+    )
 
 
-def _joined(parts: Sequence[Tensor]) -> Tensor:
+def _joined(parts: list[Tensor]) -> Tensor:
     """(N * R, …): torch's own collation writes to shared memory where a worker makes the batch."""
-    stacked: Tensor = default_collate(list(parts))
+    stacked: Tensor = default_collate(parts)
     return stacked.flatten(0, 1)
 
 

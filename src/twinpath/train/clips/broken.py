@@ -46,8 +46,8 @@ class BrokenClips:
         self._seen += num_read // self._copies
         for clip in broken:
             known = self.lost if clip.is_lost else self.damaged
-            if clip.index not in known:
-                known[clip.index] = clip.reason
+            if clip.clip_index not in known:
+                known[clip.clip_index] = clip.reason
                 lines.append(clip.reason)
             if clip.is_lost:
                 self._seen += 1

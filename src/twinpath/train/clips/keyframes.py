@@ -111,13 +111,13 @@ class KeyframeDataset(Dataset[KeyframeSample | BrokenClip]):
 
     def _clip(self, frames: Frames, request: SampleRequest) -> tuple[ClipSample, Cut]:
         """The sample, and what was made of the pictures."""
-        crop_px, size = request.shape.crop_px, frames.shape[1:3]
+        crop_px, (height, width) = request.shape.crop_px, frames.shape[1:3]
         if isinstance(self.pixels, ViewPixels):
-            (cut,) = self.pixels.reduction(crop_px).plan(*size).cuts
+            (cut,) = self.pixels.reduction(crop_px).plan(height, width).cuts
             cropped = np.stack([cut.apply(frame) for frame in frames])[None]
             return plain_sample(cropped, torch.zeros(1, 0), request.index, [0]), cut
         seed = stream_seed(self.seed, request.epoch, request.sample, _PIXELS, 0) >> 1
-        cut = self.pixels.cut(*size, crop_px, seed)
+        cut = self.pixels.cut(height, width, crop_px, seed)
         sample = ClipSample(
             torch.from_numpy(self.pixels.changed(frames, seed, cut)[None]),
             torch.zeros(1, 0),

@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.data.labelled.clip import LabelledClip
+from twinpath.data.pictures import PICTURE_SUFFIXES, read_picture
 from twinpath.errors import InputError
 from twinpath.paths import display_path
 from twinpath.recognize.labelled import LabelledReader
 from twinpath.train.augment.crops import CutPictures
 from twinpath.video.clip_plan import Selections
 from twinpath.video.clips import ClipReader, open_clips, whole_frames
+from twinpath.video.frame_folder import is_frame_pattern
 from twinpath.video.resize import ResizedFrames
 from twinpath.video.sampling import TIME_TOLERANCE_S, Indices, Times, on_screen_indices
 from twinpath.video.selection import AtTimes
@@ -39,7 +41,7 @@ class _Even(NamedTuple):
 
     first_s: float
     last_s: float
-    count: int
+    num_frames: int
 
 
 _Key = tuple[Path, float | None, float | None]
@@ -51,7 +53,7 @@ def _key(clip: LabelledClip) -> _Key:
 
 @dataclass
 class ClipPictures:
-    """Reads frames of labelled clips.
+    """Reads frames of labelled clips. A single picture (ImageNet) is a clip of one frame.
 
     Frame times are kept in each process, so that a file is only searched for them once. They follow from the
     file, so that keeping them changes nothing.
@@ -78,7 +80,7 @@ class ClipPictures:
             kept = _compact(self._read_times(clip))
             self._keep(clip, kept)
         if isinstance(kept, _Even):
-            return np.linspace(kept.first_s, kept.last_s, kept.count)
+            return np.linspace(*kept)
         return kept
 
     def read(
@@ -95,6 +97,9 @@ class ClipPictures:
         Raises:
             InputError, LimitExceeded, OSError, WorkerDied: The file cannot be used.
         """
+        if _is_picture(clip.path):
+            once = _reduced(read_picture(clip.path)[None], reduction)
+            return [np.repeat(once, len(of_clip), axis=0) for of_clip in picks], ()
         times_s = self.times_s(clip)
         # A little behind each frame's time: those of a constant rate are rounded.
         later_s = np.append(np.diff(times_s) / 4, 0.0) if len(times_s) > 1 else np.zeros(1)
@@ -119,6 +124,8 @@ class ClipPictures:
         return pixels, tuple(opened.warnings)
 
     def _read_times(self, clip: LabelledClip) -> Times:
+        if _is_picture(clip.path):
+            return np.zeros(1)
         start_s, end_s = self.reader.span_s(clip)
         all_s = self.reader.reader.frame_times(clip.path)
         stop_s = np.inf if end_s is None else end_s
@@ -137,6 +144,10 @@ class ClipPictures:
         while self._kept_bytes > _MOST_KEPT:
             _, oldest = self._times.popitem(last=False)
             self._kept_bytes -= 0 if isinstance(oldest, _Even) else oldest.nbytes
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_SUFFIXES and not is_frame_pattern(path)
 
 
 def _compact(times_s: Times) -> _Even | Times:
