@@ -100,7 +100,9 @@ class ClipSection(Section):
     flip: bool = True
     bgr: bool = False  # weights of Caffe2 want blue, green, red
     temporal_clips: Count = 1  # clips of each video at different times
-    gaps_s: tuple[NotNegative, NotNegative] | None = None  # between their starts; None: any
+    gaps_s: tuple[float, float] | None = (
+        None  # from the end of one to the start of the next, least and most; None: any
+    )
     repeats: Count = 1  # of each video: decoded once, changed so often; the batch grows by it
 
 
