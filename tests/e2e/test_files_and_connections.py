@@ -83,17 +83,8 @@ def places(
     tmp_path_factory: pytest.TempPathFactory, clips: Path, actions: Path, tiny_weights: Path
 ) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("touched")
-    recipe = read_recipe("slowfast_tiny").model_copy(
-        update={
-            "epochs": 1,
-            "clips_per_epoch": 6,
-            "validation_clips": 6,
-            "batch_size": 6,
-            "workers": 0,
-            "render_heights_px": (96,),
-            "precision": "32-true",
-        }
-    )
+    quick = ("clips_per_epoch=6", "validation_clips=6", "batch_size=6", "workers=0", "render_heights_px=96")
+    recipe = read_recipe("slowfast_tiny", ["epochs=1", "warmup_epochs=0.1", "precision=32-true", *quick])
     (root / "quick.toml").write_text(to_toml(recipe))
     for name in ("out", "home", "tmp", "work", "cache"):
         (root / name).mkdir()

@@ -11,19 +11,16 @@ from safetensors.numpy import load_file
 from tests.support.commands import Finished, in_process, twinpath
 from twinpath.train.recipe import read_recipe, to_toml
 
+QUICK = (
+    "epochs=1",
+    "warmup_epochs=0.1",
+    "clips_per_epoch=6",
+    "validation_clips=6",
+    "batch_size=6",
+    "workers=0",
+)
 RECIPE = to_toml(
-    read_recipe("slowfast_tiny").model_copy(
-        update={
-            "name": "quick",
-            "epochs": 1,
-            "clips_per_epoch": 6,
-            "validation_clips": 6,
-            "batch_size": 6,
-            "workers": 0,
-            "render_heights_px": (96,),
-            "precision": "32-true",
-        }
-    )
+    read_recipe("slowfast_tiny", ["name=quick", *QUICK, "render_heights_px=96", "precision=32-true"])
 )
 
 
@@ -82,7 +79,7 @@ def test_resuming_a_finished_run_keeps_its_weights(run: tuple[Path, Finished], r
     [
         (
             ("epochs = 1", "epochs = 1\nlerning_rate = 1"),
-            ("unknown key 'lerning_rate'", "did you mean 'learning_rate'?"),
+            ("unknown key 'schedule.lerning_rate'", "did you mean 'schedule.base_learning_rate'?"),
         ),
         (("epochs = 1", "epochs = 0"), ("epochs", "greater than 0")),
         (("seed = ", "seed = = "), ("not valid TOML",)),

@@ -382,22 +382,25 @@ def _lines_of(path: Path) -> list[Any]:
 
 
 _RECIPE = """# a recipe
+base = "slowfast_tiny"
 name = "mine"
-model = "slowfast_tiny"
-dataset = "synthetic"
+[model]
+network = "slowfast_tiny"
 start_from = ""
-seed = 3
-epochs = 2
+[data]
+kind = "synthetic"
 clips_per_epoch = 16
-validation_clips = 4
-batch_size = 4
-workers = 0
 render_heights_px = [120, 240]
-learning_rate = 1e-3
-warmup_fraction = 0.1
+[optimizer]
 weight_decay = 0.05
-label_smoothing = 0.1
-precision = "32-true"
+clip_norm = "none"
+[schedule]
+epochs = 2
+base_learning_rate = 1e-3
+warmup_epochs = 0.1
+[run]
+batch_size = 4
+seed = 3
 stored_as = "float16"
 """
 

@@ -39,15 +39,15 @@ class ClassificationModule(L.LightningModule):
         """The training loss: cross-entropy with label smoothing, the mean over clips."""
         clips, labels = batch
         logits = self.network(clips.to(memory_format=torch.channels_last_3d)).float()
-        return F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
+        return F.cross_entropy(logits, labels, label_smoothing=self.recipe.mix.label_smoothing)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_index: int) -> Tensor:
         # Dropout depends on the step's number only, so that a resumed run equals an uninterrupted one.
-        torch.manual_seed(self.recipe.seed + self.global_step)
+        torch.manual_seed(self.recipe.run.seed + self.global_step)
         loss = self.loss(batch)
         if not torch.isfinite(loss):
             raise TrainingDiverged(
-                f"the loss is {loss.item()} at step {self.global_step}; lower the recipe's learning_rate"
+                f"the loss is {loss.item()} at step {self.global_step}; lower the recipe's base_learning_rate"
             )
         self.log("train_loss", loss, prog_bar=True)
         return loss
@@ -61,15 +61,16 @@ class ClassificationModule(L.LightningModule):
         decayed = [p for p in self.network.parameters() if p.ndim > 1]
         others = [p for p in self.network.parameters() if p.ndim <= 1]
         groups = [
-            {"params": decayed, "weight_decay": self.recipe.weight_decay},
+            {"params": decayed, "weight_decay": self.recipe.optimizer.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(groups, lr=self.recipe.learning_rate)
+        plan = self.recipe.schedule
+        optimizer = torch.optim.AdamW(groups, lr=plan.base_learning_rate)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
-            max_lr=self.recipe.learning_rate,
+            max_lr=plan.base_learning_rate,
             total_steps=int(self.trainer.estimated_stepping_batches),
-            pct_start=self.recipe.warmup_fraction,
+            pct_start=plan.warmup_epochs / plan.epochs,
             cycle_momentum=False,
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -105,18 +106,19 @@ class SyntheticClipData(L.LightningDataModule):
             num_clips=num_clips,
             num_frames=self.spec.num_frames,
             span_s=clip_span_s(self.spec.num_frames, self.spec.sampling_rate),
-            heights_px=self.recipe.render_heights_px,
+            heights_px=self.recipe.data.render_heights_px,
         )
         return DataLoader(
             _PreprocessedClips(stream, self.preprocess),
-            batch_size=self.recipe.batch_size,
-            num_workers=self.recipe.workers,
+            batch_size=self.recipe.run.batch_size,
+            num_workers=self.recipe.num_workers,
             drop_last=False,
         )
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
         epoch = self.trainer.current_epoch if self.trainer else 0
-        return self._loader(TRAIN_SEED + epoch * self.recipe.clips_per_epoch, self.recipe.clips_per_epoch)
+        num_clips = self.recipe.data.clips_per_epoch
+        return self._loader(TRAIN_SEED + epoch * num_clips, num_clips)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
-        return self._loader(VALIDATION_SEED, self.recipe.validation_clips)
+        return self._loader(VALIDATION_SEED, self.recipe.data.validation_clips)

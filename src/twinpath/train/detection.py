@@ -40,7 +40,7 @@ class DetectionModule(ClassificationModule):
     def loss(self, batch: KeyframeBatch) -> Tensor:  # type: ignore[override]
         """The training loss: the sum over classes, the mean over persons; 0 without any."""
         logits = self.network(batch.clips.to(memory_format=torch.channels_last_3d), batch.boxes).float()
-        smoothing = self.recipe.label_smoothing
+        smoothing = self.recipe.mix.label_smoothing
         targets = F.one_hot(batch.actions, logits.shape[1]) * (1 - smoothing) + smoothing / logits.shape[1]
         return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / max(len(logits), 1)
 
@@ -102,21 +102,22 @@ class SyntheticKeyframeData(L.LightningDataModule):
             num_clips=num_clips,
             num_frames=self.spec.num_frames,
             sampling_rate=self.spec.sampling_rate,
-            heights_px=self.recipe.render_heights_px,
+            heights_px=self.recipe.data.render_heights_px,
         )
         return DataLoader(
             _PreprocessedKeyframes(stream, self.spec),
-            batch_size=self.recipe.batch_size,
-            num_workers=self.recipe.workers,
+            batch_size=self.recipe.run.batch_size,
+            num_workers=self.recipe.num_workers,
             collate_fn=collate_keyframes,
         )
 
     def train_dataloader(self) -> DataLoader[KeyframeBatch]:
         epoch = self.trainer.current_epoch if self.trainer else 0
-        return self._loader(TRAIN_SEED + epoch * self.recipe.clips_per_epoch, self.recipe.clips_per_epoch)
+        num_clips = self.recipe.data.clips_per_epoch
+        return self._loader(TRAIN_SEED + epoch * num_clips, num_clips)
 
     def val_dataloader(self) -> DataLoader[KeyframeBatch]:
-        return self._loader(VALIDATION_SEED, self.recipe.validation_clips)
+        return self._loader(VALIDATION_SEED, self.recipe.data.validation_clips)
 
 
 def warm_start(network: nn.Module, donor: nn.Module) -> None:

@@ -53,13 +53,14 @@ class EncounterModule(ClassificationModule):
 
     def __init__(self, network: VideoNetwork, recipe: Recipe) -> None:
         if not isinstance(network, SlowFast):
-            raise ConfigError(f"model: the painted world trains SlowFast networks, {recipe.model} is none")
+            name = recipe.model.network
+            raise ConfigError(f"model: the painted world trains SlowFast networks, {name} is none")
         super().__init__(network, recipe)
         modules = dict(network.named_modules())
-        unknown = [name for name in recipe.frozen if name not in modules]
+        unknown = [name for name in recipe.model.frozen if name not in modules]
         if unknown:
-            raise ConfigError(f"frozen: {recipe.model} has no module {unknown[0]!r}")
-        for name in recipe.frozen:
+            raise ConfigError(f"frozen: {recipe.model.network} has no module {unknown[0]!r}")
+        for name in recipe.model.frozen:
             modules[name].requires_grad_(False)
         channels = network.get_classifier().in_features
         self.side, self.moment = nn.Linear(channels, NUM_SIDES), nn.Linear(channels, NUM_MOMENTS)
@@ -74,7 +75,7 @@ class EncounterModule(ClassificationModule):
     def train(self, mode: bool = True) -> EncounterModule:
         """As of every module; frozen ones stay in evaluation, so that their statistics stay, too."""
         super().train(mode)
-        for name in self.recipe.frozen:
+        for name in self.recipe.model.frozen:
             self.network.get_submodule(name).eval()
         return self
 
@@ -90,7 +91,7 @@ class EncounterModule(ClassificationModule):
         maps = self.network.forward_features(batch.clips.to(memory_format=torch.channels_last_3d))
         embedded = head.embed(maps)
         logits = head.projection(head.dropout(embedded)).float()
-        total = F.cross_entropy(logits, batch.labels, label_smoothing=self.recipe.label_smoothing)
+        total = F.cross_entropy(logits, batch.labels, label_smoothing=self.recipe.mix.label_smoothing)
         total = total + SIDE_WEIGHT * F.cross_entropy(self.side(embedded).float(), batch.sides)
         total = total + MOMENT_WEIGHT * F.cross_entropy(self.moment(embedded).float(), batch.moments)
         rare = torch.full((), _RARE, device=logits.device)
@@ -135,7 +136,7 @@ class PaintedClipData(L.LightningDataModule):
     def __init__(self, recipe: Recipe, spec: InputSpec) -> None:
         super().__init__()
         self.recipe, self.spec = recipe, spec
-        self.crop_px = recipe.crop_px or spec.crop_px
+        self.crop_px = recipe.clip.crop_px or spec.crop_px
 
     def _loader(self, first_seed: int, num_clips: int) -> DataLoader[EncounterBatch]:
         stream = PaintedClips(
@@ -144,18 +145,19 @@ class PaintedClipData(L.LightningDataModule):
             num_frames=self.spec.num_frames,
             span_s=clip_span_s(self.spec.num_frames, self.spec.sampling_rate),
             side_px=self.crop_px,
-            heights_px=self.recipe.render_heights_px,
+            heights_px=self.recipe.data.render_heights_px,
             cells=-(-self.crop_px // _PIXELS_OF_CELL),
         )
         return DataLoader(
             _NormalisedClips(stream, Normalise(mean=self.spec.mean, std=self.spec.std)),
-            batch_size=self.recipe.batch_size,
-            num_workers=self.recipe.workers,
+            batch_size=self.recipe.run.batch_size,
+            num_workers=self.recipe.num_workers,
         )
 
     def train_dataloader(self) -> DataLoader[EncounterBatch]:
         epoch = self.trainer.current_epoch if self.trainer else 0
-        return self._loader(TRAIN_SEED + epoch * self.recipe.clips_per_epoch, self.recipe.clips_per_epoch)
+        num_clips = self.recipe.data.clips_per_epoch
+        return self._loader(TRAIN_SEED + epoch * num_clips, num_clips)
 
     def val_dataloader(self) -> DataLoader[EncounterBatch]:
-        return self._loader(VALIDATION_SEED, self.recipe.validation_clips)
+        return self._loader(VALIDATION_SEED, self.recipe.data.validation_clips)

@@ -50,7 +50,11 @@ class ModelSection(Section):
     inflate: bool = False  # 2D kernels of `start_from` are repeated over time, and divided by its length
     dropout: Share | None = None  # None: the network's own
     drop_path: Share | None = None  # highest rate of stochastic depth, in the last block
+    num_classes: Count | None = None  # logits; None: as many as the data has classes
     zero_init_last_norm: bool = True  # residual branches begin as nothing
+    roi_aligned: bool | None = (
+        None  # detection: boxes are half a pixel off otherwise; None: the network's own
+    )
     head_init_std: PositiveFloat = 0.01
     head_init_scale: PositiveFloat = 1.0
     checkpoint_blocks: bool = False  # activations of blocks are computed twice and not kept: less memory
@@ -99,6 +103,8 @@ class ClipSection(Section):
     motion_shift: bool = False  # of that crop: two boxes, and those between them in time
     flip: bool = True
     bgr: bool = False  # weights of Caffe2 want blue, green, red
+    mean: tuple[float, float, float] | None = None  # of red, green, blue in 0 to 1; None: the network's own
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     temporal_clips: Count = 1  # clips of each video at different times
     gaps_s: tuple[float, float] | None = (
         None  # from the end of one to the start of the next, least and most; None: any
@@ -162,7 +168,7 @@ class ScheduleSection(Section):
     """The learning rate over epochs, counted in fractions. Source: PySlowFast, utils/lr_policy.py."""
 
     epochs: Count
-    policy: Literal["cosine", "steps"] = "cosine"
+    policy: Literal["cosine", "steps", "one_cycle"] = "cosine"  # one_cycle: torch's OneCycleLR, every step
     base_learning_rate: PositiveFloat
     end_learning_rate: NotNegative = 0.0  # of the cosine
     warmup_epochs: NotNegative = 0.0
@@ -206,6 +212,19 @@ class LossSection(Section):
     """What is minimised."""
 
     kind: Literal["cross_entropy", "binary", "masked_pixels", "masked_hog"] = "cross_entropy"
+
+
+class MaskSection(Section):
+    """What masked pre-training hides of a clip, and how it is found again."""
+
+    ratio: Share = 0.0  # of the tokens
+    shape: Literal["random", "tube", "cube"] = "random"  # tube: the same at all times; cube: blocks of tokens
+    window: tuple[Count, Count, Count] = (8, 7, 7)  # tokens in time, height and width that a cube is drawn in
+    decoder_depth: Whole = 0  # blocks; 0: a linear layer on the last block's tokens
+    decoder_width: Count = 512
+    decoder_separate_positions: bool = False  # of space and of time
+    normalized_pixels: bool = True  # each patch by its own mean and variance
+    first_frames_only: bool = True  # targets are the first frame of each tubelet
 
 
 class EvaluationSection(Section):

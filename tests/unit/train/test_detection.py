@@ -16,7 +16,7 @@ from twinpath.train.detection import (
     collate_keyframes,
     warm_start,
 )
-from twinpath.train.recipe import read_recipe
+from twinpath.train.recipe import changed, read_recipe
 from twinpath.zoo.create import create_model, input_spec
 
 RECIPE = read_recipe("slowfast_tiny_det")
@@ -25,7 +25,7 @@ SPEC = input_spec("slowfast_tiny_det")
 
 @pytest.fixture(scope="module")
 def batch() -> KeyframeBatch:
-    few = RECIPE.model_copy(update={"workers": 0, "batch_size": 2, "clips_per_epoch": 2})
+    few = changed(RECIPE, ["workers=0", "batch_size=2", "clips_per_epoch=2"])
     return next(iter(SyntheticKeyframeData(few, SPEC).train_dataloader()))
 
 

@@ -19,18 +19,20 @@ pytest.importorskip("cv2")
 SPEC = input_spec("slowfast_tiny")
 
 
-def small(**changes: object) -> Recipe:
-    base = {
-        "epochs": 1,
-        "clips_per_epoch": 4,
-        "validation_clips": 2,
-        "batch_size": 4,
-        "workers": 0,
-        "render_heights_px": (32,),
-        "crop_px": 32,
-        "warmup_fraction": 0.3,
-    }
-    return read_recipe("slowfast_tiny_painted").model_copy(update=base | changes)
+SMALL = (
+    "epochs=1",
+    "clips_per_epoch=4",
+    "validation_clips=2",
+    "batch_size=4",
+    "workers=0",
+    "render_heights_px=32",
+    "clip.crop_px=32",
+    "warmup_epochs=0.3",
+)
+
+
+def small(*changes: str) -> Recipe:
+    return read_recipe("slowfast_tiny_painted", [*SMALL, *changes])
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +86,8 @@ def test_the_loss_falls_on_clips_that_it_sees_again(module: EncounterModule, bat
 
 
 def test_a_run_leaves_a_network_that_starts_from_the_drawn_actions(tmp_path: Path) -> None:
-    weights = load_file(train(small(clips_per_epoch=12), tmp_path / "run", progress=False))
-    again = load_file(train(small(clips_per_epoch=12), tmp_path / "again", progress=False))
+    weights = load_file(train(small("clips_per_epoch=12"), tmp_path / "run", progress=False))
+    again = load_file(train(small("clips_per_epoch=12"), tmp_path / "again", progress=False))
     assert all(torch.equal(weights[name], again[name]) for name in weights)
     donor = create_model("slowfast_tiny.synthetic", pretrained=True).state_dict()
     stem = "slow.stem.conv.weight"
@@ -97,7 +99,7 @@ def test_a_run_leaves_a_network_that_starts_from_the_drawn_actions(tmp_path: Pat
 
 def test_what_it_cannot_train_is_named() -> None:
     with pytest.raises(ConfigError, match="SlowFast"):
-        EncounterModule(create_model("x3d_xs", num_classes=len(ENCOUNTERS)), small(model="x3d_xs"))
+        EncounterModule(create_model("x3d_xs", num_classes=len(ENCOUNTERS)), small("network=x3d_xs"))
     network = create_model("slowfast_tiny", num_classes=len(ENCOUNTERS))
     with pytest.raises(ConfigError, match=r"slow\.steam"):
-        EncounterModule(network, small(frozen=("slow.steam",)))
+        EncounterModule(network, small("model.frozen=slow.steam"))
