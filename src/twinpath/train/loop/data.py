@@ -6,13 +6,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 from torch.utils.data import Dataset
 
-from twinpath.data.labelled.clip import LabelledData
+from twinpath.data.labelled.clip import LabelledData, Part
 from twinpath.data.labelled.read import read_labelled
 from twinpath.data.labelled.split import hold_out
 from twinpath.data.published.read import read_published
@@ -66,21 +67,11 @@ def read_recipe_clips(recipe: Recipe) -> RecipeClips:
         raise ConfigError(f"data.train: name the training clips of {section.kind}, in lists as published")
     if section.kind == "labelled":
         return _labelled(recipe)
-    options = {"videos": section.videos, "separator": section.separator}
-    train = read_published(
-        section.kind,
-        section.train,
-        "train",
-        labels=section.labels,
-        num_classes=recipe.model.num_classes,
-        **options,
-    )
+    read = partial(read_published, section.kind, videos=section.videos, separator=section.separator)
+    train = read(section.train, "train", labels=section.labels, num_classes=recipe.model.num_classes)
     if not section.validation:
         return RecipeClips(train, replace(train, clips=()))
-    validation = read_published(
-        section.kind, section.validation, "validation", classes=train.classes, **options
-    )
-    return RecipeClips(train, validation)
+    return RecipeClips(train, read(section.validation, "validation", classes=train.classes))
 
 
 def _labelled(recipe: Recipe) -> RecipeClips:
@@ -91,7 +82,7 @@ def _labelled(recipe: Recipe) -> RecipeClips:
         if unknown:
             raise ConfigError(f"data.validation: {unknown[0]!r} is no class of the training clips")
         return RecipeClips(data, replace(other, classes=data.classes))
-    parts = [clip.part for clip in data.clips]
+    parts: Sequence[Part | None] = [clip.part for clip in data.clips]
     if not any(parts):
         parts = hold_out(data, _HELD_OUT, recipe.run.seed)
     train = tuple(c for c, part in zip(data.clips, parts, strict=True) if part in (None, "train"))
@@ -143,7 +134,8 @@ class RecipeData:
         self.broken = BrokenClips(len(clips.train.clips))
         self.to_clips: nn.Module = ToClips(
             replace(spec, mean=recipe.clip.mean or spec.mean, std=recipe.clip.std or spec.std),
-            self._pixels.erasing,
+            erasing=self._pixels.erasing,
+            lighting=self._pixels.lighting > 0,
             bgr=recipe.clip.bgr,
         )
 
@@ -183,7 +175,7 @@ class RecipeData:
         if self._loader is None:
             self._loader = self._make_loader(self._dataset, self._batches)
         for batch in self._loader:
-            for line in self.broken.add(batch.broken, num_read=len(batch.indices.unique())):
+            for line in self.broken.add(batch.broken, num_read=len(batch.indices)):
                 logger.warning("%s", line)
             yield batch
 

@@ -41,7 +41,7 @@ from twinpath.train.recipe import Recipe
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-    from twinpath.train.clips.loader import ClipBatch
+    from twinpath.train.clips.batch import ClipBatch
     from twinpath.train.loop.data import RecipeData
 
 _DROPOUT, _MIX = 0x64726F70, 0x6D697820  # streams of random numbers
@@ -243,7 +243,7 @@ class TrainingLoop:
         else:
             loss = soft_cross_entropy(logits, targets)
         if not torch.isfinite(loss):
-            names = ", ".join(self.data.name_of(int(i)) for i in batch.indices.unique())
+            names = ", ".join(self.data.name_of(int(i)) for i in sorted(set(batch.indices.tolist())))
             norms = ", ".join(f"{norm:.3g}" for norm in self._norms) or "none"
             raise TrainingDiverged(
                 f"the loss is {loss.item()} at step {self.state.total + 1} (epoch {self.state.epoch + 1}), "
@@ -269,6 +269,7 @@ class TrainingLoop:
         )
         if section.clip_value is not None:
             self._fabric.clip_gradients(self._module, self._optimizer, clip_val=section.clip_value)
+        assert norm is not None
         return float(norm)
 
     def _train_mode(self) -> None:

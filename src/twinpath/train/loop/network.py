@@ -10,7 +10,7 @@ from torch import nn
 
 from twinpath.errors import ConfigError, UnknownModel
 from twinpath.models.layers.attention import StochasticDepth, drop_path_rates
-from twinpath.models.layers.head import HeadConfig
+from twinpath.models.layers.head import Activation, HeadConfig
 from twinpath.models.network import VideoNetwork
 from twinpath.suggest import nearest_name
 from twinpath.train.optimization.initialise import initialise_new
@@ -49,7 +49,7 @@ def recipe_network(
     initialise_new(network, model)
     if model.start_from:
         _start_from(network, model)
-    activation = "sigmoid" if is_multi_label else "softmax"
+    activation: Activation = "sigmoid" if is_multi_label else "softmax"
     network.head.head_config = HeadConfig(activation, "logits", "whole")
     _set_rates(network, model)
     _freeze(network, model.frozen)
