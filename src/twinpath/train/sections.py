@@ -160,7 +160,7 @@ class ScheduleSection(Section):
     """The learning rate over epochs, counted in fractions. Source: PySlowFast, utils/lr_policy.py."""
 
     epochs: Count
-    policy: Literal["cosine", "steps"] = "cosine"
+    policy: Literal["cosine", "steps", "one_cycle"] = "cosine"  # one_cycle: torch's OneCycleLR, every step
     base_learning_rate: PositiveFloat
     end_learning_rate: NotNegative = 0.0  # of the cosine
     warmup_epochs: NotNegative = 0.0
