@@ -80,6 +80,7 @@ class SubBatchNorm3d(nn.BatchNorm3d):
         return x.view(n, c, t, h, w)
 
     def _one_by_one(self, x_NCTHW: Tensor, momentum: float) -> Tensor:
+        """The splits one after the other, where channels are last in memory."""
         k = self.splits
         normed = [
             F.batch_norm(
@@ -94,8 +95,9 @@ class SubBatchNorm3d(nn.BatchNorm3d):
             )
             for j in range(k)
         ]
-        x = torch.stack(normed, dim=1).flatten(0, 1)
-        return x.contiguous(memory_format=torch.channels_last_3d)
+        # As (N, T, H, W, C), which is how they lie in memory.
+        x_NTHWC = torch.stack([y.permute(0, 2, 3, 4, 1) for y in normed], dim=1).flatten(0, 1)
+        return x_NTHWC.permute(0, 4, 1, 2, 3)
 
     @torch.no_grad()
     def aggregate(self) -> None:

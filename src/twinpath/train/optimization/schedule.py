@@ -1,6 +1,6 @@
 """The learning rate over epochs, counted in fractions. No torch.
 
-Source: PySlowFast, utils/lr_policy.py; golden/rules/learning_rates.json.
+Sources: PySlowFast, utils/lr_policy.py; golden/rules/learning_rates.json; torch's `OneCycleLR`.
 """
 
 from __future__ import annotations
@@ -11,17 +11,21 @@ from bisect import bisect_right
 from twinpath.errors import ConfigError
 from twinpath.train.sections import ScheduleSection
 
+_ONE_CYCLE = 25, 25e4  # the base over its first and its last rate, torch's defaults
+
 
 def learning_rate(schedule: ScheduleSection, epoch: float) -> float:
     """The learning rate at a moment of the run.
 
     A warm-up is a line from its start to what the policy gives where the warm-up ends: with a cosine that
-    began with the run, that is below the base.
+    began with the run, that is below the base. Of one cycle it is a half cosine, and so is the rest.
 
     Args:
         schedule: Checked by `check_schedule`.
         epoch: From 0; step k of n in the first epoch is at k / n.
     """
+    if schedule.policy == "one_cycle":
+        return _one_cycle(schedule, epoch)
     if epoch >= schedule.warmup_epochs:
         return _policy(schedule, epoch)
     start = schedule.warmup_start_learning_rate
@@ -48,7 +52,7 @@ def check_schedule(schedule: ScheduleSection) -> None:
                 "schedule.steps; one for each step"
             )
     else:
-        _check_cosine(schedule)
+        _check_no_steps(schedule)
 
 
 def check_steps(steps: tuple[float, ...]) -> None:
@@ -63,15 +67,15 @@ def check_steps(steps: tuple[float, ...]) -> None:
         raise ConfigError(f"schedule.steps is {list(steps)}; its values must not become smaller")
 
 
-def _check_cosine(schedule: ScheduleSection) -> None:
-    if schedule.end_learning_rate >= schedule.base_learning_rate:
+def _check_no_steps(schedule: ScheduleSection) -> None:
+    if schedule.policy == "cosine" and schedule.end_learning_rate >= schedule.base_learning_rate:
         raise ConfigError(
             f"schedule.end_learning_rate is {schedule.end_learning_rate:g}; it must be below "
             f"schedule.base_learning_rate, {schedule.base_learning_rate:g}"
         )
     if schedule.steps or schedule.factors:
         key = "steps" if schedule.steps else "factors"
-        raise ConfigError(f'schedule.{key} is of schedule.policy = "steps"; here it is "cosine"')
+        raise ConfigError(f'schedule.{key} is of schedule.policy = "steps"; here it is "{schedule.policy}"')
     if schedule.cosine_after_warmup and schedule.warmup_epochs == schedule.epochs:
         raise ConfigError(
             f"schedule.warmup_epochs is {schedule.warmup_epochs:g}, all of schedule.epochs: "
@@ -85,6 +89,17 @@ def _policy(schedule: ScheduleSection, epoch: float) -> float:
     if schedule.policy == "steps":
         return base * schedule.factors[max(0, bisect_right(schedule.steps, epoch) - 1)]
     begin = schedule.warmup_epochs if schedule.cosine_after_warmup else 0.0
-    done = (epoch - begin) / (schedule.epochs - begin)
-    end = schedule.end_learning_rate
-    return end + (base - end) * 0.5 * (1 + math.cos(math.pi * done))
+    return _half_cosine(base, schedule.end_learning_rate, (epoch - begin) / (schedule.epochs - begin))
+
+
+def _one_cycle(schedule: ScheduleSection, epoch: float) -> float:
+    base, up = schedule.base_learning_rate, schedule.warmup_epochs
+    first, last = (base / divisor for divisor in _ONE_CYCLE)
+    if epoch < up:
+        return _half_cosine(first, base, epoch / up)
+    return _half_cosine(base, last, (epoch - up) / (schedule.epochs - up)) if up < schedule.epochs else base
+
+
+def _half_cosine(first: float, last: float, done: float) -> float:
+    """From one value to another; `done` is 0 to 1."""
+    return last + (first - last) * 0.5 * (1 + math.cos(math.pi * done))

@@ -60,6 +60,12 @@ def test_what_contradicts_itself_is_named(changes: dict[str, Any], message: str)
         check_schedule(ScheduleSection(**{"epochs": 10, "base_learning_rate": 0.1, **changes}))
 
 
+def test_one_cycle_goes_up_and_down_on_half_cosines() -> None:
+    schedule = ScheduleSection(epochs=10, policy="one_cycle", base_learning_rate=1, warmup_epochs=2)
+    rates = [learning_rate(schedule, epoch) for epoch in (0, 1, 2, 6, 10)]
+    assert rates == pytest.approx([1 / 25, 0.52, 1, 0.500002, 1 / 25e4])
+
+
 def test_a_phase_without_epochs_is_passed_over() -> None:
     schedule = ScheduleSection(
         epochs=6, policy="steps", base_learning_rate=1, steps=(0, 3, 3), factors=(1, 7, 0.5)
