@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -95,7 +95,7 @@ class TrainingLoop:
     @property
     def result(self) -> VideoNetwork:
         """The network to keep: the average, where there is one."""
-        return self.network if self.average is None else self.average
+        return self.network if self.average is None else cast("VideoNetwork", self.average)
 
     def run(self, *, resume: bool) -> None:
         """Train to the end.

@@ -168,11 +168,14 @@ def _loop(
 def _fabric(recipe: Recipe, machine: Machine) -> Fabric:
     """Lightning's part: device, precision and processes."""
     from lightning.fabric import Fabric
+    from lightning.fabric.strategies import DDPStrategy
 
     local, world = (int(os.environ.get(name, 0)) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
     devices = local or machine.devices or 1
     nodes = max(world // devices, 1) if local else 1
-    options: dict[str, Any] = {"strategy": "ddp"} if devices * nodes > 1 else {}
+    options: dict[str, Any] = {}
+    if devices * nodes > 1:  # statistics of norms are averaged before an evaluation, not at each step
+        options = {"strategy": DDPStrategy(broadcast_buffers=False)}
     fabric = Fabric(
         accelerator=machine.accelerator,
         devices=devices,
