@@ -20,6 +20,7 @@ from safetensors.numpy import save
 from tests.support.command_list import commands
 from tests.support.commands import TINY
 from tests.support.http_server import http_server
+from tests.support.hub_server import hub_server
 from tests.support.touched import Touched, touched
 from twinpath.train.recipe import read_recipe, to_toml
 from twinpath.video.isolated import Sandbox
@@ -66,6 +67,11 @@ QUERIES = {
 # Where a library looks for fonts of the user, of whom there is none here.
 FONTS = ("home/.fonts", "home/data/fonts")
 ONLINE = (("models", "download", "x3d_s.ptv_k400"),)
+HUB = (
+    ("models", "push", "OUT/own", "me/own"),
+    ("models", "download", "hf://me/own"),
+    ("classify", "CLIP", "--model", "hf://me/own"),
+)
 WORKER = (sys.executable, "-P", "-c")  # the process that reads files
 # Of the system, which libraries ask what machine this is and where its certificates are.
 SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/lib64", "/opt", "/var/lib", "/run")
@@ -147,7 +153,7 @@ def outside(paths: frozenset[str], allowed: tuple[str, ...]) -> list[str]:
 
 
 def test_every_command_is_tried() -> None:
-    tried = {" ".join(given[: len(name.split())]) for given in OFFLINE + ONLINE for name in names()}
+    tried = {" ".join(given[: len(name.split())]) for given in OFFLINE + ONLINE + HUB for name in names()}
     assert names() <= tried
 
 
@@ -209,6 +215,25 @@ def test_a_download_contacts_the_server_that_was_named(mirror: str, places: dict
     assert f"connect {host}" in done.network
     assert outside(done.read, allowed_to_read(places)) == []
     assert outside(done.written, (str(places["CACHE"]), str(places["ROOT"] / "tmp"))) == []
+
+
+def test_a_shared_model_contacts_the_hub_that_was_named(
+    offline: list[Touched], places: dict[str, Path]
+) -> None:
+    """And uploads the model alone, without the report, which shows the videos."""
+    assert offline  # has made the model
+    given = [named(command, places) for command in HUB]
+    log, cwd, home = places["ROOT"] / "hub.jsonl", places["ROOT"] / "work", places["ROOT"] / "tmp" / "hub"
+    with hub_server() as hub:
+        variables = environment(places) | {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_TOKEN": "hf_x"}
+        runs = touched(given, log, offline=False, cwd=cwd, environment=variables)
+        host = hub.url.removeprefix("http://")
+        assert [run.code for run in runs] == [0, 0, 0]
+        for run in runs:
+            assert set(run.network) <= {f"connect {host}", f"getaddrinfo {host.partition(':')[0]}"}
+        assert runs[2].network == ()
+        assert (places["OUT"] / "own" / "report.html").is_file()
+        assert set(hub.repositories["me/own"].files) == {"README.md", "model.json", "weights.safetensors"}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class HttpServer(ThreadingHTTPServer):
-    """Answers GET: one answer for everything, or one for each path.
+    """Answers GET, HEAD and POST: one answer for everything, or one for each path.
 
     Attributes:
         paths: The path of every request so far.
@@ -33,6 +33,12 @@ class HttpServer(ThreadingHTTPServer):
                     answer(self)
                 except OSError:  # the reader may go at any time
                     self.close_connection = True
+
+            def do_HEAD(self) -> None:
+                self.do_GET()
+
+            def do_POST(self) -> None:
+                self.do_GET()
 
             def log_message(self, format: str, *args: object) -> None:
                 pass
@@ -73,7 +79,8 @@ def respond(
     for name, value in headers.items():
         to.send_header(name.replace("_", "-"), value)
     to.end_headers()
-    to.wfile.write(body)
+    if to.command != "HEAD":
+        to.wfile.write(body)
 
 
 def whole(data: bytes, kind: str = "video/mp2t") -> Answer:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from tests.support.http_server import http_server, respond
+from tests.support.published_samples import PUBLISHED
 from twinpath.errors import InputError
 from twinpath.formats import ava
 from twinpath.formats.ava_label_map import LabelMap, built_in_label_map, read_label_map
@@ -557,6 +558,7 @@ FORMATS = (
            lambda path: void(read_label_map(path))),
     Format("frames.txt", _texts("original_vido_id video_id frame_id path labels\n"
            + "".join(f'film 0 {k} film/{k:06d}.jpg ""\n' for k in range(4))), _read_frames),
+    *(Format(ending, _texts(*texts), read) for ending, texts, read in PUBLISHED),
     Format("boxes.csv", _texts(_AVA_BOXES, _AVA_SCORED), _read_boxes),
     Format("coco.json", _objects(_COCO, _COCO_RESULTS), _read_boxes, "json"),
     Format("tracks.json", _objects(_TRACKS, _PEOPLE, [_TRACKS]), _read_boxes, "json"),

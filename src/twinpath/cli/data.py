@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from twinpath.cli.option_groups import option_groups
-from twinpath.cli.options import AsJson, Debug, Reading
+from twinpath.cli.options import AsJson, Boxes, Debug, Reading
 
 if TYPE_CHECKING:
     from twinpath.cli.batch import WarningPrinter
     from twinpath.data.labelled.check import CheckedVideo
+    from twinpath.data.labelled.clip import LabelledData
     from twinpath.jobs.batch import Outcome
+    from twinpath.jobs.check_data import DataCheckRun
 
 data = typer.Typer(
     help="Check labelled videos, before a network learns from them.",
@@ -30,9 +32,14 @@ def check(
         list[Path],
         typer.Argument(
             metavar="DATA",
-            help="A folder of classes with videos, a CSV (path,label …), or corrected timelines.",
+            help="A folder of classes with videos, a CSV (path,label …), or corrected timelines. With "
+            "--detection boxes with actions: CVAT XML, JSON of detect, AVA CSV.",
         ),
     ],
+    detection: Annotated[
+        bool, typer.Option("--detection", help="DATA has boxes of people, for a detection network.")
+    ] = False,
+    boxes: Boxes,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -54,16 +61,14 @@ def check(
     from twinpath.cli.console import outlive_reader, print_note
     from twinpath.cli.progress import BatchBar
     from twinpath.cli.show_data import print_check
-    from twinpath.data.labelled.read import read_labelled
-    from twinpath.errors import PartialFailure
     from twinpath.jobs.check_data import DataCheckRun, write_check
-    from twinpath.jobs.outputs import check_folder, is_drawn_result
+    from twinpath.jobs.outputs import check_folder
     from twinpath.recognize.read import VideoReader
 
     if out is not None:
         outlive_reader()
         check_folder(out)
-    found = read_labelled(labelled, min_classes=1, is_result=is_drawn_result)
+    found, lost_files = _keyframes(labelled, boxes, reading) if detection else (_clips(labelled), 0)
     for note in found.notes:
         print_note(f"note: {note}")
     reader = VideoReader(reading.limits(), reading.isolate, reading.fps)
@@ -77,9 +82,45 @@ def check(
             title = labelled[0].resolve().name
             written = [] if out is None else write_check(run.check, out, title=title)
             print_check(run.check, written, as_json=json)
+    _fail_if_lost(run, lost_files)
+
+
+def _fail_if_lost(run: DataCheckRun, lost_files: int) -> None:
+    """Raises: PartialFailure: Some of the data cannot be used."""
+    from twinpath.errors import PartialFailure
+
     if run.check is not None and run.check.unusable:
         lost = len({video.path for video in run.check.unusable})
         raise PartialFailure(f"{lost} of {len(run.videos)} videos have clips that cannot be used")
+    if lost_files:
+        files = "1 file" if lost_files == 1 else f"{lost_files} files"
+        raise PartialFailure(f"{files} with boxes cannot be used; each is named above")
+
+
+def _clips(sources: list[Path]) -> LabelledData:
+    from twinpath.data.labelled.read import read_labelled
+    from twinpath.jobs.outputs import is_drawn_result
+
+    return read_labelled(sources, min_classes=1, is_result=is_drawn_result)
+
+
+def _keyframes(sources: list[Path], boxes: Boxes, reading: Reading) -> tuple[LabelledData, int]:
+    """The clips around annotated keyframes, and how many files cannot be used."""
+    from twinpath.cli.console import print_note
+    from twinpath.data.labelled.keyframes import read_keyframes
+
+    keyframes = read_keyframes(
+        sources,
+        videos=boxes.videos,
+        label_map=boxes.label_map,
+        every_s=boxes.every,
+        fps=reading.fps,
+        isolate=reading.isolate,
+    )
+    for failure in keyframes.failed:
+        print_note(f"twinpath: {failure.reason}")
+    print_note(f"{keyframes.num_people} boxes of people on {len(keyframes.keyframes)} keyframes")
+    return keyframes.as_clips(), len(keyframes.failed)
 
 
 def _print_warnings(printer: WarningPrinter, outcome: Outcome[CheckedVideo], video: CheckedVideo) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from twinpath.cli.option_groups import option_groups
-from twinpath.cli.options import AsJson, Debug, Reading, Runtime
+from twinpath.cli.options import AsJson, Boxes, Debug, Reading, Runtime
 
 if TYPE_CHECKING:
     from twinpath.zoo.model_facts import ModelFacts
@@ -39,25 +39,6 @@ class Learning:
         ),
     ] = None
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of every random choice.")] = 0
-
-
-@dataclass(frozen=True)
-class Boxes:
-    """Of detection networks: boxes with actions; see `read_keyframes`."""
-
-    videos: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH", help="For boxes: the video, or the folder of videos.  [default: beside DATA]"
-        ),
-    ] = None
-    label_map: Annotated[
-        Path | None,
-        typer.Option("--label-map", metavar="FILE", help="For AVA CSV: names of the actions."),
-    ] = None
-    every: Annotated[
-        float, typer.Option(metavar="S", help="For boxes: seconds between keyframes to learn from.")
-    ] = 1.0
 
 
 @option_groups

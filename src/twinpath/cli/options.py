@@ -20,8 +20,8 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="NAME|DIR",
-        help="A name of `twinpath models list`, or a model folder.  [default: the best Kinetics weights on "
-        "this machine]",
+        help="A name of `twinpath models list`, or a model folder, also hf://USER/NAME.  [default: the best "
+        "Kinetics weights on this machine]",
     ),
 ]
 Weights = Annotated[
@@ -132,3 +132,22 @@ class Reading:
         from twinpath.video.source import DEFAULT_LIMITS
 
         return replace(DEFAULT_LIMITS, max_seconds=self.max_seconds)
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Of detection networks: boxes with actions; see `read_keyframes`."""
+
+    videos: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="For boxes: the video, or the folder of videos.  [default: beside DATA]"
+        ),
+    ] = None
+    label_map: Annotated[
+        Path | None,
+        typer.Option("--label-map", metavar="FILE", help="For AVA CSV: names of the actions."),
+    ] = None
+    every: Annotated[
+        float, typer.Option(metavar="S", help="For boxes: seconds between keyframes to learn from.")
+    ] = 1.0

@@ -2,7 +2,7 @@
 
     ground truth        … ,action_id[,person_id]
     results             … ,action_id,score
-    person detections   … [,action_id],score          an empty action_id means any
+    person detections   … [,action_id],score          an empty action_id means any; for training: none
 
 Which anomalies are errors, and which are accepted as in the official evaluation:
 
@@ -136,6 +136,22 @@ def read_people(path: str | os.PathLike[str], *, min_score: float = 0.0) -> BoxR
     return rows.where(rows.score >= min_score)
 
 
+def read_predicted(path: str | os.PathLike[str], label_map: LabelMap, *, min_score: float = 0.0) -> BoxRows:
+    """Read the boxes of a person detector for training: a row for each action of the true box below one.
+
+    Boxes without an action, with `ANY_ACTION`, are of people who do none of them.
+
+    Args:
+        path: The file.
+        label_map: The actions.
+        min_score: Drop the boxes with a lower score.
+    Raises:
+        NotAFile, InputError: As `read_truth`.
+    """
+    rows = _read(Path(path), _PEOPLE, label_map=label_map, max_outside=MAX_OUTSIDE, may_be_any=True)
+    return rows.where(rows.score >= min_score)
+
+
 def read_exclusions(path: str | os.PathLike[str]) -> frozenset[Second]:
     """Read the rows `video,second` that the evaluation excludes.
 
@@ -203,6 +219,7 @@ def _read(
     label_map: LabelMap | None = None,
     max_outside: float = 0.0,
     may_be_empty: bool = False,
+    may_be_any: bool = False,
 ) -> BoxRows:
     lines = read_lines(path)
     videos: dict[str, int] = {}
@@ -213,7 +230,9 @@ def _read(
         video = np.asarray([videos.setdefault(name, len(videos)) for name in names], np.int64)
         second = block.whole_numbers("second", minimum=0)
         boxes = box_sides(block, max_outside=max_outside)
-        parts.append((video, second, boxes, _actions(block, label_map), _scores(block)))
+        parts.append(
+            (video, second, boxes, _actions(block, label_map, may_be_any=may_be_any), _scores(block))
+        )
     if not parts:
         raise line_error(path, 1, "there are no boxes in this file")
     video, second, boxes, action, score = map(np.concatenate, zip(*parts, strict=True))
@@ -293,15 +312,17 @@ def box_sides(block: Columns, *, max_outside: float, may_be_flat: bool = True) -
     return boxes
 
 
-def _actions(block: Columns, label_map: LabelMap | None) -> NDArray[np.int64]:
-    """(N,) action ids; without a label map any number, or `ANY_ACTION`."""
+def _actions(block: Columns, label_map: LabelMap | None, *, may_be_any: bool) -> NDArray[np.int64]:
+    """(N,) action ids of the label map, or without one any; with `may_be_any` also `ANY_ACTION`."""
     if "action_id" not in block:
         return np.full(len(block), ANY_ACTION, dtype=np.int64)
     if label_map is None:
         return block.whole_numbers("action_id", minimum=ANY_ACTION, empty=ANY_ACTION)
-    action_ids = block.whole_numbers("action_id", minimum=0)
+    least = ANY_ACTION if may_be_any else 0
+    action_ids = block.whole_numbers("action_id", minimum=least, empty=ANY_ACTION if may_be_any else None)
+    allowed = sorted(label_map.known) + ([ANY_ACTION] if may_be_any else [])
     block.reject_rows(
-        ~np.isin(action_ids, sorted(label_map.known)),
+        ~np.isin(action_ids, allowed),
         lambda i: f"there is no action with id {action_ids[i]} in the label map",
     )
     return action_ids

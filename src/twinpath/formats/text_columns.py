@@ -52,6 +52,25 @@ def read_lines(path: str | os.PathLike[str]) -> list[str]:
     return lines_of(text)
 
 
+def stream_lines(path: str | os.PathLike[str]) -> Iterator[str]:
+    """As `read_lines`, one by one: of a list of millions of lines only one is in memory.
+
+    Raises:
+        NotAFile, InputError: As `read_lines`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise NotAFile(f"{display_path(path)}: no such file; check the name")
+    with path.open("rb") as file:
+        is_utf_16 = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    try:
+        with path.open(encoding="utf-16" if is_utf_16 else "utf-8-sig") as text:
+            yield from (line.rstrip("\n") for line in text)
+    except UnicodeDecodeError:
+        read_lines(path)  # raises with the line
+        raise
+
+
 def decode_text(content: bytes) -> str:
     """The text of a file in UTF-8, or in UTF-16 with a byte order mark, as PowerShell and Excel write it.
 

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
 import torch
 
 from twinpath.device import choose_device, mind_fork, use_threads
 from twinpath.errors import DownloadFailed, MissingExtra, UnknownWeightFormat, UsageError
 from twinpath.people.base import Frame, people_in
 from twinpath.results.keyframes import PersonBoxes
+from twinpath.zoo.hub_access import first_line, why_not_there
 
 DEFAULT_MODEL = "ustc-community/dfine-small-coco"
 DEFAULT_MIN_SCORE = 0.5
@@ -113,15 +113,17 @@ def _load_model(transformers: Any, name_or_path: str) -> tuple[Any, Any]:
                 return _parts_of(transformers, name_or_path, local_files_only=True)
             except _FAILURES as error:
                 raise UnknownWeightFormat(
-                    f"{name_or_path} holds no detector of transformers ({_first_line(error)})"
+                    f"{name_or_path} holds no detector of transformers ({first_line(error)})"
                 ) from error
     with contextlib.suppress(*_FAILURES), _without_bars(transformers):
         return _parts_of(transformers, name_or_path, local_files_only=True)
-    _check_is_there(name_or_path)
+    reason = why_not_there(name_or_path, "config.json")
+    if reason is not None:
+        raise _no_download(name_or_path, reason)
     try:
         return _parts_of(transformers, name_or_path, local_files_only=False)
     except _FAILURES as error:
-        raise _no_download(name_or_path, _first_line(error)) from error
+        raise _no_download(name_or_path, first_line(error)) from error
 
 
 def _parts_of(transformers: Any, name_or_path: str, *, local_files_only: bool) -> tuple[Any, Any]:
@@ -133,25 +135,11 @@ def _parts_of(transformers: Any, name_or_path: str, *, local_files_only: bool) -
             name_or_path, use_safetensors=True, dtype=torch.float32, **options
         )
     except ImportError as error:  # of what a processor or a backbone needs
-        reason = _first_line(error)
+        reason = first_line(error)
         raise MissingExtra(
             f"{name_or_path} needs more: {reason}; install it with: pip install 'twinpath[dfine]'"
         ) from error
     return network, processor
-
-
-def _check_is_there(name: str) -> None:
-    """Send a single request: without a network the Hub's library retries for minutes.
-
-    Raises: DownloadFailed: The Hub cannot be reached, or has no such model.
-    """
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    try:
-        answer = httpx.head(f"{endpoint}/{name}/resolve/main/config.json", timeout=10, follow_redirects=True)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise _no_download(name, _first_line(error)) from error
-    if answer.status_code in {401, 403, 404}:
-        raise _no_download(name, f"there is no such model, or it needs a login: HTTP {answer.status_code}")
 
 
 def _no_download(name: str, reason: str) -> DownloadFailed:
@@ -181,8 +169,3 @@ def _person_of(labels: Mapping[int, str], name: str) -> int:
             return by_label[label]
     shown = ", ".join(list(labels.values())[:5])
     raise UsageError(f"{name} has no class 'person' among its {len(labels)} ({shown} …)")
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

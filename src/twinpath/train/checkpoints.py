@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Set
 from pathlib import Path
 
 import lightning as L
@@ -21,8 +22,8 @@ logger = logging.getLogger(__name__)
 _PARTS = {"epoch", "global_step", "loops", "lr_schedulers", "optimizer_states", "state_dict"}
 
 
-class LastTwoCheckpoints(Checkpoint):
-    """Writes `last.ckpt` after each epoch and keeps the one before as `previous.ckpt`.
+class TwoFiles:
+    """`last.ckpt` and the one before it, `previous.ckpt`.
 
     Args:
         folder: Of the run.
@@ -34,20 +35,32 @@ class LastTwoCheckpoints(Checkpoint):
         self._last, self._previous = folder / LAST, folder / PREVIOUS
         self._last_is_intact = resumed_from in (None, self._last)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def write(self, save: Callable[[Path], None]) -> None:
+        """Write a new `last.ckpt`, by a function that gets its temporary path."""
         with atomic_path(self._last) as temporary:
-            trainer.save_checkpoint(temporary)
+            save(temporary)
             if self._last_is_intact and self._last.exists():
                 self._last.replace(self._previous)
         self._last_is_intact = True
 
 
-def intact_checkpoint(folder: Path, module: nn.Module) -> Path:
+class LastTwoCheckpoints(Checkpoint):
+    """Writes `last.ckpt` after each epoch and keeps the one before as `previous.ckpt`; see `TwoFiles`."""
+
+    def __init__(self, folder: Path, *, resumed_from: Path | None = None) -> None:
+        self._files = TwoFiles(folder, resumed_from=resumed_from)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._files.write(trainer.save_checkpoint)
+
+
+def intact_checkpoint(folder: Path, module: nn.Module, *, parts: Set[str] = _PARTS) -> Path:
     """The newest checkpoint of a run that can be resumed from; a damaged one is named in a warning.
 
     Args:
         folder: Of the run; holds one at least.
-        module: Its parameters and buffers must have the names and shapes of the checkpoint's.
+        module: Its parameters and buffers must have the names and shapes of the checkpoint's `state_dict`.
+        parts: What a checkpoint must hold.
     Raises:
         DamagedWeights: None is intact; names the problem of each.
     """
@@ -55,7 +68,7 @@ def intact_checkpoint(folder: Path, module: nn.Module) -> Path:
     for path in (folder / LAST, folder / PREVIOUS):
         if not path.exists():
             continue
-        problem = _problem_of(path, module)
+        problem = _problem_of(path, module, parts)
         if problem is None:
             for earlier in problems:
                 logger.warning("%s; resuming from %s", earlier, path)
@@ -64,14 +77,14 @@ def intact_checkpoint(folder: Path, module: nn.Module) -> Path:
     raise DamagedWeights(f"{'; '.join(problems)}; start a new run in another folder")
 
 
-def _problem_of(path: Path, module: nn.Module) -> str | None:
+def _problem_of(path: Path, module: nn.Module, parts: Set[str]) -> str | None:
     """Why a checkpoint cannot be resumed from; None where it can."""
     try:
         tensors = read_weights(path).tensors  # checks every byte
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (WeightsError, InputError) as error:
         return str(error)
-    missing = sorted(_PARTS - content.keys())
+    missing = sorted(parts - content.keys())
     if missing:
         return f"{path} is no checkpoint of a run: it lacks {', '.join(missing)}"
     shapes = {name: tensor.shape for name, tensor in tensors.items()}

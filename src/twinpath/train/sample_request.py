@@ -31,7 +31,7 @@ class SampleRequest(NamedTuple):
         shape: Of the clip.
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # in place of the method of tuples
     epoch: int
     sample: int
     shape: ClipShape

@@ -106,7 +106,9 @@ class ClipSection(Section):
     mean: tuple[float, float, float] | None = None  # of red, green, blue in 0 to 1; None: the network's own
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     temporal_clips: Count = 1  # clips of each video at different times
-    gaps_s: tuple[NotNegative, NotNegative] | None = None  # between their starts; None: any
+    gaps_s: tuple[float, float] | None = (
+        None  # from the end of one to the start of the next, least and most; None: any
+    )
     repeats: Count = 1  # of each video: decoded once, changed so often; the batch grows by it
 
 

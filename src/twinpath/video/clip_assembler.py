@@ -16,15 +16,13 @@ from twinpath.video.frame_converter import Converted, FrameConverter
 from twinpath.video.sampling import Indices, Times
 from twinpath.video.source import Budget
 
-_FLOAT_BYTES = np.dtype(np.float32).itemsize
-
 
 class Assembled(NamedTuple):
     """A complete clip.
 
     Attributes:
         planned: Its plan.
-        pixels: (T, H, W, 3) uint8; with a resize (T, K, h, w, 3) float32.
+        pixels: (T, H, W, 3) uint8; with a resize (T, K, h, w, 3) of its type.
         times_s: (T,) times of the frames in seconds.
         middle: (H, W, 3) uint8, the picture of frame T // 2, where the resize keeps it.
     """
@@ -184,8 +182,8 @@ class ClipAssembler:
         picture_shape = height, width, _ = self._convert.rgb.shape(frame)
         current = min(self._current, len(self._clips) - 1)
         count = len(self._clips[current].picks) + len(self._reused) + 1
-        size_bytes = count * math.prod(self._convert.shape(frame))
+        size_bytes = count * self._convert.size_bytes(frame)
         if self._convert.resize is not None:  # and the picture, and those that are kept
             kept = 1 + (self._middle is not None) + sum(k.picture is not None for k in self._reused.values())
-            size_bytes = size_bytes * _FLOAT_BYTES + kept * math.prod(picture_shape)
+            size_bytes += kept * math.prod(picture_shape)
         self._budget.check_bytes(size_bytes + self.waiting_bytes, what=f"{count} frames of {width}x{height}")

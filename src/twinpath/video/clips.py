@@ -32,7 +32,7 @@ from twinpath.video.color import Rgb
 from twinpath.video.damage import DamageReport, no_frames, nothing_decodes
 from twinpath.video.decode import Allocate, plan_groups
 from twinpath.video.decode_plan import Plan, plan_pass
-from twinpath.video.frame_converter import FrameConverter
+from twinpath.video.frame_converter import FrameConverter, Reduction
 from twinpath.video.nearest_frames import NearestFrames
 from twinpath.video.resize import Resize, ResizedFrames
 from twinpath.video.sampling import TIME_TOLERANCE_S, Times
@@ -175,13 +175,14 @@ class ClipReader(ClosesAtExit):
         *,
         limits: Limits = DEFAULT_LIMITS,
         fps: float | None = None,
-        resize: Resize | None = None,
+        resize: Reduction | None = None,
         allocate: Allocate | None = None,
         first: int = 0,
     ) -> None:
         """
         Args:
-            path, plan, limits, fps, resize: See `open_clips`.
+            path, plan, limits, fps: See `open_clips`.
+            resize: What is made of each frame, a `Resize` or another reduction; None: whole frames.
             allocate: Returns a uint8 array of some shape for a clip; None: ordinary memory.
             first: Skip the clips before this number. It does not change the others.
         """

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from twinpath.errors import LimitExceeded
 
@@ -77,7 +77,8 @@ class ResizedFrames:
     """The frames of one clip as a network takes them.
 
     Attributes:
-        pixels: (T, K, h, w, 3) RGB, 0 to 255: K crops of each of T frames.
+        pixels: (T, K, h, w, 3) RGB, 0 to 255: K crops of each of T frames. Of a reduction other than `Resize`
+            in its type.
         height_px, width_px: Of the picture before.
     """
 
@@ -213,6 +214,11 @@ class CropPlan:
     def shape(self) -> tuple[int, int, int, int]:
         """(K, h, w, 3)."""
         return (len(self.crops), *self.crops[0].shape)
+
+    @property
+    def dtype(self) -> DTypeLike:
+        """Of the pixels."""
+        return np.float32
 
     def apply(self, picture: Picture, out: Pixels) -> None:
         """Write the crops of a picture of this size.

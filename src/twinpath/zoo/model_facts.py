@@ -22,7 +22,7 @@ class ModelFacts:
 
     Attributes:
         name: Of network and weights, or of the folder, as results show it.
-        model: How it is opened: a name of the zoo, or the path of a folder.
+        model: How it is opened: a name of the zoo, or the path or address of a folder.
         task: What it is for.
         dataset: Of its classes.
         labels: Names of its classes.
@@ -69,7 +69,8 @@ def facts_of_model(model: str, *, weights: str | os.PathLike[str] | None = None)
     """Find out about a model.
 
     Args:
-        model: A network, a record, or a model folder; a network alone means its best record.
+        model: A network, a record, or a model folder, also one on the Hub ("hf://user/name"); a network alone
+            means its best record.
         weights: A weight file that replaces the one of the record. A network's name stays as it is then: the
             file decides how its head computes scores (see `twinpath.weights.load`), not the record.
     Raises:
@@ -106,7 +107,7 @@ def facts_of_model(model: str, *, weights: str | os.PathLike[str] | None = None)
 
 
 def _of_folder(model: str) -> ModelFacts:
-    folder = read_model_folder(Path(model))
+    folder = read_model_folder(model)
     card = folder.card
     return ModelFacts(
         name=folder.name,

@@ -34,6 +34,7 @@ from twinpath.zoo.model_readme import readme
 
 MODEL_JSON = "model.json"
 README = "README.md"
+HUB = "hf://"  # before the name of a model folder on the Hugging Face Hub
 ONNX, OPENVINO, TORCH_EXPORT = "model.onnx", "model.xml", "model.pt2"
 OPENVINO_WEIGHTS = "model.bin"  # beside `OPENVINO`
 WEIGHTS = "weights.safetensors"
@@ -48,14 +49,18 @@ class ModelFolder:
     Attributes:
         path: Of the folder.
         card: What `model.json` says.
+        address: Where it comes from on the Hugging Face Hub; empty: it is a folder of this machine.
     """
 
     path: Path
     card: ModelCard
+    address: str = ""
 
     @property
     def name(self) -> str:
-        """As results show it: the name of the folder."""
+        """As results show it: the name of the folder, or of the repository."""
+        if self.address:
+            return self.address.rpartition("/")[2].partition("@")[0]
         return Path(os.path.abspath(self.path)).name  # noqa: PTH100 - a link's own name
 
     def has(self, name: str) -> bool:
@@ -86,6 +91,12 @@ class ModelFolder:
         files = {name: facts.sha256 for name, facts in self.card.files.items()}
         return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
+    def push_to_hub(self, repository: str, *, public: bool = False) -> str:
+        """Put the folder on the Hugging Face Hub, see `twinpath.zoo.hub_folders.push_folder`."""
+        from twinpath.zoo.hub_folders import push_folder
+
+        return push_folder(self, repository, public=public)
+
 
 def is_model_folder(model: str) -> bool:
     """Whether the name of a model means a folder: a path with a separator, or a folder with `model.json`.
@@ -103,12 +114,21 @@ def is_model_folder(model: str) -> bool:
 def read_model_folder(folder: str | os.PathLike[str]) -> ModelFolder:
     """Read `model.json` and look at the files; their hashes are compared when they are used.
 
+    Args:
+        folder: Its path, or the address of one on the Hugging Face Hub ("hf://user/name"), which is fetched
+            once.
     Raises:
         NotAFile: There is no such folder.
         UnknownWeightFormat: It is no model folder.
         DamagedWeights: A value of `model.json` is missing or out of its range, or a file is missing or has
             another size.
+        UsageError, MissingExtra, DownloadFailed: See `twinpath.zoo.hub_folders.fetch_folder`.
     """
+    address = folder if isinstance(folder, str) and folder.startswith(HUB) else ""
+    if address:
+        from twinpath.zoo.hub_folders import fetch_folder
+
+        folder = fetch_folder(address)
     path = Path(folder)
     shown = display_path(path)
     try:
@@ -119,13 +139,11 @@ def read_model_folder(folder: str | os.PathLike[str]) -> ModelFolder:
         file = path / MODEL_JSON
         if not file.is_file():
             raise UnknownWeightFormat(f"{shown} is no model folder: it holds no {MODEL_JSON}")
-        with file.open("rb") as opened:
-            content = opened.read(_MAX_JSON_BYTES + 1)
+        card = read_model_card(file)
     except ValueError as error:  # a NUL in the name
         raise NotAFile(f"{shown} cannot be the name of a folder") from error
     except OSError as error:
         raise NotAFile(f"{shown} cannot be read: {error.strerror}") from error
-    card = _parse(content, display_path(file))
     for name, facts in card.files.items():
         _check_size(path / name, facts)
     if not any(name in card.files for name in _GRAPHS_AND_WEIGHTS):
@@ -134,7 +152,18 @@ def read_model_folder(folder: str | os.PathLike[str]) -> ModelFolder:
         )
     if OPENVINO in card.files and OPENVINO_WEIGHTS not in card.files:
         raise DamagedWeights(f"{display_path(file)} names {OPENVINO} without {OPENVINO_WEIGHTS}")
-    return ModelFolder(path, card)
+    return ModelFolder(path, card, address)
+
+
+def read_model_card(file: Path) -> ModelCard:
+    """Read a `model.json`.
+
+    Raises:
+        DamagedWeights: It is none.
+        OSError: It cannot be read.
+    """
+    with file.open("rb") as opened:
+        return _parse(opened.read(_MAX_JSON_BYTES + 1), display_path(file))
 
 
 def _parse(content: bytes, where: str) -> ModelCard:

@@ -8,12 +8,22 @@ from twinpath.escapes import printable
 from twinpath.zoo.model_card import ModelCard, worst
 
 _SHOWN_LABELS = 12
+# What the Hugging Face Hub lists a model under.
+_FRONT_MATTER = """---
+library_name: twinpath
+pipeline_tag: video-classification
+tags:
+- video
+- action-recognition
+---
+
+"""
 
 
 def readme(card: ModelCard) -> str:
     """What a model is, takes and gives, how it was checked, and whose weights it has."""
     parts = [
-        f"# {printable(card.name)}",
+        f"{_FRONT_MATTER}# {printable(card.name)}",
         _what(card),
         _table(("input", ""), _input_rows(card)),
         _tensors(card),
@@ -33,8 +43,8 @@ def _what(card: ModelCard) -> str:
     return (
         f"A network that {task}: {len(card.labels)} classes of {printable(card.dataset)} ({names}{more}). "
         f"Weights are stored as {card.precision}. `model.json` has all labels, the input, hashes of the "
-        "files and what was measured. Written by Twinpath, which takes this folder wherever it takes the "
-        "name of a model."
+        "files and what was measured. Written by Twinpath, which takes this folder, or its address on the "
+        "Hugging Face Hub (`hf://user/name`), wherever it takes the name of a model."
     )
 
 

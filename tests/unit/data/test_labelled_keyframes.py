@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.commands import in_process
 from twinpath.data.labelled.keyframe_folds import keyframe_folds
 from twinpath.data.labelled.keyframes import LabelledKeyframe, LabelledKeyframes, read_keyframes
 from twinpath.errors import InputError, NotAFile, TwinpathError, UsageError
@@ -72,6 +73,24 @@ def test_what_detect_writes_is_read(video: Path, tmp_path: Path, kind: str) -> N
     assert data.keyframes[1].boxes_xyxy_px.tolist() == [[10, 10, 30, 90], [90, 10, 110, 90]]
     assert data.num_people == 6
     assert data.targets().tolist()[1:3] == [[True, False], [True, True]]
+
+
+def test_a_check_shows_what_would_be_learned(video: Path, tmp_path: Path) -> None:
+    """Around each keyframe a second, with all that somebody in it does."""
+    xml = written(video, tmp_path, "xml")
+    assert [clip.labels for clip in read_keyframes(xml, videos=video).as_clips().clips] == [
+        ("run",), ("run", "wave"), ("run", "wave"), ("run", "wave"),
+    ]  # fmt: skip
+    done = in_process("data", "check", xml, "--detection", "--videos", video, "--out", tmp_path / "out")
+    assert "6 boxes of people on 4 keyframes" in done.err
+    values = json.loads((tmp_path / "out" / "data.json").read_text("utf-8"))
+    assert {c["label"]: c["usable"] for c in values["classes"]} == {"run": 4, "wave": 3}
+    (tmp_path / "broken.xml").write_text("<annotations>")
+    broken = in_process(
+        "data", "check", xml, tmp_path / "broken.xml", "--detection", "--videos", video, code=4
+    )
+    assert "broken.xml" in broken.err
+    assert broken.err.splitlines()[-1] == "twinpath: 1 file with boxes cannot be used; each is named above"
 
 
 def test_ava_csv_with_a_label_map(video: Path, tmp_path: Path) -> None:

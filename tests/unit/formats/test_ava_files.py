@@ -314,7 +314,7 @@ def test_a_frame_list(file: Path, tmp_path: Path) -> None:
         HEADER + 'a 0 0 a/a_000001.jpg ""\na 0 1 a/a_000002.jpg "1,80"\nb 1 0 b/b_000001.jpg ""\n'
     )
     sources = read_frame_list(file, tmp_path)
-    assert sources["a"].pictures == (tmp_path / "a/a_000001.jpg", tmp_path / "a/a_000002.jpg")
+    assert tuple(sources["a"].pictures) == (tmp_path / "a/a_000001.jpg", tmp_path / "a/a_000002.jpg")
     assert len(sources["b"].pictures) == 1
 
 

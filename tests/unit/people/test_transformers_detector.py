@@ -128,6 +128,7 @@ def test_a_name_without_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(DownloadFailed, match="dfine=FOLDER") as caught:
         TransformersDetector("nobody/no-such-detector")
+    assert "HF_HUB_OFFLINE" in str(caught.value)
     assert "https://huggingface.co/nobody/no-such-detector" in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -18,7 +18,10 @@ _BYTES_PER_PARAMETER = 4
 def download(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="NAME", help="Names of `twinpath models list`, or patterns such as 'x3d_*'."),
+        typer.Argument(
+            metavar="NAME",
+            help="Names of `twinpath models list`, patterns such as 'x3d_*', or hf://USER/NAME.",
+        ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All published weights.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before downloading all.")] = False,
@@ -31,15 +34,19 @@ def download(
     next call.
     """
     from twinpath.cli.console import outlive_reader
-    from twinpath.cli.models.fetching import fetch
+    from twinpath.cli.models.fetching import fetch, fetch_from_hub
     from twinpath.errors import PartialFailure, UsageError
+    from twinpath.zoo.model_folder import HUB
 
     outlive_reader()
     if everything and names:
         raise UsageError("--all takes no names; leave one of the two out")
     if not everything and not names:
         raise UsageError("give names or patterns of `twinpath models list`, or --all")
-    wanted = _all(yes=yes) if everything else _chosen(names or [])
+    for address in [name for name in names or [] if name.startswith(HUB)]:
+        fetch_from_hub(address, as_json=json)
+    names = [name for name in names or [] if not name.startswith(HUB)]
+    wanted = _all(yes=yes) if everything else _chosen(names)
     failed = sum(
         not fetch(record, number=number, total=len(wanted), as_json=json)
         for number, record in enumerate(wanted, start=1)

@@ -44,6 +44,25 @@ def fetch(record: Record, *, number: int, total: int, as_json: bool) -> bool:
     return True
 
 
+def fetch_from_hub(address: str, *, as_json: bool) -> None:
+    """Fetch the newest state of a model folder on the Hub and print the path of the folder.
+
+    Raises:
+        DownloadFailed: It cannot be fetched.
+    """
+    from twinpath.cli.console import print_json
+    from twinpath.zoo.hub_folders import fetch_folder
+    from twinpath.zoo.model_folder import read_model_folder
+
+    path = fetch_folder(address, again=True)
+    folder = read_model_folder(address)
+    if as_json:
+        size_bytes = sum(file.size_bytes for file in folder.card.files.values())
+        print_json({"name": address, "path": str(path), "size_bytes": size_bytes, "downloaded": True})
+        return
+    print_line(str(path))
+
+
 def _print(record: Record, path: Path, *, was_there: bool, as_json: bool) -> None:
     from twinpath.cli.console import print_json, print_note
 

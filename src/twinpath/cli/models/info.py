@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 def info(
     name: Annotated[
-        str, typer.Argument(metavar="NAME|DIR", help="A name of `twinpath models list`, or a model folder.")
+        str,
+        typer.Argument(
+            metavar="NAME|DIR",
+            help="A name of `twinpath models list`, or a model folder, also hf://USER/NAME.",
+        ),
     ],
     json: AsJson = False,
     debug: Debug = False,
@@ -37,8 +41,10 @@ def info(
 
 def _facts(name: str) -> Facts:
     from twinpath.zoo.facts import facts_of, facts_of_folder
-    from twinpath.zoo.model_folder import read_model_folder
+    from twinpath.zoo.model_folder import HUB, read_model_folder
 
+    if name.startswith(HUB):
+        return facts_of_folder(read_model_folder(name))
     try:
         return facts_of(name)
     except UnknownModel as error:

@@ -1,7 +1,8 @@
 """The clip around a second of an AVA video: from original videos, trimmed videos, or folders of frames.
 
 AVA annotates seconds 902 to 1798 of movies. Data sets are usually trimmed to seconds 900 to 1801, and often
-stored as frames, 30 per second: second s is then frame (s - 900) * 30.
+stored as frames, 30 per second: second s is then frame (s - 900) * 30. Data of one's own may begin at another
+second and have other frame rates.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from twinpath.data.pictures import PICTURE_SUFFIXES, read_picture
 from twinpath.errors import InputError, LimitExceeded, NotAFile
-from twinpath.formats.text_columns import csv_rows, line_error, read_lines, whole_number_or_none
+from twinpath.formats.frame_list import FrameNames, read_listed_videos
 from twinpath.paths import display_path
 from twinpath.video.decode import AtTimes, read_frames
 from twinpath.video.find import find_videos
@@ -31,16 +34,9 @@ FRAME_RATE = 30
 _LONGEST_CUT_S = 905.0
 _CUT_NAME = "_902"  # suffix of a trimmed video's name: its first annotated second is 902
 _AWAY_S = 0.5  # a keyframe further than this from the nearest frame is not in the video
+_ROUNDING = 1e-6  # of a frame
 _BATCH_BYTES = 1 << 28  # of frames decoded in one pass
 _MAX_BATCH = 32
-_FRAME_LIST_COLUMNS = "original_vido_id video_id frame_id path labels"
-_PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
-_PICTURE_FORMATS = (
-    "JPEG",
-    "PNG",
-    "BMP",
-    "WEBP",
-)  # the only formats that Pillow may open, whatever the file name
 FAILURES = (InputError, LimitExceeded, OSError)  # of one video or second; the others are evaluated
 
 
@@ -60,19 +56,23 @@ class MissingClip:
     reason: str
 
 
-def clip_indices(centre: int, *, num_frames: int, sampling_rate: int, num_available: int) -> Indices:
+def clip_indices(
+    centre: float, *, num_frames: int, sampling_rate: int, num_available: int, fps: float = FRAME_RATE
+) -> Indices:
     """Indices of the frames of the clip around a keyframe; repeated at both ends of the video.
 
     Args:
-        centre: Index of the keyframe.
+        centre: Index of the keyframe; where it lies between two frames, the first one is on screen.
         num_frames: T, frames per clip.
-        sampling_rate: tau.
+        sampling_rate: tau, in frames of a 30 fps video.
         num_available: Number of frames in the video.
+        fps: Its frames per second.
     Returns:
         (T,) int64 indices.
     """
-    offsets = keyframe_offsets(num_frames, sampling_rate)
-    return np.clip(centre + offsets, 0, num_available - 1).astype(np.int64)
+    offsets = keyframe_offsets(num_frames, sampling_rate) * (fps / FRAME_RATE)
+    on_screen = np.floor(centre + offsets + _ROUNDING)
+    return np.clip(on_screen, 0, num_available - 1).astype(np.int64)
 
 
 class VideoFile:
@@ -84,10 +84,11 @@ class VideoFile:
     Args:
         path: The file.
         begins_at_s: The second at which it begins; None: by its name and duration.
+        last_second: The last annotated one; None: the last one of those whose clips are read.
     """
 
-    def __init__(self, path: Path, *, begins_at_s: int | None = None) -> None:
-        self.path, self.begins_at_s = path, begins_at_s
+    def __init__(self, path: Path, *, begins_at_s: int | None = None, last_second: int | None = None) -> None:
+        self.path, self.begins_at_s, self._last_second = path, begins_at_s, last_second
 
     def clips(
         self, seconds: Sequence[int], *, num_frames: int, sampling_rate: int
@@ -115,7 +116,8 @@ class VideoFile:
             return self.begins_at_s
         if self.path.stem.endswith(_CUT_NAME):
             return CUT_BEGINS_AT_S
-        is_short = duration_s is not None and duration_s < min(_LONGEST_CUT_S, max(seconds))
+        last_second = max(seconds) if self._last_second is None else self._last_second
+        is_short = duration_s is not None and duration_s < min(_LONGEST_CUT_S, last_second)
         return CUT_BEGINS_AT_S if is_short and min(seconds) >= CUT_BEGINS_AT_S else 0
 
     def _read(self, times: dict[int, Times]) -> Iterator[AvaClip | MissingClip]:
@@ -139,13 +141,14 @@ class VideoFile:
 
 
 class FrameFolder:
-    """The frames of a trimmed video as pictures, 30 per second, in order.
+    """The frames of a trimmed video as pictures, in order.
 
     Args:
         path: The folder, for messages.
         pictures: The picture files.
         begins_at_s: The second of the first frame; None: 900.
         by_name: Whether the file names end with frame numbers, of which none may be missing.
+        fps: Frames per second.
     """
 
     def __init__(
@@ -155,8 +158,10 @@ class FrameFolder:
         *,
         begins_at_s: int | None = None,
         by_name: bool = False,
+        fps: float = FRAME_RATE,
     ) -> None:
-        self.path, self.pictures, self._by_name = path, tuple(pictures), by_name
+        self.path, self.pictures, self.fps = path, pictures, fps
+        self._unchecked = by_name
         self.begins_at_s = CUT_BEGINS_AT_S if begins_at_s is None else begins_at_s
 
     def clips(
@@ -169,16 +174,18 @@ class FrameFolder:
         """
         if not self.pictures:
             raise InputError(
-                f"{display_path(self.path)} holds no frames ({' '.join(sorted(_PICTURE_SUFFIXES))})"
+                f"{display_path(self.path)} holds no frames ({' '.join(sorted(PICTURE_SUFFIXES))})"
             )
-        if self._by_name:
+        if self._unchecked:
             _check_numbers(self.path, self.pictures)
+            self._unchecked = False
         cached: dict[int, Frames] = {}
         for second in seconds:
-            centre = (second - self.begins_at_s) * FRAME_RATE
+            centre = (second - self.begins_at_s) * self.fps
             if not 0 <= centre < len(self.pictures):
                 yield MissingClip(
-                    second, f"{display_path(self.path)} has {len(self.pictures)} frames and no frame {centre}"
+                    second,
+                    f"{display_path(self.path)} has {len(self.pictures)} frames and no frame {centre:g}",
                 )
                 continue
             picks = clip_indices(
@@ -186,10 +193,12 @@ class FrameFolder:
                 num_frames=num_frames,
                 sampling_rate=sampling_rate,
                 num_available=len(self.pictures),
+                fps=self.fps,
             ).tolist()
             try:
                 cached = {
-                    i: cached[i] if i in cached else _picture(self.pictures[i]) for i in dict.fromkeys(picks)
+                    i: cached[i] if i in cached else read_picture(self.pictures[i])
+                    for i in dict.fromkeys(picks)
                 }
                 yield AvaClip(second, self._clip([cached[i] for i in picks]))
             except FAILURES as error:
@@ -228,9 +237,15 @@ def video_files(folder: str | os.PathLike[str], *, begins_at_s: int | None = Non
     return sources
 
 
-def frame_folders(folder: str | os.PathLike[str], *, begins_at_s: int | None = None) -> dict[str, AvaSource]:
+def frame_folders(
+    folder: str | os.PathLike[str], *, begins_at_s: int | None = None, fps: float = FRAME_RATE
+) -> dict[str, AvaSource]:
     """The folders of frames in a folder, by name; frames are ordered by the numbers in their names.
 
+    Args:
+        folder: Holds a folder for each video.
+        begins_at_s: The second of each video's first frame; None: 900.
+        fps: Frames per second.
     Raises:
         NotAFile: No such folder, or no folders in it.
     """
@@ -239,18 +254,17 @@ def frame_folders(folder: str | os.PathLike[str], *, begins_at_s: int | None = N
     if not subfolders:
         raise NotAFile(f"{display_path(folder)}: no such folder with a folder of frames for each video")
     return {
-        path.name: FrameFolder(
-            path,
-            sorted((p for p in path.iterdir() if p.suffix.lower() in _PICTURE_SUFFIXES), key=_by_number),
-            begins_at_s=begins_at_s,
-            by_name=True,
-        )
+        path.name: FrameFolder(path, _PicturesInFolder(path), begins_at_s=begins_at_s, by_name=True, fps=fps)
         for path in subfolders
     }
 
 
 def read_frame_list(
-    path: str | os.PathLike[str], folder: str | os.PathLike[str], *, begins_at_s: int | None = None
+    path: str | os.PathLike[str],
+    folder: str | os.PathLike[str],
+    *,
+    begins_at_s: int | None = None,
+    fps: float = FRAME_RATE,
 ) -> dict[str, AvaSource]:
     """Read PySlowFast's list of frames, `original_vido_id video_id frame_id path labels` with a header.
 
@@ -258,30 +272,65 @@ def read_frame_list(
         path: The list.
         folder: The base folder of its paths.
         begins_at_s: The second of each video's first frame; None: 900.
+        fps: Frames per second.
     Raises:
         NotAFile: No such file.
         InputError: With file and line: wrong number of columns, an invalid id, a duplicate or missing frame.
     """
-    path, folder = Path(path), Path(folder)
-    pictures: dict[str, list[Path]] = {}
-    for line, row in csv_rows(path, read_lines(path), delimiter=" "):
-        if line == 1 and row[2:3] == ["frame_id"]:
-            continue
-        if len(row) != 5:
-            raise line_error(path, line, f"{len(row)} columns, not the 5 of {_FRAME_LIST_COLUMNS}")
-        video, _, frame, name, _ = row
-        previous = pictures.setdefault(video, [])
-        if whole_number_or_none(frame, minimum=0) is None:
-            raise line_error(path, line, f"frame_id is {frame!r}, not a whole number from 0")
-        if int(frame) != len(previous):
-            raise line_error(path, line, f"frame {frame} of {video}, but the next one is {len(previous)}")
-        previous.append(folder / name)
-    if not pictures:
-        raise line_error(path, 1, "there are no frames in this list")
+    folder = Path(folder)
     return {
-        video: FrameFolder(files[0].parent, files, begins_at_s=begins_at_s)
-        for video, files in pictures.items()
+        name: FrameFolder(
+            (folder / video.frames[0]).parent,
+            _ListedPictures(folder, video.frames),
+            begins_at_s=begins_at_s,
+            fps=fps,
+        )
+        for name, video in read_listed_videos(Path(path)).items()
     }
+
+
+class _Pictures(Sequence[Path]):
+    """Pictures by their names. Six million paths of AVA would take gigabytes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def names(self) -> FrameNames:
+        """Relative to the folder."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> Path: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Path, ...]: ...
+    def __getitem__(self, index: int | slice) -> Path | tuple[Path, ...]:
+        if isinstance(index, slice):
+            return tuple(self.folder / name for name in self.names[index])
+        return self.folder / self.names[index]
+
+
+class _ListedPictures(_Pictures):
+    """Those of a list."""
+
+    def __init__(self, folder: Path, names: FrameNames) -> None:
+        super().__init__(folder)
+        self.names = names
+
+
+class _PicturesInFolder(_Pictures):
+    """Those in a folder, by number; it is listed when they are asked for."""
+
+    @cached_property
+    def names(self) -> FrameNames:
+        files = (path for path in self.folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+        names = FrameNames()
+        for path in sorted(files, key=_by_number):
+            names.append(path.name)
+        return names
 
 
 def _by_number(path: Path) -> tuple[int, str]:
@@ -291,25 +340,12 @@ def _by_number(path: Path) -> tuple[int, str]:
 
 def _check_numbers(path: Path, pictures: Sequence[Path]) -> None:
     """Check frame numbers. Raises: InputError: One is missing or a duplicate."""
+    if isinstance(pictures, _Pictures) and pictures.names.pattern is not None:
+        return  # they are numbered one after the other
     numbers = [_by_number(picture)[0] for picture in pictures]
     for previous, current in pairwise(numbers):
         if current != previous + 1:
             raise InputError(
                 f"{display_path(path)}: frame {current} follows frame {previous}; each "
-                "second needs all of its 30 frames"
+                "second needs all of its frames"
             )
-
-
-def _picture(path: Path) -> Frames:
-    """Read a picture as (H, W, 3) uint8 RGB.
-
-    Raises:
-        NotAFile, InputError: It does not exist, or does not decode.
-    """
-    if not path.is_file():
-        raise NotAFile(f"{display_path(path)}: no such frame")
-    try:
-        with Image.open(path, formats=_PICTURE_FORMATS) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{display_path(path)} is not a readable picture") from error

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.data.labelled.clip import Part
+from twinpath.data.labelled.clip import LabelledClip, LabelledData, Part
 from twinpath.data.labelled.keyframe_choice import keyframes_by_frame, keyframes_by_time
 from twinpath.errors import INPUT_FAILURES, InputError, NotAFile, UsageError
 from twinpath.escapes import shown
@@ -86,6 +86,21 @@ class LabelledKeyframes:
         for row, labels in zip(targets, (labels for k in self.keyframes for labels in k.labels), strict=True):
             row[[index[label] for label in labels]] = True
         return targets
+
+    def as_clips(self) -> LabelledData:
+        """A clip of a second around each keyframe, with all that somebody in it does."""
+        clips = tuple(
+            LabelledClip(
+                keyframe.path,
+                tuple(dict.fromkeys(label for labels in keyframe.labels for label in labels)),
+                max(keyframe.time_s - EVERY_S / 2, 0.0),
+                keyframe.time_s + EVERY_S / 2,
+                keyframe.part,
+                keyframe.group,
+            )
+            for keyframe in self.keyframes
+        )
+        return LabelledData(clips, self.classes, is_multi_label=True, kind=self.kind, notes=self.notes)
 
 
 def read_keyframes(

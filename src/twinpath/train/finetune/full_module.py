@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,6 +22,7 @@ from twinpath.train.finetune.augment import stream_seed
 from twinpath.train.finetune.clip_dataset import FrameBatch
 from twinpath.train.finetune.depth import STAGES, stages
 from twinpath.train.finetune.full_settings import FullSettings
+from twinpath.train.optimization.ema import averaged_copy, move_average
 from twinpath.weights.load import load_weights, save_weights
 
 BEST = "best.safetensors"  # the averaged weights of the best epoch so far
@@ -112,7 +112,7 @@ class FullModule(L.LightningModule):
         super().__init__()
         self.stage_of = stages(network, task.spec)
         self.network = network.to(memory_format=torch.channels_last_3d)
-        self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
+        self.average = averaged_copy(self.network)
         self.normalise = Normalise(mean=task.spec.mean, std=task.spec.std)
         self.class_weights: Tensor
         self.register_buffer("class_weights", task.class_weights, persistent=False)
@@ -150,13 +150,7 @@ class FullModule(L.LightningModule):
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_index: int) -> None:
-        """Move the average towards the weights: far in the first steps, when it knows little."""
-        step = self.global_step
-        share = 1 - min(self.settings.ema_decay, (1 + step) / (10 + step))
-        ours, theirs = self.average.state_dict(), self.network.state_dict()
-        floats = [name for name, tensor in ours.items() if tensor.is_floating_point()]
-        with torch.no_grad():
-            torch._foreach_lerp_([ours[n] for n in floats], [theirs[n] for n in floats], share)
+        move_average(self.average, self.network, decay=self.settings.ema_decay, step=self.global_step)
 
     def validation_step(self, batch: FrameBatch, batch_index: int) -> None:
         clips = self.normalise(batch.frames).to(memory_format=torch.channels_last_3d)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,9 +29,11 @@ from twinpath.zoo.model_facts import ModelFacts
 
 if TYPE_CHECKING:
     from twinpath.models.network import VideoNetwork
+    from twinpath.train.finetune.full_module import EpochFigures
 
 _VALIDATION = 0.15  # of the clips to learn from: they say which epoch is the best, and how sure scores are
 _LEAST_SCORE = 1e-12
+_LONG_S = 90.0  # from here on in minutes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +128,7 @@ class WholeNetwork:
             progress=self.progress,
             reader=self.reader,
             frames_folder=self.folder / "frames",
+            on_epoch=_EpochReport(settings.epochs, self.on_status),
         )
         network.load_state_dict(result.state_dict)
         network = network.to("cpu").eval()
@@ -169,6 +173,30 @@ class WholeNetwork:
                 raise scored.error
             rows.append(np.concatenate(scored.scores))
         return np.stack(rows).astype(np.float64)
+
+
+class _EpochReport:
+    """Reports each epoch: how good the network is, and how long it still takes at most.
+
+    Args:
+        epochs: At most.
+        on_status: Called with a sentence.
+    """
+
+    def __init__(self, epochs: int, on_status: Callable[[str], None]) -> None:
+        self._epochs, self._on_status = epochs, on_status
+        self._began_s, self._done = time.monotonic(), 0
+
+    def __call__(self, figures: EpochFigures) -> None:
+        self._done += 1
+        epochs_left = self._epochs - figures.epoch - 1
+        left_s = (time.monotonic() - self._began_s) / self._done * epochs_left
+        right = "" if figures.validation_top1 is None else f", {figures.validation_top1:.0%} right"
+        left_text = f"{left_s:.0f} s" if left_s < _LONG_S else f"{left_s / 60:.0f} min"
+        left = f"; at most {left_text} left" if epochs_left else ""
+        self._on_status(
+            f"epoch {figures.epoch + 1} of at most {self._epochs}: loss {figures.train_loss:.3g}{right}{left}"
+        )
 
 
 def _divided(data: LabelledData, seed: int) -> tuple[list[LabelledClip], list[LabelledClip]]:

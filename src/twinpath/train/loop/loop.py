@@ -1,0 +1,278 @@
+"""The loop: epochs of steps, with the shapes, rates and batch norms of each phase.
+
+    loop = TrainingLoop(recipe, schedule, network, data, fabric, folder)
+    loop.run(resume=True)
+
+All random numbers follow from the seed and the place in the run, so it goes on at any step as if nothing had
+happened: on a CPU bit for bit.
+Source of the order of things: PySlowFast, tools/train_net.py.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from twinpath.errors import InputError, TrainingDiverged
+from twinpath.models.network import VideoNetwork
+from twinpath.train.augment.mix import ClipMix, soft_cross_entropy
+from twinpath.train.batch_norms.kinds import average_statistics, freeze_statistics, with_batch_norms_of
+from twinpath.train.batch_norms.precise import update_statistics
+from twinpath.train.finetune.augment import stream_seed
+from twinpath.train.loop.checkpoint import RunCheckpoints, RunState
+from twinpath.train.loop.evaluation import evaluate
+from twinpath.train.loop.figures import EpochResult, StepFigures
+from twinpath.train.multigrid.schedule import MultigridSchedule
+from twinpath.train.optimization.ema import averaged_copy, move_average
+from twinpath.train.optimization.groups import parameter_groups
+from twinpath.train.optimization.optimizers import make_optimizer, set_learning_rate
+from twinpath.train.optimization.schedule import learning_rate
+from twinpath.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+    from twinpath.train.clips.batch import ClipBatch
+    from twinpath.train.loop.data import RecipeData
+
+_DROPOUT, _MIX = 0x64726F70, 0x6D697820  # streams of random numbers
+_LAST_NORMS = 8  # of gradients, for the error of a loss that is no number
+_CHECKPOINT_S = 600.0  # within a long epoch
+
+
+class TrainingLoop:
+    """Trains a network by a recipe.
+
+    Args:
+        recipe: Settings.
+        schedule: Phases and learning rates, `multigrid_schedule` of the recipe.
+        network: On any device; trained in place.
+        data: Clips to learn from and to validate with.
+        fabric: Lightning's: device, precision, processes; launched.
+        folder: Gets the checkpoints.
+        on_step, on_epoch: Called in the first process.
+    Attributes:
+        state: Where the run is.
+        average: The average of the weights; None without `ema_decay`.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        schedule: MultigridSchedule,
+        network: VideoNetwork,
+        data: RecipeData,
+        fabric: Fabric,
+        folder: Path,
+        *,
+        on_step: Callable[[StepFigures], None] = lambda _: None,
+        on_epoch: Callable[[EpochResult], None] = lambda _: None,
+    ) -> None:
+        self.recipe, self.schedule, self.data = recipe, schedule, data
+        self.network = fabric.to_device(network.to(memory_format=torch.channels_last_3d))
+        self.average = averaged_copy(self.network) if recipe.optimizer.ema_decay else None
+        groups = parameter_groups(self.network, recipe.optimizer)
+        self.optimizer = make_optimizer(groups, recipe.optimizer)
+        self._fabric, self._on_step, self._on_epoch = fabric, on_step, on_epoch
+        self._optimizer: Any = fabric.setup_optimizers(self.optimizer)
+        self._module: Any = None  # the network as the processes share it
+        scaler = getattr(fabric.strategy.precision, "scaler", None)
+        self._checkpoints = RunCheckpoints(folder, self.network, self.average, self.optimizer, scaler)
+        self._mix = ClipMix.of(recipe.mix, num_classes=data.num_classes, is_multi_label=data.is_multi_label)
+        self._to_clips = fabric.to_device(data.to_clips)
+        self._norms: deque[float] = deque(maxlen=_LAST_NORMS)
+        self.state = RunState()
+
+    @property
+    def result(self) -> VideoNetwork:
+        """The network to keep: the average, where there is one."""
+        return self.network if self.average is None else cast("VideoNetwork", self.average)
+
+    def run(self, *, resume: bool) -> None:
+        """Train to the end.
+
+        Raises:
+            TrainingDiverged: The loss is infinite or NaN; names step, clips and the last gradient norms.
+            DamagedWeights: There are checkpoints, and none is intact.
+            InputError: Too many clips cannot be read.
+        """
+        norms: dict[str, Tensor] = {}
+        if resume:
+            self.state, norms = self._checkpoints.load()
+        while self.state.epoch < self.schedule.schedule.epochs:
+            self._enter(self.state.epoch)
+            self._checkpoints.set_norms(norms)
+            norms = {}
+            self._epoch()
+
+    def _enter(self, epoch: int) -> None:
+        """Give the network the batch norms of an epoch's phase, if it has not got them."""
+        wanted = self.schedule.phase_of(epoch).batch_norm
+        if self._module is not None and epoch and wanted == self.schedule.phase_of(epoch - 1).batch_norm:
+            return
+        self._module = None  # its hooks on the parameters go with it
+        with_batch_norms_of(self.network, wanted)
+        self._module = self._fabric.setup_module(self.network)
+
+    def _epoch(self) -> None:
+        epoch, state = self.state.epoch, self.state
+        began_s, waited_s = time.monotonic(), self._steps()
+        in_steps_s = time.monotonic() - began_s
+        evaluated = epoch in self._evaluated_epochs
+        precise = self.recipe.batch_norm.precise_batches
+        if precise and evaluated:
+            batches = (self._clips(batch) for batch in self.data.precise(epoch, precise))
+            update_statistics(self.network, batches, self.data.num_precise(epoch, precise))
+        average_statistics(self.network)
+        figures = evaluate(self.result, self.data, self._fabric) if evaluated else {}
+        clips = self.data.num_clips(epoch)
+        loss = float(np.nanmean(state.losses))
+        share = waited_s / max(in_steps_s, 1e-9)
+        result = EpochResult(epoch, loss, clips, time.monotonic() - began_s, share, figures)
+        state.history.append(result)
+        state.epoch, state.step, state.losses = epoch + 1, 0, []
+        if self._is_checkpointed(epoch):
+            self._save()
+        if self._fabric.is_global_zero:
+            self._on_epoch(result)
+
+    @property
+    def _evaluated_epochs(self) -> frozenset[int]:
+        if self.schedule.evaluation_epochs is not None:
+            return self.schedule.evaluation_epochs
+        epochs, every = self.schedule.schedule.epochs, self.recipe.evaluation.every_epochs
+        return frozenset({*range(every - 1, epochs, every), epochs - 1})
+
+    def _is_checkpointed(self, epoch: int) -> bool:
+        done, every = epoch + 1, self.recipe.run.checkpoint_every_epochs
+        return done % every == 0 or done == self.schedule.schedule.epochs
+
+    def _save(self) -> None:
+        if self._fabric.is_global_zero:
+            self._checkpoints.save(self.state)
+        self._fabric.barrier()
+
+    def _steps(self) -> float:
+        """All steps of the epoch that are not done yet; returns how long they waited for clips."""
+        state, accumulate = self.state, self.recipe.optimizer.accumulate
+        batches = self.data.start(state.epoch, state.step)
+        steps = batches // accumulate
+        loader = iter(self.data.training())
+        waited_s, saved_s = 0.0, time.monotonic()
+        self._train_mode()
+        while state.step < steps * accumulate:
+            began_s = time.monotonic()
+            rate = learning_rate(self.schedule.schedule, state.epoch + state.step / batches)
+            set_learning_rate(self.optimizer, rate)
+            loss, norm, step_waited_s = self._step(loader)
+            waited_s += step_waited_s
+            state.step, state.total = state.step + accumulate, state.total + 1
+            state.losses.append(loss)
+            took_s = time.monotonic() - began_s
+            if self._fabric.is_global_zero:
+                self._on_step(
+                    StepFigures(
+                        state.epoch, state.step // accumulate, steps, state.total, loss, rate, norm,
+                        step_waited_s, took_s,
+                    )
+                )  # fmt: skip
+            if self._fabric.broadcast(time.monotonic() - saved_s > _CHECKPOINT_S):
+                self._save()
+                saved_s = time.monotonic()
+        return waited_s
+
+    def _step(self, loader: Iterator[ClipBatch]) -> tuple[float, float, float]:
+        """One step of the weights; its loss, the norm of its gradient, and how long it waited."""
+        accumulate, losses, waited_s = self.recipe.optimizer.accumulate, [], 0.0
+        for part in range(accumulate):
+            began_s = time.monotonic()
+            batch = next(loader)
+            waited_s += time.monotonic() - began_s
+            clips, targets = self._usable(batch)
+            if not len(clips):
+                continue
+            with self._fabric.no_backward_sync(self._module, enabled=part < accumulate - 1):
+                loss = self._loss(clips, targets, batch, part)
+                self._fabric.backward(loss / accumulate)
+            losses.append(loss.detach())
+        if not losses:
+            return math.nan, 0.0, waited_s
+        norm = self._clip()
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        if self.average is not None:
+            decay = self.recipe.optimizer.ema_decay
+            move_average(self.average, self.network, decay=decay, step=self.state.total + 1)
+        self._norms.append(norm)
+        return float(torch.stack(losses).mean()), norm, waited_s
+
+    def _usable(self, batch: ClipBatch) -> tuple[Tensor, Tensor]:
+        """Clips and targets of a batch on the device: all that were read, but for what sub-batch norms cannot
+        split.
+
+        Raises:
+            InputError: Of several processes one has no clip, and the others would wait for it.
+        """
+        norms = self.schedule.phase_of(self.state.epoch).batch_norm
+        parts = norms.splits if norms.kind == "sub" else 1
+        count = len(batch.targets) - len(batch.targets) % parts
+        if count == 0 and self._fabric.world_size > 1:
+            raise InputError(f"no clip of a batch could be read: {'; '.join(c.reason for c in batch.broken)}")
+        clips = self._clips(batch)[:count] if count else batch.targets
+        return clips, batch.targets[:count].to(self._fabric.device)
+
+    def _loss(self, clips: Tensor, targets: Tensor, batch: ClipBatch, part: int) -> Tensor:
+        """Of a batch. Raises: TrainingDiverged: It is no number."""
+        seed, process = self.recipe.run.seed, self._fabric.global_rank
+        place = (self.state.total, part, process)
+        torch.manual_seed(stream_seed(seed, *place, _DROPOUT) % 2**63)
+        if self._mix.is_needed:
+            clips, targets = self._mix(clips, targets, np.random.default_rng((seed, *place, _MIX)))
+        logits = self._module(clips.contiguous(memory_format=torch.channels_last_3d)).float()
+        if self.recipe.loss.kind == "binary":
+            loss = F.binary_cross_entropy_with_logits(logits, targets)
+        else:
+            loss = soft_cross_entropy(logits, targets)
+        if not torch.isfinite(loss):
+            names = ", ".join(self.data.name_of(int(i)) for i in sorted(set(batch.indices.tolist())))
+            norms = ", ".join(f"{norm:.3g}" for norm in self._norms) or "none"
+            raise TrainingDiverged(
+                f"the loss is {loss.item()} at step {self.state.total + 1} (epoch {self.state.epoch + 1}), "
+                f"with the clips {names}; the last gradient norms were {norms}. Lower "
+                f"schedule.base_learning_rate, now {self.recipe.schedule.base_learning_rate:g}, or set "
+                "optimizer.clip_norm"
+            )
+        return loss
+
+    def _clips(self, batch: ClipBatch) -> Tensor:
+        """(B, 3, T, H, W) float on the device, normalised."""
+        clips: Tensor = self._to_clips(self._fabric.to_device(batch))
+        return clips
+
+    def _clip(self) -> float:
+        """Clip the gradients; returns their norm before."""
+        section = self.recipe.optimizer
+        norm = self._fabric.clip_gradients(
+            self._module,
+            self._optimizer,
+            max_norm=section.clip_norm if section.clip_norm is not None else float("inf"),
+            error_if_nonfinite=False,
+        )
+        if section.clip_value is not None:
+            self._fabric.clip_gradients(self._module, self._optimizer, clip_val=section.clip_value)
+        assert norm is not None
+        return float(norm)
+
+    def _train_mode(self) -> None:
+        self.network.train()
+        if self.recipe.batch_norm.frozen:
+            freeze_statistics(self.network)

@@ -1,0 +1,1 @@
+"""Steps of the weights: learning rates, parameter groups, optimizers, averages, first values."""
