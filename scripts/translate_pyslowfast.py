@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from twinpath.errors import ConfigError
-from twinpath.train.dry_run import learning_rate_at, network_without_values
+from twinpath.train.dry_run import network_without_values
+from twinpath.train.optimization.schedule import learning_rate
 from twinpath.train.pyslowfast.translate import translate
 from twinpath.train.sections import ScheduleSection
 
@@ -36,7 +37,7 @@ def main() -> None:
         elif schedule is None:
             print(f"{row['config']:52} {row['reason']}")
         else:
-            rates = "  ".join(f"{learning_rate_at(schedule, s * schedule.epochs):.2e}" for s in _SHARES)
+            rates = "  ".join(f"{learning_rate(schedule, s * schedule.epochs):.2e}" for s in _SHARES)
             print(f"{row['config']:52} {row['network']:26} {row['parameters'] / 1e6:7.2f} M  {rates}")
     print("[\n" + ",\n".join(lines) + "\n]" if as_json else f"{count} are translated")
 

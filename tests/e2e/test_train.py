@@ -101,7 +101,6 @@ def test_a_recipe_that_does_not_exist(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_prints_what_a_recipe_will_do(tmp_path: Path) -> None:
-    pytest.importorskip("twinpath.train.optimization.schedule")
     done = in_process(
         "train",
         "x3d_s_kinetics",
@@ -120,7 +119,6 @@ def test_a_dry_run_prints_what_a_recipe_will_do(tmp_path: Path) -> None:
 
 
 def test_a_configuration_of_pyslowfast_is_a_recipe(tmp_path: Path) -> None:
-    pytest.importorskip("twinpath.train.optimization.schedule")
     path = tmp_path / "SLOW_8x8.yaml"
     path.write_text("MODEL:\n  ARCH: slow\n  MODEL_NAME: ResNet\nSOLVER:\n  BASE_LR: 0.2\n  BASE_LR: 1e-1\n")
     done = in_process("train", "--pyslowfast", path, "SOLVER.MAX_EPOCH", "50", "--dry-run")

@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from twinpath.errors import ConfigError
+from twinpath.train.dry_run import dry_run, network_without_values
 from twinpath.train.recipe import read_recipe
 from twinpath.train.run import train
-
-pytest.importorskip("twinpath.train.optimization.schedule")
-from twinpath.train.dry_run import dry_run, learning_rate_at, network_without_values
 
 
 def test_the_network_the_schedule_and_the_groups_of_a_recipe() -> None:
@@ -36,22 +33,6 @@ def test_multigrid_has_its_own_epochs_and_shapes() -> None:
     assert (first.end_epoch, first.batch_size, first.shape.frames, first.shape.crop_px) == (73, 512, 8, 158)
     assert (last.batch_size, last.shape.frames, last.shape.crop_px) == (64, 32, 224)
     assert max(point.learning_rate for point in run.learning_rates) == pytest.approx(0.8)
-
-
-def test_drawn_worlds_are_told_as_torch_trains_them() -> None:
-    recipe = read_recipe("slowfast_tiny", ["epochs=20", "warmup_epochs=4"])
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=3e-3)
-    policy = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, 3e-3, total_steps=20 * 50, pct_start=4 / 20, cycle_momentum=False
-    )
-    for step in range(20 * 50):
-        if step % 50 == 0:
-            told = learning_rate_at(recipe.schedule, step / 50)
-            assert told == pytest.approx(policy.get_last_lr()[0], abs=3e-5)
-        optimizer.step()
-        if step < 20 * 50 - 1:
-            policy.step()
-    assert dry_run(recipe).phases == ()
 
 
 def test_frozen_modules_are_in_no_group() -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,12 @@ from twinpath.models.shapes_only import shapes_only
 from twinpath.models.slowfast import SlowFast
 from twinpath.models.vit import ViT
 from twinpath.models.x3d import X3D
+from twinpath.train.optimization.schedule import learning_rate
 from twinpath.train.pyslowfast.keys import completed, config_keys
 from twinpath.train.pyslowfast.networks import CLASS_DEFAULTS, find_network, structure_of
 from twinpath.train.pyslowfast.translate import Translation, sections_of, translate
 from twinpath.train.pyslowfast.yaml_file import read_yaml
 from twinpath.train.recipe import SECTIONS, Recipe, recipe_of
-from twinpath.train.sections import ScheduleSection
 
 RULES = Path(__file__).parents[2] / "golden" / "rules"
 MODELS = RULES.parent / "models"
@@ -433,20 +432,6 @@ def test_lists_of_another_shape_are_errors_of_one_line(config: str, tmp_path: Pa
 # Recipes
 
 
-def rate(schedule: ScheduleSection, epoch: float) -> float:
-    """The learning rate, by the rules of the sheet."""
-    if epoch < schedule.warmup_epochs:
-        start, end = schedule.warmup_start_learning_rate, rate(schedule, schedule.warmup_epochs)
-        return start + (end - start) * epoch / schedule.warmup_epochs
-    if schedule.policy == "steps":
-        last = max(i for i, step in enumerate(schedule.steps) if step <= epoch)
-        return schedule.factors[last] * schedule.base_learning_rate
-    begin = schedule.warmup_epochs if schedule.cosine_after_warmup else 0.0
-    share = (epoch - begin) / (schedule.epochs - begin)
-    height = schedule.base_learning_rate - schedule.end_learning_rate
-    return schedule.end_learning_rate + height * (1 + math.cos(math.pi * share)) / 2
-
-
 @pytest.mark.parametrize(
     "golden", json.loads((RULES / "learning_rates.json").read_text()), ids=lambda golden: golden["config"]
 )
@@ -465,7 +450,7 @@ def test_the_learning_rate_is_that_of_the_reference(golden: Any, tmp_path: Path)
     }
     schedule = translated(tmp_path, {**SLOW, **keys}).recipe.schedule
     for epoch, expected in golden["epoch_lr"]:
-        assert rate(schedule, epoch) == pytest.approx(expected, rel=1e-9)
+        assert learning_rate(schedule, epoch) == pytest.approx(expected, rel=1e-9)
 
 
 def test_all_of_a_recipe(tmp_path: Path) -> None:
