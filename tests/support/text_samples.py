@@ -405,6 +405,37 @@ stored_as = "float16"
 """
 
 
+_PYSLOWFAST = """# a configuration of PySlowFast
+TRAIN: {DATASET: kinetics, BATCH_SIZE: 16}
+DATA:
+  NUM_FRAMES: 16
+  SAMPLING_RATE: 4
+  TRAIN_JITTER_SCALES_RELATIVE: [0.08, 1.0]
+MVIT:
+  PATCH_KERNEL: (3, 7, 7)
+  PATCH_PADDING: (1, 3, 3)
+  SEP_POS_EMBED: True
+  DIM_MUL: [[1, 2.0], [3, 2.0], [14, 2.0]]
+  HEAD_MUL: [[1, 2.0], [3, 2.0], [14, 2.0]]
+  POOL_KVQ_KERNEL: [3, 3, 3]
+  POOL_KV_STRIDE_ADAPTIVE: [1, 8, 8]
+  POOL_Q_STRIDE: [[1, 1, 2, 2], [3, 1, 2, 2], [14, 1, 2, 2]]
+MODEL: {ARCH: mvit, MODEL_NAME: MViT}
+SOLVER:
+  LR_POLICY: steps_with_relative_lrs
+  STEPS: [0, 44, 88]
+  LRS: [1, 1e-1, 0.01]
+  MAX_EPOCH: 118
+"""
+
+
+def _read_pyslowfast(path: Path) -> None:
+    from twinpath.train.pyslowfast.translate import translate
+    from twinpath.train.recipe import to_toml
+
+    to_toml(translate(path).recipe)
+
+
 def _read_recipe(path: Path) -> None:
     from twinpath.train.recipe import read_recipe, to_toml
 
@@ -575,6 +606,7 @@ FORMATS = (
     Format("answers.jsonl", _journal_lines(_ANSWER), _read_answers, "json"),
     Format("done.jsonl", _journal_lines(_SECONDS), _read_ava_journal, "json"),
     Format("recipe.toml", _texts(_RECIPE), _read_recipe),
+    Format("config.yaml", _texts(_PYSLOWFAST), _read_pyslowfast),
     Format("thresholds.csv", _texts('label,score\nstand,0.5\n"wave ü",0.25\n'), _read_thresholds),
     Format("net.ov", _engine_entries, _read_entry),
     Format("w.bin.part.version", _texts('"one"'), _read_version),

@@ -16,6 +16,8 @@ from twinpath.train.sections import Section
 NAME = "name"  # the key that is in no section
 NONE = "none"  # in a file: the value of a key that is None by default, since TOML has no word for it
 
+_LONGEST = 100  # characters of a key that are compared: it may be any text
+
 Sections = Mapping[str, type[Section]]
 KeyPath = tuple[str, ...]  # section and key
 
@@ -76,6 +78,7 @@ def unknown_key(path: KeyPath, sections: Sections) -> str:
 
 def _nearest(path: KeyPath, sections: Sections) -> str:
     """The full name of the most similar key; of equals, one of the section or one that recipes must have."""
+    path = tuple(part[:_LONGEST] for part in path)
     near = difflib.get_close_matches(path[0], sections, n=1)
     section = near[0] if near and len(path) > 1 else ""
 

@@ -20,7 +20,10 @@ from importlib import resources
 from typing import Any, Literal
 
 from twinpath.errors import ConfigError
+from twinpath.escapes import shown
 from twinpath.suggest import nearest_name
+
+_LONGEST = 100  # characters of a key that are compared: it may be any text
 
 Fate = Literal["recipe", "network", "ignored", "refused"]
 
@@ -70,7 +73,8 @@ def completed(given: Mapping[str, object], origin: str) -> dict[str, Any]:
         if name in keys:
             values[name] = _in_type_of(keys[name], value, origin)
         elif not any(key.startswith(name + ".") for key in keys):
-            raise ConfigError(f"{origin}: unknown key {name}; did you mean {_nearest(name, keys)}?")
+            near = _nearest(name[:_LONGEST], keys)
+            raise ConfigError(f"{origin}: unknown key {shown(name)}; did you mean {near}?")
         elif value is not None:  # else it is empty
             raise ConfigError(f"{origin}: {name} is a section, and has keys of its own")
     return values
@@ -101,7 +105,7 @@ def _in_type_of(key: ConfigKey, value: Any, origin: str) -> Any:
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigError(f"{origin}: {key.name}: {value} is no finite number")
         return value
-    raise ConfigError(f"{origin}: {key.name} = {value!r}: it is of type {type(default).__name__}")
+    raise ConfigError(f"{origin}: {key.name} = {shown(repr(value))}: it is of type {type(default).__name__}")
 
 
 def is_numbers(value: Any) -> bool:
@@ -113,7 +117,7 @@ def check_refused(values: Mapping[str, Any], origin: str) -> None:
     """Raises ConfigError for the first key whose value cannot be had here, with the reason."""
     for key in config_keys().values():
         if key.fate == "refused" and not _equal(values[key.name], key.default):
-            raise ConfigError(f"{origin}: {key.name} = {values[key.name]!r}: {key.becomes_or_why}")
+            raise ConfigError(f"{origin}: {key.name} = {shown(repr(values[key.name]))}: {key.becomes_or_why}")
 
 
 def notes_on_ignored(values: Mapping[str, Any]) -> list[str]:

@@ -247,7 +247,7 @@ def _non_local(values: Values) -> NonLocalPlan | None:
     first = pools[used[0]]
     if not is_numbers(first) or len(first) != 3 or any(pools[i] != first for i in used):
         raise ConfigError(f"NONLOCAL.POOL = {pools!r}: all blocks pool in one way")
-    return NonLocalPlan(tuple(map(tuple, places)), affinity, tuple(first))  # type: ignore[arg-type]
+    return NonLocalPlan(tuple(map(tuple, places)), affinity, tuple(first))
 
 
 def _of_first_pathway(values: Values, key: str) -> list[Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from twinpath.errors import ConfigError
+from twinpath.escapes import shown
 from twinpath.models.registry import Architecture
 from twinpath.train.pyslowfast.data import clip_section, data_section
 from twinpath.train.pyslowfast.keys import check_refused, completed, is_numbers, notes_on_ignored
@@ -75,7 +76,7 @@ def translate(path: Path, overrides: Sequence[str] = ()) -> Translation:
         network = find_network(values)
         sections = sections_of(values, network)
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{path}: {shown(str(error))}") from error
     name = re.sub(r"[^\w.-]", "_", path.stem, flags=re.ASCII)
     recipe = recipe_of({"name": name, **sections}, origin=str(path))
     notes = (*read.notes, *_notes(values, network), *notes_on_ignored(values))
