@@ -214,7 +214,7 @@ class RecipeData:
                 [requests[i] for i in mine[first : first + size]] for first in range(0, len(mine), size)
             ]
         else:
-            view = ViewPixels(max(self._spec.short_side_px, whole.crop_px))
+            view = ViewPixels(max(self._recipe.clip.short_side_px[0], whole.crop_px))
             dataset = CentreViews(data, self._pictures, self._times, view, whole)
             wanted = [list(mine[first : first + size]) for first in range(0, len(mine), size)]
         for batch in self._make_loader(dataset, wanted):

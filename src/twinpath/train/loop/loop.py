@@ -130,8 +130,9 @@ class TrainingLoop:
         evaluated = epoch in self._evaluated_epochs
         precise = self.recipe.batch_norm.precise_batches
         if precise and evaluated:
-            batches = (self._clips(batch) for batch in self.data.precise(epoch, precise))
-            update_statistics(self.network, batches, self.data.num_precise(epoch, precise))
+            batches = self.data.precise(epoch, precise)
+            usable = (clips for clips, _ in map(self._usable, batches) if len(clips))
+            update_statistics(self.network, usable, self.data.num_precise(epoch, precise))
         average_statistics(self.network)
         figures = evaluate(self.result, self.data, self._fabric) if evaluated else {}
         clips = self.data.num_clips(epoch)
@@ -144,6 +145,12 @@ class TrainingLoop:
             self._save()
         if self._fabric.is_global_zero:
             self._on_epoch(result)
+
+    @property
+    def _splits(self) -> int:
+        """Parts of a batch with batch norms of their own."""
+        norms = self.schedule.phase_of(self.state.epoch).batch_norm
+        return norms.splits if norms.kind == "sub" else 1
 
     @property
     def _evaluated_epochs(self) -> frozenset[int]:
@@ -222,9 +229,7 @@ class TrainingLoop:
         Raises:
             InputError: Of several processes one has no clip, and the others would wait for it.
         """
-        norms = self.schedule.phase_of(self.state.epoch).batch_norm
-        parts = norms.splits if norms.kind == "sub" else 1
-        count = len(batch.targets) - len(batch.targets) % parts
+        count = len(batch.targets) - len(batch.targets) % self._splits
         if count == 0 and self._fabric.world_size > 1:
             raise InputError(f"no clip of a batch could be read: {'; '.join(c.reason for c in batch.broken)}")
         clips = self._clips(batch)[:count] if count else batch.targets

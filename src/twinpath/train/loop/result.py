@@ -41,12 +41,17 @@ def write_result(
     name = recipe.model.network
     spec = input_spec(name)
     evaluation, section = recipe.evaluation, recipe.clip
+    crop_px = evaluation.crop_px or spec.crop_px
     spec = replace(
         spec,
         num_frames=num_frames,
         sampling_rate=section.sampling_rate or spec.sampling_rate,
-        crop_px=evaluation.crop_px or spec.crop_px,
-        short_side_px=max(evaluation.crop_px or spec.crop_px, spec.short_side_px),
+        crop_px=crop_px,
+        # Three crops cover a picture whose shorter side is theirs; one is the middle of a larger picture.
+        short_side_px=crop_px if evaluation.crops == 3 else max(crop_px, section.short_side_px[0]),
+        resize_px=None,
+        mean=section.mean or spec.mean,
+        std=section.std or spec.std,
         offset_views=evaluation.offset_views,
     )
     measured = next((result.figures for result in reversed(history) if result.figures), {})
