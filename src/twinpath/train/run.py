@@ -43,7 +43,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool 
     """
     last = folder / LAST
     if recipe.data.kind not in DRAWN:
-        raise ConfigError(f"data.kind: networks cannot be trained on {recipe.data.kind!r} yet")
+        raise ConfigError(f"data.kind: {recipe.data.kind!r} is not drawn; see twinpath.train.loop.train")
     check_folder(folder, recipe, resume=resume)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / SETTINGS) as temporary:

@@ -47,7 +47,8 @@ MULTIGRID: dict[str, Any] = {
     "run": {"batch_size": 2, "workers": 0},
 }  # fmt: skip
 
-FEW = ("run.batch_size=4", "multigrid.short_cycle=false")  # a batch is large enough without a clip, too
+# A batch is large enough without a clip, too.
+FEW = ("run.batch_size=4", "multigrid.short_cycle=false", "multigrid.norm_clips=4")
 
 
 @pytest.fixture(scope="module")

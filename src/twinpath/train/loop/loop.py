@@ -136,7 +136,8 @@ class TrainingLoop:
         average_statistics(self.network)
         figures = evaluate(self.result, self.data, self._fabric) if evaluated else {}
         clips = self.data.num_clips(epoch)
-        loss = float(np.nanmean(state.losses))
+        losses = [loss for loss in state.losses if math.isfinite(loss)]  # NaN: no clip could be read
+        loss = float(np.mean(losses)) if losses else math.nan
         share = waited_s / max(in_steps_s, 1e-9)
         result = EpochResult(epoch, loss, clips, time.monotonic() - began_s, share, figures)
         state.history.append(result)
