@@ -19,6 +19,7 @@ import numpy as np
 
 from tests.support.http_server import http_server, respond
 from tests.support.published_samples import PUBLISHED
+from tests.support.recipe_samples import PYSLOWFAST, RECIPE, read_a_recipe, read_pyslowfast
 from twinpath.errors import InputError
 from twinpath.formats import ava
 from twinpath.formats.ava_label_map import LabelMap, built_in_label_map, read_label_map
@@ -381,67 +382,6 @@ def _lines_of(path: Path) -> list[Any]:
 # Settings
 
 
-_RECIPE = """# a recipe
-base = "slowfast_tiny"
-name = "mine"
-[model]
-network = "slowfast_tiny"
-start_from = ""
-[data]
-kind = "synthetic"
-clips_per_epoch = 16
-render_heights_px = [120, 240]
-[optimizer]
-weight_decay = 0.05
-clip_norm = "none"
-[schedule]
-epochs = 2
-base_learning_rate = 1e-3
-warmup_epochs = 0.1
-[run]
-batch_size = 4
-seed = 3
-stored_as = "float16"
-"""
-
-
-_PYSLOWFAST = """# a configuration of PySlowFast
-TRAIN: {DATASET: kinetics, BATCH_SIZE: 16}
-DATA:
-  NUM_FRAMES: 16
-  SAMPLING_RATE: 4
-  TRAIN_JITTER_SCALES_RELATIVE: [0.08, 1.0]
-MVIT:
-  PATCH_KERNEL: (3, 7, 7)
-  PATCH_PADDING: (1, 3, 3)
-  SEP_POS_EMBED: True
-  DIM_MUL: [[1, 2.0], [3, 2.0], [14, 2.0]]
-  HEAD_MUL: [[1, 2.0], [3, 2.0], [14, 2.0]]
-  POOL_KVQ_KERNEL: [3, 3, 3]
-  POOL_KV_STRIDE_ADAPTIVE: [1, 8, 8]
-  POOL_Q_STRIDE: [[1, 1, 2, 2], [3, 1, 2, 2], [14, 1, 2, 2]]
-MODEL: {ARCH: mvit, MODEL_NAME: MViT}
-SOLVER:
-  LR_POLICY: steps_with_relative_lrs
-  STEPS: [0, 44, 88]
-  LRS: [1, 1e-1, 0.01]
-  MAX_EPOCH: 118
-"""
-
-
-def _read_pyslowfast(path: Path) -> None:
-    from twinpath.train.pyslowfast.translate import translate
-    from twinpath.train.recipe import to_toml
-
-    to_toml(translate(path).recipe)
-
-
-def _read_recipe(path: Path) -> None:
-    from twinpath.train.recipe import read_recipe, to_toml
-
-    to_toml(read_recipe(str(path)))
-
-
 def _read_thresholds(path: Path) -> None:
     from twinpath.recognize.thresholds import parse_thresholds
 
@@ -605,8 +545,8 @@ FORMATS = (
     Format("features.parquet", _parquet_files, _read_features, "bytes"),
     Format("answers.jsonl", _journal_lines(_ANSWER), _read_answers, "json"),
     Format("done.jsonl", _journal_lines(_SECONDS), _read_ava_journal, "json"),
-    Format("recipe.toml", _texts(_RECIPE), _read_recipe),
-    Format("config.yaml", _texts(_PYSLOWFAST), _read_pyslowfast),
+    Format("recipe.toml", _texts(RECIPE), read_a_recipe),
+    Format("config.yaml", _texts(PYSLOWFAST), read_pyslowfast),
     Format("thresholds.csv", _texts('label,score\nstand,0.5\n"wave ü",0.25\n'), _read_thresholds),
     Format("net.ov", _engine_entries, _read_entry),
     Format("w.bin.part.version", _texts('"one"'), _read_version),

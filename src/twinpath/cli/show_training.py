@@ -25,11 +25,11 @@ def print_dry_run(run: DryRun) -> None:
         factor = f", rate x {group.learning_rate_factor:.3g}" if group.learning_rate_factor != 1 else ""
         values = f"{group.num_values:,} values in {group.num_tensors} tensors"
         print_line(f"group     {group.name}: {values}, decay {group.weight_decay:g}{factor}")
-    if len(run.phases) > 1:
-        for phase in run.phases:
-            shape = f"{phase.shape.frames} frames, {phase.shape.crop_px} px"
+    for phase, slots in zip(run.phases, run.slots, strict=True):
+        if phase.begin_epoch < phase.end_epoch and (len(run.phases) > 1 or len(slots) > 1):
+            batches = ", ".join(f"{slot.batch_size} of {slot.shape.crop_px} px" for slot in slots)
             epochs = f"{phase.begin_epoch} to {phase.end_epoch}"
-            print_line(f"shape     epoch {epochs}: {phase.batch_size} clips of {shape}")
+            print_line(f"shape     epoch {epochs}: clips of {phase.shape.frames} frames, {batches}")
     for point in run.learning_rates:
         print_line(f"rate      epoch {point.epoch:7.2f}: {point.learning_rate:.6g}")
 

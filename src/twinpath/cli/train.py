@@ -19,7 +19,7 @@ def train(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RECIPE] [SECTION.KEY=VALUE]...",
+            metavar="RECIPE SECTION.KEY=VALUE",
             help="A recipe of the package (slowfast_tiny) or a TOML file, and settings that replace its own: "
             "schedule.epochs=30. With --pyslowfast: KEY VALUE pairs, as PySlowFast takes them.",
         ),

@@ -14,7 +14,7 @@ from twinpath.models.registry import architecture
 from twinpath.models.shapes_only import shapes_only
 from twinpath.suggest import nearest_name
 from twinpath.train.loop.train import recipe_schedule, recipe_spec
-from twinpath.train.multigrid.schedule import MultigridPhase
+from twinpath.train.multigrid.schedule import BatchSlot, MultigridPhase
 from twinpath.train.optimization.groups import parameter_groups
 from twinpath.train.optimization.schedule import learning_rate
 from twinpath.train.recipe import Recipe
@@ -58,6 +58,7 @@ class DryRun:
         epochs: Of the run, those of multigrid included.
         learning_rates: Over the run.
         phases: Shapes and batches over the run; one without multigrid.
+        slots: Of each phase, the batches that take turns; one without the short cycle.
         groups: Of the parameters that learn.
     """
 
@@ -69,6 +70,7 @@ class DryRun:
     epochs: int
     learning_rates: tuple[RatePoint, ...]
     phases: tuple[MultigridPhase, ...]
+    slots: tuple[tuple[BatchSlot, ...], ...]
     groups: tuple[GroupRow, ...]
 
 
@@ -94,6 +96,7 @@ def dry_run(recipe: Recipe) -> DryRun:
         epochs=plan.schedule.epochs,
         learning_rates=learning_rate_table(plan.schedule),
         phases=plan.phases,
+        slots=tuple(plan.slots_of(phase.begin_epoch) for phase in plan.phases),
         groups=groups,
     )
 

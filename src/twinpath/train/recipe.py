@@ -24,6 +24,7 @@ from twinpath.cores import available_cores
 from twinpath.errors import ConfigError
 from twinpath.escapes import shown
 from twinpath.formats.text_columns import decode_text
+from twinpath.suggest import nearest_names
 from twinpath.train.recipe_checks import check_recipe
 from twinpath.train.recipe_keys import NAME, as_declared, parse_setting, unknown_key
 from twinpath.train.sections import (
@@ -46,6 +47,8 @@ from twinpath.train.sections import (
 LAST = "last.ckpt"  # the checkpoint after the last whole epoch
 PREVIOUS = "previous.ckpt"  # the one before
 SETTINGS = "recipe.toml"  # the recipe of the run
+
+_LONGEST = 100  # characters of a name that are compared
 
 BASE = "base"  # the key of a file that names the recipe that it changes
 
@@ -174,8 +177,10 @@ def _merged_file(name_or_path: str, before: tuple[str, ...]) -> Values:
         folder = Path(name_or_path).parent
         text = _text_of(Path(name_or_path))
     else:
-        known = ", ".join(built_in_recipes())
-        raise ConfigError(f"no recipe {name_or_path!r}: neither a file nor one of {known}")
+        near = ", ".join(nearest_names(name_or_path[:_LONGEST], built_in_recipes(), count=3, cutoff=0.0))
+        raise ConfigError(
+            f"no recipe {name_or_path!r}: neither a file nor one of the package; nearest are {near}"
+        )
     values = _parsed(text, name_or_path)
     _check_has_sections(values, name_or_path)
     base = values.pop(BASE, None)

@@ -31,6 +31,11 @@ def test_multigrid_has_its_own_epochs_and_shapes() -> None:
     assert run.epochs == 358
     first, last = run.phases[0], run.phases[-1]
     assert (first.end_epoch, first.batch_size, first.shape.frames, first.shape.crop_px) == (73, 512, 8, 158)
+    assert [(slot.batch_size, slot.shape.crop_px) for slot in run.slots[-1]] == [
+        (256, 112),
+        (128, 158),
+        (64, 224),
+    ]
     assert (last.batch_size, last.shape.frames, last.shape.crop_px) == (64, 32, 224)
     assert max(point.learning_rate for point in run.learning_rates) == pytest.approx(0.8)
 
