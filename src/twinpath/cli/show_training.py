@@ -8,6 +8,7 @@ from twinpath.cli.console import print_line, print_note
 
 if TYPE_CHECKING:
     from twinpath.train.dry_run import DryRun
+    from twinpath.train.loop.figures import EpochResult
     from twinpath.train.pyslowfast.translate import Translation
 
 
@@ -38,3 +39,18 @@ def print_translation(translation: Translation) -> None:
     """What is ignored of a configuration, or other than there: notes on stderr."""
     for note in translation.notes:
         print_note(f"note: {note}")
+
+
+def print_epoch(result: EpochResult) -> None:
+    """A line on stderr: what the epoch gave."""
+    figures = "".join(
+        f", {name} {value:.3f}" if name == "loss" else f", {name} {value:.1%}"
+        for name, value in result.figures.items()
+    )
+    evaluated = f"; validation{figures[1:]}" if figures else ""
+    broken = f"; {result.broken} clips cannot be read" if result.broken else ""
+    waited = f"; {result.waited_share:.0%} of the time waiting for clips" if result.waited_share > 0.2 else ""
+    print_note(
+        f"epoch {result.epoch + 1} of {result.epochs}: loss {result.train_loss:.3f}{evaluated}; "
+        f"{result.took_s:.0f} s{waited}{broken}"
+    )

@@ -12,6 +12,7 @@ import typer
 from twinpath.cli.options import Debug
 
 if TYPE_CHECKING:
+    from twinpath.train.machine import Machine
     from twinpath.train.recipe import Recipe
 
 
@@ -43,14 +44,21 @@ def train(
             "--resume/--no-resume", help="Resume the run of the folder after its last whole epoch; or refuse."
         ),
     ] = True,
+    device: Annotated[str, typer.Option(metavar="TYPE", help="auto, cpu or gpu.")] = "auto",
+    devices: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes of this machine.  [default: 1, or torchrun's]"),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Train a model by a recipe. Ctrl-C keeps the last whole epoch."""
+    from twinpath.train.machine import Machine
+
     recipe = _recipe(words or [], pyslowfast)
     if dry_run:
         _print_dry_run(recipe)
         return
-    _train(recipe, out or Path("runs") / recipe.name, resume=resume)
+    _train(recipe, out or Path("runs") / recipe.name, resume=resume, machine=Machine(device, devices))
 
 
 def _recipe(words: list[str], pyslowfast: Path | None) -> Recipe:
@@ -78,21 +86,49 @@ def _print_dry_run(recipe: Recipe) -> None:
     print_dry_run(dry_run(recipe))
 
 
-def _train(recipe: Recipe, folder: Path, *, resume: bool) -> None:
+def _train(recipe: Recipe, folder: Path, *, resume: bool, machine: Machine) -> None:
     from twinpath.cli.console import print_note
     from twinpath.cli.garbage import look_as_usual
     from twinpath.cli.library_caches import keep_in_cache
     from twinpath.train.recipe import check_folder, holds_run
+    from twinpath.train.recipe_checks import DRAWN
 
     resume = resume and holds_run(folder)
     check_folder(folder, recipe, resume=resume)
     keep_in_cache()
+    if recipe.data.kind not in DRAWN:
+        _train_on_clips(recipe, folder, resume=resume, machine=machine)
+        return
     with _train_extra():
         from twinpath.train.run import train as run
     look_as_usual()
     path = run(recipe, folder, resume=resume)
     print_note(f"wrote {path}")
     print_note(f"measure it: twinpath evaluate {recipe.model.network} --weights {path}")
+
+
+def _train_on_clips(recipe: Recipe, folder: Path, *, resume: bool, machine: Machine) -> None:
+    """Train, with a bar of all steps and a line for each epoch."""
+    from twinpath.cli.console import print_note
+    from twinpath.cli.garbage import look_as_usual
+    from twinpath.cli.progress import count_bar
+    from twinpath.cli.show_training import print_epoch
+
+    with _train_extra():
+        from twinpath.train.loop.train import train_clips
+    look_as_usual()
+    with count_bar("training") as progress:
+        model = train_clips(
+            recipe,
+            folder,
+            resume=resume,
+            machine=machine,
+            on_step=lambda step: progress(step.total, step.of_all),
+            on_epoch=print_epoch,
+        )
+    if model is not None:
+        print_note(f"wrote {model.path}")
+        print_note(f"use it: twinpath classify VIDEO --model {model.path}")
 
 
 @contextlib.contextmanager

@@ -281,4 +281,4 @@ def test_waiting_for_clips_is_measured_and_said(monkeypatch: pytest.MonkeyPatch)
 
 def test_requests_in_order_cover_each_clip_once() -> None:
     batches = list(OrderedRequests(5, 2, SHAPE))
-    assert [[asked.index for asked in batch] for batch in batches] == [[0, 1], [2, 3], [4]]
+    assert [[request.index for request in batch] for batch in batches] == [[0, 1], [2, 3], [4]]

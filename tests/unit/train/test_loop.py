@@ -22,7 +22,8 @@ from twinpath.errors import ConfigError, InputError, Interrupted, TrainingDiverg
 from twinpath.recognize.classifier import Classifier
 from twinpath.train.loop import loop as loop_module
 from twinpath.train.loop.figures import StepFigures
-from twinpath.train.loop.train import Machine, recipe_schedule, train_clips
+from twinpath.train.loop.train import recipe_schedule, train_clips
+from twinpath.train.machine import Machine
 from twinpath.train.recipe import Recipe, recipe_of
 from twinpath.weights.formats import read_weights
 from twinpath.zoo.model_folder import WEIGHTS

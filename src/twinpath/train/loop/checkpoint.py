@@ -18,7 +18,7 @@ _PARTS = frozenset({"state_dict", "optimizer", "norms", "epoch", "step", "total"
 
 
 @dataclass
-class RunState:
+class RunPlace:
     """Where a run is.
 
     Attributes:
@@ -56,7 +56,7 @@ class RunCheckpoints:
         self._optimizer, self._scaler = optimizer, scaler
         self._files = TwoFiles(folder)
 
-    def save(self, state: RunState) -> None:
+    def save(self, state: RunPlace) -> None:
         """Write the newest checkpoint; the one before is kept."""
         content = {
             "state_dict": self._network.state_dict(),
@@ -74,7 +74,7 @@ class RunCheckpoints:
             content["scaler"] = self._scaler.state_dict()
         self._files.write(lambda path: torch.save(content, path))
 
-    def load(self) -> tuple[RunState, dict[str, Tensor]]:
+    def load(self) -> tuple[RunPlace, dict[str, Tensor]]:
         """Set network, average and optimizer to the newest intact checkpoint.
 
         Returns:
@@ -93,7 +93,7 @@ class RunCheckpoints:
             self._scaler.load_state_dict(content["scaler"])
         history = [EpochResult(**values) for values in content["history"]]
         where = {name: content[name] for name in ("epoch", "step", "total", "losses")}
-        return RunState(**where, history=history), content["norms"]
+        return RunPlace(**where, history=history), content["norms"]
 
     def set_norms(self, statistics: dict[str, Tensor]) -> None:
         """Give sub-batch norms the statistics of their splits."""

@@ -165,6 +165,12 @@ class RecipeData:
         batches.start(epoch)
         return sum(batches.slot_of(step).batch_size for step in range(len(batches)))
 
+    def num_batches(self, epoch: int) -> int:
+        """Of an epoch."""
+        batches = self._epoch_batches(self._schedule.slots_of)
+        batches.start(epoch)
+        return len(batches)
+
     def start(self, epoch: int, step: int) -> int:
         """Say where `training` begins; returns the batches of the whole epoch."""
         self._batches.start(epoch, step)

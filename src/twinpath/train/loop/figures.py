@@ -13,7 +13,7 @@ class StepFigures:
     Attributes:
         epoch: From 0.
         step, steps: Which one of the epoch, from 1, and how many it has.
-        total: Steps since the beginning of the run.
+        total, of_all: Steps since the beginning of the run, and those of the whole run.
         loss: Mean over the clips of the step, of this process.
         learning_rate: Of the step.
         gradient_norm: L2, before clipping.
@@ -24,6 +24,7 @@ class StepFigures:
     step: int
     steps: int
     total: int
+    of_all: int
     loss: float
     learning_rate: float
     gradient_norm: float
@@ -36,20 +37,23 @@ class EpochResult:
     """What an epoch gave.
 
     Attributes:
-        epoch: From 0.
+        epoch, epochs: Which one, from 0, and of how many.
         train_loss: Mean over its steps.
         clips: That were learned from.
         took_s: Wall time, the evaluation included.
         waited_share: Of the time of its steps, for clips; 0 to 1.
-        figures: Of the evaluation, by name, 0 to 1; empty: there was none.
+        figures: Of the evaluation, by name; empty: there was none.
+        broken: Training clips that could not be read so far.
     """
 
     epoch: int
+    epochs: int
     train_loss: float
     clips: int
     took_s: float
     waited_share: float
     figures: dict[str, float]
+    broken: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""

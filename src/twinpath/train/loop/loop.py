@@ -14,6 +14,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,7 +29,7 @@ from twinpath.train.augment.mix import ClipMix, soft_cross_entropy
 from twinpath.train.batch_norms.kinds import average_statistics, freeze_statistics, with_batch_norms_of
 from twinpath.train.batch_norms.precise import update_statistics
 from twinpath.train.finetune.augment import stream_seed
-from twinpath.train.loop.checkpoint import RunCheckpoints, RunState
+from twinpath.train.loop.checkpoint import RunCheckpoints, RunPlace
 from twinpath.train.loop.evaluation import evaluate
 from twinpath.train.loop.figures import EpochResult, StepFigures
 from twinpath.train.multigrid.schedule import MultigridSchedule
@@ -78,7 +79,7 @@ class TrainingLoop:
         on_epoch: Callable[[EpochResult], None] = lambda _: None,
     ) -> None:
         self.recipe, self.schedule, self.data = recipe, schedule, data
-        self.network = fabric.to_device(network.to(memory_format=torch.channels_last_3d))
+        self.network: VideoNetwork = network.to(fabric.device).to(memory_format=torch.channels_last_3d)
         self.average = averaged_copy(self.network) if recipe.optimizer.ema_decay else None
         groups = parameter_groups(self.network, recipe.optimizer)
         self.optimizer = make_optimizer(groups, recipe.optimizer)
@@ -90,7 +91,7 @@ class TrainingLoop:
         self._mix = ClipMix.of(recipe.mix, num_classes=data.num_classes, is_multi_label=data.is_multi_label)
         self._to_clips = fabric.to_device(data.to_clips)
         self._norms: deque[float] = deque(maxlen=_LAST_NORMS)
-        self.state = RunState()
+        self.state = RunPlace()
 
     @property
     def result(self) -> VideoNetwork:
@@ -139,13 +140,21 @@ class TrainingLoop:
         losses = [loss for loss in state.losses if math.isfinite(loss)]  # NaN: no clip could be read
         loss = float(np.mean(losses)) if losses else math.nan
         share = waited_s / max(in_steps_s, 1e-9)
-        result = EpochResult(epoch, loss, clips, time.monotonic() - began_s, share, figures)
+        took_s, broken = time.monotonic() - began_s, len(self.data.broken.lost)
+        epochs = self.schedule.schedule.epochs
+        result = EpochResult(epoch, epochs, loss, clips, took_s, share, figures, broken)
         state.history.append(result)
         state.epoch, state.step, state.losses = epoch + 1, 0, []
         if self._is_checkpointed(epoch):
             self._save()
         if self._fabric.is_global_zero:
             self._on_epoch(result)
+
+    @cached_property
+    def _all_steps(self) -> int:
+        """Steps of the whole run."""
+        epochs, accumulate = range(self.schedule.schedule.epochs), self.recipe.optimizer.accumulate
+        return sum(self.data.num_batches(epoch) // accumulate for epoch in epochs)
 
     @property
     def _splits(self) -> int:
@@ -189,8 +198,8 @@ class TrainingLoop:
             if self._fabric.is_global_zero:
                 self._on_step(
                     StepFigures(
-                        state.epoch, state.step // accumulate, steps, state.total, loss, rate, norm,
-                        step_waited_s, took_s,
+                        state.epoch, state.step // accumulate, steps, state.total, self._all_steps, loss,
+                        rate, norm, step_waited_s, took_s,
                     )
                 )  # fmt: skip
             if self._fabric.broadcast(time.monotonic() - saved_s > _CHECKPOINT_S):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from twinpath.train.loop.figures import EpochResult, StepFigures
 from twinpath.train.loop.loop import TrainingLoop
 from twinpath.train.loop.network import recipe_network
 from twinpath.train.loop.result import write_result
+from twinpath.train.machine import Machine
 from twinpath.train.multigrid.schedule import MultigridSchedule, multigrid_schedule
 from twinpath.train.recipe import LAST, SETTINGS, Recipe, check_folder, to_toml
 from twinpath.zoo.create import input_spec
@@ -28,20 +29,6 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 MODEL = "model"  # the folder of the finished network, in that of the run
-
-
-@dataclass(frozen=True)
-class Machine:
-    """Where a run computes.
-
-    Attributes:
-        accelerator: "auto", "cpu" or "gpu".
-        devices: Processes of this machine, each with a GPU of its own or a share of the cores; None: one, or
-            what torchrun started.
-    """
-
-    accelerator: str = "auto"
-    devices: int | None = None
 
 
 def recipe_schedule(recipe: Recipe, *, processes: int = 1) -> MultigridSchedule:
@@ -56,7 +43,7 @@ def recipe_schedule(recipe: Recipe, *, processes: int = 1) -> MultigridSchedule:
         recipe.multigrid,
         batch_size=recipe.run.batch_size,
         frames=spec.num_frames,
-        crop_px=recipe.clip.crop_px or spec.crop_px,
+        crop_px=recipe.clip.crop_px or architecture(recipe.model.network).train_crop,
         sampling_rate=spec.sampling_rate,
         processes=processes,
         frame_multiple=architecture(recipe.model.network).frame_multiple,
@@ -79,7 +66,7 @@ def train_clips(
     folder: Path,
     *,
     resume: bool = False,
-    machine: Machine = Machine(),
+    machine: Machine | None = None,
     reader: VideoReader | None = None,
     on_step: Callable[[StepFigures], None] = lambda _: None,
     on_epoch: Callable[[EpochResult], None] = lambda _: None,
@@ -91,7 +78,7 @@ def train_clips(
         folder: Gets `recipe.toml`, the last two checkpoints, `history.json` and at the end the model folder
             `model`.
         resume: Go on with the run of the folder.
-        machine: Where.
+        machine: Where; None: one process, on a GPU where there is one.
         reader: Reads the files; None: without limits of its own.
         on_step, on_epoch: Called in the first process.
     Returns:
@@ -106,7 +93,7 @@ def train_clips(
     clips = read_recipe_clips(recipe)
     if not clips.train.clips:
         raise ConfigError("data.train: there are no clips to learn from")
-    fabric = _fabric(recipe, machine)
+    fabric = _fabric(recipe, machine or Machine())
     if fabric.is_global_zero:
         check_folder(folder, recipe, resume=resume)
         folder.mkdir(parents=True, exist_ok=True)
@@ -168,7 +155,7 @@ def _loop(
 def _fabric(recipe: Recipe, machine: Machine) -> Fabric:
     """Lightning's part: device, precision and processes."""
     from lightning.fabric import Fabric
-    from lightning.fabric.strategies import DDPStrategy
+    from lightning.fabric.strategies.ddp import DDPStrategy
 
     local, world = (int(os.environ.get(name, 0)) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
     devices = local or machine.devices or 1
