@@ -24,7 +24,7 @@ from twinpath.zoo.create import create_model, input_spec, resolve
 
 
 def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool = True) -> Path:
-    """Train a model.
+    """Train a model on drawn clips; for clips of files see `train.loop.train.train_clips`.
 
     Args:
         recipe: Settings of the run.
@@ -35,7 +35,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool 
     Returns:
         Path of the weights.
     Raises:
-        ConfigError: `folder` holds another run, or nothing to resume; or data of this kind cannot be trained.
+        ConfigError: `folder` holds another run, or nothing to resume; or data that is not drawn.
         DamagedWeights: Both checkpoints are damaged.
         TrainingDiverged: The loss is infinite or NaN.
         Interrupted, Terminated: Stopped by the user.
@@ -43,7 +43,7 @@ def train(recipe: Recipe, folder: Path, *, resume: bool = False, progress: bool 
     """
     last = folder / LAST
     if recipe.data.kind not in DRAWN:
-        raise ConfigError(f"data.kind: {recipe.data.kind!r} is not drawn; see twinpath.train.loop.train")
+        raise ConfigError(f"data.kind: {recipe.data.kind!r} is not drawn: it is for train_clips")
     check_folder(folder, recipe, resume=resume)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / SETTINGS) as temporary:

@@ -8,8 +8,8 @@ import pytest
 
 from twinpath.errors import ConfigError
 from twinpath.train.dry_run import dry_run, network_without_values
+from twinpath.train.loop.train import train_clips
 from twinpath.train.recipe import read_recipe
-from twinpath.train.run import train
 
 
 def test_the_network_the_schedule_and_the_groups_of_a_recipe() -> None:
@@ -51,5 +51,5 @@ def test_frozen_modules_are_in_no_group() -> None:
 
 def test_data_that_cannot_be_trained_on_is_named_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"data\.kind: networks cannot be trained on 'unlabelled' yet"):
-        train(read_recipe("vit_b_16x4_mae"), tmp_path / "run")
+        train_clips(read_recipe("vit_b_16x4_mae"), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -96,7 +96,7 @@ class TrainingLoop:
     @property
     def result(self) -> VideoNetwork:
         """The network to keep: the average, where there is one."""
-        return self.network if self.average is None else cast("VideoNetwork", self.average)
+        return self.network if self.average is None else self.average
 
     def run(self, *, resume: bool) -> None:
         """Train to the end.

@@ -22,6 +22,7 @@ from twinpath.train.loop.result import write_result
 from twinpath.train.machine import Machine
 from twinpath.train.multigrid.schedule import MultigridSchedule, multigrid_schedule
 from twinpath.train.recipe import LAST, SETTINGS, Recipe, check_folder, to_toml
+from twinpath.train.recipe_checks import check_can_train
 from twinpath.zoo.create import input_spec
 from twinpath.zoo.model_folder import ModelFolder
 
@@ -90,6 +91,7 @@ def train_clips(
         DamagedWeights: Both checkpoints are damaged.
         Interrupted: By Ctrl-C.
     """
+    check_can_train(recipe)
     clips = read_recipe_clips(recipe)
     if not clips.train.clips:
         raise ConfigError("data.train: there are no clips to learn from")
