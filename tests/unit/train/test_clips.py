@@ -145,6 +145,7 @@ def test_copies_show_the_same_times_and_follow_each_other(
         assert len({frames.sum().item() for frames in found.frames}) == 6
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a single core
 def test_batches_are_the_same_with_any_number_of_workers(squares: list[LabelledClip]) -> None:
     data = dataset(squares, CROPS, CHANGES)
     shapes = [ClipShape(8, 32), ClipShape(4, 20), ClipShape(8, 32)]
@@ -281,4 +282,4 @@ def test_waiting_for_clips_is_measured_and_said(monkeypatch: pytest.MonkeyPatch)
 
 def test_requests_in_order_cover_each_clip_once() -> None:
     batches = list(OrderedRequests(5, 2, SHAPE))
-    assert [[asked.index for asked in batch] for batch in batches] == [[0, 1], [2, 3], [4]]
+    assert [[one.index for one in batch] for batch in batches] == [[0, 1], [2, 3], [4]]
