@@ -6,6 +6,7 @@ import copy
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -145,12 +146,15 @@ def test_copies_show_the_same_times_and_follow_each_other(
         assert len({frames.sum().item() for frames in found.frames}) == 6
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # on a single core
 def test_batches_are_the_same_with_any_number_of_workers(squares: list[LabelledClip]) -> None:
     data = dataset(squares, CROPS, CHANGES)
     shapes = [ClipShape(8, 32), ClipShape(4, 20), ClipShape(8, 32)]
     batches = [
         [request(i, 2 * n + k, shape) for k, i in enumerate((n, n + 1))] for n, shape in enumerate(shapes)
     ]
+    for _ in range(20):  # OpenCV has threads in this process, which the others must not wait for
+        cv2.resize(np.zeros((1080, 1920, 3), np.uint8), (1500, 900))
     alone, loader = list(clip_loader(data, batches, workers=0)), clip_loader(data, batches, workers=2)
     for _ in range(2):  # the second epoch has the same processes
         for batch, expected in zip(loader, alone, strict=True):
@@ -281,4 +285,4 @@ def test_waiting_for_clips_is_measured_and_said(monkeypatch: pytest.MonkeyPatch)
 
 def test_requests_in_order_cover_each_clip_once() -> None:
     batches = list(OrderedRequests(5, 2, SHAPE))
-    assert [[request.index for request in batch] for batch in batches] == [[0, 1], [2, 3], [4]]
+    assert [[one.index for one in batch] for batch in batches] == [[0, 1], [2, 3], [4]]

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from twinpath.data.labelled.clip import LabelledClip, LabelledData
 from twinpath.errors import INPUT_FAILURES
 from twinpath.jobs.batch import input_failure
+from twinpath.paths import display_path
 from twinpath.recognize.labelled import LabelledReader
 from twinpath.recognize.plan import plan_views, views_need_info
 from twinpath.train.augment.pipeline import ClipPixels, ViewPixels
@@ -122,7 +123,10 @@ class ClipDataset(Dataset[Made]):
             torch.from_numpy(self.pixels.rectangles(shape.crop_px, seeds)),
             torch.from_numpy(self.pixels.shifts(seeds)),
             torch.tensor(seeds),
-            tuple(BrokenClip(request.index, f"{clip.path}: {line}", is_lost=False) for line in warnings[:1]),
+            tuple(
+                BrokenClip(request.index, f"{display_path(clip.path)}: {line}", is_lost=False)
+                for line in warnings[:1]
+            ),
         )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +86,9 @@ class ClipLoader(DataLoader[Any]):
         self.waiting = LoaderWaiting()
 
     def __iter__(self) -> Iterator[ClipBatch]:  # type: ignore[override]
-        yield from self.waiting.over(super().__iter__())
+        with _opencv_on_one_thread():
+            batches = super().__iter__()  # starts the processes
+        yield from self.waiting.over(batches)
 
 
 def clip_loader(
@@ -124,9 +127,20 @@ def default_workers() -> int:
 
 
 def start_worker(_number: int) -> None:
-    """One thread for each process: the decoder's and OpenCV's threads would be in each other's way."""
+    """One thread for each process: those of decoders would be in each other's way."""
     os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@contextmanager
+def _opencv_on_one_thread() -> Iterator[None]:
+    """Processes that are forked meanwhile have no threads of OpenCV, either: it would wait forever for those
+    of this process, which are not in theirs."""
+    threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 @dataclass(frozen=True)

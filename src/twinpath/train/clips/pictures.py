@@ -32,7 +32,8 @@ from twinpath.video.selection import AtTimes
 Pixels = NDArray[np.uint8]
 
 _BEHIND_S = 1.0  # a clip that starts further behind the last frame is none
-_MOST_KEPT = 1 << 26  # bytes of frame times that are kept, in each process
+_MOST_BYTES = 1 << 26  # of frame times that are kept, in each process
+_MOST_CLIPS = 1 << 16  # whose frame times are kept
 _EVEN_S = 0.6e-3  # Matroska rounds times to milliseconds
 
 
@@ -141,7 +142,7 @@ class ClipPictures:
     def _keep(self, clip: LabelledClip, times: _Even | Times) -> None:
         self._times[_key(clip)] = times
         self._kept_bytes += 0 if isinstance(times, _Even) else times.nbytes
-        while self._kept_bytes > _MOST_KEPT:
+        while self._kept_bytes > _MOST_BYTES or len(self._times) > _MOST_CLIPS:
             _, oldest = self._times.popitem(last=False)
             self._kept_bytes -= 0 if isinstance(oldest, _Even) else oldest.nbytes
 

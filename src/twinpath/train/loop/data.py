@@ -120,7 +120,9 @@ class RecipeData:
     ) -> None:
         self._recipe, self._clips, self._schedule, self._spec = recipe, clips, schedule, spec
         self._process, self._processes, self._on_gpu = process, processes, on_gpu
-        self._pictures = ClipPictures(LabelledReader(reader or VideoReader(), spec, Views.parse("1x1")))
+        self._pictures = ClipPictures(
+            LabelledReader(reader or VideoReader(fps=clips.train.fps), spec, Views.parse("1x1"))
+        )
         self._times = TimeRule.of(
             recipe.clip, sampling_rate=spec.sampling_rate, kind=_RULES.get(recipe.data.kind, "span")
         )
@@ -131,7 +133,7 @@ class RecipeData:
         )
         self._batches = self._epoch_batches(schedule.slots_of)
         self._loader: ClipLoader | None = None
-        self.broken = BrokenClips(len(clips.train.clips))
+        self.broken = BrokenClips(len(clips.train.clips), copies=self._dataset.samples_per_request)
         self.to_clips: nn.Module = ToClips(
             replace(spec, mean=recipe.clip.mean or spec.mean, std=recipe.clip.std or spec.std),
             erasing=self._pixels.erasing,
