@@ -135,3 +135,15 @@ def test_what_is_written_is_read_again(folder: Path) -> None:
     assert read_labelled(folder / "out" / "list.csv").clips == clips
     assert fits_table(LabelledData(clips, ("=open", "sit")))
     assert not fits_table(LabelledData((), ("a|b",)))
+
+
+def test_what_the_synthetic_world_writes(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("video,label,label_index\na.mp4,walk,0\nb.mp4,run,1\n")
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    data = read_labelled(tmp_path / "labels.csv")
+    assert [(clip.path.name, clip.labels) for clip in data.clips] == [
+        ("a.mp4", ("walk",)),
+        ("b.mp4", ("run",)),
+    ]
+    assert data.notes == ()

@@ -5,7 +5,8 @@
     day1/a.mp4,close door,4.2,8,train,anna
     day2/b.mp4,open door|sit down,,,test,bob           two labels
 
-Two rows of one path and one span are one clip with the labels of both.
+The path may be called "video", as in what the synthetic world writes. Two rows of one path and one span are
+one clip with the labels of both.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from twinpath.paths import display_path
 from twinpath.video.frame_folder import is_frame_pattern
 
 TABLE_KIND = "CSV"
-_KNOWN = ("path", "label", "labels", "start_s", "end_s", "split", "group")
+_KNOWN = ("path", "video", "label", "label_index", "labels", "start_s", "end_s", "split", "group")
 _LABELS_MARK = "|"
 
 Span = tuple[Path, float | None, float | None]
@@ -97,7 +98,7 @@ class _TableRow:
 
 
 def _row(row: Row) -> _TableRow:
-    text = row.text("path")
+    text = row.text("path" if "path" in row.table else "video")
     if not text:
         raise row.error("'path' is empty")
     start_s, end_s = row.seconds("start_s"), row.seconds("end_s")
@@ -146,7 +147,8 @@ def _notes(table: CsvTable, repeated: int) -> Iterator[str]:
 
 def is_label_table(table: CsvTable) -> bool:
     """Whether the header is one of videos with labels."""
-    return "path" in table and ("label" in table or "labels" in table)
+    has_path = "path" in table or ("video" in table and "start_s" not in table)
+    return has_path and ("label" in table or "labels" in table)
 
 
 def fits_table(data: LabelledData) -> bool:
