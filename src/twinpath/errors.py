@@ -82,8 +82,8 @@ class ConfigError(UsageError):
 class TrainingDiverged(UsageError):
     """The loss became infinite or NaN.
 
-    To do: Lower `learning_rate` or raise `warmup_fraction` in the recipe; the checkpoint before it is
-        kept.
+    To do: Lower `schedule.base_learning_rate` or raise `schedule.warmup_epochs` in the recipe; the
+        checkpoint before it is kept.
     """
 
 
