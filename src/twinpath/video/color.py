@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import av
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +30,6 @@ class RgbConverter:
     """
 
     def __init__(self) -> None:
-        self._reformatter = VideoReformatter()
         self._size: tuple[int, int] | None = None
         self._orientation = Orientation()
         self._spaces: dict[tuple[int, int], ColorSpace | None] = {}  # by transfer and primaries
@@ -78,10 +79,21 @@ class RgbConverter:
         assert self._size is not None
         width, height = self._size
         try:
-            return self._reformatter.reformat(frame, width=width, height=height, format=pixel_format)
+            return _reformatter().reformat(frame, width=width, height=height, format=pixel_format)
         except MemoryError:
             raise
         except av.FFmpegError:
             self.recoloured += 1
             frame.colorspace, frame.color_range = Colorspace.DEFAULT, ColorRange.UNSPECIFIED
-            return self._reformatter.reformat(frame, width=width, height=height, format=pixel_format)
+            return _reformatter().reformat(frame, width=width, height=height, format=pixel_format)
+
+
+_THREAD = threading.local()
+
+
+def _reformatter() -> VideoReformatter:
+    """That of this thread: swscale takes milliseconds to set up, and videos of one kind can share it."""
+    found: VideoReformatter | None = getattr(_THREAD, "reformatter", None)
+    if found is None:
+        found = _THREAD.reformatter = VideoReformatter()
+    return found

@@ -216,11 +216,10 @@ def test_two_processes_are_one_with_the_doubled_batch(
     folder: Path, tmp_path: Path, sections: dict[str, Any]
 ) -> None:
     """Batch norms are over the same clips: of both processes, or split alike."""
+    same_draws = ("run.batch_size=4", "model.dropout=0", "optimizer.name=sgd", "base_learning_rate=1e-3")
     norms = {"batch_norm": {"kind": "sync"}} if sections is PLAIN else {}
-    single = recipe(folder, "run.batch_size=4", **{**sections, **({} if sections is PLAIN else norms)})
-    shared = recipe(folder, "run.batch_size=4", **{**sections, **norms})
-    losses = _losses(single, tmp_path / "one", devices=1)
-    both = _losses(shared, tmp_path / "two", devices=2)
+    losses = _losses(recipe(folder, *same_draws, **sections), tmp_path / "one", devices=1)
+    both = _losses(recipe(folder, *same_draws, **{**sections, **norms}), tmp_path / "two", devices=2)
     np.testing.assert_allclose(both, losses, rtol=2e-3)
 
 

@@ -14,7 +14,7 @@ class StepFigures:
         epoch: From 0.
         step, steps: Which one of the epoch, from 1, and how many it has.
         total, of_all: Steps since the beginning of the run, and those of the whole run.
-        loss: Mean over the clips of the step, of this process.
+        loss: Mean over the clips of the step.
         learning_rate: Of the step.
         gradient_norm: L2, before clipping.
         waited_s, took_s: How long the step waited for its clips, and how long it took with that.

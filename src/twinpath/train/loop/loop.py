@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -239,7 +239,10 @@ class TrainingLoop:
             decay = self.recipe.optimizer.ema_decay
             move_average(self.average, self.network, decay=decay, step=self.state.total + 1)
         self._norms.append(norm)
-        return float(torch.stack(losses).mean()), norm, waited_s
+        loss = torch.stack(losses).mean()
+        if self._fabric.world_size > 1:
+            loss = cast("Tensor", self._fabric.all_reduce(loss, reduce_op="mean"))
+        return float(loss), norm, waited_s
 
     def _usable(self, batch: ClipBatch) -> tuple[Tensor, Tensor]:
         """Clips and targets of a batch on the device: all that were read, but for what sub-batch norms cannot
