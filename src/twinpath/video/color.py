@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from functools import partial
 
 import av
 import numpy as np
@@ -14,6 +14,8 @@ from twinpath.video.hdr import PIXEL_FORMAT, ColorSpace, ToBt709
 from twinpath.video.orientation import Orientation
 
 Rgb = npt.NDArray[np.uint8]
+
+_SMALL_PX = 1920 * 1088
 
 
 class RgbConverter:
@@ -30,6 +32,7 @@ class RgbConverter:
     """
 
     def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
         self._size: tuple[int, int] | None = None
         self._orientation = Orientation()
         self._spaces: dict[tuple[int, int], ColorSpace | None] = {}  # by transfer and primaries
@@ -78,22 +81,16 @@ class RgbConverter:
     def _reformat(self, frame: VideoFrame, pixel_format: str) -> VideoFrame:
         assert self._size is not None
         width, height = self._size
+        # Threads take milliseconds to start, for each video anew, and win nothing at these sizes.
+        threads = 1 if width * height <= _SMALL_PX else None
+        convert = partial(
+            self._reformatter.reformat, width=width, height=height, format=pixel_format, threads=threads
+        )
         try:
-            return _reformatter().reformat(frame, width=width, height=height, format=pixel_format)
+            return convert(frame)
         except MemoryError:
             raise
         except av.FFmpegError:
             self.recoloured += 1
             frame.colorspace, frame.color_range = Colorspace.DEFAULT, ColorRange.UNSPECIFIED
-            return _reformatter().reformat(frame, width=width, height=height, format=pixel_format)
-
-
-_THREAD = threading.local()
-
-
-def _reformatter() -> VideoReformatter:
-    """That of this thread: swscale takes milliseconds to set up, and videos of one kind can share it."""
-    found: VideoReformatter | None = getattr(_THREAD, "reformatter", None)
-    if found is None:
-        found = _THREAD.reformatter = VideoReformatter()
-    return found
+            return convert(frame)
