@@ -106,7 +106,7 @@ def test_training_without_its_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     from twinpath.errors import MissingExtra
 
     with pytest.raises(MissingExtra, match=r"pip install 'twinpath\[train\]'"):
-        train("slowfast_tiny", tmp_path / "run")
+        train(["slowfast_tiny"], out=tmp_path / "run")
 
 
 def put(name: str) -> None:
