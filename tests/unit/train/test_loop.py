@@ -79,7 +79,7 @@ def stop_after(total: int) -> Any:
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    return read_weights(run / "model" / WEIGHTS).tensors
+    return read_weights(run / "squares" / WEIGHTS).tensors
 
 
 def same(one: Path, other: Path) -> bool:
@@ -96,7 +96,7 @@ def test_it_learns_and_the_result_is_a_model(folder: Path, tmp_path: Path) -> No
     assert results[-1].figures["top1"] >= 0.75
     assert results[-1].train_loss < results[0].train_loss
     assert made.card.figures["validation_top1"] == results[-1].figures["top1"]
-    classifier = Classifier(str(tmp_path / "run" / "model"))
+    classifier = Classifier(str(tmp_path / "run" / "squares"))
     right = [classifier(clip).label == clip.parent.name for clip in (folder / "val").rglob("*.mp4")]
     assert sum(right) / len(right) >= 0.75
 

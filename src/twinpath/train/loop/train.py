@@ -29,8 +29,6 @@ from twinpath.zoo.model_folder import ModelFolder
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-MODEL = "model"  # the folder of the finished network, in that of the run
-
 
 def recipe_schedule(recipe: Recipe, *, processes: int = 1) -> MultigridSchedule:
     """Phases and learning rates of a recipe.
@@ -76,8 +74,8 @@ def train_clips(
 
     Args:
         recipe: Settings.
-        folder: Gets `recipe.toml`, the last two checkpoints, `history.json` and at the end the model folder
-            `model`.
+        folder: Gets `recipe.toml`, the last two checkpoints and at the end a model folder with the name of
+            the recipe.
         resume: Go on with the run of the folder.
         machine: Where; None: one process, on a GPU where there is one.
         reader: Reads the files; None: without limits of its own.
@@ -115,7 +113,7 @@ def train_clips(
     if recipe.run.stored_as == "float16":
         loop.result.half()
     return write_result(
-        folder / MODEL,
+        folder / recipe.name,
         recipe,
         loop.result.cpu(),
         loop.data.labels,
