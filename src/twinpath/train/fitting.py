@@ -58,6 +58,9 @@ def _worker_died(error: RuntimeError, last: Path, workers_do: str) -> TwinpathEr
 
 
 def quiet_lightning() -> None:
-    """Its advice on loggers and workers is for users of Lightning."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    """Its advice on loggers and workers is for users of Lightning, and so is what it says of processes."""
+    for part in ("pytorch", "fabric"):
+        logging.getLogger(f"lightning.{part}").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module=r"lightning\..*")
+    # Of several processes: gradients of kernels of one pixel are laid out in two ways, which mean the same.
+    warnings.filterwarnings("ignore", message="Grad strides do not match")

@@ -157,6 +157,9 @@ def _fabric(recipe: Recipe, machine: Machine) -> Fabric:
     from lightning.fabric import Fabric
     from lightning.fabric.strategies.ddp import DDPStrategy
 
+    from twinpath.train.fitting import quiet_lightning
+
+    quiet_lightning()
     local, world = (int(os.environ.get(name, 0)) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
     devices = local or machine.devices or 1
     nodes = max(world // devices, 1) if local else 1
