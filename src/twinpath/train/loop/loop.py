@@ -1,6 +1,6 @@
 """The loop: epochs of steps, with the shapes, rates and batch norms of each phase.
 
-    loop = TrainingLoop(recipe, schedule, network, data, fabric, folder)
+    loop = TrainingLoop(recipe, schedule, network, data, objective, fabric, folder)
     loop.run(resume=True)
 
 All random numbers follow from the seed and the place in the run, so it goes on at any step as if nothing had
@@ -20,18 +20,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, nn
 
 from twinpath.errors import InputError, TrainingDiverged
-from twinpath.models.network import VideoNetwork
-from twinpath.train.augment.mix import ClipMix, soft_cross_entropy
 from twinpath.train.batch_norms.kinds import average_statistics, freeze_statistics, with_batch_norms_of
 from twinpath.train.batch_norms.precise import update_statistics
 from twinpath.train.finetune.augment import stream_seed
 from twinpath.train.loop.checkpoint import RunCheckpoints, RunPlace
-from twinpath.train.loop.evaluation import evaluate
 from twinpath.train.loop.figures import EpochResult, StepFigures
+from twinpath.train.loop.objective import Objective
 from twinpath.train.multigrid.schedule import MultigridSchedule
 from twinpath.train.optimization.ema import averaged_copy, move_average
 from twinpath.train.optimization.groups import parameter_groups
@@ -42,7 +39,6 @@ from twinpath.train.recipe import Recipe
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-    from twinpath.train.clips.batch import ClipBatch
     from twinpath.train.loop.data import RecipeData
 
 _DROPOUT, _MIX = 0x64726F70, 0x6D697820  # streams of random numbers
@@ -59,6 +55,7 @@ class TrainingLoop:
         schedule: Phases and learning rates, `multigrid_schedule` of the recipe.
         network: On any device; trained in place.
         data: Clips to learn from and to validate with.
+        objective: What is learned from a batch.
         fabric: Lightning's: device, precision, processes; launched.
         folder: Gets the checkpoints.
         on_step, on_epoch: Called in the first process.
@@ -71,8 +68,9 @@ class TrainingLoop:
         self,
         recipe: Recipe,
         schedule: MultigridSchedule,
-        network: VideoNetwork,
+        network: nn.Module,
         data: RecipeData,
+        objective: Objective,
         fabric: Fabric,
         folder: Path,
         *,
@@ -80,7 +78,7 @@ class TrainingLoop:
         on_epoch: Callable[[EpochResult], None] = lambda _: None,
     ) -> None:
         self.recipe, self.schedule, self.data = recipe, schedule, data
-        self.network: VideoNetwork = network.to(fabric.device).to(memory_format=torch.channels_last_3d)
+        self.network: nn.Module = network.to(fabric.device).to(memory_format=torch.channels_last_3d)
         self.average = averaged_copy(self.network) if recipe.optimizer.ema_decay else None
         groups = parameter_groups(self.network, recipe.optimizer)
         self.optimizer = make_optimizer(groups, recipe.optimizer)
@@ -89,13 +87,13 @@ class TrainingLoop:
         self._module: Any = None  # the network as the processes share it
         scaler = getattr(fabric.strategy.precision, "scaler", None)
         self._checkpoints = RunCheckpoints(folder, self.network, self.average, self.optimizer, scaler)
-        self._mix = ClipMix.of(recipe.mix, num_classes=data.num_classes, is_multi_label=data.is_multi_label)
+        self._objective = objective
         self._to_clips = fabric.to_device(data.to_clips)
         self._norms: deque[float] = deque(maxlen=_LAST_NORMS)
         self.state = RunPlace()
 
     @property
-    def result(self) -> VideoNetwork:
+    def result(self) -> nn.Module:
         """The network to keep: the average, where there is one."""
         return self.network if self.average is None else self.average
 
@@ -133,10 +131,10 @@ class TrainingLoop:
         precise = self.recipe.batch_norm.precise_batches
         if precise and evaluated:
             batches = self.data.precise(epoch, precise)
-            usable = (clips for clips, _ in map(self._usable, batches) if len(clips))
+            usable = (clips for clips in map(self._usable, batches) if len(clips))
             update_statistics(self.network, usable, self.data.num_precise(epoch, precise))
         average_statistics(self.network)
-        figures = evaluate(self.result, self.data, self._fabric) if evaluated else {}
+        figures = self._objective.figures(self.result, self.data, self._fabric) if evaluated else {}
         clips = self.data.num_clips(epoch)
         losses = [loss for loss in state.losses if math.isfinite(loss)]  # NaN: no clip could be read
         loss = float(np.mean(losses)) if losses else math.nan
@@ -216,18 +214,18 @@ class TrainingLoop:
             return False
         return bool(self._fabric.broadcast(since_s > _CHECKPOINT_S))
 
-    def _step(self, loader: Iterator[ClipBatch]) -> tuple[float, float, float]:
+    def _step(self, loader: Iterator[Any]) -> tuple[float, float, float]:
         """One step of the weights; its loss, the norm of its gradient, and how long it waited."""
         accumulate, losses, waited_s = self.recipe.optimizer.accumulate, [], 0.0
         for part in range(accumulate):
             began_s = time.monotonic()
             batch = next(loader)
             waited_s += time.monotonic() - began_s
-            clips, targets = self._usable(batch)
+            clips = self._usable(batch)
             if not len(clips):
                 continue
             with self._fabric.no_backward_sync(self._module, enabled=part < accumulate - 1):
-                loss = self._loss(clips, targets, batch, part)
+                loss = self._loss(clips, batch, part)
                 self._fabric.backward(loss / accumulate)
             losses.append(loss.detach())
         if not losses:
@@ -244,33 +242,31 @@ class TrainingLoop:
             loss = cast("Tensor", self._fabric.all_reduce(loss, reduce_op="mean"))
         return float(loss), norm, waited_s
 
-    def _usable(self, batch: ClipBatch) -> tuple[Tensor, Tensor]:
-        """Clips and targets of a batch on the device: all that were read, but for what sub-batch norms cannot
-        split.
+    def _usable(self, batch: Any) -> Tensor:
+        """(B, 3, T, H, W) normalised clips of a batch on the device: those that were read and that sub-batch
+        norms can split.
 
         Raises:
             InputError: Of several processes one has no clip, and the others would wait for it.
         """
-        count = len(batch.targets) - len(batch.targets) % self._splits
+        clips = self._objective.clips_of(batch)
+        count = len(clips.indices) - len(clips.indices) % self._splits
         if count == 0 and self._fabric.world_size > 1:
-            raise InputError(f"no clip of a batch could be read: {'; '.join(c.reason for c in batch.broken)}")
-        clips = self._clips(batch)[:count] if count else batch.targets
-        return clips, batch.targets[:count].to(self._fabric.device)
+            raise InputError(f"no clip of a batch could be read: {'; '.join(c.reason for c in clips.broken)}")
+        if not count:
+            return torch.zeros(0)
+        normalised: Tensor = self._to_clips(self._fabric.to_device(clips))
+        return normalised[:count]
 
-    def _loss(self, clips: Tensor, targets: Tensor, batch: ClipBatch, part: int) -> Tensor:
+    def _loss(self, clips: Tensor, batch: Any, part: int) -> Tensor:
         """Of a batch. Raises: TrainingDiverged: It is no number."""
         seed, process = self.recipe.run.seed, self._fabric.global_rank
         place = (self.state.total, part, process)
         torch.manual_seed(stream_seed(seed, *place, _DROPOUT) % 2**63)
-        if self._mix.is_needed:
-            clips, targets = self._mix(clips, targets, np.random.default_rng((seed, *place, _MIX)))
-        logits = self._module(clips.contiguous(memory_format=torch.channels_last_3d)).float()
-        if self.recipe.loss.kind == "binary":
-            loss = F.binary_cross_entropy_with_logits(logits, targets)
-        else:
-            loss = soft_cross_entropy(logits, targets)
+        loss = self._objective.loss(self._module, clips, batch, np.random.default_rng((seed, *place, _MIX)))
         if not torch.isfinite(loss):
-            names = ", ".join(self.data.name_of(int(i)) for i in sorted(set(batch.indices.tolist())))
+            indices = self._objective.clips_of(batch).indices
+            names = ", ".join(self.data.name_of(int(i)) for i in sorted(set(indices.tolist())))
             norms = ", ".join(f"{norm:.3g}" for norm in self._norms) or "none"
             raise TrainingDiverged(
                 f"the loss is {loss.item()} at step {self.state.total + 1} (epoch {self.state.epoch + 1}), "
@@ -279,11 +275,6 @@ class TrainingLoop:
                 "optimizer.clip_norm"
             )
         return loss
-
-    def _clips(self, batch: ClipBatch) -> Tensor:
-        """(B, 3, T, H, W) float on the device, normalised."""
-        clips: Tensor = self._to_clips(self._fabric.to_device(batch))
-        return clips
 
     def _clip(self) -> float:
         """Clip the gradients; returns their norm before."""

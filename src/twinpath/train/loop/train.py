@@ -12,12 +12,14 @@ from twinpath.atomic import atomic_path
 from twinpath.device import leave_cores_to
 from twinpath.errors import ConfigError, Interrupted
 from twinpath.models.input_spec import InputSpec
+from twinpath.models.network import VideoNetwork
 from twinpath.models.registry import architecture
 from twinpath.recognize.read import VideoReader
 from twinpath.train.loop.data import RecipeClips, RecipeData, read_recipe_clips
 from twinpath.train.loop.figures import EpochResult, StepFigures
 from twinpath.train.loop.loop import TrainingLoop
 from twinpath.train.loop.network import recipe_network
+from twinpath.train.loop.objective import ClassificationObjective
 from twinpath.train.loop.result import write_result
 from twinpath.train.machine import Machine
 from twinpath.train.multigrid.schedule import MultigridSchedule, multigrid_schedule
@@ -110,12 +112,14 @@ def train_clips(
         raise Interrupted(f"stopped; {how}") from error
     if not fabric.is_global_zero:
         return None
+    result = loop.result.cpu()
+    assert isinstance(result, VideoNetwork)
     if recipe.run.stored_as == "float16":
-        loop.result.half()
+        result.half()
     return write_result(
         folder / recipe.name,
         recipe,
-        loop.result.cpu(),
+        result,
         loop.data.labels,
         loop.state.history,
         num_frames=recipe_spec(recipe).num_frames,
@@ -149,7 +153,17 @@ def _loop(
         is_multi_label=data.is_multi_label,
         seed=recipe.run.seed,
     )
-    return TrainingLoop(recipe, schedule, network, data, fabric, folder, on_step=on_step, on_epoch=on_epoch)
+    return TrainingLoop(
+        recipe,
+        schedule,
+        network,
+        data,
+        ClassificationObjective(recipe, data),
+        fabric,
+        folder,
+        on_step=on_step,
+        on_epoch=on_epoch,
+    )
 
 
 def _fabric(recipe: Recipe, machine: Machine) -> Fabric:
