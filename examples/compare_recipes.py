@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import gc
 import resource
+import sys
 import time
 from pathlib import Path
 
@@ -50,16 +51,23 @@ def draw(folder: Path, num_clips: int, seed: int) -> None:
     """Draw clips, unless they are there."""
     if not (folder / "labels.csv").exists():
         for path in write_dataset(folder, num_clips=num_clips, seed=seed, height_px=HEIGHT_PX):
-            print(f"\r{path}", end="")
-        print()
+            print(f"\rdrawing {path}", end="", file=sys.stderr)
+        print(file=sys.stderr)
 
 
 def trained(name: str, words: list[str], folder: Path) -> str:
     """Train by a recipe; returns the line of the table."""
     recipe = read_recipe(name, words)
     results: list[EpochResult] = []
+
+    def report(result: EpochResult) -> None:
+        results.append(result)
+        figures = "".join(f", {key} {value:.3f}" for key, value in result.figures.items())
+        line = f"{name}, epoch {result.epoch + 1} of {result.epochs}: loss {result.train_loss:.3f}{figures}"
+        print(line, file=sys.stderr, flush=True)
+
     began_s, began_cpu_s = time.monotonic(), cpu_s()
-    train_clips(recipe, folder, on_epoch=results.append)
+    train_clips(recipe, folder, on_epoch=report)
     gc.collect()  # ends the processes that made clips: their time counts
     figures = [cpu_s() - began_cpu_s, time.monotonic() - began_s]
     top1 = 100 * results[-1].figures["top1"]
