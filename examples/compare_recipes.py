@@ -1,10 +1,10 @@
 """Train networks by several recipes on the same drawn clips, and print how right they are and what they cost.
 
     python examples/compare_recipes.py slowfast_tiny_clips slow_tiny_clips fast_tiny_clips
-    python examples/compare_recipes.py slowfast_tiny_clips slowfast_tiny_clips_multigrid
+    python examples/compare_recipes.py slowfast_tiny_clips{,_multigrid} --turn 40 60 --world slow
 
-The clips are drawn once, into `world/`. Settings behind the recipes (`schedule.epochs=3`) hold for all.
-Needs the extra `[train]`.
+The clips are drawn once, into `world/` or the folder that is named. Settings behind the recipes hold for all:
+`schedule.epochs=3`. Needs the extra `[train]`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import sys
 import time
 from pathlib import Path
 
-from twinpath.data.synthetic import write_dataset
+from drawn_shapes import TURN_FRAMES, write
+
 from twinpath.train.loop.figures import EpochResult
 from twinpath.train.loop.train import train_clips
 from twinpath.train.recipe import read_recipe
 
-PARTS = {"train": (960, 1_000_000), "val": (240, 5_000_000)}  # number of clips, and the seed of the first
-HEIGHT_PX = 72
+PARTS = {"train": (960, 0), "val": (240, 1)}  # number of clips, and seed
 
 
 def main() -> None:
@@ -30,12 +30,13 @@ def main() -> None:
     parser.add_argument("words", nargs="+", metavar="RECIPE|KEY=VALUE", help="recipes, and settings for all")
     parser.add_argument("--world", type=Path, default=Path("world"), help="folder of the drawn clips")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
+    parser.add_argument("--turn", type=float, nargs=2, default=TURN_FRAMES, help="frames of a circle")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each recipe")
     options = parser.parse_args()
     recipes = [word for word in options.words if "=" not in word]
     settings = [word for word in options.words if "=" in word]
     for part, (num_clips, seed) in PARTS.items():
-        draw(options.world / part, num_clips, seed)
+        write(options.world / part, num_clips, seed, tuple(options.turn))
     print("| recipe | seed | top-1 % | epochs | CPU s | wall s |\n|---|---|---|---|---|---|", flush=True)
     for recipe in recipes:
         for seed in range(options.seeds):
@@ -45,14 +46,6 @@ def main() -> None:
             ]
             words = [*lists, *settings, f"run.seed={seed}"]
             print(trained(recipe, words, options.runs / f"{recipe}-{seed}"), flush=True)
-
-
-def draw(folder: Path, num_clips: int, seed: int) -> None:
-    """Draw clips, unless they are there."""
-    if not (folder / "labels.csv").exists():
-        for path in write_dataset(folder, num_clips=num_clips, seed=seed, height_px=HEIGHT_PX):
-            print(f"\rdrawing {path}", end="", file=sys.stderr)
-        print(file=sys.stderr)
 
 
 def trained(name: str, words: list[str], folder: Path) -> str:

@@ -21,6 +21,7 @@ _COMMANDS = (
     "stream",
     "timeline",
     "features",
+    "explain",
     "models",
     "labels",
     "data",

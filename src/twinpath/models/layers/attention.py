@@ -113,10 +113,14 @@ class PooledAttention(nn.Module):
             q = torch.cat([q, of_q / scale], dim=3)
             k = torch.cat([k, of_k.expand(*k.shape[:2], -1, -1)], dim=3)
         y = F.scaled_dot_product_attention(q, k, v_BHMC, attn_mask=bias, scale=scale)
+        return self.projected(q_BHNC, y)
+
+    def projected(self, q_BHNC: Tensor, y_BHNC: Tensor) -> Tensor:
+        """(B, N, channels): what was attended to, with the queries where they are added, of all heads."""
         if self.residual:
             first = self.num_class_tokens
-            y = y + F.pad(q_BHNC[:, :, first:], (0, 0, first, 0))
-        return self.out(y.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+            y_BHNC = y_BHNC + F.pad(q_BHNC[:, :, first:], (0, 0, first, 0))
+        return self.out(y_BHNC.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
 class TokenPool(nn.Module):

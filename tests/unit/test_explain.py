@@ -1,0 +1,188 @@
+"""Explanations: where, when, which pathway; whether they are so; and what is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from tests.support.commands import run_command
+from tests.support.narrow_networks import CROP, MAX_FRAMES, narrow, small
+from twinpath.data.synthetic import ACTIONS
+from twinpath.data.synthetic.clips import TEST_SEED, labelled_scene, truth_of, write_clip
+from twinpath.explain.explainer import Explainer
+from twinpath.explain.faithfulness import faithfulness
+from twinpath.explain.when import Loss, over_frames
+from twinpath.explain.where import WHOLE, class_maps
+from twinpath.models.network import VideoNetwork
+from twinpath.models.registry import architecture
+from twinpath.results.explanation import Explanation
+
+TINY = "slowfast_tiny.synthetic"
+FAMILIES = (
+    "c2d_r50_8x8", "slow_nln_r50_4x16", "slowfast_r50_8x8", "x3d_s", "mvit_v1_b_16x4", "mvit_v2_s_16x4",
+    "vit_b_16x4", "rev_mvit_b", "r2plus1d_18", "mc3_18", "s3d",
+)  # fmt: skip
+
+
+def written(folder: Path, *, label: str, count: int = 1) -> list[tuple[int, Path]]:
+    """Seeds and videos of drawn clips of a label."""
+    seeds = [TEST_SEED + ACTIONS.index(label) + len(ACTIONS) * i for i in range(count)]
+    paths = [folder / f"{seed}.mp4" for seed in seeds]
+    for seed, path in zip(seeds, paths, strict=True):
+        if not path.exists():
+            write_clip(path, labelled_scene(seed), height_px=128)
+    return list(zip(seeds, paths, strict=True))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("clips")
+
+
+@pytest.fixture(scope="module")
+def explain() -> Explainer:
+    return Explainer(TINY)
+
+
+def in_box(found: Explanation, seed: int) -> tuple[float, float]:
+    """Share of the map's energy in the boxes of the person who acts, and of the pixels."""
+    times_s = found.times_s.tolist()
+    truth = truth_of(labelled_scene(seed), height_px=128, keyframes_s=times_s)
+    (person,) = [p for p in truth["people"] if p["action"] == found.label]
+    top, left, height, width = found.crop
+    inside = np.zeros(found.maps[WHOLE].shape, dtype=bool)
+    side = inside.shape[1]
+    for box in person["boxes"]:
+        frame = int(np.argmin(np.abs(found.times_s - box["time_s"])))
+        x1, y1, x2, y2 = box["box_xyxy_px"]
+        x1, x2 = (round((x / truth["width_px"] - left) / width * side) for x in (x1, x2))
+        y1, y2 = (round((y / 128 - top) / height * side) for y in (y1, y2))
+        inside[frame, max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)] = True
+    energy = found.maps[WHOLE].astype(np.float64) ** 2
+    return float(energy[inside].sum() / energy.sum()), float(inside.mean())
+
+
+def test_the_map_marks_the_person_who_acts(explain: Explainer, folder: Path) -> None:
+    shares = []
+    for label in ("wave", "kick", "squat", "sit down", "throw", "walk"):
+        for seed, path in written(folder, label=label, count=2):
+            found = explain(path, is_measured=False)
+            assert found.best_label == label
+            shares.append(in_box(found, seed))
+    energy, area = np.mean(shares, axis=0)
+    assert area < 0.25
+    assert energy > 0.7
+
+
+def test_the_curve_of_time_has_its_peak_where_the_person_moves(explain: Explainer, folder: Path) -> None:
+    for label in ("sit down", "stand up"):
+        for seed, path in written(folder, label=label, count=3):
+            found = explain(path, is_measured=False)
+            truth = truth_of(labelled_scene(seed), height_px=128, keyframes_s=found.times_s.tolist())
+            (person,) = [p for p in truth["people"] if p["action"] == label]
+            tops = np.array([box["box_xyxy_px"][1] for box in person["boxes"]])
+            halfway = int(np.argmin(np.abs(tops - (tops.max() + tops.min()) / 2)))
+            assert abs(int(np.argmax(found.losses)) - halfway) <= 2
+
+
+def test_a_direction_reacts_to_reversed_time(explain: Explainer, folder: Path) -> None:
+    ((_, path),) = written(folder, label="sit down")
+    clip = explain.clip(path)
+    up, down = (explain.labels.index(label) for label in ("stand up", "sit down"))
+    forward, backward = (explain.scores(c)[0] for c in (clip, clip.flip(2)))
+    assert forward[down] > 0.5 > backward[down]
+    assert backward[up] > 0.5 > forward[up]
+
+
+def test_faithfulness_beats_a_random_map_and_names_what_does_not(explain: Explainer, folder: Path) -> None:
+    ((_, path),) = written(folder, label="throw")
+    found = explain(path)
+    assert found.faithfulness is not None
+    assert found.faithfulness.beats_random
+    assert found.warnings == ()
+    assert set(found.maps) == {"whole", "slow", "fast"}
+    assert found.score_without["fast"] < found.score
+    other = explain(path, label="wave")
+    assert other.label == "wave"
+    assert other.best_label == found.label
+    assert np.corrcoef(other.maps[WHOLE].ravel(), found.maps[WHOLE].ravel())[0, 1] < 0.9
+
+
+def network_of(name: str) -> VideoNetwork:
+    network = small(name, num_classes=3, **narrow(name)).eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():  # a new last layer answers almost nothing
+        shape = network.head.projection.weight.shape
+        network.head.projection.weight.copy_(torch.randn(shape, generator=generator))
+    return network
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_every_family_has_maps_that_beat_a_random_one(name: str) -> None:
+    network = network_of(name)
+    frames = min(architecture(name).num_frames, MAX_FRAMES)
+    clip = 0.2 * torch.randn(1, 3, frames, CROP, CROP, generator=torch.Generator().manual_seed(0))
+    clip[:, :, :, 16:36, 20:40] += 2  # something to find
+
+    def logits(clips: Tensor) -> Tensor:
+        with torch.no_grad():
+            return network(clips)[:, 0]
+
+    maps = class_maps(network, lambda: network(clip)[0, 0], (frames, CROP, CROP))
+    whole = maps[WHOLE]
+    assert whole.shape == (frames, CROP, CROP)
+    assert whole.min() >= 0
+    assert whole.max() == pytest.approx(1)
+    sign = 1.0 if float(logits(clip)[0]) > float(logits(torch.zeros_like(clip))[0]) else -1.0
+    found = faithfulness(whole, clip, lambda clips: sign * logits(clips))
+    assert abs(found.deletion - found.random_deletion) > 0.01
+    assert not network.training
+    assert torch.equal(network(clip), network(clip))  # no hook is left
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_other_weights_give_another_map(explain: Explainer, folder: Path) -> None:
+    ((_, path),) = written(folder, label="kick")
+    clip, size = explain.clip(path), (16, 128, 128)
+    trained = explain(path, is_measured=False).maps[WHOLE]
+    network = architecture("slowfast_tiny").build().eval()
+    index = explain.labels.index("kick")
+    drawn_anew = class_maps(network, lambda: network(clip)[0, index], size)[WHOLE]
+    assert np.corrcoef(trained.ravel(), drawn_anew.ravel())[0, 1] < 0.5
+
+
+def test_between_windows_losses_are_linear() -> None:
+    assert over_frames([Loss(0.5, 1.0), Loss(2.5, 3.0)], 4).tolist() == [1.0, 1.5, 2.5, 3.0]
+
+
+def test_the_command(folder: Path, tmp_path: Path) -> None:
+    ((_, path),) = written(folder, label="throw")
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video" * 99)
+    command = ["explain", str(path), str(broken), "--model", TINY, "--out", str(tmp_path / "out"), "--json"]
+    done = run_command(*command)
+    assert done.returncode == 3, done.stderr
+    assert "broken.mp4" in done.stderr
+    found = json.loads(done.stdout.splitlines()[0])
+    assert found["label"] == "throw"
+    files = [tmp_path / "out" / name for name in found["files"].values()]
+    assert sorted(file.suffix for file in files) == [".json", ".mp4", ".png"]
+    (sheet,) = [file for file in files if file.suffix == ".png"]
+    assert Image.open(sheet).size[0] > 1000
+    (video,) = [file for file in files if file.suffix == ".mp4"]
+    with av.open(str(video)) as container:
+        assert sum(1 for _ in container.decode(video=0)) > 40
+    written_at = sheet.stat().st_mtime_ns
+    again = run_command(*command)
+    assert json.loads(again.stdout.splitlines()[0])["label"] == "throw"
+    assert sheet.stat().st_mtime_ns == written_at
+    wrong = run_command("explain", str(path), "--model", TINY, "--label", "thro")
+    assert wrong.returncode == 2
+    assert "did you mean throw" in wrong.stderr
