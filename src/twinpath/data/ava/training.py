@@ -148,7 +148,7 @@ def read_ava_training(
     if available is not None:
         there = np.asarray([name in available for name in rows.videos], dtype=bool)
         kept &= there[rows.video]
-        notes += _missing_notes([name for name in rows.videos if name not in available])
+        notes += missing_notes([name for name in rows.videos if name not in available])
     kept &= rows.second % every == 0
     if seconds is not None:
         kept &= np.isin(rows.second, np.asarray(seconds, dtype=np.int64))
@@ -271,7 +271,8 @@ def joined_rows(parts: Sequence[BoxRows]) -> BoxRows:
     )
 
 
-def _missing_notes(missing: Sequence[str]) -> Iterator[str]:
+def missing_notes(missing: Sequence[str]) -> Iterator[str]:
+    """A note on videos that are not there, if there are any."""
     if missing:
         yield f"videos with boxes that are not there, left out: {len(missing)}, first {shown(missing[0])}"
 

@@ -18,6 +18,7 @@ from twinpath.data.ava.training import (
     ava_sources,
     joined_rows,
     keyframe_frames,
+    missing_notes,
     read_ava_training,
     training_sources,
 )
@@ -55,6 +56,7 @@ class ScoredKeyframes:
         label_map: The actions that count.
         excluded: Seconds that do not.
         sources: Frames or videos by name.
+        notes: What a user should know, a sentence each.
     """
 
     people: People
@@ -62,6 +64,7 @@ class ScoredKeyframes:
     label_map: LabelMap
     excluded: frozenset[Second]
     sources: Sources
+    notes: tuple[str, ...] = ()
 
     def frame_map(self, scores: Mapping[int, NDArray[np.float32]]) -> float:
         """Frame mAP at an overlap of 0.5.
@@ -161,18 +164,12 @@ def _validation(recipe: Recipe, label_map: LabelMap, sources: Sources) -> Scored
     read = [read_people(path, min_score=least) for path in section.predicted_boxes_test]
     predicted = joined_rows(read) if read else None
     sources = training_sources(sources, truth)
-    missing = [name for name in truth.videos if name not in sources]
-    if missing:
-        logger.warning(
-            "validation: videos with boxes that are not there, left out: %d, first %s",
-            len(missing),
-            shown(missing[0]),
-        )
+    notes = tuple(missing_notes([name for name in truth.videos if name not in sources]))
     truth = _evaluated(truth, sources, every)
     people = people_to_score(
         truth, None if predicted is None else _evaluated(predicted, sources, every), excluded=excluded
     )
-    found = ScoredKeyframes(people, truth, label_map, excluded, sources)
+    found = ScoredKeyframes(people, truth, label_map, excluded, sources, notes)
     try:
         found.frame_map({})
     except InputError as error:
@@ -226,8 +223,10 @@ class KeyframeData(TrainingBatches):
             processes=processes,
             on_gpu=on_gpu,
         )
-        for note in train.notes if process == 0 else ():
-            logger.warning("data.boxes_train: %s", note)
+        if process == 0:
+            of_validation = () if self.evaluated is None else self.evaluated.notes
+            for note in (*train.notes, *(f"validation: {note}" for note in of_validation)):
+                logger.warning("%s", note)
 
     def name_of(self, index: int) -> str:
         keyframe = self._keyframes[index]
