@@ -35,6 +35,7 @@ _TAKEN_BY_DRAWN = {
 
 # A key frame has one clip, at its own time, and boxes where people are.
 _OF_CLIPS = {
+    "data": ("cache_gb",),
     "clip": ("fps_jitter", "motion_shift", "temporal_clips", "repeats"),
     "augmentation": ("rand_augment",),
     "mix": ("label_smoothing",),

@@ -25,7 +25,8 @@ from twinpath.train.augment.times import Rule, TimeRule
 from twinpath.train.clips.batch import ClipBatch
 from twinpath.train.clips.dataset import CentreViews, ClipDataset
 from twinpath.train.clips.loader import OrderedRequests
-from twinpath.train.clips.pictures import ClipPictures
+from twinpath.train.clips.pictures import ClipPictures, FramesCache
+from twinpath.train.kept_frames import KeptFrames
 from twinpath.train.loop.batches import TrainingBatches
 from twinpath.train.multigrid.schedule import MultigridSchedule
 from twinpath.train.recipe import Recipe
@@ -69,6 +70,14 @@ def read_recipe_clips(recipe: Recipe) -> RecipeClips:
     return RecipeClips(train, read(section.validation, "validation", classes=train.classes))
 
 
+def _frames_cache(recipe: Recipe, folder: Path | None) -> FramesCache | None:
+    """Frames as large as the recipe's crops can use."""
+    if not recipe.data.cache_gb or folder is None:
+        return None
+    largest = max(recipe.clip.short_side_px[1], recipe.evaluation.crop_px or 0)
+    return FramesCache(KeptFrames(folder, round(recipe.data.cache_gb * 10**9)), largest)
+
+
 def _labelled(recipe: Recipe) -> RecipeClips:
     data = read_labelled([Path(path) for path in recipe.data.train])
     if recipe.data.validation:
@@ -95,6 +104,7 @@ class RecipeData(TrainingBatches):
         schedule: Phases.
         reader: Reads the files.
         process, processes, on_gpu: See `TrainingBatches`.
+        frames_folder: For decoded frames, of which the recipe says how many are kept; None: none are.
     """
 
     def __init__(
@@ -108,10 +118,12 @@ class RecipeData(TrainingBatches):
         process: int = 0,
         processes: int = 1,
         on_gpu: bool = False,
+        frames_folder: Path | None = None,
     ) -> None:
         self._clips = clips
         self._pictures = ClipPictures(
-            LabelledReader(reader or VideoReader(fps=clips.train.fps), spec, Views.parse("1x1"))
+            LabelledReader(reader or VideoReader(fps=clips.train.fps), spec, Views.parse("1x1")),
+            _frames_cache(recipe, frames_folder),
         )
         self._times = TimeRule.of(
             recipe.clip, sampling_rate=spec.sampling_rate, kind=_RULES.get(recipe.data.kind, "span")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,8 @@ from twinpath.zoo.model_folder import ModelFolder
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+
+FRAMES = "frames"  # the folder of decoded frames, while a run lasts
 
 
 def recipe_schedule(recipe: Recipe, *, processes: int = 1) -> MultigridSchedule:
@@ -113,6 +116,7 @@ def train_clips(
         raise Interrupted(f"stopped; {how}") from error
     if not fabric.is_global_zero:
         return None
+    shutil.rmtree(folder / FRAMES, ignore_errors=True)
     result = loop.result.cpu()
     assert isinstance(result, VideoNetwork)
     if recipe.run.stored_as == "float16":
@@ -157,7 +161,7 @@ def _loop(
     if isinstance(read, RecipeKeyframes):
         data, objective = KeyframeData(recipe, read, spec, schedule, **place), DetectionObjective()
     else:
-        data = RecipeData(recipe, read, spec, schedule, reader=reader, **place)
+        data = RecipeData(recipe, read, spec, schedule, reader=reader, frames_folder=folder / FRAMES, **place)
         objective = ClassificationObjective(recipe, data)
     network = recipe_network(
         recipe.model,
