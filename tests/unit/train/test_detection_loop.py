@@ -172,9 +172,15 @@ def test_videos_are_read_too_and_a_broken_one_is_named_once(
     (videos / f"{ava.train[0]}_902.mp4").write_text("no video")
     (videos / f"{ava.validation[0]}_902.mp4").unlink()
     data = {"train": [], "validation": [], "videos": str(videos)}
-    settings = recipe(ava, "schedule.epochs=1", "schedule.warmup_epochs=0", data=data)
+    once = ("schedule.epochs=1", "schedule.warmup_epochs=0", "model.frozen=['slow.stem']")
+    settings = recipe(ava, *once, data=data)
     results: list[EpochResult] = []
-    assert train_clips(settings, tmp_path / "run", on_epoch=results.append) is not None
+    made = train_clips(settings, tmp_path / "run", on_epoch=results.append)
+    assert made is not None
+    first = create_model("slowfast_tiny_det.synthetic", pretrained=True).state_dict()
+    last = read_weights(made.path / WEIGHTS).tensors
+    stays = {name for name in last if name in first and torch.equal(last[name], first[name])}
+    assert stays == {name for name in last if name.startswith("slow.stem.")}
     lines = [record.message for record in caplog.records]
     assert len([line for line in lines if f"{ava.train[0]}_902.mp4" in line]) == 1
     assert len([line for line in lines if f"left out: 1, first {ava.validation[0]}" in line]) == 1
@@ -242,6 +248,7 @@ def test_a_network_for_clips_is_the_beginning_of_one_for_boxes(
         (("data.boxes_train=[]",), r"data\.boxes_train: name the files of true boxes"),
         (("data.train=[]", "data.videos=''"), r"data\.videos: name the folder of videos or of frames"),
         (("evaluation.keyframes_every=7",), r"data\.boxes_test: no true box .* seconds that 7 divides"),
+        (("data.least_box_score=1.0",), r"data\.predicted_boxes_test: no box with a score of 1 or more"),
     ],
 )
 def test_what_cannot_be_trained_is_said_before_it_begins(

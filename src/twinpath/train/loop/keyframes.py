@@ -175,6 +175,11 @@ def _validation(recipe: Recipe, label_map: LabelMap, sources: Sources) -> Scored
     except InputError as error:
         seconds = f" at seconds that {every} divides (evaluation.keyframes_every)" if every > 1 else ""
         raise ConfigError(f"data.boxes_test: no true box of videos that are there{seconds}") from error
+    if not people:
+        raise ConfigError(
+            f"data.predicted_boxes_test: no box with a score of {least:g} or more (data.least_box_score) is "
+            "in the videos of data.boxes_test"
+        )
     return found
 
 
