@@ -294,7 +294,4 @@ class TrainingLoop:
 
     def _train_mode(self) -> None:
         self.network.train()
-        for name in self.recipe.model.frozen:  # their running statistics stay, too
-            self.network.get_submodule(name).eval()
-        if self.recipe.batch_norm.frozen:
-            freeze_statistics(self.network)
+        freeze_statistics(self.network, of_frozen_only=not self.recipe.batch_norm.frozen)
