@@ -128,7 +128,8 @@ def _train_on_clips(recipe: Recipe, folder: Path, *, resume: bool, machine: Mach
         )
     if model is not None:
         print_note(f"wrote {model.path}")
-        print_note(f"use it: twinpath classify VIDEO --model {model.path}")
+        use = "detect" if model.card.task == "detection" else "classify"
+        print_note(f"use it: twinpath {use} VIDEO --model {model.path}")
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ run.rows, run.failures
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,8 +64,14 @@ class AvaRun:
 
 
 @dataclass(frozen=True, eq=False)
-class _Scored:
-    """The scores of one second: (N, 4) boxes, (N, actions) scores."""
+class ScoredSecond:
+    """The people of one second.
+
+    Attributes:
+        second: The second.
+        boxes_xyxy: (N, 4) relative.
+        scores: (N, actions), in the order of the label map's ids.
+    """
 
     second: int
     boxes_xyxy: Boxes
@@ -126,7 +132,7 @@ def score_split(
             f"({label_map.names[beyond[0]]}); give the label map of its data set"
         )
     counter = _Counter(sum(map(len, people.values())), progress)
-    scored: dict[str, list[_Scored]] = {}
+    scored: dict[str, list[ScoredSecond]] = {}
     failures: list[Failure] = []
     with ExitStack() as stack:
         journal = None
@@ -149,7 +155,7 @@ def score_split(
                 journal.add(sources[video].path, _as_json(scored[video]), facts)
     keyframes = [keyframe for keyframes in scored.values() for keyframe in keyframes]
     num_people = sum(len(keyframe.boxes_xyxy) for keyframe in keyframes)
-    return AvaRun(_rows(scored, label_map), len(keyframes), num_people, tuple(failures))
+    return AvaRun(score_rows(scored, label_map), len(keyframes), num_people, tuple(failures))
 
 
 def _facts(source: AvaSource | None, run: Provenance | None) -> FileFacts | None:
@@ -177,10 +183,10 @@ def _score_video(
     source: AvaSource | None,
     label_map: LabelMap,
     counter: _Counter,
-) -> tuple[list[_Scored], list[Failure]]:
+) -> tuple[list[ScoredSecond], list[Failure]]:
     """The scores of a video, and its failures by reason."""
     columns = np.asarray(label_map.ids) - 1
-    scored: list[_Scored] = []
+    scored: list[ScoredSecond] = []
     lost: dict[str, list[int]] = {}
     with Prefetcher(
         _clips(source, list(seconds), spec), size_bytes=_size_bytes, max_bytes=PREFETCH_BYTES
@@ -191,7 +197,7 @@ def _score_video(
             for clip, scores in zip(
                 clips, scores_of(engine, [clip.frames for clip in clips], boxes_px), strict=True
             ):
-                scored.append(_Scored(clip.second, seconds[clip.second], scores[:, columns]))
+                scored.append(ScoredSecond(clip.second, seconds[clip.second], scores[:, columns]))
             for item in batch:
                 if isinstance(item, MissingClip):
                     lost.setdefault(item.reason, []).append(item.second)
@@ -218,7 +224,7 @@ def _size_bytes(clip: AvaClip | MissingClip) -> int:
     return clip.frames.nbytes if isinstance(clip, AvaClip) else 0
 
 
-def _as_json(scored: list[_Scored]) -> dict[str, Any]:
+def _as_json(scored: list[ScoredSecond]) -> dict[str, Any]:
     return {
         "seconds": [keyframe.second for keyframe in scored],
         "boxes": [keyframe.boxes_xyxy.tolist() for keyframe in scored],
@@ -228,10 +234,10 @@ def _as_json(scored: list[_Scored]) -> dict[str, Any]:
 
 def _valid_scores(
     journal: ResultsJournal, people: People, sources: Mapping[str, AvaSource], num_actions: int
-) -> dict[str, list[_Scored]]:
+) -> dict[str, list[ScoredSecond]]:
     """The scores of an earlier run that are valid for this one: of the same file and the same people."""
     lines = {str(path): line for path, line in journal.done.items()}
-    valid: dict[str, list[_Scored]] = {}
+    valid: dict[str, list[ScoredSecond]] = {}
     for name, seconds in people.items():
         line = lines.get(str(sources[name].path)) if name in sources else None
         if line is not None:
@@ -243,7 +249,7 @@ def _valid_scores(
     return valid
 
 
-def _scored_of(line: Mapping[str, Any], path: Path, num_actions: int) -> list[_Scored]:
+def _scored_of(line: Mapping[str, Any], path: Path, num_actions: int) -> list[ScoredSecond]:
     """The scores in a line of the journal. Raises: InputError: it holds something else."""
     scored = []
     try:
@@ -252,7 +258,7 @@ def _scored_of(line: Mapping[str, Any], path: Path, num_actions: int) -> list[_S
             of_actions = np.asarray(scores, np.float32).reshape(len(boxes_xyxy), num_actions)
             if type(second) is not int or not np.isfinite(of_actions).all():
                 raise ValueError("no second, or no scores")
-            scored.append(_Scored(second, boxes_xyxy, of_actions))
+            scored.append(ScoredSecond(second, boxes_xyxy, of_actions))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"{display_path(path)}: the scores of {shown(line['video'])} are damaged; remove the file"
@@ -260,8 +266,13 @@ def _scored_of(line: Mapping[str, Any], path: Path, num_actions: int) -> list[_S
     return scored
 
 
-def _rows(scored: Mapping[str, list[_Scored]], label_map: LabelMap) -> BoxRows:
-    """One row for each person and action."""
+def score_rows(scored: Mapping[str, Sequence[ScoredSecond]], label_map: LabelMap) -> BoxRows:
+    """One row for each person and action.
+
+    Args:
+        scored: By video.
+        label_map: The actions.
+    """
     ids = np.asarray(label_map.ids, dtype=np.int64)
     each = [(video, keyframe) for video, keyframes in enumerate(scored.values()) for keyframe in keyframes]
     people = np.asarray([len(keyframe.boxes_xyxy) for _, keyframe in each], dtype=np.int64)

@@ -17,7 +17,7 @@ DRAWN = ("synthetic", "painted")  # kinds of data that are drawn, not read
 _TRANSFORMERS = ("mvit", "vit", "reversible")  # families without batch norms, and with stochastic depth
 _TAGS = ("charades", "ava")  # kinds of data with several labels of a clip
 _MASKED = ("masked_pixels", "masked_hog")  # losses
-_NOT_YET = ("ava", "unlabelled")  # kinds of data that recipes describe and no loop takes
+_NOT_YET = ("unlabelled",)  # kinds of data that recipes describe and no loop takes
 _RAND_AUGMENT = re.compile(r"m\d+(\.\d+)?(-n[1-9]\d?)?(-mstd\d+(\.\d+)?)?(-inc[01])?(-w0)?")
 
 # Training on drawn worlds takes these settings, the others do nothing there.
@@ -31,6 +31,22 @@ _TAKEN_BY_DRAWN = {
     "loss": ("kind",),
     "evaluation": ("every_epochs",),
     "run": ("batch_size", "seed", "precision", "workers", "stored_as"),
+}
+
+# A key frame has one clip, at its own time, and boxes where people are.
+_OF_CLIPS = {
+    "data": ("cache_gb",),
+    "clip": ("fps_jitter", "motion_shift", "temporal_clips", "repeats"),
+    "augmentation": ("rand_augment",),
+    "mix": ("label_smoothing",),
+    "evaluation": ("validation_view",),
+}
+_OF_KEYFRAMES = {
+    "data": (
+        *("boxes_train", "predicted_boxes_train", "predicted_boxes_test", "boxes_test", "excluded"),
+        *("begins_at_s", "frames_per_second"),
+    ),
+    "evaluation": ("keyframes_every",),
 }
 
 
@@ -70,6 +86,8 @@ def _model(recipe: Recipe, network: Architecture) -> Iterator[str]:
         yield f"optimizer.layer_decay: {network.name} has batch norms; it is for transformers"
     if model.drop_path is not None and not is_transformer:
         yield f"model.drop_path: {network.name} has no stochastic depth"
+    if model.roi_aligned is not None and not network.is_detector:
+        yield f"model.roi_aligned: {network.name} scores no boxes"
     if model.inflate and not model.start_from:
         yield "model.inflate: it needs model.start_from, the image network"
     if recipe.optimizer.clip_value is not None and recipe.optimizer.clip_norm is not None:
@@ -129,6 +147,16 @@ def _mix(recipe: Recipe, network: Architecture) -> Iterator[str]:
         yield f"mix: clips are mixed with one label each only, not with loss.kind = {recipe.loss.kind!r}"
     if recipe.run.batch_size * recipe.clip.repeats < 2:
         yield "mix: a batch of 1 has no clip to mix with; raise run.batch_size"
+
+
+def _keyframes(recipe: Recipe, network: Architecture) -> Iterator[str]:
+    """Settings that are for key frames alone, or do nothing there."""
+    is_ava = recipe.data.kind == "ava"
+    for section, keys in (_OF_CLIPS if is_ava else _OF_KEYFRAMES).items():
+        values, why = getattr(recipe, section), "does nothing for" if is_ava else "is for key frames, not for"
+        for key in keys:
+            if getattr(values, key) != type(values).model_fields[key].default:
+                yield f"{section}.{key}: it {why} data.kind = {recipe.data.kind!r}"
 
 
 def _schedule(recipe: Recipe, network: Architecture) -> Iterator[str]:
@@ -216,6 +244,7 @@ _CHECKS: tuple[Callable[[Recipe, Architecture], Iterator[str]], ...] = (
     _data,
     _clip,
     _mix,
+    _keyframes,
     _schedule,
     _batch_norm,
     _multigrid,

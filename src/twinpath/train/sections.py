@@ -80,6 +80,8 @@ class DataSection(Section):
     boxes_test: str = ""
     excluded: str = ""
     least_box_score: Share = 0.9
+    begins_at_s: Whole | None = None  # the first frame of each video; None: as AVA's videos are trimmed
+    frames_per_second: PositiveFloat = 30.0  # of frames that are pictures; videos have their own
     # the drawn worlds
     clips_per_epoch: Whole = 0
     validation_clips: Whole = 0
@@ -232,6 +234,7 @@ class EvaluationSection(Section):
     """How the network is measured: during training by one view, at the end by the published protocol."""
 
     every_epochs: Count = 10
+    keyframes_every: Count = 1  # AVA: during training only key frames at seconds that it divides
     validation_view: Literal["center", "random"] = "center"  # random: as PySlowFast, noisier and lower
     crop_px: Count | None = None  # None: the network's own
     clips: Count = 10

@@ -16,6 +16,7 @@ from PIL import Image
 
 from tests.support.bad_videos import FPS, encode, grey_of
 from tests.support.square_clips import CLASSES, moving_squares
+from twinpath.data.ava import AvaKeyframe
 from twinpath.data.labelled.clip import LabelledClip, LabelledData
 from twinpath.errors import InputError
 from twinpath.models.input_spec import InputSpec
@@ -28,7 +29,13 @@ from twinpath.train.augment.times import TimeRule
 from twinpath.train.clips.batch import BrokenClip, ClipBatch, ClipSample, ToClips, collate
 from twinpath.train.clips.broken import BrokenClips
 from twinpath.train.clips.dataset import CentreViews, ClipDataset, TestViews
-from twinpath.train.clips.keyframes import KeyframeDataset, collate_keyframe_samples
+from twinpath.train.clips.keyframes import (
+    KeyframeClips,
+    KeyframeDataset,
+    WholeKeyframes,
+    collate_by_size,
+    collate_keyframe_samples,
+)
 from twinpath.train.clips.loader import LoaderWaiting, OrderedRequests, clip_loader
 from twinpath.train.clips.pictures import ClipPictures, FramesCache
 from twinpath.train.kept_frames import KeptFrames
@@ -265,30 +272,53 @@ def test_clips_reach_the_network_normalised_shifted_and_erased(squares: list[Lab
     assert torch.equal(bgr, clips.flip(1))
 
 
-class _Keyframe:
-    boxes_xyxy = np.array([[0.25, 0.25, 0.75, 0.75], [0.0, 0.0, 0.01, 0.01]], dtype=np.float32)
-    targets = np.array([[1, 0, 1], [0, 1, 0]], dtype=np.float32)
+BOXES = np.array([[0.25, 0.25, 0.75, 0.75], [0.0, 0.0, 0.01, 0.01]], dtype=np.float32)
+KEYFRAMES = [
+    AvaKeyframe("film", second, BOXES, np.array([[1, 0, 1], [0, 1, 0]], dtype=np.float32))
+    for second in range(3)
+]
 
 
-@pytest.mark.parametrize("pixels", [ClipPixels.of(CROPS, None, crop_px=32), ViewPixels(32)])
-def test_boxes_of_key_frames_follow_their_pictures(pixels: ClipPixels | ViewPixels) -> None:
-    def frames(index: int, num_frames: int, _sampling_rate: int) -> np.ndarray:
-        if index == 2:
-            raise InputError("there is no second 2")
-        picture = np.zeros((num_frames, 60, 80, 3), dtype=np.uint8)
-        picture[:, 15:45, 20:60] = 255
-        return picture
+def film(keyframe: AvaKeyframe, /, *, num_frames: int, sampling_rate: int) -> np.ndarray:
+    """A bright rectangle; the picture of second 1 is upright."""
+    if keyframe.second == 2:
+        raise InputError("there is no second 2")
+    picture = np.zeros((num_frames, 60, 80, 3), dtype=np.uint8)
+    picture[:, 15:45, 20:60] = 255
+    return picture if keyframe.second == 0 else picture.swapaxes(1, 2)
 
-    data = KeyframeDataset([_Keyframe()] * 3, frames, pixels, sampling_rate=2, seed=0)
-    batch = collate_keyframe_samples([data[request(i, i)] for i in range(3)])
-    assert batch.clips.indices.tolist() == [0, 1]
-    assert [clip.reason for clip in batch.clips.broken] == ["there is no second 2"]
-    assert len(batch.boxes) == len(batch.box_targets)
-    for i in range(2):
-        (first,) = batch.boxes[(batch.boxes[:, 0] == i) & (batch.box_targets[:, 0] == 1)]
-        ys, xs = np.nonzero(batch.clips.frames[i, 0, ..., 0].numpy() > 127)
+
+def check_boxes(batch: KeyframeClips) -> None:
+    """The first box of each clip is where its pixels are."""
+    for i, frames in enumerate(batch.clips.frames):
+        first = batch.boxes[batch.boxes[:, 0] == i][0, 1:]
+        ys, xs = np.nonzero(frames[0, ..., 0].numpy() > 127)
         found = torch.tensor([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
-        assert float((first[1:] - found).abs().max()) < 2.1
+        assert float((first - found).abs().max()) < 2.1
+
+
+def test_boxes_of_key_frames_follow_their_pictures() -> None:
+    pixels = ClipPixels.of(CROPS, None, crop_px=32)
+    data = KeyframeDataset(KEYFRAMES, film, pixels, sampling_rate=2, seed=0)
+    batch = collate_keyframe_samples([data[request(i, i)] for i in range(3)])
+    assert batch.indices.tolist() == [0, 1]
+    assert [clip.reason for clip in batch.broken] == ["there is no second 2"]
+    assert len(batch.boxes) == len(batch.box_targets)
+    assert batch.box_targets[:, 0].sum() == 2
+    check_boxes(batch)
+
+
+def test_whole_pictures_of_several_sizes_are_several_batches() -> None:
+    data = WholeKeyframes(KEYFRAMES, film, 8, 2, short_side_px=32)
+    wide, upright = collate_by_size([data[i] for i in (0, 2, 1)])
+    assert (wide.clips.frames.shape, upright.clips.frames.shape) == ((1, 8, 32, 42, 3), (1, 8, 42, 32, 3))
+    assert len(wide.broken) == 1
+    for batch in (wide, upright):
+        assert len(batch.boxes) == len(BOXES)  # nobody is left out
+        check_boxes(batch)
+    (nothing,) = collate_by_size([data[2]])
+    assert len(nothing.indices) == 0
+    assert len(nothing.broken) == 1
 
 
 def test_waiting_for_clips_is_measured_and_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -509,6 +509,7 @@ def test_detection_charades_and_masked_training_have_their_own(tmp_path: Path) -
     assert (ava.data.kind, ava.loss.kind, ava.model.roi_aligned) == ("ava", "binary", True)
     assert ava.data.boxes_train == ("notes/ava_train_v2.2.csv",)
     assert (ava.evaluation.clips, ava.evaluation.crops, ava.clip.inverse_uniform) == (1, 1, True)
+    assert ava.evaluation.keyframes_every == 4
     charades = {
         "TRAIN.DATASET": "charades",
         "MODEL.LOSS_FUNC": "bce_logit",

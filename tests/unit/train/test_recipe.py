@@ -128,6 +128,8 @@ def test_bases_that_are_not_there_or_go_round_are_named(tmp_path: Path) -> None:
         ("mixup_alpha=0.8 kind=charades loss.kind=binary", "one label each only"),
         ("data.kind=charades", "loss.kind: several labels .* 'binary'"),
         ("data.kind=ava loss.kind=binary", "slowfast_r50_8x8 scores no boxes"),
+        ("data.boxes_test=x.csv", r"data\.boxes_test: it is for key frames, not for data\.kind = 'kinetics'"),
+        ("roi_aligned=true", "scores no boxes"),
         ("data.kind=imagenet", "networks for images"),
         ("loss.kind=masked_pixels mask.ratio=0.9", "unlabelled"),
         ("data.kind=unlabelled loss.kind=masked_pixels", "mask.ratio"),

@@ -25,7 +25,7 @@ from twinpath.formats.frame_list import FrameNames, read_listed_videos
 from twinpath.paths import display_path
 from twinpath.video.decode import AtTimes, read_frames
 from twinpath.video.find import find_videos
-from twinpath.video.probe import probe
+from twinpath.video.probe import VideoInfo, probe
 from twinpath.video.sampling import Indices, Times, keyframe_offsets, keyframe_times
 
 Frames = NDArray[np.uint8]
@@ -98,7 +98,7 @@ class VideoFile:
         Raises:
             InputError, LimitExceeded, OSError: The file cannot be opened.
         """
-        info = probe(self.path)
+        info = self._info
         begins_at_s = self._begins_at_s(info.duration_s, seconds)
         clip_bytes = num_frames * info.width * info.height * 3
         batch_size = min(max(_BATCH_BYTES // clip_bytes, 1), _MAX_BATCH)
@@ -110,6 +110,10 @@ class VideoFile:
                 for second in seconds[first : first + batch_size]
             }
             yield from self._read(times)
+
+    @cached_property
+    def _info(self) -> VideoInfo:
+        return probe(self.path)
 
     def _begins_at_s(self, duration_s: float | None, seconds: Sequence[int]) -> int:
         if self.begins_at_s is not None:

@@ -141,14 +141,14 @@ def read_ava_training(
     label_map = label_map or built_in_label_map()
     read = [read_truth(path, label_map) for path in truth]
     read += [read_predicted(path, label_map, min_score=least_score) for path in predicted]
-    rows = _joined(read)
+    rows = joined_rows(read)
     notes: list[str] = []  # not those of the files: here what is doubled counts once
     exclusions = frozenset() if excluded is None else read_exclusions(excluded)
     kept: NDArray[np.bool_] = np.ones(len(rows), dtype=bool)
     if available is not None:
         there = np.asarray([name in available for name in rows.videos], dtype=bool)
         kept &= there[rows.video]
-        notes += _missing_notes([name for name in rows.videos if name not in available])
+        notes += missing_notes([name for name in rows.videos if name not in available])
     kept &= rows.second % every == 0
     if seconds is not None:
         kept &= np.isin(rows.second, np.asarray(seconds, dtype=np.int64))
@@ -217,11 +217,13 @@ def _holds_pictures(path: Path) -> bool:
     return path.is_dir() and any(file.suffix.lower() in PICTURE_SUFFIXES for file in path.iterdir())
 
 
-def training_sources(sources: Mapping[str, AvaSource], keyframes: AvaKeyframes) -> dict[str, AvaSource]:
+def training_sources(
+    sources: Mapping[str, AvaSource], annotated: AvaKeyframes | BoxRows
+) -> dict[str, AvaSource]:
     """Sources of clips that are read one by one: by its last annotated second a video is known as trimmed."""
     last: dict[str, int] = {}
-    for video, second in zip(keyframes.video.tolist(), keyframes.second.tolist(), strict=True):
-        name = keyframes.videos[video]
+    for video, second in zip(annotated.video.tolist(), annotated.second.tolist(), strict=True):
+        name = annotated.videos[video]
         last[name] = max(second, last.get(name, 0))
     return {
         name: VideoFile(source.path, begins_at_s=source.begins_at_s, last_second=last.get(name))
@@ -253,8 +255,8 @@ def keyframe_frames(
     return clip.frames
 
 
-def _joined(parts: Sequence[BoxRows]) -> BoxRows:
-    """The rows of several files."""
+def joined_rows(parts: Sequence[BoxRows]) -> BoxRows:
+    """The rows of several files. Raises: InputError: There is no file."""
     if not parts:
         raise InputError("no file of boxes is named")
     numbers = {name: i for i, name in enumerate(dict.fromkeys(name for p in parts for name in p.videos))}
@@ -269,7 +271,8 @@ def _joined(parts: Sequence[BoxRows]) -> BoxRows:
     )
 
 
-def _missing_notes(missing: Sequence[str]) -> Iterator[str]:
+def missing_notes(missing: Sequence[str]) -> Iterator[str]:
+    """A note on videos that are not there, if there are any."""
     if missing:
         yield f"videos with boxes that are not there, left out: {len(missing)}, first {shown(missing[0])}"
 

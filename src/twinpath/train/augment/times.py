@@ -70,9 +70,7 @@ class TimeRule:
         num_frames = shape.frames
         if self.kind == "segments":
             return [segments(len(times_s), num_frames, rng) for _ in range(self.clips)]
-        rate = self.sampling_rate
-        if shape.longest_sampling_rate > rate:
-            rate = int(rng.integers(rate, shape.longest_sampling_rate, endpoint=True))
+        rate = drawn_rate(self.sampling_rate, shape, rng)
         if self.kind == "stride":
             return [stride(len(times_s), num_frames, rate, rng) for _ in range(self.clips)]
         fps = mean_fps(times_s)
@@ -124,6 +122,13 @@ class TimeRule:
         gaps = np.diff(np.sort(starts)) - (span - 1)
         least, most = (gap_s * fps for gap_s in self.gaps_s)
         return float(np.maximum(least - gaps, 0).sum() + np.maximum(gaps - most, 0).sum())
+
+
+def drawn_rate(sampling_rate: int, shape: ClipShape, rng: np.random.Generator) -> int:
+    """tau of a clip: the recipe's, or of clips with fewer frames in multigrid any up to the longest."""
+    if shape.longest_sampling_rate <= sampling_rate:
+        return sampling_rate
+    return int(rng.integers(sampling_rate, shape.longest_sampling_rate, endpoint=True))
 
 
 def span_frames(

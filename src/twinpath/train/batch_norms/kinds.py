@@ -55,13 +55,17 @@ def with_sync_batch_norms(network: nn.Module, devices: int = 1) -> nn.Module:
     )
 
 
-def freeze_statistics(network: nn.Module) -> None:
-    """Evaluation mode for all batch norms: running statistics stay, weights and biases learn.
+def freeze_statistics(network: nn.Module, *, of_frozen_only: bool = False) -> None:
+    """Evaluation mode for batch norms: running statistics stay, weights and biases learn.
 
     `network.train()` ends it, so it is for the beginning of each epoch, or step.
+
+    Args:
+        network: In training mode.
+        of_frozen_only: Only where weights do not learn, either.
     """
     for module in network.modules():
-        if isinstance(module, _BatchNorm):
+        if isinstance(module, _BatchNorm) and not (of_frozen_only and module.weight.requires_grad):
             module.eval()
 
 

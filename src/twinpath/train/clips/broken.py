@@ -18,6 +18,8 @@ _MOST_NAMED = 5
 class BrokenClips:
     """What the main process knows of them.
 
+    A file is named once, although several clips of it cannot be read.
+
     Args:
         num_clips: In the data set.
         copies: Clips of a batch for each of them.
@@ -30,6 +32,7 @@ class BrokenClips:
         self._num_clips, self._copies, self._seen, self._lost = num_clips, copies, 0, 0
         self.lost: dict[int, str] = {}
         self.damaged: dict[int, str] = {}
+        self._named: set[str] = set()
 
     def add(self, broken: Iterable[BrokenClip], *, num_read: int) -> list[str]:
         """Add a batch.
@@ -38,7 +41,7 @@ class BrokenClips:
             broken: Of the batch.
             num_read: B of the batch.
         Returns:
-            A line for each clip that was not known to be broken.
+            A line for each clip that was not known to be broken, if it says something new.
         Raises:
             InputError: More than a third of the clips so far cannot be read.
         """
@@ -48,13 +51,16 @@ class BrokenClips:
             known = self.lost if clip.is_lost else self.damaged
             if clip.clip_index not in known:
                 known[clip.clip_index] = clip.reason
-                lines.append(clip.reason)
+                if clip.reason not in self._named:
+                    self._named.add(clip.reason)
+                    lines.append(clip.reason)
             if clip.is_lost:
                 self._seen += 1
                 self._lost += 1
         if self._seen >= min(self._num_clips, _FEWEST) and self._lost > MOST_BROKEN * self._seen:
-            named = list(self.lost.values())[:_MOST_NAMED]
-            more = len(self.lost) - len(named)
+            reasons = list(dict.fromkeys(self.lost.values()))
+            named = reasons[:_MOST_NAMED]
+            more = len(reasons) - len(named)
             raise InputError(
                 f"{self._lost} of {self._seen} clips cannot be read, more than a third; mend or remove them: "
                 + "; ".join(named)

@@ -1,13 +1,14 @@
 """Clips around key frames with the boxes of the people in them: what a detection network learns from.
 
-dataset = KeyframeDataset(read_ava_training(…), read, pixels, sampling_rate=2, seed=0)
+read = partial(keyframe_frames, training_sources(ava_sources(…), keyframes))
+dataset = KeyframeDataset(keyframes, read, pixels, sampling_rate=2, seed=0)
 batch = collate_keyframe_samples([dataset[request] for request in requests])
 batch.clips.frames, batch.boxes, batch.box_targets
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -18,35 +19,25 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from twinpath.errors import INPUT_FAILURES, InputError
-from twinpath.train.augment.crops import Cut
-from twinpath.train.augment.pipeline import ClipPixels, ViewPixels
+from twinpath.data.ava.training import AvaKeyframe
+from twinpath.errors import INPUT_FAILURES
+from twinpath.train.augment.crops import whole_cut
+from twinpath.train.augment.pipeline import ClipPixels
+from twinpath.train.augment.times import drawn_rate
 from twinpath.train.clips.batch import BrokenClip, ClipBatch, ClipSample, collate, plain_sample
 from twinpath.train.finetune.augment import stream_seed
 from twinpath.train.sample_request import SampleRequest
+from twinpath.video.resize import check_whole, scaled_boxes
 
 Frames = NDArray[np.uint8]
 
-_PIXELS = 2  # stream of random numbers, as in `dataset`
+_TIMES, _PIXELS = 1, 2  # streams of random numbers, as in `dataset`
 
 
-class BoxedKeyframe(Protocol):
-    """A key frame and who does what.
+class KeyframeReader(Protocol):
+    """Reads the clip around a key frame, see `keyframe_frames`."""
 
-    Attributes:
-        boxes_xyxy: (P, 4) relative to the picture, 0 to 1.
-        targets: (P, C) 1 for the actions of each person; all 0: none.
-    """
-
-    @property
-    def boxes_xyxy(self) -> NDArray[np.float32]: ...
-
-    @property
-    def targets(self) -> NDArray[np.float32]: ...
-
-
-#: Given the index of a key frame, T and tau: (T, H, W, 3) uint8 frames of the clip around it.
-KeyframeReader = Callable[[int, int, int], Frames]
+    def __call__(self, keyframe: AvaKeyframe, /, *, num_frames: int, sampling_rate: int) -> Frames: ...
 
 
 class KeyframeSample(NamedTuple):
@@ -70,24 +61,34 @@ class KeyframeClips(NamedTuple):
     boxes: Tensor
     box_targets: Tensor
 
+    @property
+    def indices(self) -> Tensor:
+        """(B,) of the key frames."""
+        return self.clips.indices
+
+    @property
+    def broken(self) -> tuple[BrokenClip, ...]:
+        """What is wrong with key frames."""
+        return self.clips.broken
+
 
 @dataclass(frozen=True)
 class KeyframeDataset(Dataset[KeyframeSample | BrokenClip]):
-    """Clips around key frames.
+    """Clips around key frames to learn from.
 
     A crop may leave nobody: such a clip has no box, and still counts for batch norms.
 
     Attributes:
         keyframes: Boxes and targets.
         read: Reads the frames.
-        pixels: What is done to them: `ClipPixels` in training, `ViewPixels` for the central crop.
+        pixels: What is done to them.
         sampling_rate: tau of the clips.
         seed: Of the run.
     """
 
-    keyframes: Sequence[BoxedKeyframe]
+    keyframes: Sequence[AvaKeyframe]
     read: KeyframeReader
-    pixels: ClipPixels | ViewPixels
+    pixels: ClipPixels
     sampling_rate: int
     seed: int
 
@@ -96,38 +97,68 @@ class KeyframeDataset(Dataset[KeyframeSample | BrokenClip]):
 
     def __getitem__(self, request: SampleRequest) -> KeyframeSample | BrokenClip:
         """The sample of a request; of frames that cannot be read what is wrong with them."""
-        keyframe = self.keyframes[request.index]
+        index, shape, keyframe = request.index, request.shape, self.keyframes[request.index]
+        numbers = (self.seed, request.epoch, request.sample)
+        rng = np.random.default_rng(stream_seed(*numbers, _TIMES))
+        rate = drawn_rate(self.sampling_rate, shape, rng)
         try:
-            frames = self.read(request.index, request.shape.frames, self.sampling_rate)
-            if not frames.size:
-                raise InputError(f"key frame {request.index} has no frames")
+            frames = self.read(keyframe, num_frames=shape.frames, sampling_rate=rate)
         except INPUT_FAILURES as error:
-            return BrokenClip(request.index, str(error))
-        clip, cut = self._clip(frames, request)
+            return BrokenClip(index, str(error))
         height, width = frames.shape[1:3]
+        seed = stream_seed(*numbers, _PIXELS, 0) >> 1
+        cut = self.pixels.cut(height, width, shape.crop_px, seed)
+        clip = ClipSample(
+            torch.from_numpy(self.pixels.changed(frames, seed, cut)[None]),
+            torch.zeros(1, 0),
+            torch.tensor([index]),
+            torch.tensor([0]),
+            torch.from_numpy(self.pixels.rectangles(shape.crop_px, [seed])),
+            torch.from_numpy(self.pixels.shifts([seed])),
+            torch.tensor([seed]),
+        )
         boxes, kept = cut.boxes(keyframe.boxes_xyxy * np.array([width, height] * 2))
         targets = torch.from_numpy(np.asarray(keyframe.targets, dtype=np.float32)[kept])
         return KeyframeSample(clip, torch.from_numpy(boxes), targets)
 
-    def _clip(self, frames: Frames, request: SampleRequest) -> tuple[ClipSample, Cut]:
-        """The sample, and what was made of the pictures."""
-        crop_px, (height, width) = request.shape.crop_px, frames.shape[1:3]
-        if isinstance(self.pixels, ViewPixels):
-            (cut,) = self.pixels.reduction(crop_px).plan(height, width).cuts
-            cropped = np.stack([cut.apply(frame) for frame in frames])[None]
-            return plain_sample(cropped, torch.zeros(1, 0), request.index, [0]), cut
-        seed = stream_seed(self.seed, request.epoch, request.sample, _PIXELS, 0) >> 1
-        cut = self.pixels.cut(height, width, crop_px, seed)
-        sample = ClipSample(
-            torch.from_numpy(self.pixels.changed(frames, seed, cut)[None]),
-            torch.zeros(1, 0),
-            torch.tensor([request.index]),
-            torch.tensor([0]),
-            torch.from_numpy(self.pixels.rectangles(crop_px, [seed])),
-            torch.from_numpy(self.pixels.shifts([seed])),
-            torch.tensor([seed]),
+
+@dataclass(frozen=True)
+class WholeKeyframes(Dataset[KeyframeSample | BrokenClip]):
+    """Clips around key frames to evaluate with: whole pictures and all boxes, as `Detector` has them. Item i
+    is key frame i.
+
+    Attributes:
+        keyframes: Boxes; what people do is not asked for.
+        read: Reads the frames.
+        num_frames, sampling_rate: Of the clips.
+        short_side_px: To which pictures are resized.
+    """
+
+    keyframes: Sequence[AvaKeyframe]
+    read: KeyframeReader
+    num_frames: int
+    sampling_rate: int
+    short_side_px: int
+
+    def __len__(self) -> int:
+        return len(self.keyframes)
+
+    def __getitem__(self, index: int) -> KeyframeSample | BrokenClip:
+        """One clip; of frames that cannot be read what is wrong with them."""
+        keyframe = self.keyframes[index]
+        try:
+            frames = self.read(keyframe, num_frames=self.num_frames, sampling_rate=self.sampling_rate)
+            height, width = frames.shape[1:3]
+            check_whole(height, width)
+        except INPUT_FAILURES as error:
+            return BrokenClip(index, str(error))
+        cut = whole_cut(height, width, short_side=self.short_side_px)
+        clip = plain_sample(
+            np.stack([cut.apply(frame) for frame in frames])[None], torch.zeros(1, 0), index, [0]
         )
-        return sample, cut
+        boxes_px = keyframe.boxes_xyxy * np.array([width, height] * 2)
+        boxes = scaled_boxes(boxes_px, height, width, short_side=self.short_side_px)
+        return KeyframeSample(clip, torch.from_numpy(boxes), torch.zeros(len(boxes), 0))
 
 
 def collate_keyframe_samples(samples: Sequence[KeyframeSample | BrokenClip]) -> KeyframeClips:
@@ -139,3 +170,14 @@ def collate_keyframe_samples(samples: Sequence[KeyframeSample | BrokenClip]) -> 
         return KeyframeClips(clips, torch.zeros(0, 5), torch.zeros(0, 0))
     boxes = [F.pad(sample.boxes, (1, 0), value=float(i)) for i, sample in enumerate(read)]
     return KeyframeClips(clips, torch.cat(boxes), torch.cat([sample.box_targets for sample in read]))
+
+
+def collate_by_size(samples: Sequence[KeyframeSample | BrokenClip]) -> list[KeyframeClips]:
+    """A batch for each size of pictures; what is broken is in the first one."""
+    sizes: dict[tuple[int, ...], list[KeyframeSample | BrokenClip]] = {}
+    broken = [sample for sample in samples if isinstance(sample, BrokenClip)]
+    for sample in samples:
+        if isinstance(sample, KeyframeSample):
+            sizes.setdefault(tuple(sample.clip.frames.shape), []).append(sample)
+    first, *others = sizes.values() or [[]]
+    return [collate_keyframe_samples(part) for part in ([*first, *broken], *others)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ import cv2
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from twinpath.cores import available_cores
-from twinpath.train.clips.batch import ClipBatch, collate
+from twinpath.train.clips.batch import collate
 from twinpath.train.sample_request import ClipShape, SampleRequest
 
 _FEWEST_STEPS = 10  # before a share says anything
@@ -56,7 +56,7 @@ class LoaderWaiting:
             "clips; use more workers"
         )
 
-    def over(self, batches: Iterable[ClipBatch]) -> Iterator[ClipBatch]:
+    def over(self, batches: Iterable[Any]) -> Iterator[Any]:
         """The same batches, with the waiting for them measured."""
         iterator = iter(batches)
         began_s = None
@@ -85,7 +85,7 @@ class ClipLoader(DataLoader[Any]):
         super().__init__(*args, **kwargs)
         self.waiting = LoaderWaiting()
 
-    def __iter__(self) -> Iterator[ClipBatch]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         with _opencv_on_one_thread():
             batches = super().__iter__()  # starts the processes
         yield from self.waiting.over(batches)
@@ -97,6 +97,7 @@ def clip_loader(
     *,
     workers: int | None = None,
     pin_memory: bool = False,
+    collate: Callable[[Sequence[Any]], Any] = collate,
 ) -> ClipLoader:
     """Batches of clips.
 
@@ -106,6 +107,7 @@ def clip_loader(
             iterated anew in each epoch, and may say something else each time.
         workers: Processes that make clips; 0: this one; None: by the cores.
         pin_memory: Whether batches are put where a GPU reads them directly.
+        collate: From samples to a batch.
     """
     if workers is None:
         workers = default_workers()

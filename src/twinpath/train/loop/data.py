@@ -4,14 +4,11 @@ the statistics of batch norms, and one view of each validation clip."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-from torch import nn
-from torch.utils.data import Dataset
 
 from twinpath.data.labelled.clip import LabelledData, Part
 from twinpath.data.labelled.read import read_labelled
@@ -25,21 +22,19 @@ from twinpath.recognize.plan import Views
 from twinpath.recognize.read import VideoReader
 from twinpath.train.augment.pipeline import ClipPixels, ViewPixels
 from twinpath.train.augment.times import Rule, TimeRule
-from twinpath.train.clips.batch import ClipBatch, ToClips
-from twinpath.train.clips.broken import BrokenClips
+from twinpath.train.clips.batch import ClipBatch
 from twinpath.train.clips.dataset import CentreViews, ClipDataset
-from twinpath.train.clips.loader import ClipLoader, OrderedRequests, clip_loader
+from twinpath.train.clips.loader import OrderedRequests
 from twinpath.train.clips.pictures import ClipPictures, FramesCache
 from twinpath.train.kept_frames import KeptFrames
-from twinpath.train.multigrid.batches import EpochBatches
-from twinpath.train.multigrid.schedule import BatchSlot, MultigridSchedule
+from twinpath.train.loop.batches import TrainingBatches
+from twinpath.train.multigrid.schedule import MultigridSchedule
 from twinpath.train.recipe import Recipe
 from twinpath.train.sample_request import ClipShape
 
 logger = logging.getLogger(__name__)
 
 _HELD_OUT = 0.2  # of labelled clips that say nothing of what they are for
-_PRECISE = 1 << 20  # added to the epoch of batches for statistics, whose clips are drawn anew
 _RULES: dict[str, Rule] = {"something": "segments", "charades": "stride"}
 
 
@@ -99,8 +94,8 @@ def _labelled(recipe: Recipe) -> RecipeClips:
     return RecipeClips(replace(data, clips=train), replace(data, clips=held_out))
 
 
-class RecipeData:
-    """The batches of a run.
+class RecipeData(TrainingBatches):
+    """The batches of a run on clips.
 
     Args:
         recipe: Settings.
@@ -108,12 +103,8 @@ class RecipeData:
         spec: Input of the network, with the recipe's frames.
         schedule: Phases.
         reader: Reads the files.
-        process, processes: Which one of how many.
-        on_gpu: Whether batches go to a GPU.
+        process, processes, on_gpu: See `TrainingBatches`.
         frames_folder: For decoded frames, of which the recipe says how many are kept; None: none are.
-    Attributes:
-        broken: The clips that cannot be read, so far.
-        to_clips: From a batch to what the network takes.
     """
 
     def __init__(
@@ -129,8 +120,7 @@ class RecipeData:
         on_gpu: bool = False,
         frames_folder: Path | None = None,
     ) -> None:
-        self._recipe, self._clips, self._schedule, self._spec = recipe, clips, schedule, spec
-        self._process, self._processes, self._on_gpu = process, processes, on_gpu
+        self._clips = clips
         self._pictures = ClipPictures(
             LabelledReader(reader or VideoReader(fps=clips.train.fps), spec, Views.parse("1x1")),
             _frames_cache(recipe, frames_folder),
@@ -138,88 +128,36 @@ class RecipeData:
         self._times = TimeRule.of(
             recipe.clip, sampling_rate=spec.sampling_rate, kind=_RULES.get(recipe.data.kind, "span")
         )
-        crop_px = schedule.crop_px
-        self._pixels = ClipPixels.of(recipe.clip, recipe.augmentation, crop_px=crop_px)
-        self._dataset = ClipDataset(
-            clips.train, self._pictures, self._times, self._pixels, recipe.run.seed, recipe.clip.repeats
+        pixels = ClipPixels.of(recipe.clip, recipe.augmentation, crop_px=schedule.crop_px)
+        dataset = ClipDataset(
+            clips.train, self._pictures, self._times, pixels, recipe.run.seed, recipe.clip.repeats
         )
-        self._batches = self._epoch_batches(schedule.slots_of)
-        self._loader: ClipLoader | None = None
-        self.broken = BrokenClips(len(clips.train.clips), copies=self._dataset.samples_per_request)
-        self.to_clips: nn.Module = ToClips(
-            replace(spec, mean=recipe.clip.mean or spec.mean, std=recipe.clip.std or spec.std),
-            erasing=self._pixels.erasing,
-            lighting=self._pixels.lighting > 0,
-            bgr=recipe.clip.bgr,
+        super().__init__(
+            recipe,
+            spec,
+            schedule,
+            dataset,
+            pixels,
+            num_clips=len(clips.train.clips),
+            classes=clips.train.classes,
+            is_multi_label=clips.train.is_multi_label,
+            copies=dataset.samples_per_request,
+            process=process,
+            processes=processes,
+            on_gpu=on_gpu,
         )
-
-    @property
-    def num_classes(self) -> int:
-        """C."""
-        return self._recipe.model.num_classes or len(self._clips.train.classes)
-
-    @property
-    def is_multi_label(self) -> bool:
-        """Whether a clip may have several classes, or none."""
-        return self._clips.train.is_multi_label
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the classes; where the network has more of them, numbers for the rest."""
-        known = self._clips.train.classes
-        return (*known, *(f"class {i}" for i in range(len(known), self.num_classes)))
 
     def name_of(self, index: int) -> str:
         """A training clip in a message."""
         return display_path(self._clips.train.clips[index].path)
 
-    def num_clips(self, epoch: int) -> int:
-        """That all processes together ask for in an epoch, without their copies."""
-        batches = self._epoch_batches(self._schedule.slots_of)
-        batches.start(epoch)
-        return sum(batches.slot_of(step).batch_size for step in range(len(batches)))
-
-    def num_batches(self, epoch: int) -> int:
-        """Of an epoch."""
-        batches = self._epoch_batches(self._schedule.slots_of)
-        batches.start(epoch)
-        return len(batches)
-
-    def start(self, epoch: int, step: int) -> int:
-        """Say where `training` begins; returns the batches of the whole epoch."""
-        self._batches.start(epoch, step)
-        return len(self._batches)
-
-    def training(self) -> Iterator[ClipBatch]:
-        """The batches from the start on. The processes that make clips stay from epoch to epoch."""
-        if self._loader is None:
-            self._loader = self._make_loader(self._dataset, self._batches)
-        for batch in self._loader:
-            for line in self.broken.add(batch.broken, num_read=len(batch.indices)):
-                logger.warning("%s", line)
-            yield batch
-
-    def precise(self, epoch: int, num_batches: int) -> Iterator[ClipBatch]:
-        """Training batches of the whole shape, with other random numbers than the epoch's."""
-        phase = self._schedule.phase_of(epoch)
-        batches = self._epoch_batches(lambda _: (BatchSlot(phase.batch_size, phase.shape),))
-        batches.start(_PRECISE + epoch)
-        count = min(num_batches, len(batches))
-        for _, batch in zip(range(count), self._make_loader(self._dataset, batches), strict=False):
-            yield batch
-
-    def num_precise(self, epoch: int, num_batches: int) -> int:
-        """How many `precise` gives."""
-        return min(num_batches, len(self._clips.train.clips) // self._schedule.phase_of(epoch).batch_size)
-
     def validation(self) -> Iterator[ClipBatch]:
         """One view of each validation clip of this process; indices are those of all validation clips."""
         data = self._clips.validation
-        mine = range(self._process, len(data.clips), self._processes)
-        if not mine:
-            return
         whole = ClipShape(self._spec.num_frames, self._recipe.evaluation.crop_px or self._spec.crop_px)
-        size = max(self._recipe.run.batch_size // self._processes, 1)
+        parts = self._of_process(len(data.clips))
+        if not parts:
+            return
         if self._recipe.evaluation.validation_view == "random":
             seed = self._recipe.run.seed
             dataset: ClipDataset | CentreViews = ClipDataset(
@@ -230,32 +168,13 @@ class RecipeData:
                 seed,
             )
             requests = [r for part in OrderedRequests(len(data.clips), 1, whole) for r in part]
-            wanted: list[list[Any]] = [
-                [requests[i] for i in mine[first : first + size]] for first in range(0, len(mine), size)
-            ]
+            wanted: list[list[Any]] = [[requests[i] for i in part] for part in parts]
         else:
             view = ViewPixels(max(self._recipe.clip.short_side_px[0], whole.crop_px))
             dataset = CentreViews(data, self._pictures, self._times, view, whole)
-            wanted = [list(mine[first : first + size]) for first in range(0, len(mine), size)]
+            wanted = parts
         for batch in self._make_loader(dataset, wanted):
             for line in (clip.reason for clip in batch.broken if clip.is_lost):
                 logger.warning("validation: %s", line)
             if len(batch.indices):
                 yield batch
-
-    def _epoch_batches(self, slots_of: Callable[[int], Sequence[BatchSlot]]) -> EpochBatches:
-        return EpochBatches(
-            slots_of,
-            num_clips=len(self._clips.train.clips),
-            seed=self._recipe.run.seed,
-            process=self._process,
-            processes=self._processes,
-        )
-
-    def _make_loader(self, dataset: Dataset[Any], batches: Any) -> ClipLoader:
-        return clip_loader(
-            dataset,
-            batches,
-            workers=self._recipe.num_workers,
-            pin_memory=self._on_gpu,
-        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from twinpath.train.loop.data import RecipeData
 
+Found = TypeVar("Found")
 Row = tuple[NDArray[np.float32], NDArray[np.float32]]  # scores and targets of a clip
 
 
@@ -42,14 +43,20 @@ def evaluate(network: VideoNetwork, data: RecipeData, fabric: Fabric) -> dict[st
         for number, score, target in zip(batch.indices.tolist(), scores, batch.targets.numpy(), strict=True):
             rows[number] = (score, target)
     network.train(was_training)
-    if fabric.world_size > 1:
-        gathered: list[dict[int, Row]] = [{} for _ in range(fabric.world_size)]
-        torch.distributed.all_gather_object(gathered, rows)
-        rows = {number: row for part in gathered for number, row in part.items()}
+    rows = of_all_processes(rows, fabric)
     if not rows:
         return {}
     scores, targets = (np.stack([rows[n][i] for n in sorted(rows)]) for i in (0, 1))
     return _figures(scores, targets > 0.5, is_multi_label=data.is_multi_label)
+
+
+def of_all_processes(rows: dict[int, Found], fabric: Fabric) -> dict[int, Found]:
+    """What each process found, by number, in all of them. Collective."""
+    if fabric.world_size == 1:
+        return rows
+    gathered: list[dict[int, Found]] = [{} for _ in range(fabric.world_size)]
+    torch.distributed.all_gather_object(gathered, rows)
+    return {number: row for part in gathered for number, row in part.items()}
 
 
 def _figures(

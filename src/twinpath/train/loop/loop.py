@@ -14,7 +14,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -39,7 +39,7 @@ from twinpath.train.recipe import Recipe
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-    from twinpath.train.loop.data import RecipeData
+    from twinpath.train.loop.batches import TrainingBatches
 
 _DROPOUT, _MIX = 0x64726F70, 0x6D697820  # streams of random numbers
 _LAST_NORMS = 8  # of gradients, for the error of a loss that is no number
@@ -69,7 +69,7 @@ class TrainingLoop:
         recipe: Recipe,
         schedule: MultigridSchedule,
         network: nn.Module,
-        data: RecipeData,
+        data: TrainingBatches,
         objective: Objective,
         fabric: Fabric,
         folder: Path,
@@ -132,7 +132,9 @@ class TrainingLoop:
         if precise and evaluated:
             batches = self.data.precise(epoch, precise)
             usable = (clips for clips in map(self._usable, batches) if len(clips))
-            update_statistics(self.network, usable, self.data.num_precise(epoch, precise))
+            forward = partial(self._objective.forward, self.network)
+            count = self.data.num_precise(epoch, precise)
+            update_statistics(self.network, usable, count, forward=forward)
         average_statistics(self.network)
         figures = self._objective.figures(self.result, self.data, self._fabric) if evaluated else {}
         clips = self.data.num_clips(epoch)
@@ -292,5 +294,4 @@ class TrainingLoop:
 
     def _train_mode(self) -> None:
         self.network.train()
-        if self.recipe.batch_norm.frozen:
-            freeze_statistics(self.network)
+        freeze_statistics(self.network, of_frozen_only=not self.recipe.batch_norm.frozen)

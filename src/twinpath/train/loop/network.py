@@ -47,6 +47,8 @@ def recipe_network(
     torch.manual_seed(seed)
     network = create_model(model.network, num_classes=num_classes, in_frames=num_frames)
     initialise_new(network, model)
+    if model.roi_aligned is not None:
+        network.head.aligned = model.roi_aligned
     if model.start_from:
         _start_from(network, model)
     activation: Activation = "sigmoid" if is_multi_label else "softmax"
@@ -88,6 +90,8 @@ def _load(network: VideoNetwork, path: Path, model: ModelSection) -> None:
         inflate=model.inflate,
         head="network",
     )
+    if fits and model.roi_aligned is None and report.head_of_file is not None:
+        network.head.aligned = report.head_of_file.aligned  # boxes as this last layer knows them
     logger.info("%d tensors from %s", report.loaded, path)
 
 

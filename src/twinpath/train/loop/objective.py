@@ -28,6 +28,9 @@ class Objective(Protocol):
     def clips_of(self, batch: Any) -> ClipBatch:
         """The clips of a batch: frames, indices, and what could not be read."""
 
+    def forward(self, network: nn.Module, clips: Tensor) -> None:
+        """Run all that has batch norms on clips, for their statistics."""
+
     def loss(self, module: nn.Module, clips: Tensor, batch: Any, rng: np.random.Generator) -> Tensor:
         """The loss of a batch.
 
@@ -56,6 +59,9 @@ class ClassificationObjective:
 
     def clips_of(self, batch: ClipBatch) -> ClipBatch:
         return batch
+
+    def forward(self, network: nn.Module, clips: Tensor) -> None:
+        network(clips)
 
     def loss(self, module: nn.Module, clips: Tensor, batch: ClipBatch, rng: np.random.Generator) -> Tensor:
         targets = batch.targets[: len(clips)].to(clips.device)

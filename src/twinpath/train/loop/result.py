@@ -42,13 +42,16 @@ def write_result(
     spec = input_spec(name)
     evaluation, section = recipe.evaluation, recipe.clip
     crop_px = evaluation.crop_px or spec.crop_px
+    is_detector = architecture(name).is_detector
+    # Three crops cover a picture whose shorter side is theirs, and a detector sees it whole; one crop is the
+    # middle of a larger picture.
+    is_whole = is_detector or evaluation.crops == 3
     spec = replace(
         spec,
         num_frames=num_frames,
         sampling_rate=section.sampling_rate or spec.sampling_rate,
         crop_px=crop_px,
-        # Three crops cover a picture whose shorter side is theirs; one is the middle of a larger picture.
-        short_side_px=crop_px if evaluation.crops == 3 else max(crop_px, section.short_side_px[0]),
+        short_side_px=crop_px if is_whole else max(crop_px, section.short_side_px[0]),
         resize_px=None,
         mean=section.mean or spec.mean,
         std=section.std or spec.std,
@@ -59,12 +62,13 @@ def write_result(
     card = ModelCard(
         name=recipe.name,
         network=name,
-        task=architecture(name.partition(".")[0]).task,
+        task=architecture(name).task,
         dataset=recipe.data.kind,
         labels=tuple(labels),
         input=spec,
         precision="fp32",
         view_pooling=evaluation.combine,
+        min_person_score=recipe.data.least_box_score if is_detector else None,
         weights=WeightsSource(f"trained by the recipe {recipe.name}"),
         versions={"twinpath": __version__, "torch": str(torch.__version__)},
         figures={**figures, "epochs": float(len(history)), "seed": float(recipe.run.seed)},

@@ -16,11 +16,14 @@ from twinpath.models.input_spec import InputSpec
 from twinpath.models.network import VideoNetwork
 from twinpath.models.registry import architecture
 from twinpath.recognize.read import VideoReader
+from twinpath.train.loop.batches import TrainingBatches
 from twinpath.train.loop.data import RecipeClips, RecipeData, read_recipe_clips
+from twinpath.train.loop.detection import DetectionObjective
 from twinpath.train.loop.figures import EpochResult, StepFigures
+from twinpath.train.loop.keyframes import KeyframeData, RecipeKeyframes, read_recipe_keyframes
 from twinpath.train.loop.loop import TrainingLoop
 from twinpath.train.loop.network import recipe_network
-from twinpath.train.loop.objective import ClassificationObjective
+from twinpath.train.loop.objective import ClassificationObjective, Objective
 from twinpath.train.loop.result import write_result
 from twinpath.train.machine import Machine
 from twinpath.train.multigrid.schedule import MultigridSchedule, multigrid_schedule
@@ -83,7 +86,7 @@ def train_clips(
             the recipe.
         resume: Go on with the run of the folder.
         machine: Where; None: one process, on a GPU where there is one.
-        reader: Reads the files; None: without limits of its own.
+        reader: Reads the files, but for AVA's; None: without limits of its own.
         on_step, on_epoch: Called in the first process.
     Returns:
         The model folder; None in other processes than the first.
@@ -95,9 +98,7 @@ def train_clips(
         Interrupted: By Ctrl-C.
     """
     check_can_train(recipe)
-    clips = read_recipe_clips(recipe)
-    if not clips.train.clips:
-        raise ConfigError("data.train: there are no clips to learn from")
+    read = _read(recipe)
     fabric = _fabric(recipe, machine or Machine())
     if fabric.is_global_zero:
         check_folder(folder, recipe, resume=resume)
@@ -106,7 +107,7 @@ def train_clips(
             temporary.write_text(to_toml(recipe), "utf-8")
     fabric.barrier()
     leave_cores_to(recipe.num_workers if fabric.device.type == "cpu" else 0)
-    loop = _loop(recipe, clips, folder, fabric, reader, on_step, on_epoch)
+    loop = _loop(recipe, read, folder, fabric, reader, on_step, on_epoch)
     try:
         loop.run(resume=resume)
     except KeyboardInterrupt as error:
@@ -130,9 +131,19 @@ def train_clips(
     )
 
 
+def _read(recipe: Recipe) -> RecipeClips | RecipeKeyframes:
+    """What a recipe names to learn from and to evaluate with."""
+    if recipe.data.kind == "ava":
+        return read_recipe_keyframes(recipe)
+    clips = read_recipe_clips(recipe)
+    if not clips.train.clips:
+        raise ConfigError("data.train: there are no clips to learn from")
+    return clips
+
+
 def _loop(
     recipe: Recipe,
-    clips: RecipeClips,
+    read: RecipeClips | RecipeKeyframes,
     folder: Path,
     fabric: Fabric,
     reader: VideoReader | None,
@@ -140,17 +151,18 @@ def _loop(
     on_epoch: Callable[[EpochResult], None],
 ) -> TrainingLoop:
     schedule, spec = recipe_schedule(recipe, processes=fabric.world_size), recipe_spec(recipe)
-    data = RecipeData(
-        recipe,
-        clips,
-        spec,
-        schedule,
-        reader=reader,
-        process=fabric.global_rank,
-        processes=fabric.world_size,
-        on_gpu=fabric.device.type == "cuda",
-        frames_folder=folder / FRAMES,
-    )
+    place: dict[str, Any] = {
+        "process": fabric.global_rank,
+        "processes": fabric.world_size,
+        "on_gpu": fabric.device.type == "cuda",
+    }
+    data: TrainingBatches
+    objective: Objective
+    if isinstance(read, RecipeKeyframes):
+        data, objective = KeyframeData(recipe, read, spec, schedule, **place), DetectionObjective()
+    else:
+        data = RecipeData(recipe, read, spec, schedule, reader=reader, frames_folder=folder / FRAMES, **place)
+        objective = ClassificationObjective(recipe, data)
     network = recipe_network(
         recipe.model,
         num_classes=data.num_classes,
@@ -163,7 +175,7 @@ def _loop(
         schedule,
         network,
         data,
-        ClassificationObjective(recipe, data),
+        objective,
         fabric,
         folder,
         on_step=on_step,

@@ -102,6 +102,8 @@ def clip_section(values: Values, kind: str) -> dict[str, Any]:
     """
     area = tuple(values["DATA.TRAIN_JITTER_SCALES_RELATIVE"] or ())
     aspect = tuple(values["DATA.TRAIN_JITTER_ASPECT_RELATIVE"] or ())
+    if kind == "ava":
+        area = ()  # its data set does not look at it
     if kind == "imagenet":
         area, aspect = area or _IMAGE_AREA, aspect or _IMAGE_ASPECT
     return {

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twinpath.data.ava.training import VALIDATION_EVERY
 from twinpath.errors import ConfigError
 from twinpath.escapes import shown
 from twinpath.models.registry import Architecture
@@ -105,7 +106,7 @@ def sections_of(values: Values, network: Architecture) -> dict[str, Section]:
         "multigrid": _multigrid(values),
         "loss": {"kind": _loss(values)},
         "mask": _mask(values),
-        "evaluation": _evaluation(values, one_view=data["kind"] in ("imagenet", "ava")),
+        "evaluation": _evaluation(values, data["kind"]),
         "run": _run(values),
     }
     return {name: {k: v for k, v in section.items() if v is not None} for name, section in sections.items()}
@@ -144,7 +145,7 @@ def _model(values: Values, network: Architecture) -> Section:
 
 def _augmentation(values: Values, kind: str) -> Section:
     section: Section = {"interpolation": values["AUG.INTERPOLATION"]}
-    if values["AUG.ENABLE"]:
+    if values["AUG.ENABLE"] and kind != "ava":  # its data set does not look at AUG
         section |= {
             "rand_augment": _rand_augment(values["AUG.AA_TYPE"] or ""),
             "erasing": values["AUG.RE_PROB"],
@@ -303,13 +304,15 @@ def _mask(values: Values) -> Section:
     }
 
 
-def _evaluation(values: Values, *, one_view: bool) -> Section:
+def _evaluation(values: Values, kind: str) -> Section:
     """Images and keyframes have one view, whatever TEST has."""
+    one_view = kind in ("imagenet", "ava")
     clips = values["TEST.NUM_ENSEMBLE_VIEWS"]
     several = values["TEST.NUM_TEMPORAL_CLIPS"] or ([1, 3, 5, 7, 10] if clips == -1 else [])
     combine = _choice(values, "DATA.ENSEMBLE_METHOD", {"sum": "mean", "max": "max"})
     return {
         "every_epochs": values["TRAIN.EVAL_PERIOD"],
+        "keyframes_every": VALIDATION_EVERY if kind == "ava" and not values["AVA.FULL_TEST_ON_VAL"] else 1,
         "validation_view": "center" if one_view else "random",
         "crop_px": values["DATA.TEST_CROP_SIZE"],
         "clips": 1 if one_view else several[-1] if several else clips,
