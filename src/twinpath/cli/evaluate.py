@@ -20,7 +20,15 @@ def evaluate(
         str | None,
         typer.Argument(
             metavar="NAME|DIR",
-            help="A model of the data set, or a model folder.  [default: slowfast_tiny.synthetic]",
+            help="A model of the data set, a model folder, or the folder of a training by a recipe.  "
+            "[default: slowfast_tiny.synthetic]",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SECTION.KEY=VALUE",
+            help="For a recipe: settings that replace its own: data.test=test.csv evaluation.clips=5.",
         ),
     ] = None,
     labelled: LabelledOptions,
@@ -42,16 +50,23 @@ def evaluate(
     and a report. Of the synthetic world: accuracy, or frame mAP of a detection model. Of AVA: the official
     frame mAP, of a model on videos or frames, or of a file of results. Options from --annotations to
     --at-most are for AVA, but --out and --resume also go with --data.
+    With --recipe, or of the folder of a training: the recipe's test clips by its views, as published.
     """
     from twinpath.cli.evaluate_ava import evaluate_on_ava
-    from twinpath.cli.evaluate_labelled import evaluate_on_data
+    from twinpath.cli.evaluate_labelled import evaluate_by_recipe, evaluate_on_data
     from twinpath.cli.evaluate_synthetic import DEFAULT_MODEL, evaluate_on_synthetic
     from twinpath.errors import UsageError
 
+    if model is not None and named is not None and "=" in model:
+        model, settings = None, [model, *(settings or [])]
     if model is not None and named is not None:
         raise UsageError(f"{model} and --model {named} both name a model; give one")
     model = model or named
     runtime.config()
+    if labelled.is_by_recipe(model, settings or []):
+        labelled.check(model, dataset, synthetic, ava)
+        evaluate_by_recipe(labelled, model, settings or [], weights, ava, reading, runtime, as_json=json)
+        return
     if labelled.data:
         labelled.check(model, dataset, synthetic, ava)
         evaluate_on_data(labelled, model, weights, ava, reading, runtime, as_json=json)

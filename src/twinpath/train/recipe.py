@@ -43,6 +43,7 @@ from twinpath.train.sections import (
     ScheduleSection,
     Section,
 )
+from twinpath.zoo.model_folder import MODEL_JSON
 
 LAST = "last.ckpt"  # the checkpoint after the last whole epoch
 PREVIOUS = "previous.ckpt"  # the one before
@@ -287,6 +288,11 @@ def differences(first: Recipe, second: Recipe) -> list[str]:
 def holds_run(folder: Path) -> bool:
     """Whether there is a checkpoint of a run in a folder."""
     return any((folder / name).exists() for name in (LAST, PREVIOUS))
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Whether a folder is that of a training by a recipe. (A model's may hold a recipe, too.)"""
+    return (folder / SETTINGS).is_file() and not (folder / MODEL_JSON).is_file()
 
 
 def to_toml(recipe: Recipe) -> str:

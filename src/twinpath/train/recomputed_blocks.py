@@ -52,7 +52,7 @@ def recompute_blocks(network: nn.Module) -> None:
     if not blocks and not isinstance(network, ReversibleMViT):
         raise ConfigError(f"model.checkpoint_blocks: {type(network).__name__} has no blocks; leave it out")
     for block in blocks:
-        block.__class__ = _recomputed(type(block))
+        block.__class__ = _recomputed(type(block))  # type: ignore[arg-type]
 
 
 @cache

@@ -33,7 +33,7 @@ PLAIN: dict[str, Any] = {
     "clip": {"frames": 8, "sampling_rate": 2, "short_side_px": [36, 44], "crop_px": 32, "flip": False},
     "optimizer": {"name": "adamw", "weight_decay": 0.01},
     "schedule": {"epochs": 3, "base_learning_rate": 2e-3, "warmup_epochs": 0.5},
-    "evaluation": {"every_epochs": 1, "crop_px": 32, "crops": 1},
+    "evaluation": {"every_epochs": 1, "crop_px": 32, "crops": 1, "at_end": False},
     "run": {"batch_size": 4, "workers": 0},
 }
 # All phases of the long cycle with sub-batch norms, the short cycle, an average and statistics of their own.
