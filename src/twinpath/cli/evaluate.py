@@ -24,13 +24,6 @@ def evaluate(
             "[default: slowfast_tiny.synthetic]",
         ),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="SECTION.KEY=VALUE",
-            help="For a recipe: settings that replace its own: data.test=test.csv evaluation.clips=5.",
-        ),
-    ] = None,
     labelled: LabelledOptions,
     dataset: Annotated[
         str, typer.Option(metavar="NAME", help="synthetic, or ava: who does what, from AVA's own files.")
@@ -53,23 +46,17 @@ def evaluate(
     With --recipe, or of the folder of a training: the recipe's test clips by its views, as published.
     """
     from twinpath.cli.evaluate_ava import evaluate_on_ava
-    from twinpath.cli.evaluate_labelled import evaluate_by_recipe, evaluate_on_data
+    from twinpath.cli.evaluate_labelled import evaluate_on_clips
     from twinpath.cli.evaluate_synthetic import DEFAULT_MODEL, evaluate_on_synthetic
     from twinpath.errors import UsageError
 
-    if model is not None and named is not None and "=" in model:
-        model, settings = None, [model, *(settings or [])]
     if model is not None and named is not None:
         raise UsageError(f"{model} and --model {named} both name a model; give one")
     model = model or named
     runtime.config()
-    if labelled.is_by_recipe(model, settings or []):
+    if labelled.are_given(model):
         labelled.check(model, dataset, synthetic, ava)
-        evaluate_by_recipe(labelled, model, settings or [], weights, ava, reading, runtime, as_json=json)
-        return
-    if labelled.data:
-        labelled.check(model, dataset, synthetic, ava)
-        evaluate_on_data(labelled, model, weights, ava, reading, runtime, as_json=json)
+        evaluate_on_clips(labelled, model, weights, ava, reading, runtime, as_json=json)
         return
     labelled.check_absent(reading)
     if dataset == "ava":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +26,13 @@ if TYPE_CHECKING:
 class LabelledOptions:
     """Which clips are evaluated, and how each is looked at."""
 
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SECTION.KEY=VALUE",
+            help="For a recipe: settings that replace its own: data.test=test.csv evaluation.clips=5.",
+        ),
+    ] = None
     data: Annotated[
         list[Path] | None,
         typer.Option(
@@ -70,28 +76,23 @@ class LabelledOptions:
         ),
     ] = None
 
-    def is_by_recipe(self, model: str | None, settings: Sequence[str]) -> bool:
-        """Whether a recipe says what to evaluate on.
+    def are_given(self, model: str | None) -> bool:
+        """Whether there is data, or a recipe that names it."""
+        return bool(self.data) or self.is_by_recipe(model)
 
-        Raises:
-            UsageError: Settings, and no recipe that they are for.
-        """
-        from twinpath.errors import UsageError
-
-        if self.recipe is not None or (model is not None and not self.data and _is_run_folder(Path(model))):
-            return True
-        if settings:
-            raise UsageError(f"{settings[0]!r} is a setting of a recipe; name it with --recipe")
-        return False
+    def is_by_recipe(self, model: str | None) -> bool:
+        """Whether a recipe names what to evaluate on: it is given, or the model is a training's folder."""
+        return self.recipe is not None or (
+            model is not None and not self.data and _is_run_folder(Path(model))
+        )
 
     def check(self, model: str | None, dataset: str, synthetic: SyntheticOptions, ava: AvaOptions) -> None:
         """Raises: UsageError: no model is named, or an option is for something else."""
         from twinpath.errors import UsageError
 
         if model is None:
-            raise UsageError(
-                "--data and --recipe need a model: a name of `twinpath models list`, or a model folder"
-            )
+            what = "--data" if self.data else "--recipe"
+            raise UsageError(f"{what} needs a model: a name of `twinpath models list`, or a model folder")
         if self.recipe is not None and (self.data or self.views or self.part):
             raise UsageError(
                 "--recipe says what to evaluate on and by which views; leave out --data, --views, --part"
@@ -108,6 +109,8 @@ class LabelledOptions:
         """Raises: UsageError: without data there is an option that is for it."""
         from twinpath.errors import UsageError
 
+        if self.settings:
+            raise UsageError(f"{self.settings[0]!r} is a setting of a recipe; name it with --recipe")
         if any((self.views, self.part, self.devices)) or reading != Reading():
             raise UsageError("--views, --part, --devices, --isolate, --max-seconds and --fps are for --data")
 
@@ -121,7 +124,7 @@ def _is_run_folder(path: Path) -> bool:
     return is_run_folder(path)
 
 
-def evaluate_on_data(
+def evaluate_on_clips(
     options: LabelledOptions,
     model: str | None,
     weights: Path | None,
@@ -132,11 +135,25 @@ def evaluate_on_data(
     as_json: bool,
 ) -> None:
     """Score every clip, and print the figures; with a folder in `ava.out`, write the report."""
+    assert model is not None
+    evaluate = _evaluate_by_recipe if options.is_by_recipe(model) else _evaluate_data
+    evaluate(options, model, weights, ava, reading, runtime, as_json=as_json)
+
+
+def _evaluate_data(
+    options: LabelledOptions,
+    model: str,
+    weights: Path | None,
+    ava: AvaOptions,
+    reading: Reading,
+    runtime: Runtime,
+    *,
+    as_json: bool,
+) -> None:
     from twinpath.data.labelled.read import read_labelled
     from twinpath.jobs.evaluate import EvaluateJob
     from twinpath.jobs.outputs import is_drawn_result
 
-    assert model is not None
     assert options.data
     name = options.data[0].resolve().name
     job = EvaluateJob(
@@ -147,10 +164,9 @@ def evaluate_on_data(
     _evaluate(data, job, options.devices, reading, runtime, as_json=as_json)
 
 
-def evaluate_by_recipe(
+def _evaluate_by_recipe(
     options: LabelledOptions,
-    model: str | None,
-    settings: Sequence[str],
+    model: str,
     weights: Path | None,
     ava: AvaOptions,
     reading: Reading,
@@ -172,10 +188,9 @@ def evaluate_by_recipe(
     from twinpath.zoo.model_facts import facts_of_model
     from twinpath.zoo.model_folder import read_model_folder
 
-    assert model is not None
     run, out = Path(model), ava.out
-    recipe = read_recipe(options.recipe or str(run / SETTINGS), settings)
-    own = is_run_folder(run) and options.recipe is None and not settings
+    recipe = read_recipe(options.recipe or str(run / SETTINGS), options.settings or [])
+    own = is_run_folder(run) and options.recipe is None and not options.settings
     if is_run_folder(run):
         model = str(run / read_recipe(str(run / SETTINGS)).name)
         out = out or (run / EVALUATION if own else None)
