@@ -49,6 +49,13 @@ def train(
         int | None,
         typer.Option(min=1, metavar="N", help="Processes of this machine.  [default: 1, or torchrun's]"),
     ] = None,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Of several processes: ddp, or fsdp, which divides a large network among them.",
+        ),
+    ] = "ddp",
     debug: Debug = False,
 ) -> None:
     """Train a model by a recipe. Ctrl-C keeps the last whole epoch."""
@@ -58,7 +65,9 @@ def train(
     if dry_run:
         _print_dry_run(recipe)
         return
-    _train(recipe, out or Path("runs") / recipe.name, resume=resume, machine=Machine(device, devices))
+    _train(
+        recipe, out or Path("runs") / recipe.name, resume=resume, machine=Machine(device, devices, strategy)
+    )
 
 
 def _recipe(words: list[str], pyslowfast: Path | None) -> Recipe:

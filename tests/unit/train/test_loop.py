@@ -24,7 +24,7 @@ from twinpath.train.loop import loop as loop_module
 from twinpath.train.loop.figures import StepFigures
 from twinpath.train.loop.train import recipe_schedule, train_clips
 from twinpath.train.machine import Machine
-from twinpath.train.recipe import Recipe, recipe_of
+from twinpath.train.recipe import Recipe, holds_run, recipe_of
 from twinpath.weights.formats import read_weights
 from twinpath.zoo.model_folder import WEIGHTS
 
@@ -232,6 +232,22 @@ def test_two_processes_are_one_with_the_doubled_batch(
 
 
 @pytest.mark.slow
+def test_a_network_divided_among_processes_learns_the_same(folder: Path, tmp_path: Path) -> None:
+    """Checkpoints are whole: a run that began divided goes on undivided, and the other way round."""
+    settings = recipe(folder, "run.batch_size=8", "model.dropout=0", "model.checkpoint_blocks=true")
+    losses = _losses(settings, tmp_path / "ddp", devices=2)
+    np.testing.assert_allclose(_losses(settings, tmp_path / "fsdp", devices=2, strategy="fsdp"), losses, 1e-3)
+    for before, after in (("ddp", "fsdp"), ("fsdp", "ddp")):
+        run = Path(shutil.copytree(tmp_path / before, tmp_path / f"{before} then {after}"))
+        (run / "last.ckpt").unlink()  # the one before is of the end of the second epoch
+        rest = _losses(settings, run, devices=2, strategy=after)
+        np.testing.assert_allclose(rest, losses[-len(rest) :], 1e-3)
+        assert 0 < len(rest) < len(losses)
+    for name, tensor in weights(tmp_path / "fsdp").items():
+        torch.testing.assert_close(tensor, weights(tmp_path / "ddp")[name], rtol=1e-2, atol=1e-3)
+
+
+@pytest.mark.slow
 def test_killed_at_twenty_random_steps_the_losses_are_the_same(folder: Path, tmp_path: Path) -> None:
     settings = recipe(folder, "schedule.epochs=30")
     (tmp_path / "recipe.json").write_text(settings.model_dump_json(exclude_none=True))
@@ -259,12 +275,12 @@ def test_killed_at_twenty_random_steps_the_losses_are_the_same(folder: Path, tmp
     assert same(tmp_path / "whole", tmp_path / "run")
 
 
-def _losses(settings: Recipe, run: Path, *, devices: int) -> list[float]:
+def _losses(settings: Recipe, run: Path, *, devices: int, strategy: str = "ddp") -> list[float]:
     """Of each step; of two processes the mean."""
     run.parent.mkdir(exist_ok=True)
     file = run.with_suffix(".json")
     file.write_text(settings.model_dump_json(exclude_none=True))
-    command = [sys.executable, "-m", __name__, str(file), str(run), str(devices)]
+    command = [sys.executable, "-m", __name__, str(file), str(run), str(devices), strategy]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
@@ -274,13 +290,13 @@ def _losses(settings: Recipe, run: Path, *, devices: int) -> list[float]:
 if __name__ == "__main__":
     wanted = recipe_of(json.loads(Path(sys.argv[1]).read_text()), origin="test")
     where, devices = Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 1
-    is_begun = (where / "last.ckpt").exists()
+    is_begun = holds_run(where)
     if not is_begun:
         shutil.rmtree(where, ignore_errors=True)
     train_clips(
         wanted,
         where,
         resume=is_begun,
-        machine=Machine("cpu", devices),
+        machine=Machine("cpu", devices, sys.argv[4] if len(sys.argv) > 4 else "ddp"),
         on_step=lambda s: print(s.total, repr(s.loss), flush=True),
     )

@@ -33,8 +33,13 @@ def start_processes(machine: Machine, *, precision: Precision = "32-true") -> Fa
     devices = local or machine.devices or 1
     nodes = max(world // devices, 1) if local else 1
     options: dict[str, Any] = {}
-    if devices * nodes > 1:  # statistics of norms are averaged before an evaluation, not at each step
-        options = {"strategy": DDPStrategy(broadcast_buffers=False)}
+    if devices * nodes > 1:
+        from twinpath.train.loop.sharded import sharding_strategy
+
+        is_shared = machine.strategy == "fsdp"
+        # Statistics of norms are averaged before an evaluation, not at each step.
+        strategy = sharding_strategy(devices * nodes) if is_shared else DDPStrategy(broadcast_buffers=False)
+        options = {"strategy": strategy}
     fabric = Fabric(
         accelerator=machine.accelerator, devices=devices, num_nodes=nodes, precision=precision, **options
     )

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from torch import nn
+
 from twinpath.atomic import atomic_path
 from twinpath.device import leave_cores_to
 from twinpath.errors import ConfigError, Interrupted
@@ -117,7 +119,8 @@ def train_clips(
         last = folder / LAST
         how = f"resume=True goes on after {last}" if last.exists() else "no epoch was complete; start anew"
         raise Interrupted(f"stopped; {how}") from error
-    model = _write(recipe, folder, loop) if fabric.is_global_zero else None
+    network = loop.result()
+    model = _write(recipe, folder, loop, network.cpu()) if fabric.is_global_zero else None
     fabric.barrier()
     if recipe.evaluation.at_end and has_protocol(recipe) and (recipe.data.test or clips.validation.clips):
         run = evaluate_protocol(
@@ -128,9 +131,8 @@ def train_clips(
     return None if model is None else read_model_folder(model.path)
 
 
-def _write(recipe: Recipe, folder: Path, loop: TrainingLoop) -> ModelFolder:
+def _write(recipe: Recipe, folder: Path, loop: TrainingLoop, result: nn.Module) -> ModelFolder:
     """The model folder of a run that came to its end."""
-    result = loop.result.cpu()
     assert isinstance(result, VideoNetwork)
     if recipe.run.stored_as == "float16":
         result.half()
