@@ -43,11 +43,11 @@ from twinpath.train.sections import (
     ScheduleSection,
     Section,
 )
-from twinpath.zoo.model_folder import MODEL_JSON
 
 LAST = "last.ckpt"  # the checkpoint after the last whole epoch
 PREVIOUS = "previous.ckpt"  # the one before
 SETTINGS = "recipe.toml"  # the recipe of the run
+_MODEL_JSON = "model.json"  # of a model folder, see `zoo.model_folder`
 
 _LONGEST = 100  # characters of a name that are compared
 
@@ -292,7 +292,7 @@ def holds_run(folder: Path) -> bool:
 
 def is_run_folder(folder: Path) -> bool:
     """Whether a folder is that of a training by a recipe. (A model's may hold a recipe, too.)"""
-    return (folder / SETTINGS).is_file() and not (folder / MODEL_JSON).is_file()
+    return (folder / SETTINGS).is_file() and not (folder / _MODEL_JSON).is_file()
 
 
 def to_toml(recipe: Recipe) -> str:
