@@ -1,8 +1,10 @@
-"""Checks of the torch engine on a GPU: the CPU's answers, training of reversible networks, speed and memory.
+"""Checks of a GPU: the CPU's answers, training of reversible networks and by recipes, speed and memory.
 
 Run: scripts/check_gpu.sh. It needs torch and numpy, and PyAV to read files; downloads nothing, and takes
 weights from a seed. Speed is that of copies to the device, of the engine in bf16 with channels last, compiled
-with CUDA graphs against eager float32, and with files that are read in threads and processes beside it.
+with CUDA graphs against eager float32, and with files that are read in threads and processes beside it. Two
+recipes are trained in bf16 on clips that it draws, one of them with activations that are computed again; then
+on all GPUs at once, with the whole network on each (ddp) and divided among them (fsdp).
 Prints one table; ends with 1 where a check fails.
 """
 
@@ -12,6 +14,7 @@ import argparse
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -71,6 +74,10 @@ class Plan:
     training_crop: int
     step: int
     videos: int
+    recipes: tuple[str, ...]
+    settings: tuple[str, ...]
+    trained_clips: int
+    processes: int
 
 
 ON_GPU = Plan(
@@ -83,6 +90,10 @@ ON_GPU = Plan(
     training_crop=112,
     step=8,
     videos=256,
+    recipes=("slowfast_r50_8x8_kinetics", "mvit_v2_s_16x4_kinetics"),
+    settings=("run.batch_size=16", "run.precision=bf16-mixed", "clip.repeats=1"),
+    trained_clips=64,
+    processes=0,
 )
 ON_CPU = Plan(
     classifiers=("slowfast_tiny",),
@@ -94,6 +105,16 @@ ON_CPU = Plan(
     training_crop=32,
     step=2,
     videos=8,
+    recipes=("slowfast_tiny_clips",),
+    settings=(
+        "run.batch_size=8",
+        "run.workers=0",
+        "schedule.policy=cosine",
+        "schedule.steps=[]",
+        "schedule.factors=[]",
+    ),
+    trained_clips=16,
+    processes=2,
 )
 
 
@@ -308,6 +329,115 @@ def reading(name: str, plan: Plan, device: str) -> Iterator[Row]:
                     yield Row(f"{name}: files of 640x480, {kind}, {label}", f"{speed:.1f} clips/s")
 
 
+FEW_STEPS = 4  # not measured: kernels are chosen in them
+
+
+def recipe_of(name: str, folder: Path, plan: Plan, *more: str) -> list[str]:
+    """A recipe and its settings for three short epochs over clips of a folder, measured by one view."""
+    epochs, warmup = ("schedule.epochs=3", "schedule.warmup_epochs=0.5")
+    data = (f'data.train=["{folder}"]', "data.kind=labelled", "data.validation=[]", "data.labels=''")
+    views = ("evaluation.clips=1", "evaluation.crops=1", "evaluation.every_epochs=3")
+    others = (
+        "model.num_classes=none",
+        "mix.mixup_alpha=0",
+        "mix.cutmix_alpha=0",
+        "batch_norm.precise_batches=0",
+    )
+    return [name, *data, epochs, warmup, *views, *others, *plan.settings, *more]
+
+
+def labelled_videos(folder: Path, count: int) -> Path:
+    """A folder of two classes: noise that moves, and the same film with its pictures turned round."""
+    from twinpath.video.writer import VideoWriter
+
+    (pictures,) = clips(64, 1, sizes=((240, 320),))
+    for label, frames in (("forwards", pictures), ("backwards", pictures[::-1])):
+        first = folder / label / "0.mp4"
+        first.parent.mkdir(parents=True)
+        with VideoWriter(first, width=320, height=240, fps=30, preset="ultrafast") as writer:
+            for picture in frames:
+                writer.write(picture)
+        for number in range(1, count // 2):
+            shutil.copyfile(first, folder / label / f"{number}.mp4")
+    return folder
+
+
+def trained(plan: Plan, device: str) -> Iterator[Row]:
+    """Recipes in bf16 in this process: clips a second, memory, and whether the loss is a number and the model
+    there; with activations kept and computed again."""
+    from twinpath.train.loop.train import train_clips
+    from twinpath.train.machine import Machine
+    from twinpath.train.recipe import read_recipe
+
+    with tempfile.TemporaryDirectory() as where:
+        videos = labelled_videos(Path(where) / "videos", plan.trained_clips)
+        memory: list[float] = []
+        for name, again in [(name, False) for name in plan.recipes] + [(plan.recipes[-1], True)]:
+            recipe = read_recipe(
+                *_split(recipe_of(name, videos, plan, f"model.checkpoint_blocks={again}".lower()))
+            )
+            steps, took_s = [], []
+
+            def on_step(step, steps=steps, took_s=took_s) -> None:
+                steps.append(step.loss)
+                took_s.append(step.took_s)
+
+            reset_peak(device)
+            machine = Machine("cpu" if device == "cpu" else "gpu")
+            model = train_clips(recipe, Path(where) / f"{name}-{again}", machine=machine, on_step=on_step)
+            memory.append(peak_mib(device))
+            speed = recipe.run.batch_size * len(took_s[FEW_STEPS:]) / max(sum(took_s[FEW_STEPS:]), 1e-9)
+            what = ", activations computed again" if again else ""
+            value = f"{speed:.1f} clips/s, loss {steps[0]:.2f} to {steps[-1]:.2f}, {memory[-1]:.0f} MiB"
+            passed = (
+                bool(np.isfinite(steps).all()) and model is not None and "test_top1" in model.card.figures
+            )
+            yield Row(f"{name}: training in {recipe.run.precision}{what}", value, "finite, measured", passed)
+        if memory[-1]:
+            value = f"{memory[-1]:.0f} of {memory[-2]:.0f} MiB"
+            yield Row(
+                f"{plan.recipes[-1]}: memory, activations computed again",
+                value,
+                "less",
+                memory[-1] < memory[-2],
+            )
+
+
+def _split(words: list[str]) -> tuple[str, list[str]]:
+    return words[0], words[1:]
+
+
+def on_all(plan: Plan, device: str) -> Iterator[Row]:
+    """The last recipe on all GPUs, by the command, and resumed by the other strategy."""
+    processes = plan.processes or torch.cuda.device_count()
+    if processes < 2:
+        yield Row("training on all GPUs", "left out: there is one")
+        return
+    with tempfile.TemporaryDirectory() as where:
+        videos, out = labelled_videos(Path(where) / "videos", plan.trained_clips), Path(where) / "run"
+        for strategy in ("ddp", "fsdp"):
+            words = recipe_of(plan.recipes[-1], videos, plan)
+            kind = "cpu" if device == "cpu" else "gpu"
+            options = ["--device", kind, "--devices", str(processes), "--strategy", strategy]
+            command = [
+                sys.executable,
+                "-m",
+                "twinpath",
+                "train",
+                *words,
+                *options,
+                "--out",
+                str(out / strategy),
+            ]
+            began_s = time.perf_counter()
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+            took_s = time.perf_counter() - began_s
+            last = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+            value = f"{took_s:.0f} s" if done.returncode == 0 else last[:80]
+            is_there = list((out / strategy).glob("*/model.json")) != []
+            yield Row(f"{plan.recipes[-1]}: {processes} processes, {strategy}", value, "a model", is_there)
+
+
 def write_videos(folder: Path, count: int) -> list[str]:
     """Short videos of 640x480."""
     from twinpath.video.writer import VideoWriter
@@ -435,6 +565,8 @@ def main() -> int:
         ("reading", reading),
     ):
         rows += guarded(what, lambda check=check: check(plan.fast, plan, device))
+    rows += guarded("recipes", lambda: trained(plan, device))
+    rows += guarded("all devices", lambda: on_all(plan, device))
     minutes = (time.perf_counter() - began_s) / 60
     rows.append(Row("this check", f"{minutes:.1f} minutes", f"{MOST_MINUTES}", minutes < MOST_MINUTES))
     print_table(rows)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What a GPU must do as the CPU does, and how fast it is. Needs python3 with torch and numpy, and PyAV to
-# read files beside it; under ten minutes.
+# What a GPU must do as the CPU does, how fast it is, and whether it trains. Needs python3 with torch and numpy,
+# PyAV to read files beside it, and Lightning to train; under ten minutes.
 #
 #     scripts/check_gpu.sh                    # on the GPU
 #     scripts/check_gpu.sh --device cpu       # the same steps with small networks, to try the script

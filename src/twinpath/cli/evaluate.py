@@ -20,7 +20,8 @@ def evaluate(
         str | None,
         typer.Argument(
             metavar="NAME|DIR",
-            help="A model of the data set, or a model folder.  [default: slowfast_tiny.synthetic]",
+            help="A model of the data set, a model folder, or the folder of a training by a recipe.  "
+            "[default: slowfast_tiny.synthetic]",
         ),
     ] = None,
     labelled: LabelledOptions,
@@ -42,9 +43,10 @@ def evaluate(
     and a report. Of the synthetic world: accuracy, or frame mAP of a detection model. Of AVA: the official
     frame mAP, of a model on videos or frames, or of a file of results. Options from --annotations to
     --at-most are for AVA, but --out and --resume also go with --data.
+    With --recipe, or of the folder of a training: the recipe's test clips by its views, as published.
     """
     from twinpath.cli.evaluate_ava import evaluate_on_ava
-    from twinpath.cli.evaluate_labelled import evaluate_on_data
+    from twinpath.cli.evaluate_labelled import evaluate_on_clips
     from twinpath.cli.evaluate_synthetic import DEFAULT_MODEL, evaluate_on_synthetic
     from twinpath.errors import UsageError
 
@@ -52,9 +54,9 @@ def evaluate(
         raise UsageError(f"{model} and --model {named} both name a model; give one")
     model = model or named
     runtime.config()
-    if labelled.data:
+    if labelled.are_given(model):
         labelled.check(model, dataset, synthetic, ava)
-        evaluate_on_data(labelled, model, weights, ava, reading, runtime, as_json=json)
+        evaluate_on_clips(labelled, model, weights, ava, reading, runtime, as_json=json)
         return
     labelled.check_absent(reading)
     if dataset == "ava":

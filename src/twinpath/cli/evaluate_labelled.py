@@ -1,8 +1,9 @@
-"""`twinpath evaluate MODEL --data DATA`: a classifier on labelled videos."""
+"""`twinpath evaluate MODEL --data DATA`: a classifier on labelled videos; by a recipe on its test clips."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import os
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,14 +16,23 @@ if TYPE_CHECKING:
     from twinpath.cli.ava_options import AvaOptions
     from twinpath.cli.batch import WarningPrinter
     from twinpath.cli.evaluate_synthetic import SyntheticOptions
+    from twinpath.data.labelled.clip import LabelledData
     from twinpath.jobs.batch import Outcome
-    from twinpath.jobs.evaluate import FileAnswers
+    from twinpath.jobs.evaluate import EvaluateJob, FileAnswers, Share
+    from twinpath.results.evaluation import EvaluationSummary
 
 
 @dataclass(frozen=True)
 class LabelledOptions:
     """Which clips are evaluated, and how each is looked at."""
 
+    settings: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SECTION.KEY=VALUE",
+            help="For a recipe: settings that replace its own: data.test=test.csv evaluation.clips=5.",
+        ),
+    ] = None
     data: Annotated[
         list[Path] | None,
         typer.Option(
@@ -47,13 +57,46 @@ class LabelledOptions:
             help="With --data: test, validation, train or all.  [default: test, if the data has it]",
         ),
     ] = None
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            metavar="RECIPE",
+            help="Measure on the recipe's test clips by its views.  [default: that of the training's folder]",
+        ),
+    ] = None
+    devices: Annotated[
+        int | None,
+        typer.Option(
+            "--devices",
+            min=1,
+            metavar="N",
+            help="With --data or a recipe: processes of this machine that share the clips.  "
+            "[default: 1, or torchrun's]",
+        ),
+    ] = None
+
+    def are_given(self, model: str | None) -> bool:
+        """Whether there is data, or a recipe that names it."""
+        return bool(self.data) or self.is_by_recipe(model)
+
+    def is_by_recipe(self, model: str | None) -> bool:
+        """Whether a recipe names what to evaluate on: it is given, or the model is a training's folder."""
+        return self.recipe is not None or (
+            model is not None and not self.data and _is_run_folder(Path(model))
+        )
 
     def check(self, model: str | None, dataset: str, synthetic: SyntheticOptions, ava: AvaOptions) -> None:
         """Raises: UsageError: no model is named, or an option is for something else."""
         from twinpath.errors import UsageError
 
         if model is None:
-            raise UsageError("--data needs a model: a name of `twinpath models list`, or a model folder")
+            what = "--data" if self.data else "--recipe"
+            raise UsageError(f"{what} needs a model: a name of `twinpath models list`, or a model folder")
+        if self.recipe is not None and (self.data or self.views or self.part):
+            raise UsageError(
+                "--recipe says what to evaluate on and by which views; leave out --data, --views, --part"
+            )
         if dataset != "synthetic":
             raise UsageError(f"--data and --dataset {dataset} both name what to evaluate on; give one")
         if synthetic.are_given:
@@ -66,11 +109,22 @@ class LabelledOptions:
         """Raises: UsageError: without data there is an option that is for it."""
         from twinpath.errors import UsageError
 
-        if self.views is not None or self.part is not None or reading != Reading():
-            raise UsageError("--views, --part, --isolate, --max-seconds and --fps are for --data")
+        if self.settings:
+            raise UsageError(f"{self.settings[0]!r} is a setting of a recipe; name it with --recipe")
+        if any((self.views, self.part, self.devices)) or reading != Reading():
+            raise UsageError("--views, --part, --devices, --isolate, --max-seconds and --fps are for --data")
 
 
-def evaluate_on_data(
+def _is_run_folder(path: Path) -> bool:
+    """Without the imports of recipes, where it is none."""
+    if not path.is_dir():
+        return False
+    from twinpath.train.recipe import is_run_folder
+
+    return is_run_folder(path)
+
+
+def evaluate_on_clips(
     options: LabelledOptions,
     model: str | None,
     weights: Path | None,
@@ -81,39 +135,112 @@ def evaluate_on_data(
     as_json: bool,
 ) -> None:
     """Score every clip, and print the figures; with a folder in `ava.out`, write the report."""
+    assert model is not None
+    evaluate = _evaluate_by_recipe if options.is_by_recipe(model) else _evaluate_data
+    evaluate(options, model, weights, ava, reading, runtime, as_json=as_json)
+
+
+def _evaluate_data(
+    options: LabelledOptions,
+    model: str,
+    weights: Path | None,
+    ava: AvaOptions,
+    reading: Reading,
+    runtime: Runtime,
+    *,
+    as_json: bool,
+) -> None:
+    from twinpath.data.labelled.read import read_labelled
+    from twinpath.jobs.evaluate import EvaluateJob
+    from twinpath.jobs.outputs import is_drawn_result
+
+    assert options.data
+    name = options.data[0].resolve().name
+    job = EvaluateJob(
+        model=model, weights=weights, views=options.views, part=options.part, out=ava.out, resume=ava.resume,
+        title=f"{Path(model).name} on {name}", fps=reading.fps,
+    )  # fmt: skip
+    data = read_labelled(options.data, min_classes=1, is_result=is_drawn_result)
+    _evaluate(data, job, options.devices, reading, runtime, as_json=as_json)
+
+
+def _evaluate_by_recipe(
+    options: LabelledOptions,
+    model: str,
+    weights: Path | None,
+    ava: AvaOptions,
+    reading: Reading,
+    runtime: Runtime,
+    *,
+    as_json: bool,
+) -> None:
+    """The same by a recipe. Where it is the own one of a training's folder, the card gets the figures."""
+    from twinpath.cli.train import train_extra
+
+    with train_extra():
+        from twinpath.train.protocol import (
+            EVALUATION,
+            keep_figures,
+            protocol_data,
+            protocol_job,
+        )
+    from twinpath.train.recipe import SETTINGS, is_run_folder, read_recipe
+    from twinpath.zoo.model_facts import facts_of_model
+    from twinpath.zoo.model_folder import read_model_folder
+
+    run, out = Path(model), ava.out
+    recipe = read_recipe(options.recipe or str(run / SETTINGS), options.settings or [])
+    own = is_run_folder(run) and options.recipe is None and not options.settings
+    if is_run_folder(run):
+        model = str(run / read_recipe(str(run / SETTINGS)).name)
+        out = out or (run / EVALUATION if own else None)
+    data = protocol_data(recipe, facts_of_model(model, weights=weights).labels)
+    job = replace(
+        protocol_job(recipe, model, out=out, resume=ava.resume, fps=reading.fps or data.fps), weights=weights
+    )
+    summary = _evaluate(data, job, options.devices, replace(reading, fps=job.fps), runtime, as_json=as_json)
+    if own and summary is not None:
+        keep_figures(read_model_folder(model), recipe, summary)
+
+
+def _evaluate(
+    data: LabelledData,
+    job: EvaluateJob,
+    devices: int | None,
+    reading: Reading,
+    runtime: Runtime,
+    *,
+    as_json: bool,
+) -> EvaluationSummary | None:
+    """Score the clips of this process, and in the first one print the figures."""
     from twinpath.cli.batch import WarningPrinter, how_to_resume, print_resumed, show_batch
     from twinpath.cli.console import outlive_reader, print_note
     from twinpath.cli.loading import Loader
     from twinpath.cli.progress import BatchBar
     from twinpath.cli.show_evaluation import print_evaluation
-    from twinpath.data.labelled.read import read_labelled
     from twinpath.errors import PartialFailure
-    from twinpath.jobs.evaluate import EvaluateJob, LabelledRun
-    from twinpath.jobs.outputs import is_drawn_result
+    from twinpath.jobs.evaluate import LabelledRun
     from twinpath.recognize.classifier import Classifier
     from twinpath.recognize.read import VideoReader
 
-    assert model is not None
-    assert options.data
-    out, resume = ava.out, ava.resume
+    out = job.out
     if out is not None:
         outlive_reader()
-    name = options.data[0].resolve().name
-    job = EvaluateJob(
-        model=model, weights=weights, views=options.views, part=options.part, out=out, resume=resume,
-        title=f"{Path(model).name} on {name}", fps=reading.fps,
-    )  # fmt: skip
-    data = read_labelled(options.data, min_classes=1, is_result=is_drawn_result)
-    run = LabelledRun(data, job)
+    share, runtime = _share(devices, runtime)
+    run = LabelledRun(data, job, share)
+    load = Loader(Classifier, job.model, job.weights, runtime, reading, is_quiet=bool(share.process))
+    reader = VideoReader(reading.limits(), reading.isolate, reading.fps)
+    if share.process:
+        for _ in run.outcomes(load, reader=reader):
+            pass
+        return None
     for note in run.notes:
         print_note(f"note: {note}")
     bar = BatchBar("evaluating", total=len(run.videos))
     outcomes = run.outcomes(
-        Loader(Classifier, model, weights, runtime, reading),
-        reader=VideoReader(reading.limits(), reading.isolate, reading.fps),
-        on_resumed=None if out is None else partial(print_resumed, out, "files"),
+        load, reader=reader, on_resumed=None if out is None else partial(print_resumed, out, "files")
     )
-    rest = None if out is None else how_to_resume(resume=resume)
+    rest = None if out is None else how_to_resume(resume=job.resume)
     show = partial(_print_warnings, WarningPrinter())
     try:
         show_batch(outcomes, bar, show, as_json=as_json, skipped=data.skipped, rest=rest)
@@ -123,6 +250,25 @@ def evaluate_on_data(
     if run.evaluation is not None and run.evaluation.failed:
         lost = len({failed.path for failed in run.evaluation.failed})
         raise PartialFailure(f"{lost} videos could not be used, or not all of them; each is named above")
+    return run.summary
+
+
+def _share(devices: int | None, runtime: Runtime) -> tuple[Share, Runtime]:
+    """What this process does, and on which device; starts the others, if several are wanted."""
+    from twinpath.jobs.evaluate import Share
+
+    if (devices or int(os.environ.get("WORLD_SIZE", 1))) == 1:
+        return Share(), runtime
+    from twinpath.cli.train import train_extra
+    from twinpath.train.machine import Machine
+
+    with train_extra():
+        from twinpath.train.loop.processes import engine_config, share_of, start_processes
+    kind = runtime.device.partition(":")[0]
+    fabric = start_processes(Machine({"cuda": "gpu"}.get(kind, kind), devices))
+    config = engine_config(fabric)
+    threads = runtime.threads or config.threads
+    return share_of(fabric), replace(runtime, device=config.device, threads=threads)
 
 
 def _print_warnings(printer: WarningPrinter, outcome: Outcome[FileAnswers], answers: FileAnswers) -> None:

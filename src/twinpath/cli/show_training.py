@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from twinpath.cli.console import print_line, print_note
 
 if TYPE_CHECKING:
+    from twinpath.jobs.evaluate import LabelledRun
     from twinpath.train.dry_run import DryRun
     from twinpath.train.loop.figures import EpochResult
     from twinpath.train.pyslowfast.translate import Translation
@@ -54,3 +55,16 @@ def print_epoch(result: EpochResult) -> None:
         f"epoch {result.epoch + 1} of {result.epochs}: loss {result.train_loss:.3f}{evaluated}; "
         f"{result.took_s:.0f} s{waited}{broken}"
     )
+
+
+def print_measured(run: LabelledRun) -> None:
+    """A note for each figure of the final evaluation, and where its files are."""
+    from twinpath.cli.batch import files_in_words
+    from twinpath.cli.show_evaluation import figures_in_words
+
+    assert run.evaluation is not None
+    assert run.summary is not None
+    for line in figures_in_words(run.evaluation, run.summary):
+        print_note(line)
+    if run.written:
+        print_note(f"wrote {files_in_words(run.written)}")

@@ -49,6 +49,13 @@ def train(
         int | None,
         typer.Option(min=1, metavar="N", help="Processes of this machine.  [default: 1, or torchrun's]"),
     ] = None,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Of several processes: ddp, or fsdp, which divides a large network among them.",
+        ),
+    ] = "ddp",
     debug: Debug = False,
 ) -> None:
     """Train a model by a recipe. Ctrl-C keeps the last whole epoch."""
@@ -58,7 +65,9 @@ def train(
     if dry_run:
         _print_dry_run(recipe)
         return
-    _train(recipe, out or Path("runs") / recipe.name, resume=resume, machine=Machine(device, devices))
+    _train(
+        recipe, out or Path("runs") / recipe.name, resume=resume, machine=Machine(device, devices, strategy)
+    )
 
 
 def _recipe(words: list[str], pyslowfast: Path | None) -> Recipe:
@@ -71,7 +80,7 @@ def _recipe(words: list[str], pyslowfast: Path | None) -> Recipe:
         if not words:
             raise UsageError(f"give a recipe: a TOML file or one of {', '.join(built_in_recipes())}")
         return read_recipe(words[0], words[1:])
-    with _train_extra():
+    with train_extra():
         from twinpath.train.pyslowfast.translate import translate
     translation = translate(pyslowfast, words)
     print_translation(translation)
@@ -81,7 +90,7 @@ def _recipe(words: list[str], pyslowfast: Path | None) -> Recipe:
 def _print_dry_run(recipe: Recipe) -> None:
     from twinpath.cli.show_training import print_dry_run
 
-    with _train_extra():
+    with train_extra():
         from twinpath.train.dry_run import dry_run
     print_dry_run(dry_run(recipe))
 
@@ -99,7 +108,7 @@ def _train(recipe: Recipe, folder: Path, *, resume: bool, machine: Machine) -> N
     if recipe.data.kind not in DRAWN:
         _train_on_clips(recipe, folder, resume=resume, machine=machine)
         return
-    with _train_extra():
+    with train_extra():
         from twinpath.train.run import train as run
     look_as_usual()
     path = run(recipe, folder, resume=resume)
@@ -112,12 +121,12 @@ def _train_on_clips(recipe: Recipe, folder: Path, *, resume: bool, machine: Mach
     from twinpath.cli.console import print_note
     from twinpath.cli.garbage import look_as_usual
     from twinpath.cli.progress import count_bar
-    from twinpath.cli.show_training import print_epoch
+    from twinpath.cli.show_training import print_epoch, print_measured
 
-    with _train_extra():
+    with train_extra():
         from twinpath.train.loop.train import train_clips
     look_as_usual()
-    with count_bar("training") as progress:
+    with count_bar("training") as progress, count_bar("evaluating") as evaluated:
         model = train_clips(
             recipe,
             folder,
@@ -125,6 +134,8 @@ def _train_on_clips(recipe: Recipe, folder: Path, *, resume: bool, machine: Mach
             machine=machine,
             on_step=lambda step: progress(step.total, step.of_all),
             on_epoch=print_epoch,
+            on_file=evaluated,
+            on_evaluation=print_measured,
         )
     if model is not None:
         print_note(f"wrote {model.path}")
@@ -133,7 +144,7 @@ def _train_on_clips(recipe: Recipe, folder: Path, *, resume: bool, machine: Mach
 
 
 @contextlib.contextmanager
-def _train_extra() -> Iterator[None]:
+def train_extra() -> Iterator[None]:
     """Imports in the block may lack what the extra `train` brings."""
     from twinpath.errors import MissingExtra
 

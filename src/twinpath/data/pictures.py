@@ -10,10 +10,16 @@ from PIL import Image
 
 from twinpath.errors import InputError, NotAFile
 from twinpath.paths import display_path
+from twinpath.video.frame_folder import is_frame_pattern
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 #: The only formats that Pillow may open, whatever a file is called: one of ImageNet's .JPEG files is a PNG.
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP")
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a path is that of a single picture, by its name; a pattern of frames is none."""
+    return path.suffix.lower() in PICTURE_SUFFIXES and not is_frame_pattern(path)
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:

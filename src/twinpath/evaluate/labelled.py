@@ -56,7 +56,12 @@ class ScoredClip:
 
 
 def score_labelled(
-    classifier: ClipScorer, clips: Iterable[LabelledClip], views: Views, *, pooling: ViewPooling = "mean"
+    classifier: ClipScorer,
+    clips: Iterable[LabelledClip],
+    views: Views,
+    *,
+    pooling: ViewPooling = "mean",
+    spec: InputSpec | None = None,
 ) -> Iterator[ScoredClip]:
     """Score each clip. The next clips are read meanwhile, and batches span clips.
 
@@ -65,10 +70,11 @@ def score_labelled(
         clips: Those of one file are best one after the other.
         views: Crops in space and clips in time, within the span of each clip.
         pooling: How the scores of the views become one.
+        spec: How clips are taken; None: as the classifier says.
     Yields:
         The scores or the error of each clip, in order.
     """
-    reader = LabelledReader(classifier.reader, classifier.spec, views)
+    reader = LabelledReader(classifier.reader, spec or classifier.spec, views)
     for scored in reader.infer(classifier.engine(views.space), clips):
         if scored.error is not None:
             yield ScoredClip(scored.key, None, scored.error, scored.warnings)

@@ -60,8 +60,8 @@ class ResultsJournal:
 
     def __init__(self, path: str | os.PathLike[str], run: Provenance, videos: Iterable[Path]) -> None:
         self.path, self._run = Path(path), run
-        self.missing: list[Path] = []
-        self.done: dict[Path, Line] = {}
+        self.missing: list[Path]
+        self.done: dict[Path, Line]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open_locked(self.path)
         try:
@@ -96,18 +96,22 @@ class ResultsJournal:
             self._file.flush()
             os.fsync(self._file.fileno())
 
+    def adopt(self, lines: Iterable[Line]) -> None:
+        """Append whole lines of other journals of the same run, and sync the file once.
+
+        Raises:
+            OSError: The disk is full or refuses.
+        """
+        with _named(self.path):
+            self._file.writelines(json.dumps(line, allow_nan=False).encode() + b"\n" for line in lines)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
     def _load(self, videos: list[Path]) -> None:
         """Find the missing videos; remove lines that will be rewritten, and a truncated last line."""
         entries, is_complete = _read(self.path)
-        finished = {entry.video: entry for entry in entries if "error" not in entry.line}
-        for entry in finished.values():
-            self._check(entry.provenance)
-        for video in videos:
-            previous = finished.get(str(video))
-            if previous is not None and previous.provenance.is_of(video):
-                self.done[video] = previous.line
-            else:
-                self.missing.append(video)
+        self.done = _done(self.path, entries, self._run, videos)
+        self.missing = [video for video in videos if video not in self.done]
         rewritten = {str(video) for video in self.missing}
         kept_lines = [entry.line for entry in entries if entry.video not in rewritten]
         if not is_complete or len(kept_lines) < len(entries):
@@ -127,14 +131,34 @@ class ResultsJournal:
         self._file.close()
         self._file = file
 
-    def _check(self, earlier: Provenance) -> None:
-        """Compare a result with this run. Raises: UsageError: Another model or other settings."""
-        differences = replace(earlier, source=None).differences(self._run)
+
+def done_lines(path: Path, run: Provenance, videos: Iterable[Path]) -> dict[Path, Line]:
+    """The lines of a journal that a run takes. It is only read: another process may be writing to it.
+
+    Args:
+        path: The file.
+        run, videos: See `ResultsJournal`.
+    Raises:
+        UsageError: The file has results of another model or other settings.
+        InputError: The file is no journal of results.
+        OSError: It cannot be read.
+    """
+    entries, _ = _read(path)
+    return _done(path, entries, run, videos)
+
+
+def _done(path: Path, entries: Iterable[_Entry], run: Provenance, videos: Iterable[Path]) -> dict[Path, Line]:
+    """The lines of videos that have not changed since. Raises: UsageError: Those of another run."""
+    finished = {entry.video: entry for entry in entries if "error" not in entry.line}
+    for entry in finished.values():
+        differences = replace(entry.provenance, source=None).differences(run)
         if differences:
             raise UsageError(
-                f"{display_path(self.path)} has results of another run: {'; '.join(differences)}; "
+                f"{display_path(path)} has results of another run: {'; '.join(differences)}; "
                 "give another file, or run as before"
             )
+    found = ((video, finished.get(str(video))) for video in videos)
+    return {video: entry.line for video, entry in found if entry and entry.provenance.is_of(video)}
 
 
 def read_journal(path: str | os.PathLike[str]) -> list[Provenance]:

@@ -3,14 +3,17 @@
 run = LabelledRun(read_labelled("actions"), EvaluateJob(model="my-actions", out=Path("report")))
 run_batch(run.outcomes(load), total=len(run.videos), on_outcome=show)
 run.evaluation, run.summary, run.written
+
+Several processes share the files: each has a `Share`, scores its own, and the first one has all answers.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +24,15 @@ from numpy.typing import NDArray
 from twinpath.data.labelled.clip import LabelledClip, LabelledData
 from twinpath.errors import InputError, UsageError
 from twinpath.evaluate.labelled import ScoredClip, match_labels, score_labelled
-from twinpath.formats.journal import ResultsJournal, read_journal
+from twinpath.formats.journal import Line, ResultsJournal, done_lines, read_journal
 from twinpath.formats.predictions import PREDICTIONS, write_predictions
 from twinpath.jobs.batch import Outcome, error_to_dict, input_failure
 from twinpath.jobs.outputs import check_targets
-from twinpath.jobs.result_file import ResultFile, open_result_file
+from twinpath.jobs.result_file import ResultFile, open_result_file, partial_path
 from twinpath.jobs.scored_videos import check_loaded
 from twinpath.metrics.evaluation import summarise
 from twinpath.paths import display_path
+from twinpath.recognize.aggregate import ViewPooling
 from twinpath.recognize.model import check_model
 from twinpath.recognize.plan import Views
 from twinpath.recognize.read import VideoReader, fps_settings
@@ -43,6 +47,8 @@ if TYPE_CHECKING:
     from twinpath.recognize.classifier import Classifier
 
 SCORES = "scores.jsonl"  # what a run is resumed from
+_PART = "scores.{}.jsonl"  # the same of other processes than the first, while the run goes on
+_IS_PART = re.compile(r"scores\.\d+(\.partial)?\.jsonl")
 PARTS = ("test", "validation", "train")
 _ALL = "all"
 _Key = tuple[float | None, float | None, str]  # of a clip in its file
@@ -62,6 +68,8 @@ class EvaluateJob:
         title: Of the report; "" for one that is made.
         resume: Take the scores that are there; False: start over.
         fps: Frames per second of what has no times, see `VideoReader`; as the model reads it, too.
+        pooling: How the scores of the views become one; None: as the model says.
+        offset_views: Whether the last clip in time ends with the video; None: as the model says.
     Raises:
         UsageError: A value is out of its range.
     """
@@ -74,12 +82,31 @@ class EvaluateJob:
     title: str = ""
     resume: bool = True
     fps: float | None = None
+    pooling: ViewPooling | None = None
+    offset_views: bool | None = None
 
     def __post_init__(self) -> None:
         if self.views is not None:
             Views.parse(self.views)
         if self.part not in (None, _ALL, *PARTS):
             raise UsageError(f"part must be {', '.join(PARTS)} or {_ALL}, not {self.part!r}")
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which files one of several processes scores: every n-th.
+
+    Each clip is scored by one process, so that it counts once whatever their number. (PySlowFast's sampler
+    fills the last round with clips that are scored again.)
+
+    Attributes:
+        process, processes: Which one, from 0, and of how many.
+        gather: Gives the first process what each of them has, in order, and the others nothing; collective.
+    """
+
+    process: int = 0
+    processes: int = 1
+    gather: Callable[[Any], list[Any]] = lambda own: [own]
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,10 +130,14 @@ class LabelledRun:
     Args:
         data: The data set.
         job: What is wanted.
+        share: Of this process; all of them have the same data and job. Their folder is one that all see, or
+            what one was killed at is scored again.
     Attributes:
-        videos: The files of the clips, each once.
+        videos: The files of the share's clips, each once.
+        num_files: Of all processes.
         notes: What the reader of the result should know.
-        evaluation, summary: Of all answers; None before the last outcome, or where there is no answer.
+        evaluation, summary: Of all answers; None before the last outcome, where there is no answer, or in
+            other processes than the first.
         written: The files that were written, the page first.
     Raises:
         UsageError: The model is unknown or for another task, or lacks classes of the data; or there is no
@@ -114,8 +145,8 @@ class LabelledRun:
         InputError: The weight file does not exist.
     """
 
-    def __init__(self, data: LabelledData, job: EvaluateJob) -> None:
-        self._data, self._job = data, job
+    def __init__(self, data: LabelledData, job: EvaluateJob, share: Share = Share()) -> None:
+        self._data, self._job, self._share = data, job, share
         self._facts = check_model(job.model, task="classification", weights=job.weights)
         self._truth = match_labels(data.classes, self._facts.labels)
         self._views = Views.parse(job.views or self._facts.views)
@@ -123,11 +154,15 @@ class LabelledRun:
         self._clips: dict[Path, list[LabelledClip]] = {}
         for clip in clips:
             self._clips.setdefault(clip.path, []).append(clip)
-        self.videos = [InputVideo.of(path) for path in self._clips]
+        self._own = list(self._clips)[share.process :: share.processes]
+        self.videos = [InputVideo.of(path) for path in self._own]
+        self.num_files = len(self._clips)
         synthetic = (SYNTHETIC_WARNING,) if self._facts.dataset == "synthetic" else ()
         self.notes: tuple[str, ...] = (*part_note, *data.notes, *synthetic)
         sha256 = self._facts.weights_sha256(job.weights)
         settings = {"views": str(self._views), "scores_of": "labelled clips"} | fps_settings(job.fps)
+        given = {"pooling": job.pooling, "offset_views": job.offset_views}
+        settings |= {name: value for name, value in given.items() if value is not None}
         self._run = Provenance.of(None, model=self._facts.name, weights_sha256=sha256, settings=settings)
         self.evaluation: Evaluation | None = None
         self.summary: EvaluationSummary | None = None
@@ -156,35 +191,53 @@ class LabelledRun:
         """
         with contextlib.ExitStack() as stack:
             file, journal = self._open(stack)
-            known = {} if journal is None else self._known(journal)
+            lines = {} if journal is None else self._lines(journal)
+            known = self._known(lines)
             if known and on_resumed is not None:
                 on_resumed(len(known), len(self.videos))
-            missing = [path for path in self._clips if path not in known]
+            missing = [path for path in self._own if path not in known]
             classifier = None
             if missing:
                 classifier = check_loaded(load(), self._run.model, self._run.weights_sha256)
+            if journal is not None:
+                journal.adopt(
+                    line for path, line in lines.items() if path in known and path not in journal.done
+                )
             reader = reader or VideoReader()
             return self._outcomes(classifier, missing, known, file, journal, reader, stack.pop_all())
 
     def _open(self, stack: contextlib.ExitStack) -> tuple[ResultFile | None, ResultsJournal | None]:
-        """The scores in the folder; None without one."""
+        """The scores in the folder that this process writes; None without one."""
         out = self._job.out
         if out is None:
             return None, None
         inputs = [*self._clips, *([self._job.weights] if self._job.weights else [])]
         check_targets([out / name for name in (*REPORT_FILES, *PREDICTIONS)], inputs)
+        name = SCORES if not self._share.process else _PART.format(self._share.process)
         file = stack.enter_context(
-            open_result_file(
-                out / SCORES, self._run, resume=self._job.resume, read=read_journal, inputs=inputs
-            )
+            open_result_file(out / name, self._run, resume=self._job.resume, read=read_journal, inputs=inputs)
         )
-        return file, stack.enter_context(ResultsJournal(file.path, self._run, list(self._clips)))
+        return file, stack.enter_context(ResultsJournal(file.path, self._run, self._own))
 
-    def _known(self, journal: ResultsJournal) -> dict[Path, FileAnswers]:
+    def _lines(self, journal: ResultsJournal) -> dict[Path, Line]:
+        """What is there of this process's files: in its own scores, and in those that other processes of a
+        stopped run left."""
+        lines: dict[Path, Line] = {}
+        if not self._job.resume:
+            return lines
+        for path in _parts_beside(journal.path):
+            lines |= done_lines(path, self._run, self._own)
+        first = journal.path.with_name(SCORES)
+        for path in (first, partial_path(first)):
+            with contextlib.suppress(FileNotFoundError, UsageError):  # whether they fit, its process says
+                lines |= done_lines(path, self._run, self._own)
+        return lines | journal.done
+
+    def _known(self, lines: Mapping[Path, Line]) -> dict[Path, FileAnswers]:
         """The answers of files whose clips all have scores, whatever their labels are by now."""
         known = {}
-        for path, line in journal.done.items():
-            scores = _scores_of_line(line, len(self._facts.labels), journal.path)
+        for path, line in lines.items():
+            scores = _scores_of_line(line, len(self._facts.labels), self._job.out)
             if all(_key(clip) in scores for clip in self._clips[path]):
                 answers = [self._answer(clip, scores[_key(clip)]) for clip in self._clips[path]]
                 known[path] = FileAnswers(tuple(answers))
@@ -218,7 +271,31 @@ class LabelledRun:
                     yield Outcome(video, answers)
                 else:
                     yield Outcome(video, error=answers.failures[0])
-            self._finish(list(found.values()), file, reader)
+            self._finish(self._gathered(found, journal), file, reader)
+
+    def _gathered(
+        self, found: dict[Path, FileAnswers], journal: ResultsJournal | None
+    ) -> dict[Path, FileAnswers]:
+        """The answers of all processes, and their lines in the first one's scores; none in the others."""
+        if self._share.processes == 1:
+            self._forget_parts(journal)
+            return found
+        lines = [] if journal is None else list(done_lines(journal.path, self._run, found).values())
+        parts = self._share.gather(({path: _sent(answers) for path, answers in found.items()}, lines))
+        if not parts:
+            return {}
+        if journal is not None:
+            journal.adopt(line for _, of_part in parts[1:] for line in of_part)
+            self._forget_parts(journal)
+        return {path: answers for answered, _ in parts for path, answers in answered.items()}
+
+    def _forget_parts(self, journal: ResultsJournal | None) -> None:
+        """Remove the scores of other processes, which are in the first one's by now."""
+        if journal is not None:
+            for path in _parts_beside(journal.path):
+                with contextlib.suppress(InputError):  # somebody else's
+                    read_journal(path)
+                    path.unlink()
 
     def _results(
         self,
@@ -235,7 +312,14 @@ class LabelledRun:
                 sources[path] = self._run.for_file(path).source
                 yield from self._clips[path]
 
-        yield from score_labelled(classifier, noted(), self._views, pooling=self._facts.view_pooling)
+        spec, offset = classifier.spec, self._job.offset_views
+        yield from score_labelled(
+            classifier,
+            noted(),
+            self._views,
+            pooling=self._job.pooling or self._facts.view_pooling,
+            spec=spec if offset is None else replace(spec, offset_views=offset),
+        )
 
     def _file(self, scored: Sequence[ScoredClip]) -> FileAnswers:
         answers, failures = [], []
@@ -259,14 +343,13 @@ class LabelledRun:
             part=clip.part or "all clips",
         )
 
-    def _finish(self, found: Sequence[FileAnswers], file: ResultFile | None, reader: VideoReader) -> None:
+    def _finish(
+        self, found: Mapping[Path, FileAnswers], file: ResultFile | None, reader: VideoReader
+    ) -> None:
         """The evaluation of what was found, and its files."""
-        answers = tuple(answer for one in found for answer in one.answers)
-        failed = [
-            FailedInput(video.path, str(failure))
-            for video, one in zip(self.videos, found, strict=True)
-            for failure in one.failures
-        ]
+        in_order = [(path, found[path]) for path in self._clips if path in found]
+        answers = tuple(answer for _, one in in_order for answer in one.answers)
+        failed = [FailedInput(path, str(failure)) for path, one in in_order for failure in one.failures]
         if not answers:
             return
         self.evaluation = Evaluation(
@@ -308,6 +391,17 @@ def _chosen(data: LabelledData, part: str | None) -> tuple[tuple[LabelledClip, .
     return chosen, (note,) if len(chosen) < len(data.clips) else ()
 
 
+def _parts_beside(path: Path) -> list[Path]:
+    """The scores of other processes than the first in the folder of a file."""
+    return sorted(part for part in path.parent.iterdir() if _IS_PART.fullmatch(part.name))
+
+
+def _sent(answers: FileAnswers) -> FileAnswers:
+    """As another process can take it: an error as its text."""
+    failures = tuple(InputError(str(failure)) for failure in answers.failures)
+    return replace(answers, failures=failures)
+
+
 def _key(clip: LabelledClip) -> _Key:
     return clip.start_s, clip.end_s, clip.clock
 
@@ -333,7 +427,7 @@ def _line_of(scored: Sequence[ScoredClip], answers: FileAnswers) -> dict[str, An
     return {"clips": clips}
 
 
-def _scores_of_line(line: dict[str, Any], num_classes: int, path: Path) -> dict[_Key, list[float]]:
+def _scores_of_line(line: Line, num_classes: int, folder: Path | None) -> dict[_Key, list[float]]:
     """The scores of the clips of a line; those that failed are left out.
 
     Raises:
@@ -350,7 +444,7 @@ def _scores_of_line(line: dict[str, Any], num_classes: int, path: Path) -> dict[
             found[clip["start_s"], clip["end_s"], clip["clock"]] = scores
     except (LookupError, TypeError, ValueError) as error:
         raise InputError(
-            f"{display_path(path)}: the line of {display_path(str(line['video']))} holds no scores of "
+            f"{display_path(str(folder))}: the line of {display_path(str(line['video']))} holds no scores of "
             f"labelled clips ({error}); give another folder"
         ) from error
     return found

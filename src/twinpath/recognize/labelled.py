@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
 from twinpath.data.labelled.clip import LabelledClip
+from twinpath.data.pictures import is_picture, read_picture
 from twinpath.engine.base import Engine
 from twinpath.models.input_spec import InputSpec
 from twinpath.recognize.inference import VideoScores, infer_videos
@@ -53,6 +55,9 @@ class LabelledReader:
             InputError: The file cannot be used, or the span lies behind its end; the message has the reason.
             LimitExceeded, WorkerDied: See `VideoReader.open`.
         """
+        if is_picture(clip.path):
+            picture: ClipSource = _PictureViews(clip.path, self.spec, self.views)
+            return _WithMirrored(picture) if self.with_mirrored else picture
         start_s, end_s = self.span_s(clip)
         source = self.reader.open_views(clip.path, self.spec, self.views, start_s=start_s, end_s=end_s)
         return _WithMirrored(source) if self.with_mirrored else source
@@ -88,6 +93,36 @@ class LabelledReader:
             max_bytes=self.reader.limits.max_bytes,
             at_once=self.reader.videos_at_once,
         )
+
+
+class _PictureViews:
+    """The views of a single picture: a clip in which nothing moves, the same for all clips in time."""
+
+    def __init__(self, path: Path, spec: InputSpec, views: Views) -> None:
+        self._path, self._spec, self._views = path, spec, views
+        self.end_s, self.first_frame_s, self.warnings = 0.0, 0.0, list[str]()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self._views.time
+
+    def __iter__(self) -> Iterator[Clip]:
+        once = read_picture(self._path)[None]
+        frames = self._spec.resize(num_crops=self._views.space).of_clip(once)
+        frames = replace(frames, pixels=np.repeat(frames.pixels, self._spec.num_frames, axis=0))
+        for number in range(len(self)):
+            yield Clip(0.0, 0.0, frames, np.zeros(self._spec.num_frames), number)
+
+    def warnings_until(self, time_s: float) -> list[str]:
+        return self.warnings
+
+    def close(self) -> None:
+        """There is nothing open."""
 
 
 class _WithMirrored:

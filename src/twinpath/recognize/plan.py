@@ -15,7 +15,7 @@ from twinpath.errors import UsageError
 from twinpath.models.input_spec import InputSpec
 from twinpath.video.clip_plan import ClipSampling, Keyframes, Selections, Windows
 from twinpath.video.probe import VideoInfo
-from twinpath.video.sampling import view_spans, view_times
+from twinpath.video.sampling import TARGET_FPS, view_spans, view_times
 from twinpath.video.selection import AtTimes, EvenSpan, Selection
 
 MAX_TIME_VIEWS = 100
@@ -50,7 +50,7 @@ class Views:
 
 def views_need_info(views: Views, spec: InputSpec, *, start_s: float) -> bool:
     """Whether `plan_views` needs the video's duration; a single clip at the start does not."""
-    return views.time > 1 or spec.sampling == "segments" or start_s > 0
+    return views.time > 1 or spec.sampling == "segments" or _is_charades(spec) or start_s > 0
 
 
 def plan_views(
@@ -72,15 +72,16 @@ def plan_views(
     Returns:
         One clip: the span at `start_s`, as in PyTorchVideo's tutorials. Several: spread uniformly from there
         to the end by PySlowFast's rule. Something-Something models: the middle of each of T segments.
-        torchvision models: frames at a fixed stride.
+        torchvision models: frames at a fixed stride; with `offset_views` from whole frames on, the last clip
+        ending with the video and a single one in its middle (Charades).
     Raises:
         UsageError: `start_s` lies behind the end, or the duration is needed and unknown.
-    Source: PySlowFast, `get_start_end_idx`; PyTorchVideo's tutorials.
+    Source: PySlowFast, `get_start_end_idx` and `get_seq_frames`; PyTorchVideo's tutorials.
     """
     if info and info.duration_s is not None and start_s >= info.duration_s:
         raise UsageError(f"the video lasts {info.duration_s:.2f} s; no clip starts at {start_s:g} s")
     sampling = spec.clip_sampling
-    if views.time == 1 and spec.sampling != "segments":
+    if views.time == 1 and spec.sampling != "segments" and not _is_charades(spec):
         return Selections((_first_clip(sampling, start_s, end_s),))
     if info is None or info.duration_s is None:
         raise UsageError("several views need the duration of the video, which is unknown; use views='1x1'")
@@ -88,6 +89,9 @@ def plan_views(
     rest_s = max(stop_s - start_s, 0.0)
     if spec.sampling == "segments":
         return Selections((sampling.middles(start_s, rest_s),) * views.time)
+    if _is_charades(spec) and info.average_fps:
+        starts = _charades_starts(spec, views.time, rest_s, info.average_fps)
+        return Selections(tuple(sampling.at(start_s + start) for start in starts))
     if spec.sampling == "strided" or not info.average_fps:
         spans = view_spans(rest_s, span_s=sampling.span_s, num_views=views.time, use_offset=spec.offset_views)
         if spec.sampling == "strided":
@@ -102,6 +106,19 @@ def plan_views(
         use_offset=spec.offset_views,
     )
     return Selections(tuple(AtTimes(tuple((start_s + row).tolist())) for row in times_s))
+
+
+def _is_charades(spec: InputSpec) -> bool:
+    return spec.sampling == "strided" and spec.offset_views
+
+
+def _charades_starts(spec: InputSpec, num_views: int, rest_s: float, fps: float) -> list[float]:
+    """Where the clips start, in seconds; for a single one PySlowFast divides by zero."""
+    span = (spec.num_frames - 1) * spec.sampling_rate * fps / TARGET_FPS + 1
+    room = max(round(rest_s * fps) - span, 0.0)
+    if num_views == 1:
+        return [room // 2 / fps]
+    return [round(room * view / (num_views - 1)) / fps for view in range(num_views)]
 
 
 def _first_clip(sampling: ClipSampling, start_s: float, end_s: float | None) -> Selection:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image, ImageDraw
 
+from twinpath.data.pictures import is_picture, read_picture
 from twinpath.render.label_image import Frame
 from twinpath.results.evaluation import ClipAnswer
 from twinpath.video.decode import read_frames
@@ -49,7 +50,7 @@ def middle_frame(
     """The frame in the middle of a span.
 
     Args:
-        path: The video.
+        path: The video, or a picture.
         start_s, end_s: The span in seconds since the first frame; None: from the first, to the last.
         limits: Limits of reading the video.
         fps: Of folders of pictures and raw streams, see `open_video`.
@@ -59,6 +60,8 @@ def middle_frame(
     Raises:
         InputError, LimitExceeded, WorkerDied: The video cannot be read.
     """
+    if is_picture(path):
+        return read_picture(path)
     if end_s is None:
         info = (probe_isolated if isolate else probe)(path, limits=limits, fps=fps)
         end_s = info.duration_s or 0.0

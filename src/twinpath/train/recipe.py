@@ -47,6 +47,7 @@ from twinpath.train.sections import (
 LAST = "last.ckpt"  # the checkpoint after the last whole epoch
 PREVIOUS = "previous.ckpt"  # the one before
 SETTINGS = "recipe.toml"  # the recipe of the run
+_MODEL_JSON = "model.json"  # of a model folder, see `zoo.model_folder`
 
 _LONGEST = 100  # characters of a name that are compared
 
@@ -287,6 +288,11 @@ def differences(first: Recipe, second: Recipe) -> list[str]:
 def holds_run(folder: Path) -> bool:
     """Whether there is a checkpoint of a run in a folder."""
     return any((folder / name).exists() for name in (LAST, PREVIOUS))
+
+
+def is_run_folder(folder: Path) -> bool:
+    """Whether a folder is that of a training by a recipe. (A model's may hold a recipe, too.)"""
+    return (folder / SETTINGS).is_file() and not (folder / _MODEL_JSON).is_file()
 
 
 def to_toml(recipe: Recipe) -> str:

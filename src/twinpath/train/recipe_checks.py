@@ -60,8 +60,6 @@ def check_can_train(recipe: Recipe) -> None:
         raise ConfigError(f"data.kind: networks cannot be trained on {recipe.data.kind!r} yet")
     if recipe.loss.kind in _MASKED:
         raise ConfigError(f"loss.kind: networks cannot be trained by {recipe.loss.kind!r} yet")
-    if recipe.model.checkpoint_blocks:
-        raise ConfigError("model.checkpoint_blocks: activations cannot be computed twice yet; leave it out")
 
 
 def check_recipe(recipe: Recipe) -> None:

@@ -241,6 +241,7 @@ class EvaluationSection(Section):
     crops: Literal[1, 3] = 3
     combine: Literal["mean", "max"] = "mean"
     offset_views: bool = False  # the last clip ends with the video
+    at_end: bool = True  # measure so when the training ends
 
 
 class RunSection(Section):

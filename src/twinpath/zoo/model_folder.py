@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from twinpath.atomic import atomic_folder
+from twinpath.atomic import atomic_folder, atomic_path
 from twinpath.errors import DamagedWeights, InputError, NotAFile, UnknownWeightFormat, UsageError
 from twinpath.formats.json_nodes import parse_json
 from twinpath.paths import display_path
@@ -231,8 +231,22 @@ def write_card(folder: Path, card: ModelCard) -> ModelFolder:
     """
     names = sorted(path.name for path in folder.iterdir() if path.name not in (MODEL_JSON, README))
     files = {name: StoredFile(file_sha256(folder / name), (folder / name).stat().st_size) for name in names}
-    card = replace(card, files=files)
+    return _write(folder, replace(card, files=files))
+
+
+def replace_card(folder: ModelFolder, card: ModelCard) -> ModelFolder:
+    """Write another card of a folder of this machine, whose files stay as they are.
+
+    Args:
+        folder: The folder.
+        card: Its `files` are those that the folder has.
+    """
+    return _write(folder.path, replace(card, files=folder.card.files))
+
+
+def _write(folder: Path, card: ModelCard) -> ModelFolder:
     text = json.dumps(card.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / MODEL_JSON).write_text(text + "\n", encoding="utf-8")
-    (folder / README).write_text(readme(card), encoding="utf-8")
+    for name, content in ((README, readme(card)), (MODEL_JSON, text + "\n")):
+        with atomic_path(folder / name) as temporary:
+            temporary.write_text(content, encoding="utf-8")
     return read_model_folder(folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +18,7 @@ from twinpath.data.labelled.clip import LabelledClip, LabelledData
 from twinpath.errors import Interrupted, NotAVideo, PartialFailure, UsageError
 from twinpath.evaluate.labelled import ScoredClip
 from twinpath.jobs.batch import Outcome, run_batch
-from twinpath.jobs.evaluate import EvaluateJob, FileAnswers, LabelledRun
+from twinpath.jobs.evaluate import EvaluateJob, FileAnswers, LabelledRun, Share
 from twinpath.recognize.classifier import Classifier
 from twinpath.video.resize import ResizedFrames
 
@@ -214,6 +214,80 @@ def test_several_views_are_pooled(films: Path) -> None:
     assert run.evaluation is not None
     assert 0.1 < run.evaluation.answers[0].scores[1] < 0.9
     assert run.evaluation.views == "1x3"
+
+
+class Shares:
+    """The runs of several processes, one after the other; the first one gathers last."""
+
+    def __init__(self, data: LabelledData, out: Path, processes: int, **job: Any) -> None:
+        self.sent: dict[int, Any] = {}
+        self.classifiers = [ByLight(batch_clips=1) for _ in range(processes)]
+        self.runs = [
+            LabelledRun(
+                data,
+                EvaluateJob(model=MODEL, views="1x1", out=out, **job),
+                Share(n, processes, self.gather(n)),
+            )
+            for n in range(processes)
+        ]
+
+    def gather(self, process: int) -> Callable[[Any], list[Any]]:
+        def gathered(own: Any) -> list[Any]:
+            self.sent[process] = own
+            return [] if process else [self.sent[n] for n in sorted(self.sent)]
+
+        return gathered
+
+    def outcomes(self, process: int) -> Iterator[Outcome[FileAnswers]]:
+        return self.runs[process].outcomes(
+            cast("Callable[[], Classifier]", lambda: self.classifiers[process])
+        )
+
+    def to_their_end(self) -> LabelledRun:
+        for process in reversed(range(len(self.runs))):
+            list(self.outcomes(process))
+        return self.runs[0]
+
+
+def test_several_processes_score_each_clip_once_and_give_what_one_gives(films: Path, tmp_path: Path) -> None:
+    data = data_of(films, "a", "b", "c", "bad")  # no multiple of three processes
+    with pytest.raises(PartialFailure):
+        (one := Run(data, out=tmp_path / "one")).to_its_end()
+    shares = Shares(data, tmp_path / "three", 3)
+    shared = shares.to_their_end()
+    assert [c.calls for c in shares.classifiers] == [2, 2, 2]  # a and bad, b, c
+    assert one.run.evaluation is not None
+    assert shared.evaluation is not None
+    assert [a.path for a in shared.evaluation.answers] == [a.path for a in one.run.evaluation.answers]
+    assert np.array_equal(shared.evaluation.scores, one.run.evaluation.scores)
+    assert [str(f) for f in shared.evaluation.failed] == [str(f) for f in one.run.evaluation.failed]
+    assert shared.summary == one.run.summary
+    assert [run.evaluation for run in shares.runs[1:]] == [None, None]
+    assert {p.name for p in (tmp_path / "three").iterdir()} == {p.name for p in (tmp_path / "one").iterdir()}
+
+
+@pytest.mark.parametrize("then", [1, 2])
+def test_what_killed_processes_scored_is_not_scored_again(films: Path, tmp_path: Path, then: int) -> None:
+    """By as many processes, or by another number."""
+    data, three = data_of(films, "a", "b", "c"), Shares(data_of(films, "a", "b", "c"), tmp_path, 3)
+    for process in (1, 2):  # each has scored its file, and is killed before it sends it
+        next(three.outcomes(process))
+    assert sum(c.calls for c in three.classifiers) == 4
+    rest = Shares(data, tmp_path, then)
+    whole = rest.to_their_end()
+    assert sum(c.calls for c in rest.classifiers) == 2
+    assert whole.summary is not None
+    assert whole.summary.clips == 6
+    assert len(scores_in(tmp_path)) == 3
+    assert not list(tmp_path.glob("scores.*.jsonl"))
+    again = Shares(data, tmp_path, 1)
+    again.to_their_end()
+    assert again.classifiers[0].calls == 0
+    with pytest.raises(UsageError, match="other settings"):
+        Shares(data, tmp_path, 2, fps=12).to_their_end()
+    fresh = Shares(data, tmp_path, 2, fps=12, resume=False)
+    fresh.to_their_end()
+    assert sum(c.calls for c in fresh.classifiers) == 6
 
 
 def test_a_scored_clip_has_scores_or_an_error() -> None:

@@ -28,7 +28,7 @@ from twinpath.train.augment.pipeline import ClipPixels, ViewPixels
 from twinpath.train.augment.times import TimeRule
 from twinpath.train.clips.batch import BrokenClip, ClipBatch, ClipSample, ToClips, collate
 from twinpath.train.clips.broken import BrokenClips
-from twinpath.train.clips.dataset import CentreViews, ClipDataset, TestViews
+from twinpath.train.clips.dataset import CentreViews, ClipDataset
 from twinpath.train.clips.keyframes import (
     KeyframeClips,
     KeyframeDataset,
@@ -238,22 +238,11 @@ def test_labels_are_those_of_the_frames_that_are_seen(greys: LabelledClip) -> No
     assert read(whole).targets.tolist() == [[1, 1]]  # an evaluation asks for those of the video
 
 
-def test_evaluation_takes_the_middle_and_a_test_the_views_of_a_classification(greys: LabelledClip) -> None:
+def test_evaluation_takes_the_middle(greys: LabelledClip) -> None:
     data = dataset([greys])
     centre = read(CentreViews(data.data, data.pictures, data.times, ViewPixels(36), SHAPE)[0])
     numbers = (centre.frames[0].float().mean(dim=(1, 2, 3)) - grey_of(0)) / 4
     assert abs(float(numbers[0] + numbers[-1]) / 2 - 24.5) < 1
-    views = TestViews(data.data, reader())
-    assert len(views) == 2
-    batch = collate([views[i] for i in range(2)])
-    assert batch.frames.shape == (6, 8, 32, 32, 3)
-    assert batch.views.tolist() == [0, 1, 2, 3, 4, 5]
-    with reader().open(greys) as source:
-        expected = [np.rint(clip.frames.pixels).astype(np.uint8) for clip in source]  # type: ignore[union-attr]
-    assert all(
-        np.array_equal(batch.frames[3 * i : 3 * i + 3].numpy(), crops.swapaxes(0, 1))
-        for i, crops in enumerate(expected)
-    )
 
 
 def test_clips_reach_the_network_normalised_shifted_and_erased(squares: list[LabelledClip]) -> None:

@@ -24,7 +24,7 @@ from twinpath.train.loop import loop as loop_module
 from twinpath.train.loop.figures import StepFigures
 from twinpath.train.loop.train import recipe_schedule, train_clips
 from twinpath.train.machine import Machine
-from twinpath.train.recipe import Recipe, recipe_of
+from twinpath.train.recipe import Recipe, holds_run, recipe_of
 from twinpath.weights.formats import read_weights
 from twinpath.zoo.model_folder import WEIGHTS
 
@@ -33,7 +33,7 @@ PLAIN: dict[str, Any] = {
     "clip": {"frames": 8, "sampling_rate": 2, "short_side_px": [36, 44], "crop_px": 32, "flip": False},
     "optimizer": {"name": "adamw", "weight_decay": 0.01},
     "schedule": {"epochs": 3, "base_learning_rate": 2e-3, "warmup_epochs": 0.5},
-    "evaluation": {"every_epochs": 1, "crop_px": 32, "crops": 1},
+    "evaluation": {"every_epochs": 1, "crop_px": 32, "crops": 1, "at_end": False},
     "run": {"batch_size": 4, "workers": 0},
 }
 # All phases of the long cycle with sub-batch norms, the short cycle, an average and statistics of their own.
@@ -47,6 +47,9 @@ MULTIGRID: dict[str, Any] = {
     "multigrid": {"long_cycle": True, "short_cycle": True, "norm_clips": 2},
     "run": {"batch_size": 2, "workers": 0},
 }  # fmt: skip
+# What several processes draw as one does; and norms over few positions would blow up what rounding did.
+SAME_DRAWS = ("model.dropout=0", "optimizer.name=sgd", "clip_norm=1", "base_learning_rate=1e-3")
+LARGER = ("clip.crop_px=64", "clip.short_side_px=[64,72]")
 
 
 @pytest.fixture(scope="module")
@@ -217,18 +220,30 @@ def test_two_processes_are_one_with_the_doubled_batch(
 ) -> None:
     """Batch norms are over the same clips: of both processes, or split alike."""
     size = "run.batch_size=8" if sections is PLAIN else "run.batch_size=2"
-    same_draws = ("model.dropout=0", "optimizer.name=sgd", "clip_norm=1", "base_learning_rate=1e-3", size)
-    larger = (
-        "clip.crop_px=64",
-        "clip.short_side_px=[64,72]",
-    )  # norms over few positions blow up what rounding did
     norms = {"batch_norm": {"kind": "sync"}} if sections is PLAIN else {}
-    alone = recipe(folder, *same_draws, *larger, **sections)
-    shared = recipe(folder, *same_draws, *larger, **{**sections, **norms})
+    alone = recipe(folder, *SAME_DRAWS, *LARGER, size, **sections)
+    shared = recipe(folder, *SAME_DRAWS, *LARGER, size, **{**sections, **norms})
     losses = _losses(alone, tmp_path / "one", devices=1)
     both = _losses(shared, tmp_path / "two", devices=2)
     assert len(both) == len(losses)
     np.testing.assert_allclose(both[:6], losses[:6], rtol=1e-2)
+
+
+@pytest.mark.slow
+def test_a_network_divided_among_processes_learns_the_same(folder: Path, tmp_path: Path) -> None:
+    """Checkpoints are whole: a run that began divided goes on undivided, and the other way round."""
+    settings = recipe(
+        folder, *SAME_DRAWS, *LARGER, "epochs=2", "run.batch_size=8", "model.checkpoint_blocks=true"
+    )
+    losses = _losses(settings, tmp_path / "ddp", devices=2)
+    both = _losses(settings, tmp_path / "fsdp", devices=2, strategy="fsdp")
+    np.testing.assert_allclose(both[:6], losses[:6], rtol=1e-2)
+    for before, after in (("ddp", "fsdp"), ("fsdp", "ddp")):
+        run = Path(shutil.copytree(tmp_path / before, tmp_path / f"{before} then {after}"))
+        (run / "last.ckpt").unlink()  # the one before is of the end of the first epoch
+        rest = _losses(settings, run, devices=2, strategy=after)
+        assert len(rest) == len(losses) // 2
+        np.testing.assert_allclose(rest, losses[-len(rest) :], rtol=2e-2)
 
 
 @pytest.mark.slow
@@ -259,12 +274,12 @@ def test_killed_at_twenty_random_steps_the_losses_are_the_same(folder: Path, tmp
     assert same(tmp_path / "whole", tmp_path / "run")
 
 
-def _losses(settings: Recipe, run: Path, *, devices: int) -> list[float]:
+def _losses(settings: Recipe, run: Path, *, devices: int, strategy: str = "ddp") -> list[float]:
     """Of each step; of two processes the mean."""
     run.parent.mkdir(exist_ok=True)
     file = run.with_suffix(".json")
     file.write_text(settings.model_dump_json(exclude_none=True))
-    command = [sys.executable, "-m", __name__, str(file), str(run), str(devices)]
+    command = [sys.executable, "-m", __name__, str(file), str(run), str(devices), strategy]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
@@ -274,13 +289,13 @@ def _losses(settings: Recipe, run: Path, *, devices: int) -> list[float]:
 if __name__ == "__main__":
     wanted = recipe_of(json.loads(Path(sys.argv[1]).read_text()), origin="test")
     where, devices = Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 1
-    is_begun = (where / "last.ckpt").exists()
+    is_begun = holds_run(where)
     if not is_begun:
         shutil.rmtree(where, ignore_errors=True)
     train_clips(
         wanted,
         where,
         resume=is_begun,
-        machine=Machine("cpu", devices),
+        machine=Machine("cpu", devices, sys.argv[4] if len(sys.argv) > 4 else "ddp"),
         on_step=lambda s: print(s.total, repr(s.loss), flush=True),
     )

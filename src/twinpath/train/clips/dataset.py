@@ -7,7 +7,7 @@ dataset[SampleRequest(index=7, epoch=0, sample=123, shape=ClipShape(32, 224))]
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,16 +18,12 @@ from twinpath.data.labelled.clip import LabelledClip, LabelledData
 from twinpath.errors import INPUT_FAILURES
 from twinpath.jobs.batch import input_failure
 from twinpath.paths import display_path
-from twinpath.recognize.labelled import LabelledReader
-from twinpath.recognize.plan import plan_views, views_need_info
 from twinpath.train.augment.pipeline import ClipPixels, ViewPixels
 from twinpath.train.augment.times import TimeRule
 from twinpath.train.clips.batch import BrokenClip, ClipSample, plain_sample
 from twinpath.train.clips.pictures import ClipPictures
 from twinpath.train.finetune.augment import stream_seed
 from twinpath.train.sample_request import ClipShape, SampleRequest
-from twinpath.video.clip_plan import Selections
-from twinpath.video.resize import ResizedFrames
 from twinpath.video.sampling import Indices, Times
 
 _TIMES, _PIXELS = 1, 2  # streams of random numbers; 0 is the order of samples
@@ -159,52 +155,3 @@ class CentreViews(Dataset[Made]):
             return broken_clip(index, clip, error)
         frames = np.ascontiguousarray(pixels.swapaxes(0, 1))
         return plain_sample(frames, targets_of(self.data, clip)[None], index, [0])
-
-
-@dataclass(frozen=True)
-class TestViews(Dataset[Made]):
-    """The views of a test as a classification takes them. Sample `i` is clip `i // V`, its temporal view
-    `i % V` with all crops.
-
-    Attributes:
-        data: Clips and classes.
-        reader: Reads the views; has the network's input and the number of views.
-    """
-
-    __test__ = False  # for pytest
-
-    data: LabelledData
-    reader: LabelledReader
-    _last: dict[LabelledClip, Selections] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.data.clips) * self.reader.views.time
-
-    def __getitem__(self, sample: int) -> Made:
-        """One view; of a file that cannot be used what is wrong with it."""
-        index, view = divmod(sample, self.reader.views.time)
-        clip, crops = self.data.clips[index], self.reader.views.space
-        resize = self.reader.spec.resize(num_crops=crops)
-        try:
-            plan = Selections((self._plan(clip).selections[view],))
-            with self.reader.reader.open(clip.path, plan, resize) as source:
-                (read,) = source
-        except INPUT_FAILURES as error:
-            return broken_clip(index, clip, error)
-        assert isinstance(read.frames, ResizedFrames)
-        frames = np.rint(read.frames.pixels).astype(np.uint8).swapaxes(0, 1)
-        targets = targets_of(self.data, clip).repeat(crops, 1)
-        views = [view * crops + crop for crop in range(crops)]
-        return plain_sample(np.ascontiguousarray(frames), targets, index, views)
-
-    def _plan(self, clip: LabelledClip) -> Selections:
-        """All views of a clip; those of the last one are kept, since they are wanted one after the other."""
-        if clip not in self._last:
-            start_s, end_s = self.reader.span_s(clip)
-            views, spec = self.reader.views, self.reader.spec
-            info = None
-            if views_need_info(views, spec, start_s=start_s):
-                info = self.reader.reader.probe(clip.path)
-            self._last.clear()
-            self._last[clip] = plan_views(views, spec, start_s=start_s, end_s=end_s, info=info)
-        return self._last[clip]

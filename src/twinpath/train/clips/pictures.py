@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twinpath.data.labelled.clip import LabelledClip
-from twinpath.data.pictures import PICTURE_SUFFIXES, read_picture
+from twinpath.data.pictures import is_picture, read_picture
 from twinpath.errors import InputError
 from twinpath.paths import display_path
 from twinpath.recognize.labelled import LabelledReader
@@ -127,7 +127,7 @@ class ClipPictures:
         Raises:
             InputError, LimitExceeded, OSError, WorkerDied: The file cannot be used.
         """
-        if _is_picture(clip.path):
+        if is_picture(clip.path):
             once = _reduced(read_picture(clip.path)[None], reduction)
             return [np.repeat(once, len(of_clip), axis=0) for of_clip in picks], ()
         if self.cache is None or is_frame_pattern(clip.path):
@@ -183,7 +183,7 @@ class ClipPictures:
         return pixels, tuple(opened.warnings)
 
     def _read_times(self, clip: LabelledClip) -> Times:
-        if _is_picture(clip.path):
+        if is_picture(clip.path):
             return np.zeros(1)
         start_s, end_s = self.reader.span_s(clip)
         all_s = self.reader.reader.frame_times(clip.path)
@@ -203,10 +203,6 @@ class ClipPictures:
         while self._kept_bytes > _MOST_BYTES or len(self._times) > _MOST_CLIPS:
             _, oldest = self._times.popitem(last=False)
             self._kept_bytes -= 0 if isinstance(oldest, _Even) else oldest.nbytes
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES and not is_frame_pattern(path)
 
 
 def _compact(times_s: Times) -> _Even | Times:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from twinpath.train.batch_norms.sub import set_split_statistics, split_statistics
 from twinpath.train.checkpoints import TwoFiles, intact_checkpoint
 from twinpath.train.loop.figures import EpochResult
+from twinpath.train.loop.sharded import load_optimizer_whole, load_weights_whole, whole
 
 _PARTS = frozenset({"state_dict", "optimizer", "norms", "epoch", "step", "total", "losses", "history"})
 
@@ -56,12 +57,17 @@ class RunCheckpoints:
         self._optimizer, self._scaler = optimizer, scaler
         self._files = TwoFiles(folder)
 
-    def save(self, state: RunPlace) -> None:
-        """Write the newest checkpoint; the one before is kept."""
+    def save(self, state: RunPlace, *, is_first: bool = True) -> None:
+        """Write the newest checkpoint; the one before is kept. Collective.
+
+        Args:
+            state: Where the run is.
+            is_first: Whether this process writes.
+        """
         content = {
-            "state_dict": self._network.state_dict(),
+            "state_dict": whole(self._network.state_dict()),
             "norms": split_statistics(self._network),
-            "optimizer": self._optimizer.state_dict(),
+            "optimizer": whole(self._optimizer.state_dict()),
             "epoch": state.epoch,
             "step": state.step,
             "total": state.total,
@@ -72,7 +78,8 @@ class RunCheckpoints:
             content["average"] = self._average.state_dict()
         if self._scaler is not None:
             content["scaler"] = self._scaler.state_dict()
-        self._files.write(lambda path: torch.save(content, path))
+        if is_first:
+            self._files.write(lambda path: torch.save(content, path))
 
     def load(self) -> tuple[RunPlace, dict[str, Tensor]]:
         """Set network, average and optimizer to the newest intact checkpoint.
@@ -85,8 +92,8 @@ class RunCheckpoints:
         path = intact_checkpoint(self._folder, self._network, parts=_PARTS)
         self._files = TwoFiles(self._folder, resumed_from=path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-        self._network.load_state_dict(content["state_dict"])
-        self._optimizer.load_state_dict(content["optimizer"])
+        load_weights_whole(self._network, content["state_dict"])
+        load_optimizer_whole(self._optimizer, content["optimizer"])
         if self._average is not None:
             self._average.load_state_dict(content["average"])
         if self._scaler is not None:

@@ -10,6 +10,7 @@ Source of the order of things: PySlowFast, tools/train_net.py.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections import deque
@@ -29,6 +30,7 @@ from twinpath.train.finetune.augment import stream_seed
 from twinpath.train.loop.checkpoint import RunCheckpoints, RunPlace
 from twinpath.train.loop.figures import EpochResult, StepFigures
 from twinpath.train.loop.objective import Objective
+from twinpath.train.loop.sharded import check_can_shard, is_sharding, whole
 from twinpath.train.multigrid.schedule import MultigridSchedule
 from twinpath.train.optimization.ema import averaged_copy, move_average
 from twinpath.train.optimization.groups import parameter_groups
@@ -78,13 +80,21 @@ class TrainingLoop:
         on_epoch: Callable[[EpochResult], None] = lambda _: None,
     ) -> None:
         self.recipe, self.schedule, self.data = recipe, schedule, data
-        self.network: nn.Module = network.to(fabric.device).to(memory_format=torch.channels_last_3d)
+        self._module: Any = None  # the network as the processes share it
+        self._whole: nn.Module | None = None  # a copy of a network that is divided, for evaluations
+        self.network: nn.Module = network.to(fabric.device)
+        if is_sharding(fabric):
+            check_can_shard(recipe)
+            with_batch_norms_of(self.network, schedule.phase_of(0).batch_norm)
+            self._whole = copy.deepcopy(self.network).cpu()
+            self._module = fabric.setup_module(self.network)
+        else:
+            self.network.to(memory_format=torch.channels_last_3d)
         self.average = averaged_copy(self.network) if recipe.optimizer.ema_decay else None
         groups = parameter_groups(self.network, recipe.optimizer)
         self.optimizer = make_optimizer(groups, recipe.optimizer)
         self._fabric, self._on_step, self._on_epoch = fabric, on_step, on_epoch
         self._optimizer: Any = fabric.setup_optimizers(self.optimizer)
-        self._module: Any = None  # the network as the processes share it
         scaler = getattr(fabric.strategy.precision, "scaler", None)
         self._checkpoints = RunCheckpoints(folder, self.network, self.average, self.optimizer, scaler)
         self._objective = objective
@@ -92,9 +102,11 @@ class TrainingLoop:
         self._norms: deque[float] = deque(maxlen=_LAST_NORMS)
         self.state = RunPlace()
 
-    @property
     def result(self) -> nn.Module:
-        """The network to keep: the average, where there is one."""
+        """The network to keep, whole: the average, where there is one. Collective."""
+        if self._whole is not None:
+            self._whole.load_state_dict(whole(self.network.state_dict()))
+            return self._whole.to(self._fabric.device)
         return self.network if self.average is None else self.average
 
     def run(self, *, resume: bool) -> None:
@@ -117,6 +129,8 @@ class TrainingLoop:
     def _enter(self, epoch: int) -> None:
         """Give the network the batch norms of an epoch's phase, if it has not got them."""
         wanted = self.schedule.phase_of(epoch).batch_norm
+        if self._whole is not None:
+            return  # they never change
         if self._module is not None and epoch and wanted == self.schedule.phase_of(epoch - 1).batch_norm:
             return
         self._module = None  # its hooks on the parameters go with it
@@ -136,7 +150,7 @@ class TrainingLoop:
             count = self.data.num_precise(epoch, precise)
             update_statistics(self.network, usable, count, forward=forward)
         average_statistics(self.network)
-        figures = self._objective.figures(self.result, self.data, self._fabric) if evaluated else {}
+        figures = self._objective.figures(self.result(), self.data, self._fabric) if evaluated else {}
         clips = self.data.num_clips(epoch)
         losses = [loss for loss in state.losses if math.isfinite(loss)]  # NaN: no clip could be read
         loss = float(np.mean(losses)) if losses else math.nan
@@ -175,8 +189,7 @@ class TrainingLoop:
         return done % every == 0 or done == self.schedule.schedule.epochs
 
     def _save(self) -> None:
-        if self._fabric.is_global_zero:
-            self._checkpoints.save(self.state)
+        self._checkpoints.save(self.state, is_first=self._fabric.is_global_zero)
         self._fabric.barrier()
 
     def _steps(self) -> float:
@@ -290,7 +303,7 @@ class TrainingLoop:
         if section.clip_value is not None:
             self._fabric.clip_gradients(self._module, self._optimizer, clip_val=section.clip_value)
         assert norm is not None
-        return float(norm)
+        return float(whole(norm))
 
     def _train_mode(self) -> None:
         self.network.train()

@@ -14,6 +14,7 @@ from twinpath.models.layers.head import Activation, HeadConfig
 from twinpath.models.network import VideoNetwork
 from twinpath.suggest import nearest_name
 from twinpath.train.optimization.initialise import initialise_new
+from twinpath.train.recomputed_blocks import recompute_blocks
 from twinpath.train.sections import ModelSection
 from twinpath.weights.load import load_weights
 from twinpath.weights.state_dict import read_state_dict
@@ -55,6 +56,8 @@ def recipe_network(
     network.head.head_config = HeadConfig(activation, "logits", "whole")
     _set_rates(network, model)
     _freeze(network, model.frozen)
+    if model.checkpoint_blocks:
+        recompute_blocks(network)
     return network
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from twinpath.atomic import atomic_path
 from twinpath.device import leave_cores_to
 from twinpath.errors import ConfigError, Interrupted
+from twinpath.jobs.evaluate import LabelledRun
 from twinpath.models.input_spec import InputSpec
 from twinpath.models.network import VideoNetwork
 from twinpath.models.registry import architecture
@@ -24,13 +26,15 @@ from twinpath.train.loop.keyframes import KeyframeData, RecipeKeyframes, read_re
 from twinpath.train.loop.loop import TrainingLoop
 from twinpath.train.loop.network import recipe_network
 from twinpath.train.loop.objective import ClassificationObjective, Objective
+from twinpath.train.loop.processes import share_of, start_processes
 from twinpath.train.loop.result import write_result
 from twinpath.train.machine import Machine
 from twinpath.train.multigrid.schedule import MultigridSchedule, multigrid_schedule
+from twinpath.train.protocol import evaluate_protocol, has_protocol
 from twinpath.train.recipe import LAST, SETTINGS, Recipe, check_folder, to_toml
 from twinpath.train.recipe_checks import check_can_train
 from twinpath.zoo.create import input_spec
-from twinpath.zoo.model_folder import ModelFolder
+from twinpath.zoo.model_folder import ModelFolder, read_model_folder
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -77,17 +81,22 @@ def train_clips(
     reader: VideoReader | None = None,
     on_step: Callable[[StepFigures], None] = lambda _: None,
     on_epoch: Callable[[EpochResult], None] = lambda _: None,
+    on_file: Callable[[int, int], None] = lambda done, of: None,
+    on_evaluation: Callable[[LabelledRun], None] = lambda _: None,
 ) -> ModelFolder | None:
-    """Train by a recipe.
+    """Train by a recipe, and measure the network by its published protocol.
 
     Args:
         recipe: Settings.
-        folder: Gets `recipe.toml`, the last two checkpoints and at the end a model folder with the name of
-            the recipe.
+        folder: Gets `recipe.toml`, the last two checkpoints, at the end a model folder with the name of the
+            recipe, and in `evaluation` the scores of every test clip.
         resume: Go on with the run of the folder.
         machine: Where; None: one process, on a GPU where there is one.
         reader: Reads the files, but for AVA's; None: without limits of its own.
         on_step, on_epoch: Called in the first process.
+        on_file: Called in each process with how many files of its share of the final evaluation are done,
+            and of how many.
+        on_evaluation: Called in the first process with the final evaluation.
     Returns:
         The model folder; None in other processes than the first.
     Raises:
@@ -99,7 +108,7 @@ def train_clips(
     """
     check_can_train(recipe)
     read = _read(recipe)
-    fabric = _fabric(recipe, machine or Machine())
+    fabric = start_processes(machine or Machine(), precision=recipe.run.precision)
     if fabric.is_global_zero:
         check_folder(folder, recipe, resume=resume)
         folder.mkdir(parents=True, exist_ok=True)
@@ -114,10 +123,23 @@ def train_clips(
         last = folder / LAST
         how = f"resume=True goes on after {last}" if last.exists() else "no epoch was complete; start anew"
         raise Interrupted(f"stopped; {how}") from error
-    if not fabric.is_global_zero:
-        return None
-    shutil.rmtree(folder / FRAMES, ignore_errors=True)
-    result = loop.result.cpu()
+    network = loop.result()
+    model = _write(recipe, folder, loop, network.cpu()) if fabric.is_global_zero else None
+    if fabric.is_global_zero:
+        shutil.rmtree(folder / FRAMES, ignore_errors=True)
+    fabric.barrier()
+    has_tests = isinstance(read, RecipeClips) and (recipe.data.test or read.validation.clips)
+    if recipe.evaluation.at_end and has_protocol(recipe) and has_tests:
+        run = evaluate_protocol(
+            recipe, folder, fabric=fabric, share=share_of(fabric), reader=reader, on_file=on_file
+        )
+        if run.evaluation is not None:
+            on_evaluation(run)
+    return None if model is None else read_model_folder(model.path)
+
+
+def _write(recipe: Recipe, folder: Path, loop: TrainingLoop, result: nn.Module) -> ModelFolder:
+    """The model folder of a run that came to its end."""
     assert isinstance(result, VideoNetwork)
     if recipe.run.stored_as == "float16":
         result.half()
@@ -181,28 +203,3 @@ def _loop(
         on_step=on_step,
         on_epoch=on_epoch,
     )
-
-
-def _fabric(recipe: Recipe, machine: Machine) -> Fabric:
-    """Lightning's part: device, precision and processes."""
-    from lightning.fabric import Fabric
-    from lightning.fabric.strategies.ddp import DDPStrategy
-
-    from twinpath.train.fitting import quiet_lightning
-
-    quiet_lightning()
-    local, world = (int(os.environ.get(name, 0)) for name in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
-    devices = local or machine.devices or 1
-    nodes = max(world // devices, 1) if local else 1
-    options: dict[str, Any] = {}
-    if devices * nodes > 1:  # statistics of norms are averaged before an evaluation, not at each step
-        options = {"strategy": DDPStrategy(broadcast_buffers=False)}
-    fabric = Fabric(
-        accelerator=machine.accelerator,
-        devices=devices,
-        num_nodes=nodes,
-        precision=recipe.run.precision,
-        **options,
-    )
-    fabric.launch()
-    return fabric
