@@ -113,6 +113,7 @@ def _train_on_clips(recipe: Recipe, folder: Path, *, resume: bool, machine: Mach
     from twinpath.cli.garbage import look_as_usual
     from twinpath.cli.progress import count_bar
     from twinpath.cli.show_training import print_epoch
+    from twinpath.train.recipe_checks import MASKED
 
     with _train_extra():
         from twinpath.train.loop.train import train_clips
@@ -128,7 +129,9 @@ def _train_on_clips(recipe: Recipe, folder: Path, *, resume: bool, machine: Mach
         )
     if model is not None:
         print_note(f"wrote {model.path}")
-        print_note(f"use it: twinpath classify VIDEO --model {model.path}")
+        is_encoder = recipe.loss.kind in MASKED
+        use = "a recipe with model.start_from={}" if is_encoder else "twinpath classify VIDEO --model {}"
+        print_note(f"use it: {use.format(model.path)}")
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
 from twinpath.atomic import atomic_path
 from twinpath.device import leave_cores_to
 from twinpath.errors import ConfigError, Interrupted
@@ -19,12 +21,14 @@ from twinpath.train.loop.data import RecipeClips, RecipeData, read_recipe_clips
 from twinpath.train.loop.figures import EpochResult, StepFigures
 from twinpath.train.loop.loop import TrainingLoop
 from twinpath.train.loop.network import recipe_network
-from twinpath.train.loop.objective import ClassificationObjective
+from twinpath.train.loop.objective import ClassificationObjective, Objective
 from twinpath.train.loop.result import write_result
 from twinpath.train.machine import Machine
+from twinpath.train.masked.network import UNLABELLED_CLASSES, MaskedNetwork, masked_network
+from twinpath.train.masked.objective import MaskedObjective
 from twinpath.train.multigrid.schedule import MultigridSchedule, multigrid_schedule
 from twinpath.train.recipe import LAST, SETTINGS, Recipe, check_folder, to_toml
-from twinpath.train.recipe_checks import check_can_train
+from twinpath.train.recipe_checks import MASKED, check_can_train
 from twinpath.zoo.create import input_spec
 from twinpath.zoo.model_folder import ModelFolder
 
@@ -113,6 +117,8 @@ def train_clips(
     if not fabric.is_global_zero:
         return None
     result = loop.result.cpu()
+    if isinstance(result, MaskedNetwork):
+        result = result.finished()
     assert isinstance(result, VideoNetwork)
     if recipe.run.stored_as == "float16":
         result.half()
@@ -120,7 +126,7 @@ def train_clips(
         folder / recipe.name,
         recipe,
         result,
-        loop.data.labels,
+        UNLABELLED_CLASSES if recipe.loss.kind in MASKED else loop.data.labels,
         loop.state.history,
         num_frames=recipe_spec(recipe).num_frames,
     )
@@ -146,19 +152,24 @@ def _loop(
         processes=fabric.world_size,
         on_gpu=fabric.device.type == "cuda",
     )
-    network = recipe_network(
+    is_masked = recipe.loss.kind in MASKED
+    network: nn.Module = recipe_network(
         recipe.model,
-        num_classes=data.num_classes,
+        num_classes=len(UNLABELLED_CLASSES) if is_masked else data.num_classes,
         num_frames=spec.num_frames,
         is_multi_label=data.is_multi_label,
         seed=recipe.run.seed,
     )
+    objective: Objective = ClassificationObjective(recipe, data)
+    if is_masked:
+        network = masked_network(recipe, network, num_frames=spec.num_frames, crop_px=schedule.crop_px)
+        objective = MaskedObjective(network.masks, recipe.run.seed)
     return TrainingLoop(
         recipe,
         schedule,
         network,
         data,
-        ClassificationObjective(recipe, data),
+        objective,
         fabric,
         folder,
         on_step=on_step,

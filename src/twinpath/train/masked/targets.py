@@ -1,0 +1,75 @@
+"""What masked pre-training finds again: the pixels of a token, or the histograms of gradients in it.
+
+A token of a grid (T', H', W') is T / T' frames, its tubelet, of H / H' x W / W' pixels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from twinpath.models.layers.positions import Grid
+
+BINS = 9  # of 180 degrees
+CELL_PX = 8  # side of a cell of histograms
+_VARIANCE_EPS = 1e-6
+
+
+@torch.no_grad()
+def pixel_targets(
+    clips_BCTHW: Tensor, grid: Grid, *, normalized: bool = True, first_frames_only: bool = True
+) -> Tensor:
+    """The pixels of each token.
+
+    Args:
+        clips_BCTHW: (B, 3, T, H, W) as the network takes them.
+        grid: T', H', W' tokens.
+        normalized: Less the token's own mean, over its own deviation; then a token says what is in it, and
+            not how bright it is. Of the variance, which is unbiased, 1e-6 more is taken.
+        first_frames_only: Of the tubelet's frames only the first one.
+    Returns:
+        (B, N, frames * rows * columns * 3) float32.
+    Source: He et al. 2021 (arXiv:2111.06377), section 3; PySlowFast, models/masked.py.
+    """
+    clips = clips_BCTHW.float()
+    if first_frames_only:
+        clips = clips[:, :, :: clips.shape[2] // grid[0]]
+    frames, rows, columns = (n // of for n, of in zip(clips.shape[2:], grid, strict=True))
+    x = clips.unflatten(4, (grid[2], columns)).unflatten(3, (grid[1], rows)).unflatten(2, (grid[0], frames))
+    x = x.permute(0, 2, 4, 6, 3, 5, 7, 1).flatten(4).flatten(1, 3)
+    if not normalized:
+        return x
+    mean, variance = x.mean(dim=2, keepdim=True), x.var(dim=2, keepdim=True)
+    return (x - mean) / (variance + _VARIANCE_EPS).sqrt()
+
+
+@torch.no_grad()
+def hog_targets(clips_BCTHW: Tensor, grid: Grid) -> Tensor:
+    """Histograms of oriented gradients of each token, of the first frame of its tubelet.
+
+    Gradients are Sobel's, of each colour, with mirrored borders. A gradient's magnitude counts in the one of
+    9 bins of its angle modulo 180 degrees. Sums over cells of 8x8 pixels are divided by their L2 norm over
+    the bins. Not as in Dalal's histograms: nothing is shared between bins or cells.
+
+    Args:
+        clips_BCTHW: (B, 3, T, H, W) as the network takes them.
+        grid: T', H', W' tokens, of whole cells.
+    Returns:
+        (B, N, 3 * 9 * cells) float32.
+    Source: Wei et al. 2022 (arXiv:2112.09133), section 3.2; PySlowFast, models/operators.py, `HOGLayerC`.
+    """
+    frames = clips_BCTHW.float()[:, :, :: clips_BCTHW.shape[2] // grid[0]].transpose(1, 2)
+    pictures = F.pad(frames.flatten(0, 2)[:, None], (1, 1, 1, 1), mode="reflect")
+    across = pictures.new_tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]])
+    d_x, d_y = F.conv2d(pictures, torch.stack([across, across.T])[:, None]).unbind(1)
+    bins = (torch.atan2(d_x, d_y) / math.pi * BINS).floor().long() % BINS
+    votes = torch.zeros(len(bins), BINS, *bins.shape[1:], device=bins.device)
+    votes.scatter_(1, bins[:, None], torch.hypot(d_x, d_y)[:, None])
+    cells = F.avg_pool2d(votes, CELL_PX, divisor_override=1)
+    cells = F.normalize(cells, dim=1).unflatten(0, (len(clips_BCTHW), grid[0], 3))
+    side_h, side_w = (n // of for n, of in zip(cells.shape[4:], grid[1:], strict=True))
+    x = cells.unflatten(5, (grid[2], side_w)).unflatten(4, (grid[1], side_h))
+    return x.permute(0, 1, 4, 6, 2, 3, 5, 7).flatten(4).flatten(1, 3)
