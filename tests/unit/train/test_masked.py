@@ -1,4 +1,4 @@
-"""Masked pre-training hides what it says, learns from videos without labels, and its encoder is fine-tuned."""
+"""Masked pre-training hides what it should, learns from videos alone, and its encoder can be fine-tuned."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_pixels_of_a_token_are_those_of_its_place() -> None:
     clips = torch.randn(2, 3, 4, 16, 24, generator=torch.Generator().manual_seed(0))
     patch = clips[1, :, 2, 8:16, 16:24]  # token (1, 1, 2) of the grid (2, 2, 3): its first frame
     found = pixel_targets(clips, (2, 2, 3), normalized=False)[1, 6 + 3 + 2]
-    torch.testing.assert_close(found, patch.permute(1, 2, 0).flatten())
+    torch.testing.assert_close(found, patch.flatten())
     whole = pixel_targets(clips, (2, 2, 3), first_frames_only=False)
     assert whole.shape == (2, 12, 2 * 8 * 8 * 3)
     torch.testing.assert_close(whole.mean(dim=2), torch.zeros(2, 12), atol=1e-5, rtol=0)

@@ -28,7 +28,7 @@ from twinpath.models.network import VideoNetwork
 from twinpath.models.vit import TransformerBlock, ViT
 from twinpath.train.masked.last_stage import LargerLastStage
 from twinpath.train.masked.masks import TokenMasks
-from twinpath.train.masked.targets import BINS, CELL_PX, hog_targets, pixel_targets
+from twinpath.train.masked.targets import BINS, CELL_PX, hog_targets, patches_of, pixel_targets
 from twinpath.train.recipe import Recipe
 from twinpath.train.sections import MaskSection
 
@@ -171,12 +171,20 @@ class MaskedNetwork(nn.Module):
         )
 
     def encoded_visible(self, clips: Tensor, hidden_BN: Tensor) -> Tensor:
-        """The class token and the visible tokens of clips after the last block and a norm, (B, 1 + K, C)."""
-        x_BNC = self.encoder.placed(*self.encoder.patch_tokens(clips))
-        visible = (~hidden_BN).nonzero()[:, 1].unflatten(0, (len(clips), -1))  # type: ignore[no-untyped-call]
-        kept = x_BNC[:, 1:].gather(1, visible[..., None].expand(-1, -1, x_BNC.shape[2]))
-        tokens, _ = self.encoder.encoded(torch.cat([x_BNC[:, :1], kept], dim=1), self.grid)
-        return self.encoder.head.norm(tokens)  # type: ignore[no-any-return]
+        """The class token and the visible tokens of clips after the last block and a norm, (B, 1 + K, C).
+
+        As the encoder has it, but for what is hidden: not even its patches are embedded.
+        """
+        encoder = self.encoder
+        assert isinstance(encoder, ViT)
+        seen = ~hidden_BN
+        pixels = patches_of(clips, self.grid)[seen.unflatten(1, self.grid)].flatten(1)  # type: ignore[no-untyped-call]
+        tokens = F.linear(pixels, encoder.patches.weight.flatten(1), encoder.patches.bias)
+        table = encoder.positions(self.grid)
+        tokens = (tokens + table[1:][seen.nonzero()[:, 1]]).unflatten(0, (len(clips), -1))
+        first = (encoder.class_token + table[0]).to(tokens.dtype).expand(len(clips), 1, -1)
+        encoded, _ = encoder.encoded(torch.cat([first, tokens], dim=1), self.grid)
+        return encoder.head.norm(encoded)  # type: ignore[no-any-return]
 
     def _encoded_with_mask_tokens(self, clips: Tensor, hidden_BTHW: Tensor) -> Tensor:
         """(B, N, C) tokens of the last block, without a class token."""
@@ -202,7 +210,7 @@ class MaskedNetwork(nn.Module):
         return window
 
     def _num_values(self, num_frames: int, crop_px: int) -> int:
-        frames, rows, columns = self.grid
+        frames, rows, _ = self.grid
         if num_frames % frames or crop_px % rows:
             raise ConfigError(f"clip.crop_px: {crop_px} pixels are no whole pixels of {rows} tokens")
         side = crop_px // rows

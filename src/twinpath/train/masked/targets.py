@@ -18,6 +18,13 @@ CELL_PX = 8  # side of a cell of histograms
 _VARIANCE_EPS = 1e-6
 
 
+def patches_of(clips_BCTHW: Tensor, grid: Grid) -> Tensor:
+    """A view of clips (B, C, T, H, W) by tokens: (B, T', H', W', C, frames, rows, columns)."""
+    frames, rows, columns = (n // of for n, of in zip(clips_BCTHW.shape[2:], grid, strict=True))
+    x = clips_BCTHW.unflatten(4, (grid[2], columns)).unflatten(3, (grid[1], rows))
+    return x.unflatten(2, (grid[0], frames)).permute(0, 2, 4, 6, 1, 3, 5, 7)
+
+
 @torch.no_grad()
 def pixel_targets(
     clips_BCTHW: Tensor, grid: Grid, *, normalized: bool = True, first_frames_only: bool = True
@@ -31,19 +38,18 @@ def pixel_targets(
             not how bright it is. Of the variance, which is unbiased, 1e-6 more is taken.
         first_frames_only: Of the tubelet's frames only the first one.
     Returns:
-        (B, N, frames * rows * columns * 3) float32.
+        (B, N, 3 * frames * rows * columns) float32, in this order.
     Source: He et al. 2021 (arXiv:2111.06377), section 3; PySlowFast, models/masked.py.
     """
     clips = clips_BCTHW.float()
     if first_frames_only:
         clips = clips[:, :, :: clips.shape[2] // grid[0]]
-    frames, rows, columns = (n // of for n, of in zip(clips.shape[2:], grid, strict=True))
-    x = clips.unflatten(4, (grid[2], columns)).unflatten(3, (grid[1], rows)).unflatten(2, (grid[0], frames))
-    x = x.permute(0, 2, 4, 6, 3, 5, 7, 1).flatten(4).flatten(1, 3)
+    x = patches_of(clips, grid).flatten(4).flatten(1, 3)  # a copy
     if not normalized:
         return x
-    mean, variance = x.mean(dim=2, keepdim=True), x.var(dim=2, keepdim=True)
-    return (x - mean) / (variance + _VARIANCE_EPS).sqrt()
+    x = x - x.mean(dim=2, keepdim=True)
+    variance = torch.linalg.vector_norm(x, dim=2, keepdim=True).square() / (x.shape[2] - 1)
+    return x.div_((variance + _VARIANCE_EPS).sqrt())
 
 
 @torch.no_grad()
