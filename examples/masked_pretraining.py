@@ -3,8 +3,8 @@
     OMP_NUM_THREADS=1 python examples/masked_pretraining.py FOLDER
 
 Draws 200 clips without labels, 5 labelled clips of each of 12 actions and 600 to validate with, trains
-vit_tiny_mae on the first, and vit_tiny_clips twice on the second: from new weights, and from the encoder. The same
-command goes on where it was stopped. Needs the extra `[train]`.
+vit_tiny_mae on the first, and vit_tiny_clips twice on the second: from new weights, and from the encoder. The
+same command goes on where it was stopped. Needs the extra `[train]`.
 """
 
 from __future__ import annotations

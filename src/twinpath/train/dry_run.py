@@ -16,7 +16,7 @@ from twinpath.models.registry import architecture
 from twinpath.models.shapes_only import shapes_only
 from twinpath.suggest import nearest_name
 from twinpath.train.loop.train import recipe_schedule, recipe_spec
-from twinpath.train.masked.network import masked_network
+from twinpath.train.masked.network import UNLABELLED_CLASSES, masked_network
 from twinpath.train.multigrid.schedule import BatchSlot, MultigridPhase
 from twinpath.train.optimization.groups import parameter_groups
 from twinpath.train.optimization.schedule import learning_rate
@@ -84,10 +84,11 @@ def dry_run(recipe: Recipe) -> DryRun:
     Raises:
         ConfigError: The network cannot be made so, or a module to be frozen does not exist.
     """
-    network: nn.Module = network_without_values(recipe)
     plan, spec = recipe_schedule(recipe), recipe_spec(recipe)
-    if recipe.loss.kind in MASKED:
+    network: nn.Module = network_without_values(recipe)
+    if isinstance(network, VideoNetwork) and recipe.loss.kind in MASKED:
         with shapes_only():
+            network.reset_classifier(len(UNLABELLED_CLASSES))
             network = masked_network(recipe, network, num_frames=spec.num_frames, crop_px=plan.crop_px)
     groups = tuple(
         GroupRow(g.name, len(g.parameters), g.num_values, g.weight_decay, g.learning_rate_factor)
