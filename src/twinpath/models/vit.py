@@ -125,7 +125,7 @@ class ViT(VideoNetwork):
     def placed(self, x_BNC: Tensor, grid: Grid) -> Tensor:
         """Tokens of patches with the class token in front and positions added, (B, 1 + N, C)."""
         first = self.class_token.expand(x_BNC.shape[0], 1, -1)
-        return torch.cat([first, x_BNC], dim=1) + self.positions(grid)
+        return torch.cat([first, x_BNC], dim=1) + self.positions(grid)  # type: ignore[no-any-return]
 
     def encoded(self, x_BNC: Tensor, grid: Grid) -> tuple[Tensor, Grid]:
         """Placed tokens, all or some of them, through the blocks; and the grid on which all of them lie."""

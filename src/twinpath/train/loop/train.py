@@ -153,16 +153,17 @@ def _loop(
         on_gpu=fabric.device.type == "cuda",
     )
     is_masked = recipe.loss.kind in MASKED
-    network: nn.Module = recipe_network(
+    encoder = recipe_network(
         recipe.model,
         num_classes=len(UNLABELLED_CLASSES) if is_masked else data.num_classes,
         num_frames=spec.num_frames,
         is_multi_label=data.is_multi_label,
         seed=recipe.run.seed,
     )
+    network: nn.Module = encoder
     objective: Objective = ClassificationObjective(recipe, data)
     if is_masked:
-        network = masked_network(recipe, network, num_frames=spec.num_frames, crop_px=schedule.crop_px)
+        network = masked_network(recipe, encoder, num_frames=spec.num_frames, crop_px=schedule.crop_px)
         objective = MaskedObjective(network.masks, recipe.run.seed)
     return TrainingLoop(
         recipe,

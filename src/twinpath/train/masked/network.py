@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from twinpath.errors import ConfigError
 from twinpath.models.layers.attention import NORM_EPS, PooledAttention, initialise_transformer
 from twinpath.models.layers.positions import Grid, JointPositions, SeparatePositions
-from twinpath.models.mvit import MViT
+from twinpath.models.mvit import MViT, TokenHead
 from twinpath.models.network import VideoNetwork
 from twinpath.models.vit import TransformerBlock, ViT
 from twinpath.train.masked.last_stage import LargerLastStage
@@ -160,15 +160,17 @@ class MaskedNetwork(nn.Module):
         return F.mse_loss(predicted.float(), self.targets(clips)[hidden])
 
     def targets(self, clips: Tensor) -> Tensor:
-        """(B, 3, T, H, W) to the values of each token, (B, N, num_values) float32."""
-        if self._target == "masked_hog":
-            return hog_targets(clips, self.grid)
-        return pixel_targets(
-            clips,
-            self.grid,
-            normalized=self._section.normalized_pixels,
-            first_frames_only=self._section.first_frames_only,
-        )
+        """(B, 3, T, H, W) to the values of each token, (B, N, num_values), in float32 whatever the network
+        computes in."""
+        with torch.autocast(clips.device.type, enabled=False):
+            if self._target == "masked_hog":
+                return hog_targets(clips, self.grid)
+            return pixel_targets(
+                clips,
+                self.grid,
+                normalized=self._section.normalized_pixels,
+                first_frames_only=self._section.first_frames_only,
+            )
 
     def encoded_visible(self, clips: Tensor, hidden_BN: Tensor) -> Tensor:
         """The class token and the visible tokens of clips after the last block and a norm, (B, 1 + K, C).
@@ -177,6 +179,7 @@ class MaskedNetwork(nn.Module):
         """
         encoder = self.encoder
         assert isinstance(encoder, ViT)
+        assert isinstance(encoder.head, TokenHead)
         seen = ~hidden_BN
         pixels = patches_of(clips, self.grid)[seen.unflatten(1, self.grid)].flatten(1)  # type: ignore[no-untyped-call]
         tokens = F.linear(pixels, encoder.patches.weight.flatten(1), encoder.patches.bias)

@@ -20,9 +20,10 @@ _VARIANCE_EPS = 1e-6
 
 def patches_of(clips_BCTHW: Tensor, grid: Grid) -> Tensor:
     """A view of clips (B, C, T, H, W) by tokens: (B, T', H', W', C, frames, rows, columns)."""
-    frames, rows, columns = (n // of for n, of in zip(clips_BCTHW.shape[2:], grid, strict=True))
-    x = clips_BCTHW.unflatten(4, (grid[2], columns)).unflatten(3, (grid[1], rows))
-    return x.unflatten(2, (grid[0], frames)).permute(0, 2, 4, 6, 1, 3, 5, 7)
+    batch, channels, *sizes = clips_BCTHW.shape
+    frames, rows, columns = (n // of for n, of in zip(sizes, grid, strict=True))
+    x = clips_BCTHW.view(batch, channels, grid[0], frames, grid[1], rows, grid[2], columns)
+    return x.permute(0, 2, 4, 6, 1, 3, 5, 7)
 
 
 @torch.no_grad()
@@ -75,7 +76,5 @@ def hog_targets(clips_BCTHW: Tensor, grid: Grid) -> Tensor:
     votes = torch.zeros(len(bins), BINS, *bins.shape[1:], device=bins.device)
     votes.scatter_(1, bins[:, None], torch.hypot(d_x, d_y)[:, None])
     cells = F.avg_pool2d(votes, CELL_PX, divisor_override=1)
-    cells = F.normalize(cells, dim=1).unflatten(0, (len(clips_BCTHW), grid[0], 3))
-    side_h, side_w = (n // of for n, of in zip(cells.shape[4:], grid[1:], strict=True))
-    x = cells.unflatten(5, (grid[2], side_w)).unflatten(4, (grid[1], side_h))
-    return x.permute(0, 1, 4, 6, 2, 3, 5, 7).flatten(4).flatten(1, 3)
+    maps = F.normalize(cells, dim=1).view(len(clips_BCTHW), grid[0], 3 * BINS, *cells.shape[2:])
+    return patches_of(maps.transpose(1, 2), grid).flatten(4).flatten(1, 3)
