@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,8 @@ from twinpath.zoo.model_folder import ModelFolder
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+
+FRAMES = "frames"  # the folder of decoded frames, while a run lasts
 
 
 def recipe_schedule(recipe: Recipe, *, processes: int = 1) -> MultigridSchedule:
@@ -116,6 +119,7 @@ def train_clips(
         raise Interrupted(f"stopped; {how}") from error
     if not fabric.is_global_zero:
         return None
+    shutil.rmtree(folder / FRAMES, ignore_errors=True)
     result = loop.result.cpu()
     if isinstance(result, MaskedNetwork):
         result = result.finished()
@@ -151,6 +155,7 @@ def _loop(
         process=fabric.global_rank,
         processes=fabric.world_size,
         on_gpu=fabric.device.type == "cuda",
+        frames_folder=folder / FRAMES,
     )
     is_masked = recipe.loss.kind in MASKED
     encoder = recipe_network(
