@@ -14,14 +14,14 @@ import sys
 import time
 from pathlib import Path
 
-from twinpath.data.synthetic import write_dataset
+from compare_recipes import cpu_s, draw
+
 from twinpath.train.loop.figures import EpochResult
 from twinpath.train.loop.train import train_clips
 from twinpath.train.recipe import holds_run, read_recipe
 from twinpath.zoo.model_folder import read_model_folder
 
 PARTS = {"unlabelled": (200, 3_000_000), "labelled": (60, 2_000_000), "validation": (600, 5_000_000)}
-HEIGHT_PX = 72
 
 
 def main() -> None:
@@ -31,10 +31,7 @@ def main() -> None:
     options = parser.parse_args()
     world = options.folder / "world"
     for part, (num_clips, seed) in PARTS.items():
-        if not (world / part / "labels.csv").exists():
-            for path in write_dataset(world / part, num_clips=num_clips, seed=seed, height_px=HEIGHT_PX):
-                print(f"\rdrawing {path}", end="", file=sys.stderr)
-            print(file=sys.stderr)
+        draw(world / part, num_clips, seed)
     videos = [f"data.train={world / 'unlabelled'}", f"data.validation={world / 'validation'}"]
     lists = [
         f"data.train={world / 'labelled' / 'labels.csv'}",
@@ -53,10 +50,10 @@ def main() -> None:
 def trained(recipe: str, words: list[str], folder: Path) -> dict[str, float | str]:
     """Train by a recipe, unless that is done; returns the figures of the last evaluation."""
     result = folder / recipe
-    began_s, began_cpu_s = time.monotonic(), time.process_time()
+    began_s, began_cpu_s = time.monotonic(), cpu_s()
     if not result.is_dir():
         train_clips(read_recipe(recipe, words), folder, resume=holds_run(folder), on_epoch=report)
-        took = f"{time.monotonic() - began_s:.0f} s, of the CPU {time.process_time() - began_cpu_s:.0f} s"
+        took = f"{time.monotonic() - began_s:.0f} s, of the CPU {cpu_s() - began_cpu_s:.0f} s"
         print(f"{result}: {took}", file=sys.stderr, flush=True)
     return dict(read_model_folder(str(result)).card.figures)
 
