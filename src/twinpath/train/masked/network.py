@@ -214,8 +214,15 @@ class MaskedNetwork(nn.Module):
 
     def _num_values(self, num_frames: int, crop_px: int) -> int:
         frames, rows, _ = self.grid
-        if num_frames % frames or crop_px % rows:
-            raise ConfigError(f"clip.crop_px: {crop_px} pixels are no whole pixels of {rows} tokens")
+        tokens = self.encoder.token_grid(num_frames, crop_px)
+        if (
+            num_frames % frames
+            or crop_px % rows
+            or any(n % of for n, of in zip(tokens, self.grid, strict=True))
+        ):
+            raise ConfigError(
+                f"clip.crop_px: {num_frames} frames of {crop_px} pixels are not made of {self.grid} equal tokens"
+            )
         side = crop_px // rows
         if self._target == "masked_pixels":
             return 3 * side * side * (1 if self._section.first_frames_only else num_frames // frames)
