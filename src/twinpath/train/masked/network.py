@@ -221,7 +221,7 @@ class MaskedNetwork(nn.Module):
             or any(n % of for n, of in zip(tokens, self.grid, strict=True))
         ):
             raise ConfigError(
-                f"clip.crop_px: {num_frames} frames of {crop_px} pixels are not made of {self.grid} equal tokens"
+                f"clip.crop_px: {num_frames} frames of {crop_px} pixels are no {self.grid} equal tokens"
             )
         side = crop_px // rows
         if self._target == "masked_pixels":
@@ -229,7 +229,7 @@ class MaskedNetwork(nn.Module):
         if side % CELL_PX:
             raise ConfigError(
                 f"loss.kind: gradients are of cells of {CELL_PX} pixels, and a token has {side} in a row; "
-                f"clip.crop_px is a multiple of {CELL_PX * rows}"
+                "take 'masked_pixels'"
             )
         return 3 * BINS * (side // CELL_PX) ** 2
 
