@@ -137,7 +137,7 @@ def test_a_configuration_of_pyslowfast_is_a_recipe(tmp_path: Path) -> None:
         ((), "give a recipe"),
         (("slowfast_tiny", "epoch=3"), "did you mean 'schedule.epochs'"),
         (("slowfast_tiny", "schedule.epochs"), "write section.key=value"),
-        (("vit_b_16x4_mae",), "cannot be trained on 'unlabelled' yet"),
+        (("vit_b_16x4_mae",), "data.train: name the training clips of 'unlabelled'"),
     ],
 )
 def test_what_cannot_be_trained_is_one_line(words: tuple[str, ...], message: str, tmp_path: Path) -> None:

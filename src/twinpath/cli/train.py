@@ -122,6 +122,7 @@ def _train_on_clips(recipe: Recipe, folder: Path, *, resume: bool, machine: Mach
     from twinpath.cli.garbage import look_as_usual
     from twinpath.cli.progress import count_bar
     from twinpath.cli.show_training import print_epoch, print_measured
+    from twinpath.train.recipe_checks import MASKED
 
     with train_extra():
         from twinpath.train.loop.train import train_clips
@@ -139,8 +140,10 @@ def _train_on_clips(recipe: Recipe, folder: Path, *, resume: bool, machine: Mach
         )
     if model is not None:
         print_note(f"wrote {model.path}")
-        use = "detect" if model.card.task == "detection" else "classify"
-        print_note(f"use it: twinpath {use} VIDEO --model {model.path}")
+        command = "detect" if model.card.task == "detection" else "classify"
+        is_encoder = recipe.loss.kind in MASKED
+        use = "a recipe with model.start_from={}" if is_encoder else f"twinpath {command} VIDEO --model {{}}"
+        print_note(f"use it: {use.format(model.path)}")
 
 
 @contextlib.contextmanager

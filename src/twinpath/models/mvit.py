@@ -243,7 +243,7 @@ class MViT(VideoNetwork):
         super().__init__()
         kernel, stride = ((1, 7, 7), (1, 4, 4)) if image else ((3, 7, 7), (2, 4, 4))
         self.patches = nn.Conv3d(3, width, kernel, stride=stride, padding=(kernel[0] // 2, 3, 3))
-        grid = (-(-num_frames // stride[0]), -(-crop // 4), -(-crop // 4))
+        grid = self.token_grid(num_frames, crop)
         if num_frames < 1 or grid[1] < 2 ** (len(blocks) - 1):
             raise ValueError(f"no network of {len(blocks)} stages for {num_frames} frames of {crop} pixels")
         self.class_token = _new_class_token(width) if class_token else None
@@ -278,18 +278,33 @@ class MViT(VideoNetwork):
         )
         initialise_transformer(self)
 
-    def forward_features(self, clip: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, T, H, W) to the tokens of the last block, not normalised, (B, N, C), in a tuple of one."""
+    def token_grid(self, num_frames: int, crop: int) -> Grid:
+        """Tokens of a clip in time, height and width, before the first block."""
+        frames, side = self.patches.stride[0], self.patches.stride[1]
+        return -(-num_frames // frames), -(-crop // side), -(-crop // side)
+
+    def patch_tokens(self, clip: Tensor) -> tuple[Tensor, Grid]:
+        """(B, 3, T, H, W) to a token of each patch that knows no position, (B, N, C), and their grid."""
         x_BCTHW = self.patches(clip)
         grid: Grid = (x_BCTHW.shape[2], x_BCTHW.shape[3], x_BCTHW.shape[4])
-        x_BNC = x_BCTHW.flatten(2).transpose(1, 2)
+        return x_BCTHW.flatten(2).transpose(1, 2), grid
+
+    def placed(self, x_BNC: Tensor, grid: Grid) -> Tensor:
+        """Tokens of patches with a class token in front and positions added, as far as there are any."""
         if self.class_token is not None:
             x_BNC = torch.cat([self.class_token.expand(x_BNC.shape[0], 1, -1), x_BNC], dim=1)
-        if self.positions is not None:
-            x_BNC = x_BNC + self.positions(grid)
+        return x_BNC if self.positions is None else x_BNC + self.positions(grid)
+
+    def encoded(self, x_BNC: Tensor, grid: Grid) -> tuple[Tensor, Grid]:
+        """Placed tokens through the blocks, and the grid on which these lie."""
         for block in self.blocks:
             x_BNC, grid = block(x_BNC, grid)
-        return (x_BNC,)
+        return x_BNC, grid
+
+    def forward_features(self, clip: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, T, H, W) to the tokens of the last block, not normalised, (B, N, C), in a tuple of one."""
+        x_BNC, grid = self.patch_tokens(clip)
+        return (self.encoded(self.placed(x_BNC, grid), grid)[0],)
 
 
 def _new_class_token(width: int) -> nn.Parameter:

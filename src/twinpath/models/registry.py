@@ -364,6 +364,11 @@ def _vit(name: str, width: int, depth: int, num_heads: int, **options: Any) -> A
 _VITS = (
     _vit("vit_b_16x4", 768, 12, 12),
     _vit("vit_l_16x4", 1024, 24, 16, drop_path=0.2),
+    # For experiments: what masked pre-training is tried with on a CPU, see the recipe vit_tiny_mae.
+    replace(
+        _vit("vit_tiny", 128, 4, 4, patch=(4, 8, 8), drop_path=0.0, dropout=0.0, num_classes=12),
+        train_crop=64,
+    ),
 )
 
 _REV_VIT = {"image": True, "patch": 16, "patch_stride": 16, "kv_stride": None, "blocks": (12,)}

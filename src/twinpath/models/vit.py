@@ -6,7 +6,7 @@ Source: Dosovitskiy et al. 2020, An Image is Worth 16x16 Words (arXiv:2010.11929
 Masked Autoencoders As Spatiotemporal Learners (arXiv:2205.09113), section 3 and table 1.
 
     clip (B, 3, T, H, W)
-      patches   T/2, H/16, W/16   C     convolution 2x16x16, stride as the kernel
+      patches   T/2, H/16, W/16   C     convolution 2x16x16, stride as the kernel; smaller in the tiny one
       tokens    1 + N             C     a class token in front; positions in space and in time added
       blocks    1 + N             C     norm, attention, shortcut; norm, MLP, shortcut
       head                              mean of N, norm, dropout, projection
@@ -61,6 +61,7 @@ class ViT(VideoNetwork):
         num_frames: T of a training clip.
         crop: Side of a training clip in pixels. Tables of positions are made for `num_frames` and `crop`; at
             other sizes they are interpolated.
+        patch: Frames, rows and columns of pixels of a token.
         width: C, of a token.
         depth: Blocks.
         num_heads: Of attention.
@@ -76,6 +77,7 @@ class ViT(VideoNetwork):
         num_classes: int = 400,
         num_frames: int = 16,
         crop: int = 224,
+        patch: Grid = PATCH,
         width: int = 768,
         depth: int = 12,
         num_heads: int = 12,
@@ -84,16 +86,11 @@ class ViT(VideoNetwork):
         head_config: HeadConfig = HeadConfig(),
     ) -> None:
         super().__init__()
-        frames, side, _ = PATCH
-        if num_frames % frames or crop % side or num_frames * crop == 0:
-            raise ValueError(
-                f"a clip of {num_frames} frames of {crop}x{crop} pixels is not made of whole patches"
-                f" of {frames} frames of {side}x{side} pixels"
-            )
-        self.patches = nn.Conv3d(3, width, PATCH, stride=PATCH)
+        self.patch = patch
+        grid = self.token_grid(num_frames, crop)
+        self.patches = nn.Conv3d(3, width, patch, stride=patch)
         self.class_token = nn.Parameter(torch.empty(width))
         nn.init.trunc_normal_(self.class_token, std=0.02)
-        grid = (num_frames // frames, crop // side, crop // side)
         self.positions = SeparatePositions(width, grid=grid, class_token=True)
         self.blocks = nn.ModuleList(
             TransformerBlock(width, num_heads=num_heads, drop_path=rate)
@@ -106,12 +103,37 @@ class ViT(VideoNetwork):
         with torch.no_grad():
             self.head.projection.weight.mul_(HEAD_SCALE)
 
-    def forward_features(self, clip: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, T, H, W) to the tokens of the last block, class token first, (B, 1 + N, C), in a tuple."""
+    def token_grid(self, num_frames: int, crop: int) -> Grid:
+        """Tokens of a clip in time, height and width.
+
+        Raises:
+            ValueError: The clip does not consist of whole patches.
+        """
+        frames, side, _ = self.patch
+        if num_frames % frames or crop % side or num_frames * crop == 0:
+            raise ValueError(
+                f"a clip of {num_frames} frames of {crop}x{crop} pixels is not made of whole patches"
+                f" of {frames} frames of {side}x{side} pixels"
+            )
+        return num_frames // frames, crop // side, crop // side
+
+    def patch_tokens(self, clip: Tensor) -> tuple[Tensor, Grid]:
+        """(B, 3, T, H, W) to a token of each patch that knows no position, (B, N, C), and their grid."""
         maps = self.patches(clip)
-        grid = (maps.shape[2], maps.shape[3], maps.shape[4])
-        first = self.class_token.expand(maps.shape[0], 1, -1)
-        x_BNC = torch.cat([first, maps.flatten(2).transpose(1, 2)], dim=1) + self.positions(grid)
+        return maps.flatten(2).transpose(1, 2), (maps.shape[2], maps.shape[3], maps.shape[4])
+
+    def placed(self, x_BNC: Tensor, grid: Grid) -> Tensor:
+        """Tokens of patches with the class token in front and positions added, (B, 1 + N, C)."""
+        first = self.class_token.expand(x_BNC.shape[0], 1, -1)
+        return torch.cat([first, x_BNC], dim=1) + self.positions(grid)  # type: ignore[no-any-return]
+
+    def encoded(self, x_BNC: Tensor, grid: Grid) -> tuple[Tensor, Grid]:
+        """Placed tokens, all or some of them, through the blocks; and the grid on which all of them lie."""
         for block in self.blocks:
             x_BNC = block(x_BNC, grid)
-        return (x_BNC,)
+        return x_BNC, grid
+
+    def forward_features(self, clip: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, T, H, W) to the tokens of the last block, class token first, (B, 1 + N, C), in a tuple."""
+        x_BNC, grid = self.patch_tokens(clip)
+        return (self.encoded(self.placed(x_BNC, grid), grid)[0],)

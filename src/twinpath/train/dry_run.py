@@ -8,16 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from torch import nn
+
 from twinpath.errors import ConfigError
 from twinpath.models.network import VideoNetwork
 from twinpath.models.registry import architecture
 from twinpath.models.shapes_only import shapes_only
 from twinpath.suggest import nearest_name
 from twinpath.train.loop.train import recipe_schedule, recipe_spec
+from twinpath.train.masked.network import UNLABELLED_CLASSES, masked_network
 from twinpath.train.multigrid.schedule import BatchSlot, MultigridPhase
 from twinpath.train.optimization.groups import parameter_groups
 from twinpath.train.optimization.schedule import learning_rate
 from twinpath.train.recipe import Recipe
+from twinpath.train.recipe_checks import MASKED
 from twinpath.train.sections import ScheduleSection
 
 _POINTS = 10  # of the table of learning rates, beside those where something changes
@@ -53,7 +57,7 @@ class DryRun:
 
     Attributes:
         recipe: Its settings.
-        num_parameters: Of the network.
+        num_parameters: Of the network, with what masked pre-training puts on it.
         frames, sampling_rate, crop_px: Of a training clip, where multigrid does not change it.
         epochs: Of the run, those of multigrid included.
         learning_rates: Over the run.
@@ -80,18 +84,22 @@ def dry_run(recipe: Recipe) -> DryRun:
     Raises:
         ConfigError: The network cannot be made so, or a module to be frozen does not exist.
     """
-    network = network_without_values(recipe)
+    plan, spec = recipe_schedule(recipe), recipe_spec(recipe)
+    network: nn.Module = network_without_values(recipe)
+    if isinstance(network, VideoNetwork) and recipe.loss.kind in MASKED:
+        with shapes_only():
+            network.reset_classifier(len(UNLABELLED_CLASSES))
+            network = masked_network(recipe, network, num_frames=spec.num_frames, crop_px=plan.crop_px)
     groups = tuple(
         GroupRow(g.name, len(g.parameters), g.num_values, g.weight_decay, g.learning_rate_factor)
         for g in parameter_groups(network, recipe.optimizer)
     )
-    plan = recipe_schedule(recipe)
     whole = plan.phases[-1].shape
     return DryRun(
         recipe=recipe,
         num_parameters=sum(p.numel() for p in network.parameters()),
         frames=whole.frames,
-        sampling_rate=recipe_spec(recipe).sampling_rate,
+        sampling_rate=spec.sampling_rate,
         crop_px=whole.crop_px,
         epochs=plan.schedule.epochs,
         learning_rates=learning_rate_table(plan.schedule),

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 DRAWN = ("synthetic", "painted")  # kinds of data that are drawn, not read
 _TRANSFORMERS = ("mvit", "vit", "reversible")  # families without batch norms, and with stochastic depth
 _TAGS = ("charades", "ava")  # kinds of data with several labels of a clip
-_MASKED = ("masked_pixels", "masked_hog")  # losses
-_NOT_YET = ("unlabelled",)  # kinds of data that recipes describe and no loop takes
+MASKED = ("masked_pixels", "masked_hog")  # losses of videos without labels
+_MASKABLE = ("mvit", "vit")  # families whose tokens can be hidden
 _RAND_AUGMENT = re.compile(r"m\d+(\.\d+)?(-n[1-9]\d?)?(-mstd\d+(\.\d+)?)?(-inc[01])?(-w0)?")
 
 # Training on drawn worlds takes these settings, the others do nothing there.
@@ -48,18 +48,6 @@ _OF_KEYFRAMES = {
     ),
     "evaluation": ("keyframes_every",),
 }
-
-
-def check_can_train(recipe: Recipe) -> None:
-    """Check that there is a loop for a recipe.
-
-    Raises:
-        ConfigError: There is none yet.
-    """
-    if recipe.data.kind in _NOT_YET:
-        raise ConfigError(f"data.kind: networks cannot be trained on {recipe.data.kind!r} yet")
-    if recipe.loss.kind in _MASKED:
-        raise ConfigError(f"loss.kind: networks cannot be trained by {recipe.loss.kind!r} yet")
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -101,9 +89,9 @@ def _data(recipe: Recipe, network: Architecture) -> Iterator[str]:
         yield f"data.kind: {network.name} {needs}"
     if network.is_image != (kind == "imagenet") and network.name != "resnet50":
         yield f"data.kind: imagenet and networks for images belong together, not {kind} and {network.name}"
-    if (loss in _MASKED) != (kind == "unlabelled"):
+    if (loss in MASKED) != (kind == "unlabelled"):
         yield f"loss.kind: {loss} and {kind} do not go together; masked losses are for unlabelled videos"
-    if (recipe.mask.ratio > 0) != (loss in _MASKED):
+    if (recipe.mask.ratio > 0) != (loss in MASKED):
         yield f"mask.ratio: {recipe.mask.ratio} does not go with loss.kind = {loss!r}"
     many = recipe.data.multi_label or kind in _TAGS or network.is_detector
     if many and loss != "binary":
@@ -155,6 +143,20 @@ def _keyframes(recipe: Recipe, network: Architecture) -> Iterator[str]:
         for key in keys:
             if getattr(values, key) != type(values).model_fields[key].default:
                 yield f"{section}.{key}: it {why} data.kind = {recipe.data.kind!r}"
+
+
+def _masked(recipe: Recipe, network: Architecture) -> Iterator[str]:
+    if recipe.loss.kind not in MASKED:
+        return
+    if network.family not in _MASKABLE:
+        yield f"model.network: tokens are hidden of a ViT or an MViT, and {network.name} is neither"
+    if recipe.mask.decoder_depth and network.family != "vit":
+        yield (
+            f"mask.decoder_depth: {network.name} pools tokens, so all of them pass through it, and a linear "
+            "layer is on the last block: 0"
+        )
+    if recipe.batch_norm.precise_batches:
+        yield "batch_norm.precise_batches: transformers have no batch norms"
 
 
 def _schedule(recipe: Recipe, network: Architecture) -> Iterator[str]:
@@ -243,6 +245,7 @@ _CHECKS: tuple[Callable[[Recipe, Architecture], Iterator[str]], ...] = (
     _clip,
     _mix,
     _keyframes,
+    _masked,
     _schedule,
     _batch_norm,
     _multigrid,

@@ -33,6 +33,12 @@ DataKind = Literal[
     "unlabelled",  # videos for masked pre-training
 ]
 
+MaskShape = Literal[
+    "random",
+    "tube",  # the same places at all times
+    "cube",  # blocks of tokens
+]
+
 
 class Section(BaseModel):
     """A part of a recipe: its values do not change, and a key that it does not know is an error."""
@@ -221,7 +227,7 @@ class MaskSection(Section):
     """What masked pre-training hides of a clip, and how it is found again."""
 
     ratio: Share = 0.0  # of the tokens
-    shape: Literal["random", "tube", "cube"] = "random"  # tube: the same at all times; cube: blocks of tokens
+    shape: MaskShape = "random"
     window: tuple[Count, Count, Count] = (8, 7, 7)  # tokens in time, height and width that a cube is drawn in
     decoder_depth: Whole = 0  # blocks; 0: a linear layer on the last block's tokens
     decoder_width: Count = 512

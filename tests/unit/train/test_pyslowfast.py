@@ -526,6 +526,9 @@ def test_detection_charades_and_masked_training_have_their_own(tmp_path: Path) -
     masked = translated(tmp_path, MAE).recipe
     assert (masked.data.kind, masked.loss.kind, masked.mask.ratio) == ("unlabelled", "masked_pixels", 0.9)
     assert (masked.mask.shape, masked.mask.decoder_depth) == ("random", 4)
+    blocks = {"MASK.MAE_RND_MASK": False, "AUG.GEN_MASK_LOADER": True, "AUG.MASK_WINDOW_SIZE": "[8, 7, 7]"}
+    assert translated(tmp_path, {**MAE, **blocks}).recipe.mask.shape == "cube"
+    assert translated(tmp_path, {**MAE, "AUG.MASK_TUBE": True}).recipe.mask.shape == "tube"
 
 
 def test_a_refused_configuration_can_be_mended_by_settings(tmp_path: Path) -> None:

@@ -60,7 +60,8 @@ def read_recipe_clips(recipe: Recipe) -> RecipeClips:
     """
     section = recipe.data
     if not section.train:
-        raise ConfigError(f"data.train: name the training clips of {section.kind}, in lists as published")
+        where = "folders or lists" if section.kind == "unlabelled" else "in lists as published"
+        raise ConfigError(f"data.train: name the training clips of {section.kind!r}, {where}")
     if section.kind == "labelled":
         return _labelled(recipe)
     read = partial(read_published, section.kind, videos=section.videos, separator=section.separator)

@@ -29,10 +29,12 @@ from twinpath.train.loop.objective import ClassificationObjective, Objective
 from twinpath.train.loop.processes import share_of, start_processes
 from twinpath.train.loop.result import write_result
 from twinpath.train.machine import Machine
+from twinpath.train.masked.network import UNLABELLED_CLASSES, MaskedNetwork, masked_network
+from twinpath.train.masked.objective import MaskedObjective
 from twinpath.train.multigrid.schedule import MultigridSchedule, multigrid_schedule
 from twinpath.train.protocol import evaluate_protocol, has_protocol
 from twinpath.train.recipe import LAST, SETTINGS, Recipe, check_folder, to_toml
-from twinpath.train.recipe_checks import check_can_train
+from twinpath.train.recipe_checks import MASKED
 from twinpath.zoo.create import input_spec
 from twinpath.zoo.model_folder import ModelFolder, read_model_folder
 
@@ -106,7 +108,6 @@ def train_clips(
         DamagedWeights: Both checkpoints are damaged.
         Interrupted: By Ctrl-C.
     """
-    check_can_train(recipe)
     read = _read(recipe)
     fabric = start_processes(machine or Machine(), precision=recipe.run.precision)
     if fabric.is_global_zero:
@@ -140,6 +141,8 @@ def train_clips(
 
 def _write(recipe: Recipe, folder: Path, loop: TrainingLoop, result: nn.Module) -> ModelFolder:
     """The model folder of a run that came to its end."""
+    if isinstance(result, MaskedNetwork):
+        result = result.finished()
     assert isinstance(result, VideoNetwork)
     if recipe.run.stored_as == "float16":
         result.half()
@@ -147,7 +150,7 @@ def _write(recipe: Recipe, folder: Path, loop: TrainingLoop, result: nn.Module) 
         folder / recipe.name,
         recipe,
         result,
-        loop.data.labels,
+        UNLABELLED_CLASSES if recipe.loss.kind in MASKED else loop.data.labels,
         loop.state.history,
         num_frames=recipe_spec(recipe).num_frames,
     )
@@ -185,13 +188,18 @@ def _loop(
     else:
         data = RecipeData(recipe, read, spec, schedule, reader=reader, frames_folder=folder / FRAMES, **place)
         objective = ClassificationObjective(recipe, data)
-    network = recipe_network(
+    is_masked = recipe.loss.kind in MASKED
+    encoder = recipe_network(
         recipe.model,
-        num_classes=data.num_classes,
+        num_classes=len(UNLABELLED_CLASSES) if is_masked else data.num_classes,
         num_frames=spec.num_frames,
         is_multi_label=data.is_multi_label,
         seed=recipe.run.seed,
     )
+    network: nn.Module = encoder
+    if is_masked:
+        network = masked_network(recipe, encoder, num_frames=spec.num_frames, crop_px=schedule.crop_px)
+        objective = MaskedObjective(network.masks, recipe.run.seed)
     return TrainingLoop(
         recipe,
         schedule,

@@ -73,7 +73,7 @@ CLASS_DEFAULTS: dict[str, Structure] = {
         "class_token": True,
         "mean_first": False,
     },
-    "vit": {"width": 768, "depth": 12, "num_heads": 12},
+    "vit": {"patch": (2, 16, 16), "width": 768, "depth": 12, "num_heads": 12},
     "reversible": {
         "blocks": (1, 2, 11, 2),
         "width": 96,
@@ -336,7 +336,7 @@ def _vit(values: Values, kernel: tuple[int, ...], padding: tuple[int, ...]) -> S
         if values[f"MVIT.{key}"] is not value:
             raise ConfigError(f"MVIT.{key} = {not value}: vision transformers are built with {value}")
     keys = {"width": "EMBED_DIM", "depth": "DEPTH", "num_heads": "NUM_HEADS"}
-    return {key: values[f"MVIT.{name}"] for key, name in keys.items()}
+    return {"patch": kernel, **{key: values[f"MVIT.{name}"] for key, name in keys.items()}}
 
 
 def _multiscale(values: Values) -> Structure:

@@ -289,9 +289,11 @@ def _loss(values: Values) -> str:
 def _mask(values: Values) -> Section:
     if not values["MASK.ENABLE"]:
         return {}
-    shape = "tube" if values["AUG.MASK_TUBE"] else "random" if values["MASK.MAE_ON"] else "cube"
-    if values["MASK.MAE_ON"] and not values["MASK.MAE_RND_MASK"]:
-        shape = "tube"
+    # The loader draws blocks, where it is asked for masks and the network does not draw its own all the same.
+    of_loader = not values["MASK.MAE_RND_MASK"] and (
+        values["AUG.GEN_MASK_LOADER"] or not values["MASK.MAE_ON"]
+    )
+    shape = "tube" if values["AUG.MASK_TUBE"] else "cube" if of_loader else "random"
     return {
         "ratio": values["AUG.MASK_RATIO"],
         "shape": shape,
