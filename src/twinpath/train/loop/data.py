@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 from torch.utils.data import Dataset
 
-from twinpath.data.labelled.clip import LabelledData, Part
+from twinpath.data.labelled.clip import LabelledClip, LabelledData, Part
 from twinpath.data.labelled.read import read_labelled
 from twinpath.data.labelled.split import hold_out
 from twinpath.data.published.read import read_published
@@ -25,15 +25,15 @@ from twinpath.recognize.plan import Views
 from twinpath.recognize.read import VideoReader
 from twinpath.train.augment.pipeline import ClipPixels, ViewPixels
 from twinpath.train.augment.times import Rule, TimeRule
-from twinpath.train.clips.batch import ClipBatch, ToClips
+from twinpath.train.clips.batch import ClipBatch, ToClips, collate
 from twinpath.train.clips.broken import BrokenClips
 from twinpath.train.clips.dataset import CentreViews, ClipDataset
-from twinpath.train.clips.loader import ClipLoader, OrderedRequests, clip_loader
+from twinpath.train.clips.loader import ClipLoader, clip_loader
 from twinpath.train.clips.pictures import ClipPictures
 from twinpath.train.multigrid.batches import EpochBatches
 from twinpath.train.multigrid.schedule import BatchSlot, MultigridSchedule
 from twinpath.train.recipe import Recipe
-from twinpath.train.sample_request import ClipShape
+from twinpath.train.sample_request import ClipShape, SampleRequest
 
 logger = logging.getLogger(__name__)
 
@@ -167,6 +167,10 @@ class RecipeData:
         batches.start(epoch)
         return sum(batches.slot_of(step).batch_size for step in range(len(batches)))
 
+    def batch_size(self, epoch: int, step: int) -> int:
+        """Clips of a batch, without their copies."""
+        return self._schedule.slots_of(epoch)[step % len(self._schedule.slots_of(epoch))].batch_size
+
     def num_batches(self, epoch: int) -> int:
         """Of an epoch."""
         batches = self._epoch_batches(self._schedule.slots_of)
@@ -200,36 +204,59 @@ class RecipeData:
         """How many `precise` gives."""
         return min(num_batches, len(self._clips.train.clips) // self._schedule.phase_of(epoch).batch_size)
 
+    def part_of_batch(self, epoch: int, step: int, ends: int) -> ClipBatch:
+        """The first and the last clips of a training batch of this process, made at once.
+
+        Args:
+            epoch, step: Which batch.
+            ends: How many clips of each end, at most.
+        """
+        batches = self._epoch_batches(self._schedule.slots_of)
+        batches.start(epoch, step)
+        requests = next(iter(batches))
+        if len(requests) > 2 * ends:
+            requests = [*requests[:ends], *requests[-ends:]]
+        return collate([self._dataset[request] for request in requests])
+
+    @property
+    def validation_clips(self) -> Sequence[LabelledClip]:
+        """All of them, in the order of their indices."""
+        return self._clips.validation.clips
+
+    def validation_view(self, index: int) -> ClipBatch:
+        """The view of one validation clip, made at once; a batch of one, or of none if it cannot be read."""
+        dataset, requests = self._validation_views()
+        return collate([dataset[requests[index]]])
+
     def validation(self) -> Iterator[ClipBatch]:
         """One view of each validation clip of this process; indices are those of all validation clips."""
-        data = self._clips.validation
-        mine = range(self._process, len(data.clips), self._processes)
+        dataset, requests = self._validation_views()
+        mine = requests[self._process :: self._processes]
         if not mine:
             return
-        whole = ClipShape(self._spec.num_frames, self._recipe.evaluation.crop_px or self._spec.crop_px)
         size = max(self._recipe.run.batch_size // self._processes, 1)
-        if self._recipe.evaluation.validation_view == "random":
-            seed = self._recipe.run.seed
-            dataset: ClipDataset | CentreViews = ClipDataset(
-                data,
-                self._pictures,
-                replace(self._times, clips=1),
-                ClipPixels.of(self._recipe.clip, None, crop_px=self._schedule.crop_px),
-                seed,
-            )
-            requests = [r for part in OrderedRequests(len(data.clips), 1, whole) for r in part]
-            wanted: list[list[Any]] = [
-                [requests[i] for i in mine[first : first + size]] for first in range(0, len(mine), size)
-            ]
-        else:
-            view = ViewPixels(max(self._recipe.clip.short_side_px[0], whole.crop_px))
-            dataset = CentreViews(data, self._pictures, self._times, view, whole)
-            wanted = [list(mine[first : first + size]) for first in range(0, len(mine), size)]
+        wanted = [list(mine[first : first + size]) for first in range(0, len(mine), size)]
         for batch in self._make_loader(dataset, wanted):
             for line in (clip.reason for clip in batch.broken if clip.is_lost):
                 logger.warning("validation: %s", line)
             if len(batch.indices):
                 yield batch
+
+    def _validation_views(self) -> tuple[ClipDataset | CentreViews, Sequence[Any]]:
+        """The views, and what to ask them for each validation clip."""
+        data = self._clips.validation
+        whole = ClipShape(self._spec.num_frames, self._recipe.evaluation.crop_px or self._spec.crop_px)
+        if self._recipe.evaluation.validation_view == "random":
+            dataset = ClipDataset(
+                data,
+                self._pictures,
+                replace(self._times, clips=1),
+                ClipPixels.of(self._recipe.clip, None, crop_px=self._schedule.crop_px),
+                self._recipe.run.seed,
+            )
+            return dataset, [SampleRequest(i, 0, i, whole) for i in range(len(data.clips))]
+        view = ViewPixels(max(self._recipe.clip.short_side_px[0], whole.crop_px))
+        return CentreViews(data, self._pictures, self._times, view, whole), range(len(data.clips))
 
     def _epoch_batches(self, slots_of: Callable[[int], Sequence[BatchSlot]]) -> EpochBatches:
         return EpochBatches(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twinpath.atomic import atomic_path
 from twinpath.device import leave_cores_to
@@ -15,6 +16,7 @@ from twinpath.models.input_spec import InputSpec
 from twinpath.models.network import VideoNetwork
 from twinpath.models.registry import architecture
 from twinpath.recognize.read import VideoReader
+from twinpath.train.log.run_log import RunLog
 from twinpath.train.loop.data import RecipeClips, RecipeData, read_recipe_clips
 from twinpath.train.loop.figures import EpochResult, StepFigures
 from twinpath.train.loop.loop import TrainingLoop
@@ -23,6 +25,7 @@ from twinpath.train.loop.objective import ClassificationObjective
 from twinpath.train.loop.result import write_result
 from twinpath.train.machine import Machine
 from twinpath.train.multigrid.schedule import MultigridSchedule, multigrid_schedule
+from twinpath.train.optimization.schedule import scaled_to_batch
 from twinpath.train.recipe import LAST, SETTINGS, Recipe, check_folder, to_toml
 from twinpath.train.recipe_checks import check_can_train
 from twinpath.zoo.create import input_spec
@@ -30,6 +33,8 @@ from twinpath.zoo.model_folder import ModelFolder
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+
+Figures = TypeVar("Figures", StepFigures, EpochResult)
 
 
 def recipe_schedule(recipe: Recipe, *, processes: int = 1) -> MultigridSchedule:
@@ -40,7 +45,7 @@ def recipe_schedule(recipe: Recipe, *, processes: int = 1) -> MultigridSchedule:
     """
     spec = recipe_spec(recipe)
     return multigrid_schedule(
-        recipe.schedule,
+        scaled_to_batch(recipe.schedule, recipe.run.batch_size * recipe.optimizer.accumulate),
         recipe.multigrid,
         batch_size=recipe.run.batch_size,
         frames=spec.num_frames,
@@ -76,8 +81,8 @@ def train_clips(
 
     Args:
         recipe: Settings.
-        folder: Gets `recipe.toml`, the last two checkpoints and at the end a model folder with the name of
-            the recipe.
+        folder: Gets `recipe.toml`, the last two checkpoints, `metrics.csv` and what other loggers write, and
+            at the end a model folder with the name of the recipe.
         resume: Go on with the run of the folder.
         machine: Where; None: one process, on a GPU where there is one.
         reader: Reads the files; None: without limits of its own.
@@ -89,9 +94,11 @@ def train_clips(
         InputError: Too many clips cannot be read.
         TrainingDiverged: The loss is infinite or NaN.
         DamagedWeights: Both checkpoints are damaged.
+        MissingExtra: What a logger needs is not installed.
         Interrupted: By Ctrl-C.
     """
     check_can_train(recipe)
+    log = RunLog(recipe, folder)
     clips = read_recipe_clips(recipe)
     if not clips.train.clips:
         raise ConfigError("data.train: there are no clips to learn from")
@@ -103,9 +110,10 @@ def train_clips(
             temporary.write_text(to_toml(recipe), "utf-8")
     fabric.barrier()
     leave_cores_to(recipe.num_workers if fabric.device.type == "cpu" else 0)
-    loop = _loop(recipe, clips, folder, fabric, reader, on_step, on_epoch)
+    loop = _loop(recipe, clips, folder, fabric, reader, log, on_step, on_epoch)
     try:
-        loop.run(resume=resume)
+        with contextlib.closing(log):
+            loop.run(resume=resume)
     except KeyboardInterrupt as error:
         last = folder / LAST
         how = f"resume=True goes on after {last}" if last.exists() else "no epoch was complete; start anew"
@@ -132,6 +140,7 @@ def _loop(
     folder: Path,
     fabric: Fabric,
     reader: VideoReader | None,
+    log: RunLog,
     on_step: Callable[[StepFigures], None],
     on_epoch: Callable[[EpochResult], None],
 ) -> TrainingLoop:
@@ -153,17 +162,27 @@ def _loop(
         is_multi_label=data.is_multi_label,
         seed=recipe.run.seed,
     )
-    return TrainingLoop(
+    loop = TrainingLoop(
         recipe,
         schedule,
         network,
         data,
-        ClassificationObjective(recipe, data),
+        ClassificationObjective(recipe, data, on_scores=log.on_scores),
         fabric,
         folder,
-        on_step=on_step,
-        on_epoch=on_epoch,
+        on_step=_both(log.on_step, on_step),
+        on_epoch=_both(log.on_epoch, on_epoch),
     )
+    log.begin(data, loop.result, fabric.device)
+    return loop
+
+
+def _both(first: Callable[[Figures], None], second: Callable[[Figures], None]) -> Callable[[Figures], None]:
+    def call(figures: Figures) -> None:
+        first(figures)
+        second(figures)
+
+    return call
 
 
 def _fabric(recipe: Recipe, machine: Machine) -> Fabric:
