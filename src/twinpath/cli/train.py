@@ -32,7 +32,9 @@ def train(
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Print the network, the groups of parameters and the schedule; train nothing."
+            "--dry-run",
+            help="Print the network, the groups of parameters, the changes of clips and the schedule, write "
+            "the first batches as pictures; train nothing.",
         ),
     ] = False,
     out: Annotated[
@@ -55,10 +57,11 @@ def train(
     from twinpath.train.machine import Machine
 
     recipe = _recipe(words or [], pyslowfast)
+    folder = out or Path("runs") / recipe.name
     if dry_run:
-        _print_dry_run(recipe)
+        _print_dry_run(recipe, folder)
         return
-    _train(recipe, out or Path("runs") / recipe.name, resume=resume, machine=Machine(device, devices))
+    _train(recipe, folder, resume=resume, machine=Machine(device, devices))
 
 
 def _recipe(words: list[str], pyslowfast: Path | None) -> Recipe:
@@ -78,12 +81,13 @@ def _recipe(words: list[str], pyslowfast: Path | None) -> Recipe:
     return translation.recipe
 
 
-def _print_dry_run(recipe: Recipe) -> None:
-    from twinpath.cli.show_training import print_dry_run
+def _print_dry_run(recipe: Recipe, folder: Path) -> None:
+    from twinpath.cli.show_training import print_dry_run, print_first_batches
 
     with _train_extra():
         from twinpath.train.dry_run import dry_run
     print_dry_run(dry_run(recipe))
+    print_first_batches(recipe, folder / "dry_run")
 
 
 def _train(recipe: Recipe, folder: Path, *, resume: bool, machine: Machine) -> None:
@@ -117,7 +121,7 @@ def _train_on_clips(recipe: Recipe, folder: Path, *, resume: bool, machine: Mach
     with _train_extra():
         from twinpath.train.loop.train import train_clips
     look_as_usual()
-    with count_bar("training") as progress:
+    with count_bar("training") as progress, _how_to_go_on():
         model = train_clips(
             recipe,
             folder,
@@ -129,6 +133,19 @@ def _train_on_clips(recipe: Recipe, folder: Path, *, resume: bool, machine: Mach
     if model is not None:
         print_note(f"wrote {model.path}")
         print_note(f"use it: twinpath classify VIDEO --model {model.path}")
+
+
+@contextlib.contextmanager
+def _how_to_go_on() -> Iterator[None]:
+    """After Ctrl-C the same command goes on."""
+    from twinpath.cli.console import print_note
+    from twinpath.errors import Stopped
+
+    try:
+        yield
+    except Stopped:
+        print_note("the same command goes on where the last checkpoint was written; the log has no row twice")
+        raise
 
 
 @contextlib.contextmanager

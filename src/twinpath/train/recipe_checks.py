@@ -17,7 +17,7 @@ DRAWN = ("synthetic", "painted")  # kinds of data that are drawn, not read
 _TRANSFORMERS = ("mvit", "vit", "reversible")  # families without batch norms, and with stochastic depth
 _TAGS = ("charades", "ava")  # kinds of data with several labels of a clip
 _MASKED = ("masked_pixels", "masked_hog")  # losses
-_NOT_YET = ("ava", "unlabelled")  # kinds of data that recipes describe and no loop takes
+NOT_YET = ("ava", "unlabelled")  # kinds of data that recipes describe and no loop takes
 _RAND_AUGMENT = re.compile(r"m\d+(\.\d+)?(-n[1-9]\d?)?(-mstd\d+(\.\d+)?)?(-inc[01])?(-w0)?")
 
 # Training on drawn worlds takes these settings, the others do nothing there.
@@ -40,7 +40,7 @@ def check_can_train(recipe: Recipe) -> None:
     Raises:
         ConfigError: There is none yet.
     """
-    if recipe.data.kind in _NOT_YET:
+    if recipe.data.kind in NOT_YET:
         raise ConfigError(f"data.kind: networks cannot be trained on {recipe.data.kind!r} yet")
     if recipe.loss.kind in _MASKED:
         raise ConfigError(f"loss.kind: networks cannot be trained by {recipe.loss.kind!r} yet")

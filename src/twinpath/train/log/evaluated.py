@@ -1,4 +1,4 @@
-"""What an evaluation during training shows beside its figures: confusions, predictions, wrong clips. No torch.
+"""What an evaluation in training shows beside its figures: confusions, predictions, wrong clips. No torch.
 
 Source: PySlowFast, visualization/tensorboard_vis.py and prediction_vis.py, for what is shown.
 """

@@ -20,7 +20,7 @@ from twinpath.recognize.read import VideoReader
 from twinpath.render.clip_rows import ClipRow, clip_rows
 from twinpath.train.augment.mix import ClipMix
 from twinpath.train.clips.batch import ToClips
-from twinpath.train.loop.data import RecipeClips, RecipeData, read_recipe_clips
+from twinpath.train.loop.data import RecipeData, read_recipe_clips
 from twinpath.train.loop.loop import mix_rng
 from twinpath.train.loop.train import recipe_schedule, recipe_spec
 from twinpath.train.multigrid.schedule import MultigridSchedule
@@ -38,37 +38,62 @@ class _Place(NamedTuple):
     step: int
 
 
+class ShownBatch(NamedTuple):
+    """The first and the last clips of a batch.
+
+    Attributes:
+        title: Which batch it is.
+        name: The same for a file.
+        rows: Clips, with labels and names; last those that cannot be read.
+    """
+
+    title: str
+    name: str
+    rows: list[ClipRow]
+
+
 def write_first_batches(
-    recipe: Recipe, folder: Path, *, clips: RecipeClips | None = None, reader: VideoReader | None = None
+    recipe: Recipe, folder: Path, *, reader: VideoReader | None = None
 ) -> tuple[Path, ...]:
-    """Read some clips of the first batches and write them as pictures.
+    """Write a PNG for each of `first_batches`; arguments and errors as there.
 
     Args:
         recipe: Settings.
-        folder: Gets a PNG for each batch.
-        clips: Of the recipe, where they have been read.
-        reader: Reads the files.
+        folder: Gets the files.
+        reader: Reads the clips.
     Returns:
         The files.
+    """
+    paths = []
+    for batch in first_batches(recipe, reader=reader):
+        path = folder / f"{batch.name}.png"
+        with atomic_path(path) as temporary:
+            clip_rows(batch.rows, title=batch.title).save(temporary, "PNG")
+        paths.append(path)
+    return tuple(paths)
+
+
+def first_batches(recipe: Recipe, *, reader: VideoReader | None = None) -> Iterator[ShownBatch]:
+    """Some clips of the first batch of each shape; of one shape, of the first two.
+
+    Args:
+        recipe: Settings.
+        reader: Reads the files.
     Raises:
         ConfigError: The recipe names no clips, or cannot be trained.
         InputError: A list or a folder is wrong.
     """
     check_can_train(recipe)
-    clips = clips or read_recipe_clips(recipe)
+    clips = read_recipe_clips(recipe)
     schedule = recipe_schedule(recipe)
     data = RecipeData(recipe, clips, recipe_spec(recipe), schedule, reader=reader)
     mix = ClipMix.of(recipe.mix, num_classes=data.num_classes, is_multi_label=data.is_multi_label)
-    paths = []
     for place in _places(schedule, data):
         rows, shape = _rows(recipe, data, mix, place)
         size = data.batch_size(*place)
         title = f"epoch {place.epoch + 1}, batch {place.step + 1}: {size} clips of {shape}"
-        path = folder / f"epoch_{place.epoch + 1:03}_batch_{place.step + 1}_{shape.replace(' ', '_')}.png"
-        with atomic_path(path) as temporary:
-            clip_rows(rows, title=title).save(temporary, "PNG")
-        paths.append(path)
-    return tuple(paths)
+        name = f"epoch_{place.epoch + 1:03}_batch_{place.step + 1}_{shape.replace(' ', '_')}"
+        yield ShownBatch(title, name, rows)
 
 
 def _places(schedule: MultigridSchedule, data: RecipeData) -> Iterator[_Place]:
@@ -88,9 +113,7 @@ def _places(schedule: MultigridSchedule, data: RecipeData) -> Iterator[_Place]:
             yield _Place(0, step)
 
 
-def _rows(
-    recipe: Recipe, data: RecipeData, mix: ClipMix, place: _Place
-) -> tuple[list[ClipRow], str]:
+def _rows(recipe: Recipe, data: RecipeData, mix: ClipMix, place: _Place) -> tuple[list[ClipRow], str]:
     """Rows of a batch, and the shape of its clips."""
     batch = data.part_of_batch(*place, _ENDS)
     rows = [ClipRow(f"cannot be read: {lost.reason}", _NOTHING) for lost in batch.broken if lost.is_lost]
@@ -113,7 +136,7 @@ def _rows(
 
 
 def _as_bytes(clips: Tensor, to_clips: ToClips, *, bgr: bool) -> Tensor:
-    """(B, T, H, W, 3) uint8 of normalised clips; what erasing filled with extreme noise is cut to the range."""
+    """(B, T, H, W, 3) uint8 of normalised clips; extreme noise of erasing is cut to what can be seen."""
     colours = clips.flip(1) if bgr else clips
     scale, shift = (x[:, None, None, None] for x in (to_clips.normalise.scale, to_clips.normalise.shift))
     return ((colours - shift) / scale).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 4, 1)
@@ -124,5 +147,3 @@ def _labels(labels: Sequence[str], targets: Tensor) -> str:
     order = targets.argsort(descending=True, stable=True)
     named = [(labels[i], float(targets[i])) for i in order.tolist() if targets[i] >= _LEAST_SHARE][:4]
     return ", ".join(name if share == 1 else f"{name} {share:.2f}" for name, share in named) or "no label"
-
-

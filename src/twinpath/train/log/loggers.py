@@ -6,13 +6,14 @@ Each is made at the first figure, in the first process alone. Nobody is contacte
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import io
 import re
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from twinpath.atomic import atomic_path
-from twinpath.errors import MissingExtra
+from twinpath.errors import MissingExtra, UsageError
 from twinpath.render.clip_rows import Frames, gif
 from twinpath.train.sections import LogSection
 
@@ -72,31 +73,45 @@ def check_loggers(log: LogSection) -> None:
     """
     for name in log.loggers:
         module = _NEEDS.get(name)
-        if module is not None and importlib.util.find_spec(module) is None:
+        if module is not None and not is_installed(module):
             raise MissingExtra(
                 f"log.loggers: {name!r} needs {module}; install it with: pip install 'twinpath[{name}]'"
             )
 
 
-def make_loggers(
-    log: LogSection, folder: Path, *, name: str, recipe: str, first_step: int
-) -> list[RunLogger]:
-    """The loggers of a recipe, but for "csv", which each run has.
+def is_installed(module: str) -> bool:
+    """Whether a module can be imported; does not import it."""
+    return importlib.util.find_spec(module) is not None
+
+
+def begin_services(log: LogSection, folder: Path, *, name: str, recipe: str) -> list[RunLogger]:
+    """Those of a recipe's loggers that are services.
 
     Args:
         log: Section of the recipe.
         folder: Of the run.
         name: Of the recipe.
         recipe: Its text.
+    Raises:
+        UsageError: One cannot begin, for example without a login.
+    """
+    names = [each for each in ("wandb", "trackio") if each in log.loggers]
+    return [ServiceRun(each, folder, log.project, name, recipe) for each in names]
+
+
+def local_loggers(log: LogSection, folder: Path, *, recipe: str, first_step: int) -> list[RunLogger]:
+    """Those that write to the folder, but for "csv", which each run has.
+
+    Args:
+        log, folder, recipe: See `begin_services`.
         first_step: The first one that is made now; later ones of an earlier process do not count.
     """
-    makers: dict[str, Callable[[], RunLogger]] = {
-        "files": lambda: PictureFiles(folder / PICTURES),
-        "tensorboard": lambda: TensorBoardRun(folder, recipe, first_step),
-        "wandb": lambda: ServiceRun("wandb", folder, log.project, name, recipe),
-        "trackio": lambda: ServiceRun("trackio", folder, log.project, name, recipe),
-    }
-    return [make() for logger, make in makers.items() if logger in log.loggers]
+    loggers: list[RunLogger] = []
+    if "files" in log.loggers:
+        loggers.append(PictureFiles(folder / PICTURES))
+    if "tensorboard" in log.loggers:
+        loggers.append(TensorBoardRun(folder, recipe, first_step))
+    return loggers
 
 
 class PictureFiles:
@@ -198,13 +213,13 @@ class ServiceRun:
         project: There.
         name: Of the run there, before its identity.
         recipe: Its text.
+    Raises:
+        UsageError: It cannot begin, for example without a login.
     """
 
     keeps_all = True
 
     def __init__(self, service: str, folder: Path, project: str, name: str, recipe: str) -> None:
-        import importlib
-
         self._module = importlib.import_module(service)
         identity = _identity(folder)
         options: dict[str, Any] = {
@@ -217,8 +232,12 @@ class ServiceRun:
             options |= {"id": identity, "dir": str(folder)}
         else:
             options |= {"auto_log_gpu": False, "auto_log_cpu": False, "embed": False}
-        with contextlib.redirect_stdout(sys.stderr):  # results go to stdout
-            self._module.init(**options)
+        errors = (OSError, RuntimeError, ValueError, getattr(self._module, "Error", ValueError))
+        try:
+            with contextlib.redirect_stdout(sys.stderr):  # results go to stdout
+                self._module.init(**options)
+        except errors as error:
+            raise UsageError(f"log.loggers: {service!r} cannot begin: {error}") from error
 
     def figures(self, values: Mapping[str, float], step: int) -> None:
         self._module.log(dict(values), step=step)

@@ -35,7 +35,7 @@ from twinpath.train.log.layers import (
     weight_picture,
     weights_of,
 )
-from twinpath.train.log.loggers import RunLogger, check_loggers, make_loggers
+from twinpath.train.log.loggers import RunLogger, begin_services, check_loggers, local_loggers
 from twinpath.train.log.metrics_file import MetricsFile, RowPlace
 from twinpath.train.loop.figures import EpochResult, StepFigures
 from twinpath.train.recipe import Recipe, to_toml
@@ -67,19 +67,27 @@ class RunLog:
         self._layers: dict[str, nn.Module] = {}
         self._groups: dict[str, tuple[int, ...]] = {}
 
-    def begin(self, data: RecipeData, network: nn.Module, device: torch.device) -> None:
+    def begin(
+        self, data: RecipeData, network: nn.Module, device: torch.device, *, is_first: bool = True
+    ) -> None:
         """Before the first step.
 
         Args:
             data: Of the run.
             network: That is kept in the end.
             device: Where it is.
+            is_first: Whether this is the first process, which alone writes.
         Raises:
             ConfigError: A class or a layer that the recipe names does not exist.
+            UsageError: A service cannot begin, for example without a login.
         """
         self._data, self._network, self._device = data, network, device
         self._layers = shown_layers(network, self._section.layers)
         self._groups = class_groups(data.labels, self._section.classes, self._section.parents)
+        if is_first:
+            self._loggers = begin_services(
+                self._section, self._folder, name=self._recipe.name, recipe=to_toml(self._recipe)
+            )
 
     def on_step(self, step: StepFigures) -> None:
         """A step was made."""
@@ -136,12 +144,8 @@ class RunLog:
         self._file.cut(place)
         if self._behind is not None and self._behind < place:
             self._behind = None
-        self._loggers = make_loggers(
-            self._section,
-            self._folder,
-            name=self._recipe.name,
-            recipe=to_toml(self._recipe),
-            first_step=place.step,
+        self._loggers += local_loggers(
+            self._section, self._folder, recipe=to_toml(self._recipe), first_step=place.step
         )
 
     def _new(self, place: RowPlace) -> list[RunLogger]:

@@ -1,4 +1,4 @@
-"""What stops a run with the cause in one line, before it trains on for nothing or ends in an error of torch."""
+"""What stops a run with the cause in one line, before it trains on for nothing or ends in torch's error."""
 
 from __future__ import annotations
 

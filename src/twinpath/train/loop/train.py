@@ -173,7 +173,7 @@ def _loop(
         on_step=_both(log.on_step, on_step),
         on_epoch=_both(log.on_epoch, on_epoch),
     )
-    log.begin(data, loop.result, fabric.device)
+    log.begin(data, loop.result, fabric.device, is_first=fabric.is_global_zero)
     return loop
 
 
