@@ -106,7 +106,8 @@ def _train(recipe: Recipe, folder: Path, *, resume: bool, machine: Machine) -> N
     with _train_extra():
         from twinpath.train.run import train as run
     look_as_usual()
-    path = run(recipe, folder, resume=resume)
+    with _how_to_go_on():
+        path = run(recipe, folder, resume=resume)
     print_note(f"wrote {path}")
     print_note(f"measure it: twinpath evaluate {recipe.model.network} --weights {path}")
 
@@ -144,7 +145,7 @@ def _how_to_go_on() -> Iterator[None]:
     try:
         yield
     except Stopped:
-        print_note("the same command goes on where the last checkpoint was written; the log has no row twice")
+        print_note("the same command goes on after the last checkpoint")
         raise
 
 

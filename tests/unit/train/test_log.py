@@ -159,10 +159,10 @@ def test_wrong_clips_are_named_the_surest_first(tmp_path: Path) -> None:
     clips = [LabelledClip(tmp_path / f"{i}.mp4", ("a",), group=str(i)) for i in range(6)]
     found = ValidationScores([0, 2, 3, 5], scores, truth, is_multi_label=False)
     wrong = wrong_clips(labels, found, clips, only=(), most=2)
-    assert [(clip.index, clip.truth, clip.answer) for clip in wrong] == [
+    assert [(clip.clip_index, clip.truth, clip.answer) for clip in wrong] == [
         (0, "true: b", "predicted: a (90%)"), (3, "true: a", "predicted: c (70%)"),
     ]  # fmt: skip
-    assert [clip.index for clip in wrong_clips(labels, found, clips, only=(0,), most=9)] == [3]
+    assert [clip.clip_index for clip in wrong_clips(labels, found, clips, only=(0,), most=9)] == [3]
     tags = found._replace(is_multi_label=True, truth=truth | np.array([True, False, False]))
     assert wrong_clips(labels, tags, clips, only=(), most=1)[0].answer == "missed: b (10%)"
 

@@ -127,11 +127,11 @@ class WrongClip(NamedTuple):
     """A clip with a wrong answer.
 
     Attributes:
-        index: In the validation clips.
+        clip_index: In the validation clips.
         truth, answer: Lines of text.
     """
 
-    index: int
+    clip_index: int
     truth: str
     answer: str
 

@@ -89,11 +89,12 @@ def first_batches(recipe: Recipe, *, reader: VideoReader | None = None) -> Itera
     data = RecipeData(recipe, clips, recipe_spec(recipe), schedule, reader=reader)
     mix = ClipMix.of(recipe.mix, num_classes=data.num_classes, is_multi_label=data.is_multi_label)
     for place in _places(schedule, data):
-        rows, shape = _rows(recipe, data, mix, place)
-        size = data.batch_size(*place)
-        title = f"epoch {place.epoch + 1}, batch {place.step + 1}: {size} clips of {shape}"
+        slots = schedule.slots_of(place.epoch)
+        slot = slots[place.step % len(slots)]
+        shape = f"{slot.shape.frames} frames of {slot.shape.crop_px} px"
+        title = f"epoch {place.epoch + 1}, batch {place.step + 1}: {slot.batch_size} clips of {shape}"
         name = f"epoch_{place.epoch + 1:03}_batch_{place.step + 1}_{shape.replace(' ', '_')}"
-        yield ShownBatch(title, name, rows)
+        yield ShownBatch(title, name, _rows(recipe, data, mix, place))
 
 
 def _places(schedule: MultigridSchedule, data: RecipeData) -> Iterator[_Place]:
@@ -113,12 +114,12 @@ def _places(schedule: MultigridSchedule, data: RecipeData) -> Iterator[_Place]:
             yield _Place(0, step)
 
 
-def _rows(recipe: Recipe, data: RecipeData, mix: ClipMix, place: _Place) -> tuple[list[ClipRow], str]:
-    """Rows of a batch, and the shape of its clips."""
+def _rows(recipe: Recipe, data: RecipeData, mix: ClipMix, place: _Place) -> list[ClipRow]:
+    """Rows of a batch."""
     batch = data.part_of_batch(*place, _ENDS)
     rows = [ClipRow(f"cannot be read: {lost.reason}", _NOTHING) for lost in batch.broken if lost.is_lost]
     if not len(batch.indices):
-        return rows, "no frames"
+        return rows
     assert isinstance(data.to_clips, ToClips)
     clips, targets = data.to_clips(batch), batch.targets
     accumulate = recipe.optimizer.accumulate
@@ -128,11 +129,11 @@ def _rows(recipe: Recipe, data: RecipeData, mix: ClipMix, place: _Place) -> tupl
         clips, targets = mix(clips, targets, mix_rng(recipe.run.seed, earlier + steps, part, 0))
     frames = _as_bytes(clips, data.to_clips, bgr=recipe.clip.bgr)
     shown = zip(frames, targets, batch.indices.tolist(), strict=True)
-    rows = [
+    read = [
         ClipRow(f"{_labels(data.labels, target)}    {data.name_of(index)}", each.numpy())
         for each, target, index in shown
-    ] + rows
-    return rows, f"{batch.frames.shape[1]} frames of {batch.frames.shape[2]} px"
+    ]
+    return [*read, *rows]
 
 
 def _as_bytes(clips: Tensor, to_clips: ToClips, *, bgr: bool) -> Tensor:

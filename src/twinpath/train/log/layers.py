@@ -160,4 +160,5 @@ def _coloured(values: Array) -> NDArray[np.uint8]:
 
 def _enlarged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     times = max(1, -(-_LEAST_PX // max(picture.shape[:2])))
-    return picture.repeat(times, axis=0).repeat(times, axis=1)
+    large: NDArray[np.uint8] = picture.repeat(times, axis=0).repeat(times, axis=1)
+    return large

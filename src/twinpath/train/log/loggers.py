@@ -167,7 +167,7 @@ class TensorBoardRun:
     keeps_all = False
 
     def __init__(self, folder: Path, recipe: str, first_step: int) -> None:
-        from lightning.fabric.loggers import TensorBoardLogger
+        from lightning.fabric.loggers.tensorboard import TensorBoardLogger
 
         purge = first_step if first_step > 1 else None
         self._logger = TensorBoardLogger(

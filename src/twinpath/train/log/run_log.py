@@ -178,7 +178,7 @@ class RunLog:
             clips = self._data.validation_clips
             wrong = wrong_clips(labels, scores, clips, only=named, most=section.most_clips)
             for number, clip in enumerate(wrong, start=1):
-                view = self._data.validation_view(clip.index)
+                view = self._data.validation_view(clip.clip_index)
                 if len(view.frames):
                     film = captioned(view.frames[0].numpy(), clip.truth, clip.answer)
                     show.film(f"wrong_clips/{number}", film)

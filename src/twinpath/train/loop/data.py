@@ -167,10 +167,6 @@ class RecipeData:
         batches.start(epoch)
         return sum(batches.slot_of(step).batch_size for step in range(len(batches)))
 
-    def batch_size(self, epoch: int, step: int) -> int:
-        """Clips of a batch, without their copies."""
-        return self._schedule.slots_of(epoch)[step % len(self._schedule.slots_of(epoch))].batch_size
-
     def num_batches(self, epoch: int) -> int:
         """Of an epoch."""
         batches = self._epoch_batches(self._schedule.slots_of)
