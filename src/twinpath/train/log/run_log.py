@@ -83,7 +83,8 @@ class RunLog:
         """
         self._data, self._network, self._device = data, network, device
         self._layers = shown_layers(network, self._section.layers)
-        self._groups = class_groups(data.labels, self._section.classes, self._section.parents)
+        if self._section.classes or self._section.parents:
+            self._groups = class_groups(data.labels, self._section.classes, self._section.parents)
         if is_first:
             self._loggers = begin_services(
                 self._section, self._folder, name=self._recipe.name, recipe=to_toml(self._recipe)
