@@ -155,7 +155,10 @@ def _coloured(values: Array) -> NDArray[np.uint8]:
     place = np.clip(values, 0, 1) * (len(_COLOURS) - 1)
     low = np.minimum(place.astype(int), len(_COLOURS) - 2)
     share = (place - low)[..., None]
-    return np.rint(_COLOURS[low] * (1 - share) + _COLOURS[low + 1] * share).astype(np.uint8)
+    colours: NDArray[np.uint8] = np.rint(_COLOURS[low] * (1 - share) + _COLOURS[low + 1] * share).astype(
+        np.uint8
+    )
+    return colours
 
 
 def _enlarged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
