@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,8 @@ from twinpath.zoo.model_folder import ModelFolder
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+
+FRAMES = "frames"  # the folder of decoded frames, while a run lasts
 
 Figures = TypeVar("Figures", StepFigures, EpochResult)
 
@@ -120,6 +123,7 @@ def train_clips(
         raise Interrupted(f"stopped; {how}") from error
     if not fabric.is_global_zero:
         return None
+    shutil.rmtree(folder / FRAMES, ignore_errors=True)
     result = loop.result.cpu()
     assert isinstance(result, VideoNetwork)
     if recipe.run.stored_as == "float16":
@@ -154,6 +158,7 @@ def _loop(
         process=fabric.global_rank,
         processes=fabric.world_size,
         on_gpu=fabric.device.type == "cuda",
+        frames_folder=folder / FRAMES,
     )
     network = recipe_network(
         recipe.model,
