@@ -17,7 +17,7 @@ from typing import Any
 
 from twinpath.errors import ConfigError
 from twinpath.train.dry_run import network_without_values
-from twinpath.train.optimization.schedule import learning_rate
+from twinpath.train.optimization.schedule import learning_rate, scaled_to_batch
 from twinpath.train.pyslowfast.translate import translate
 from twinpath.train.sections import ScheduleSection
 
@@ -54,7 +54,8 @@ def table(checkout: Path) -> Iterator[tuple[dict[str, Any], ScheduleSection | No
             continue
         parameters = sum(p.numel() for p in network_without_values(recipe).parameters())
         found = {"network": recipe.model.network, "parameters": parameters}
-        yield {**row, "status": "translated", **found}, recipe.schedule
+        schedule = scaled_to_batch(recipe.schedule, recipe.run.batch_size)
+        yield {**row, "status": "translated", **found}, schedule
 
 
 if __name__ == "__main__":

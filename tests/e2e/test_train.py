@@ -114,7 +114,9 @@ def test_a_dry_run_prints_what_a_recipe_will_do(tmp_path: Path) -> None:
     assert "network   x3d_s, 3.79 M parameters" in lines
     assert "clips     13 frames, every 6. of 30 per second, 160 px" in lines
     assert "batch     16 clips" in lines
+    assert "clips     crop: 160 px of a short side of 182 to 228 px" in lines
     assert any(line.startswith("rate      epoch   35.00: 0.") for line in lines)
+    assert lines[-1] == "pictures  none: the recipe names no clips; give data.train"
     assert not (tmp_path / "run").exists()
 
 

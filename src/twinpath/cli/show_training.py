@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 from twinpath.cli.console import print_line, print_note
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from twinpath.jobs.evaluate import LabelledRun
     from twinpath.train.dry_run import DryRun
     from twinpath.train.loop.figures import EpochResult
     from twinpath.train.pyslowfast.translate import Translation
+    from twinpath.train.recipe import Recipe
 
 
 def print_dry_run(run: DryRun) -> None:
-    """The network, the clips, the groups of parameters, and the learning rate over the epochs."""
+    """The network, the clips, their changes, the groups of parameters, the learning rate over the epochs."""
     recipe = run.recipe
     print_line(f"recipe    {recipe.name}")
     print_line(f"network   {recipe.model.network}, {run.num_parameters / 1e6:.2f} M parameters")
@@ -23,6 +26,8 @@ def print_dry_run(run: DryRun) -> None:
     )
     print_line(f"batch     {recipe.run.batch_size} clips")
     print_line(f"epochs    {run.epochs}")
+    for what, how in run.changes:
+        print_line(f"clips     {what}: {how}")
     for group in run.groups:
         factor = f", rate x {group.learning_rate_factor:.3g}" if group.learning_rate_factor != 1 else ""
         values = f"{group.num_values:,} values in {group.num_tensors} tensors"
@@ -32,8 +37,26 @@ def print_dry_run(run: DryRun) -> None:
             batches = ", ".join(f"{slot.batch_size} of {slot.shape.crop_px} px" for slot in slots)
             epochs = f"{phase.begin_epoch} to {phase.end_epoch}"
             print_line(f"shape     epoch {epochs}: clips of {phase.shape.frames} frames, {batches}")
+    reference = recipe.schedule.reference_batch
+    if reference is not None:
+        step = recipe.run.batch_size * recipe.optimizer.accumulate
+        print_line(f"rate      x {run.rate_factor:g}: steps of {step} clips, for {reference} in the recipe")
     for point in run.learning_rates:
         print_line(f"rate      epoch {point.epoch:7.2f}: {point.learning_rate:.6g}")
+
+
+def print_first_batches(recipe: Recipe, folder: Path) -> None:
+    """Write the first batches as pictures and print where, or why there are none."""
+    from twinpath.train.log.first_batches import write_first_batches
+    from twinpath.train.recipe_checks import DRAWN
+
+    if recipe.data.kind in DRAWN:
+        print_line(f"pictures  none: the clips of {recipe.data.kind} are drawn")
+    elif not recipe.data.train:
+        print_line("pictures  none: the recipe names no clips; give data.train")
+    else:
+        for path in write_first_batches(recipe, folder):
+            print_line(f"pictures  {path}")
 
 
 def print_translation(translation: Translation) -> None:
@@ -51,9 +74,10 @@ def print_epoch(result: EpochResult) -> None:
     evaluated = f"; validation{figures[1:]}" if figures else ""
     broken = f"; {result.broken} clips cannot be read" if result.broken else ""
     waited = f"; {result.waited_share:.0%} of the time waiting for clips" if result.waited_share > 0.2 else ""
+    left = f", about {_duration(result.left_s)} left" if result.left_s else ""
     print_note(
         f"epoch {result.epoch + 1} of {result.epochs}: loss {result.train_loss:.3f}{evaluated}; "
-        f"{result.took_s:.0f} s{waited}{broken}"
+        f"{result.took_s:.0f} s{left}{waited}{broken}"
     )
 
 
@@ -68,3 +92,12 @@ def print_measured(run: LabelledRun) -> None:
         print_note(line)
     if run.written:
         print_note(f"wrote {files_in_words(run.written)}")
+
+
+def _duration(seconds: float) -> str:
+    """As coarse as an estimate is."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 36 * 3600 else f"{seconds / 86400:.1f} days"

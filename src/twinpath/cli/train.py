@@ -32,7 +32,9 @@ def train(
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Print the network, the groups of parameters and the schedule; train nothing."
+            "--dry-run",
+            help="Print the network, the groups of parameters, the changes of clips and the schedule, write "
+            "the first batches as pictures; train nothing.",
         ),
     ] = False,
     out: Annotated[
@@ -62,12 +64,11 @@ def train(
     from twinpath.train.machine import Machine
 
     recipe = _recipe(words or [], pyslowfast)
+    folder = out or Path("runs") / recipe.name
     if dry_run:
-        _print_dry_run(recipe)
+        _print_dry_run(recipe, folder)
         return
-    _train(
-        recipe, out or Path("runs") / recipe.name, resume=resume, machine=Machine(device, devices, strategy)
-    )
+    _train(recipe, folder, resume=resume, machine=Machine(device, devices, strategy))
 
 
 def _recipe(words: list[str], pyslowfast: Path | None) -> Recipe:
@@ -87,12 +88,13 @@ def _recipe(words: list[str], pyslowfast: Path | None) -> Recipe:
     return translation.recipe
 
 
-def _print_dry_run(recipe: Recipe) -> None:
-    from twinpath.cli.show_training import print_dry_run
+def _print_dry_run(recipe: Recipe, folder: Path) -> None:
+    from twinpath.cli.show_training import print_dry_run, print_first_batches
 
     with train_extra():
         from twinpath.train.dry_run import dry_run
     print_dry_run(dry_run(recipe))
+    print_first_batches(recipe, folder / "dry_run")
 
 
 def _train(recipe: Recipe, folder: Path, *, resume: bool, machine: Machine) -> None:
@@ -111,7 +113,8 @@ def _train(recipe: Recipe, folder: Path, *, resume: bool, machine: Machine) -> N
     with train_extra():
         from twinpath.train.run import train as run
     look_as_usual()
-    path = run(recipe, folder, resume=resume)
+    with _how_to_go_on():
+        path = run(recipe, folder, resume=resume)
     print_note(f"wrote {path}")
     print_note(f"measure it: twinpath evaluate {recipe.model.network} --weights {path}")
 
@@ -127,7 +130,7 @@ def _train_on_clips(recipe: Recipe, folder: Path, *, resume: bool, machine: Mach
     with train_extra():
         from twinpath.train.loop.train import train_clips
     look_as_usual()
-    with count_bar("training") as progress, count_bar("evaluating") as evaluated:
+    with count_bar("training") as progress, count_bar("evaluating") as evaluated, _how_to_go_on():
         model = train_clips(
             recipe,
             folder,
@@ -144,6 +147,19 @@ def _train_on_clips(recipe: Recipe, folder: Path, *, resume: bool, machine: Mach
         is_encoder = recipe.loss.kind in MASKED
         use = "a recipe with model.start_from={}" if is_encoder else f"twinpath {command} VIDEO --model {{}}"
         print_note(f"use it: {use.format(model.path)}")
+
+
+@contextlib.contextmanager
+def _how_to_go_on() -> Iterator[None]:
+    """After Ctrl-C the same command goes on."""
+    from twinpath.cli.console import print_note
+    from twinpath.errors import Stopped
+
+    try:
+        yield
+    except Stopped:
+        print_note("the same command goes on after the last checkpoint")
+        raise
 
 
 @contextlib.contextmanager

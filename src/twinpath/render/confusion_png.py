@@ -1,22 +1,25 @@
-"""A confusion matrix as a PNG.
+"""A confusion matrix as a PNG, or as a picture.
 
 write_confusion_png(evaluation, Path("confusion.png"))
+confusion_image(labels, counts, title="Sports")
 """
 
 from __future__ import annotations
 
-import functools
-import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from twinpath.atomic import atomic_path
 from twinpath.escapes import printable
 from twinpath.metrics.evaluation import summarise
 from twinpath.render.confusion_cells import ConfusionCells
+from twinpath.render.drawn_text import Font, cut_text, drawable, font, text_width
 from twinpath.render.label_image import Colour
 from twinpath.results.evaluation import Evaluation, EvaluationSummary
+
+Confusion = tuple[tuple[int, ...], ...]
 
 _SCALE = 2  # drawn twice as large and resized, for smooth edges
 _MARGIN, _HEADER = 28, 92
@@ -47,26 +50,41 @@ def write_confusion_png(
     summary = summary or summarise(evaluation)
     if summary.confusion is None:
         raise ValueError("multi-label data has no confusion matrix")
-    image = _MatrixDrawing(evaluation.labels, summary, title).image
+    assert summary.top1 is not None
+    assert summary.top1_interval is not None
+    low, high = summary.top1_interval
+    facts = (
+        f"top-1 {100 * summary.top1:.1f} % of {summary.clips} clips "
+        f"(95 % interval {100 * low:.1f} to {100 * high:.1f})"
+    )
+    image = confusion_image(evaluation.labels, summary.confusion, title=title, facts=facts)
     with atomic_path(path) as temporary:
         image.save(temporary, format="PNG", optimize=True)
 
 
-class _MatrixDrawing:
-    """Draws a matrix. All sizes are in pixels of the final image.
+def confusion_image(
+    labels: Sequence[str], confusion: Confusion, *, title: str = "Confusion matrix", facts: str = ""
+) -> Image.Image:
+    """The picture.
 
     Args:
-        labels: Names of all classes.
-        summary: Has the matrix.
-        title: Stands above it.
+        labels: Names of the C classes.
+        confusion: (C, C) clips by true class (row) and answer (column), at least one.
+        title, facts: Stand above it.
+    """
+    return _MatrixDrawing(labels, confusion, title, facts).image
+
+
+class _MatrixDrawing:
+    """Draws a matrix; arguments as of `confusion_image`. All sizes are in pixels of the final image.
+
     Attributes:
         image: The final image.
     """
 
-    def __init__(self, labels: tuple[str, ...], summary: EvaluationSummary, title: str) -> None:
-        assert summary.confusion is not None
-        self._cells = ConfusionCells.of(summary.confusion)
-        self._labels = [_drawable(labels[index], index) for index in self._cells.indices]
+    def __init__(self, labels: Sequence[str], confusion: Confusion, title: str, facts: str) -> None:
+        self._cells = ConfusionCells.of(confusion)
+        self._labels = [drawable(labels[index], index) for index in self._cells.indices]
         count = len(self._labels)
         self._cell = max(22, min(72, 640 // count))
         self._font_px = max(11, min(18, round(self._cell * 0.55)))
@@ -77,7 +95,7 @@ class _MatrixDrawing:
         width = max(self._left + side + _MARGIN, 560)
         self._image = Image.new("RGB", (width * _SCALE, (self._top + side + _MARGIN) * _SCALE), _WHITE)
         self._canvas = ImageDraw.Draw(self._image)
-        self._draw_header(summary, title, width - 2 * _MARGIN)
+        self._draw_header(title, facts, width - 2 * _MARGIN)
         for row in range(count):
             self._draw_label(row, room)
             for column in range(count):
@@ -86,15 +104,8 @@ class _MatrixDrawing:
         size = (width, self._top + side + _MARGIN)
         self.image = self._image.resize(size, Image.Resampling.LANCZOS)
 
-    def _draw_header(self, summary: EvaluationSummary, title: str, width: int) -> None:
+    def _draw_header(self, title: str, facts: str, width: int) -> None:
         self._text(_MARGIN, 20, _cut(printable(title), 24, width), 24, _INK)
-        assert summary.top1 is not None
-        assert summary.top1_interval is not None
-        low, high = summary.top1_interval
-        facts = (
-            f"top-1 {100 * summary.top1:.1f} % of {summary.clips} clips "
-            f"(95 % interval {100 * low:.1f} to {100 * high:.1f})"
-        )
         self._text(_MARGIN, 54, _cut(facts, 16, width), 16, _SOFT)
         if self._cells.hidden:
             shown, of = len(self._labels), len(self._labels) + self._cells.hidden
@@ -143,40 +154,16 @@ class _MatrixDrawing:
         self._canvas.text((x * _SCALE, y * _SCALE), text, font=_font(size), fill=colour)
 
 
-def _drawable(label: str, index: int) -> str:
-    """The name; without accents, or its number, where the font lacks a character of it."""
-    text = printable(label)
-    plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    missing = _drawn("\U0010ffff")
-    for name in (text, plain):
-        if all(_drawn(letter) != missing for letter in set(name)):
-            return name
-    return f"class {index + 1}"
-
-
-@functools.cache
-def _drawn(letter: str) -> bytes:
-    """The pixels of a letter."""
-    image = Image.new("L", (32, 32))
-    ImageDraw.Draw(image).text((4, 4), letter, font=ImageFont.load_default(size=16), fill=255)
-    return image.tobytes()
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=size * _SCALE)
+def _font(size: int) -> Font:
+    return font(size * _SCALE)
 
 
 def _width(text: str, size: int) -> float:
-    return float(_font(size).getlength(text)) / _SCALE
+    return text_width(text, size * _SCALE) / _SCALE
 
 
 def _cut(text: str, size: int, max_width: float) -> str:
-    """The text, with an ellipsis at its end if it is too wide."""
-    if _width(text, size) <= max_width:
-        return text
-    while text and _width(text + "…", size) > max_width:
-        text = text[:-1]
-    return text.rstrip() + "…"
+    return cut_text(text, size * _SCALE, max_width * _SCALE)
 
 
 def _mixed(colour: Colour, strength: float) -> Colour:

@@ -15,13 +15,14 @@ from twinpath.models.network import VideoNetwork
 from twinpath.models.registry import architecture
 from twinpath.models.shapes_only import shapes_only
 from twinpath.suggest import nearest_name
+from twinpath.train.augment.summary import ChangeLine, clip_changes
 from twinpath.train.loop.train import recipe_schedule, recipe_spec
 from twinpath.train.masked.network import UNLABELLED_CLASSES, masked_network
 from twinpath.train.multigrid.schedule import BatchSlot, MultigridPhase
 from twinpath.train.optimization.groups import parameter_groups
 from twinpath.train.optimization.schedule import learning_rate
 from twinpath.train.recipe import Recipe
-from twinpath.train.recipe_checks import MASKED
+from twinpath.train.recipe_checks import DRAWN, MASKED
 from twinpath.train.sections import ScheduleSection
 
 _POINTS = 10  # of the table of learning rates, beside those where something changes
@@ -64,6 +65,8 @@ class DryRun:
         phases: Shapes and batches over the run; one without multigrid.
         slots: Of each phase, the batches that take turns; one without the short cycle.
         groups: Of the parameters that learn.
+        changes: What is done to clips.
+        rate_factor: Of the recipe's learning rates, for its batch; 1: they stay.
     """
 
     recipe: Recipe
@@ -76,6 +79,8 @@ class DryRun:
     phases: tuple[MultigridPhase, ...]
     slots: tuple[tuple[BatchSlot, ...], ...]
     groups: tuple[GroupRow, ...]
+    changes: tuple[ChangeLine, ...]
+    rate_factor: float
 
 
 def dry_run(recipe: Recipe) -> DryRun:
@@ -106,6 +111,8 @@ def dry_run(recipe: Recipe) -> DryRun:
         phases=plan.phases,
         slots=tuple(plan.slots_of(phase.begin_epoch) for phase in plan.phases),
         groups=groups,
+        changes=() if recipe.data.kind in DRAWN else clip_changes(recipe, crop_px=whole.crop_px),
+        rate_factor=plan.schedule.base_learning_rate / recipe.schedule.base_learning_rate,
     )
 
 

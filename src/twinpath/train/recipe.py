@@ -33,6 +33,7 @@ from twinpath.train.sections import (
     ClipSection,
     DataSection,
     EvaluationSection,
+    LogSection,
     LossSection,
     MaskSection,
     MixSection,
@@ -77,6 +78,7 @@ class Recipe(Section):
     mask: MaskSection = MaskSection()
     evaluation: EvaluationSection = EvaluationSection()
     run: RunSection
+    log: LogSection = LogSection()
 
     @property
     def num_workers(self) -> int:
@@ -274,12 +276,13 @@ def check_folder(folder: Path, recipe: Recipe, *, resume: bool) -> None:
 
 
 def differences(first: Recipe, second: Recipe) -> list[str]:
-    """Full names of the keys that two recipes have different values of."""
+    """Full names of the keys that two recipes have different values of, as far as they change a training."""
     one, other = first.model_dump(), second.model_dump()
     names = [NAME] if first.name != second.name else []
     return names + [
         f"{section}.{key}"
         for section in SECTIONS
+        if section != "log"
         for key, value in one[section].items()
         if other[section][key] != value
     ]

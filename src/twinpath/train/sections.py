@@ -40,6 +40,23 @@ MaskShape = Literal[
 ]
 
 
+LoggerName = Literal[
+    "csv",  # metrics.csv, which each run has
+    "files",  # pictures of the last evaluation as files
+    "tensorboard",
+    "wandb",  # Weights & Biases: contacts its server
+    "trackio",  # on this machine, unless its own settings name a Space
+]
+
+Shown = Literal[
+    "confusion",  # the confusion matrix, of all classes and of groups
+    "predictions",  # what the clips of each class were taken for
+    "wrong_clips",  # the surest wrong answers, as films
+    "weights",  # histograms of all, pictures of `layers`
+    "activations",  # of `layers`, for one validation clip
+]
+
+
 class Section(BaseModel):
     """A part of a recipe: its values do not change, and a key that it does not know is an error."""
 
@@ -182,6 +199,9 @@ class ScheduleSection(Section):
     end_learning_rate: NotNegative = 0.0  # of the cosine
     warmup_epochs: NotNegative = 0.0
     warmup_start_learning_rate: NotNegative = 0.01
+    reference_batch: Count | None = (
+        None  # clips of the step that the learning rates are for: they grow in proportion; None: they stay
+    )
     cosine_after_warmup: bool = False  # the cosine begins where the warm-up ends, not with the run
     steps: tuple[NotNegative, ...] = ()  # epochs from which on the factors hold; the first one is 0
     factors: tuple[NotNegative, ...] = ()  # of the base learning rate
@@ -260,4 +280,22 @@ class RunSection(Section):
         None  # processes that make clips; None: by the cores
     )
     checkpoint_every_epochs: Count = 1
+    loss_explosion_factor: NotNegative = (
+        0.0  # a loss above so many times the mean of earlier ones stops the run; 0: none does
+    )
     stored_as: Literal["float32", "float16"] = "float32"  # of the finished weights
+
+
+class LogSection(Section):
+    """What can be seen of a run while it goes on. It changes nothing of the training, and nobody is contacted
+    whom `loggers` does not name."""
+
+    loggers: tuple[LoggerName, ...] = ("csv",)
+    every_steps: Count = 10  # one of so many steps is a point of the curves
+    show: tuple[Shown, ...] = ("confusion", "predictions", "wrong_clips")  # after each evaluation
+    classes: tuple[str, ...] = ()  # only these in predictions and wrong clips; and a matrix of their own
+    parents: str = ""  # a JSON file of a list of classes for each group, which has a matrix of its own
+    top_k: Count = 10  # predictions of each class
+    most_clips: Count = 8  # wrong ones
+    layers: tuple[str, ...] = ()  # "slow.res2": weights and activations; empty: the first of each pathway
+    project: str = "twinpath"  # of wandb and trackio

@@ -23,6 +23,7 @@ from twinpath.models.shapes_only import shapes_only
 from twinpath.models.slowfast import SlowFast
 from twinpath.models.vit import ViT
 from twinpath.models.x3d import X3D
+from twinpath.train.loop.train import recipe_schedule
 from twinpath.train.optimization.schedule import learning_rate
 from twinpath.train.pyslowfast.keys import completed, config_keys
 from twinpath.train.pyslowfast.networks import CLASS_DEFAULTS, find_network, structure_of
@@ -482,8 +483,8 @@ def test_all_of_a_recipe(tmp_path: Path) -> None:
     )
     recipe = translation.recipe
     assert recipe.run.batch_size == 64
-    assert recipe.schedule.base_learning_rate == pytest.approx(4e-4)
-    assert recipe.schedule.warmup_start_learning_rate == pytest.approx(0.04)
+    scaled = recipe_schedule(recipe).schedule  # by machines, of which the batch is
+    assert (scaled.base_learning_rate, scaled.warmup_start_learning_rate) == pytest.approx((4e-4, 0.04))
     assert recipe.augmentation.rand_augment == "m7-n4-mstd0.5-inc1"
     assert (recipe.augmentation.erasing, recipe.augmentation.erasing_mode) == (0.25, "color")
     assert (recipe.mix.mixup_alpha, recipe.mix.cutmix_alpha, recipe.mix.label_smoothing) == (0.8, 1.0, 0.1)
@@ -537,3 +538,23 @@ def test_a_refused_configuration_can_be_mended_by_settings(tmp_path: Path) -> No
     assert recipe.model.network == "rev_mvit_b_16x4"
     with pytest.raises(ConfigError, match=r"'MVIT\.QKV_BIAS' has no value"):
         translated(tmp_path, keys, "MVIT.QKV_BIAS")
+
+
+def test_what_tensorboard_shows_is_in_the_log(tmp_path: Path) -> None:
+    keys = {
+        **MVIT_V2,
+        "TENSORBOARD.ENABLE": True,
+        "TENSORBOARD.CONFUSION_MATRIX.ENABLE": True,
+        "TENSORBOARD.CONFUSION_MATRIX.SUBSET_PATH": "few.txt",
+        "TENSORBOARD.CATEGORIES_PATH": "parents.json",
+        "TENSORBOARD.MODEL_VIS.ENABLE": True,
+        "TENSORBOARD.MODEL_VIS.MODEL_WEIGHTS": True,
+        "TRAIN.KILL_LOSS_EXPLOSION_FACTOR": 2.5,
+        "LOG_PERIOD": 50,
+    }
+    translation = translated(tmp_path, keys)
+    log = translation.recipe.log
+    assert (log.loggers, log.show) == (("csv", "tensorboard"), ("confusion", "weights"))
+    assert (log.parents, log.every_steps, log.top_k) == ("parents.json", 50, 10)
+    assert translation.recipe.run.loss_explosion_factor == 2.5
+    assert any("SUBSET_PATH: ignored, log.classes" in note for note in translation.notes)

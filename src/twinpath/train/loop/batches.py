@@ -131,6 +131,20 @@ class TrainingBatches:
         """How many `precise` gives."""
         return min(num_batches, self._num_clips // self._schedule.phase_of(epoch).batch_size)
 
+    def part_of_batch(self, epoch: int, step: int, ends: int) -> Any:
+        """The first and the last clips of a training batch of this process, made at once.
+
+        Args:
+            epoch, step: Which batch.
+            ends: How many clips of each end, at most.
+        """
+        batches = self._epoch_batches(self._schedule.slots_of)
+        batches.start(epoch, step)
+        requests = next(iter(batches))
+        if len(requests) > 2 * ends:
+            requests = [*requests[:ends], *requests[-ends:]]
+        return self._collate([self._dataset[request] for request in requests])
+
     def _epoch_batches(self, slots_of: Callable[[int], Sequence[BatchSlot]]) -> EpochBatches:
         return EpochBatches(
             slots_of,

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from twinpath.data.labelled.clip import LabelledData, Part
+from twinpath.data.labelled.clip import LabelledClip, LabelledData, Part
 from twinpath.data.labelled.read import read_labelled
 from twinpath.data.labelled.split import hold_out
 from twinpath.data.published.read import read_published
@@ -22,15 +22,14 @@ from twinpath.recognize.plan import Views
 from twinpath.recognize.read import VideoReader
 from twinpath.train.augment.pipeline import ClipPixels, ViewPixels
 from twinpath.train.augment.times import Rule, TimeRule
-from twinpath.train.clips.batch import ClipBatch
+from twinpath.train.clips.batch import ClipBatch, collate
 from twinpath.train.clips.dataset import CentreViews, ClipDataset
-from twinpath.train.clips.loader import OrderedRequests
 from twinpath.train.clips.pictures import ClipPictures, FramesCache
 from twinpath.train.kept_frames import KeptFrames
 from twinpath.train.loop.batches import TrainingBatches
 from twinpath.train.multigrid.schedule import MultigridSchedule
 from twinpath.train.recipe import Recipe
-from twinpath.train.sample_request import ClipShape
+from twinpath.train.sample_request import ClipShape, SampleRequest
 
 logger = logging.getLogger(__name__)
 
@@ -152,30 +151,40 @@ class RecipeData(TrainingBatches):
         """A training clip in a message."""
         return display_path(self._clips.train.clips[index].path)
 
+    @property
+    def validation_clips(self) -> Sequence[LabelledClip]:
+        """All of them, in the order of their indices."""
+        return self._clips.validation.clips
+
+    def validation_view(self, index: int) -> ClipBatch:
+        """The view of one validation clip, made at once; a batch of one, or of none if it cannot be read."""
+        dataset, requests = self._validation_views()
+        return collate([dataset[requests[index]]])
+
     def validation(self) -> Iterator[ClipBatch]:
         """One view of each validation clip of this process; indices are those of all validation clips."""
-        data = self._clips.validation
-        whole = ClipShape(self._spec.num_frames, self._recipe.evaluation.crop_px or self._spec.crop_px)
-        parts = self._of_process(len(data.clips))
-        if not parts:
+        dataset, requests = self._validation_views()
+        wanted = [[requests[i] for i in part] for part in self._of_process(len(requests))]
+        if not wanted:
             return
-        if self._recipe.evaluation.validation_view == "random":
-            seed = self._recipe.run.seed
-            dataset: ClipDataset | CentreViews = ClipDataset(
-                data,
-                self._pictures,
-                replace(self._times, clips=1),
-                ClipPixels.of(self._recipe.clip, None, crop_px=self._schedule.crop_px),
-                seed,
-            )
-            requests = [r for part in OrderedRequests(len(data.clips), 1, whole) for r in part]
-            wanted: list[list[Any]] = [[requests[i] for i in part] for part in parts]
-        else:
-            view = ViewPixels(max(self._recipe.clip.short_side_px[0], whole.crop_px))
-            dataset = CentreViews(data, self._pictures, self._times, view, whole)
-            wanted = parts
         for batch in self._make_loader(dataset, wanted):
             for line in (clip.reason for clip in batch.broken if clip.is_lost):
                 logger.warning("validation: %s", line)
             if len(batch.indices):
                 yield batch
+
+    def _validation_views(self) -> tuple[ClipDataset | CentreViews, Sequence[Any]]:
+        """The views, and what to ask them for each validation clip."""
+        data = self._clips.validation
+        whole = ClipShape(self._spec.num_frames, self._recipe.evaluation.crop_px or self._spec.crop_px)
+        if self._recipe.evaluation.validation_view == "random":
+            dataset = ClipDataset(
+                data,
+                self._pictures,
+                replace(self._times, clips=1),
+                ClipPixels.of(self._recipe.clip, None, crop_px=self._schedule.crop_px),
+                self._recipe.run.seed,
+            )
+            return dataset, [SampleRequest(i, 0, i, whole) for i in range(len(data.clips))]
+        view = ViewPixels(max(self._recipe.clip.short_side_px[0], whole.crop_px))
+        return CentreViews(data, self._pictures, self._times, view, whole), range(len(data.clips))

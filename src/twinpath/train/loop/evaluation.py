@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from twinpath.metrics.classification import (
     top_k_accuracy,
 )
 from twinpath.models.network import VideoNetwork
+from twinpath.train.log.evaluated import ValidationScores
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -26,9 +28,19 @@ Row = tuple[NDArray[np.float32], NDArray[np.float32]]  # scores and targets of a
 
 
 @torch.no_grad()
-def evaluate(network: VideoNetwork, data: RecipeData, fabric: Fabric) -> dict[str, float]:
+def evaluate(
+    network: VideoNetwork,
+    data: RecipeData,
+    fabric: Fabric,
+    on_scores: Callable[[ValidationScores], None] = lambda _: None,
+) -> dict[str, float]:
     """Figures of the validation clips, by name; none without such clips.
 
+    Args:
+        network: To evaluate.
+        data: Of the run.
+        fabric: Of the run.
+        on_scores: Called in the first process with the scores of all clips.
     Returns:
         "top1" and "top5" (of at most all classes), or "map" for several labels a clip; "loss", the mean
         negative log-likelihood of the truth. The same in all processes.
@@ -47,7 +59,10 @@ def evaluate(network: VideoNetwork, data: RecipeData, fabric: Fabric) -> dict[st
     if not rows:
         return {}
     scores, targets = (np.stack([rows[n][i] for n in sorted(rows)]) for i in (0, 1))
-    return _figures(scores, targets > 0.5, is_multi_label=data.is_multi_label)
+    found = ValidationScores(sorted(rows), scores, targets > 0.5, data.is_multi_label)
+    if fabric.is_global_zero:
+        on_scores(found)
+    return _figures(found)
 
 
 def of_all_processes(rows: dict[int, Found], fabric: Fabric) -> dict[int, Found]:
@@ -59,10 +74,9 @@ def of_all_processes(rows: dict[int, Found], fabric: Fabric) -> dict[int, Found]
     return {number: row for part in gathered for number, row in part.items()}
 
 
-def _figures(
-    scores: NDArray[np.float32], truth: NDArray[np.bool_], *, is_multi_label: bool
-) -> dict[str, float]:
-    if is_multi_label:
+def _figures(found: ValidationScores) -> dict[str, float]:
+    scores, truth = found.scores, found.truth
+    if found.is_multi_label:
         return {"map": multilabel_map(truth, scores), "loss": multilabel_log_loss(scores, truth)}
     right = truth.argmax(axis=1)
     return {

@@ -44,6 +44,8 @@ class EpochResult:
         waited_share: Of the time of its steps, for clips; 0 to 1.
         figures: Of the evaluation, by name; empty: there was none.
         broken: Training clips that could not be read so far.
+        total: Steps of the weights since the beginning of the run.
+        left_s: How long the rest of the run may take.
     """
 
     epoch: int
@@ -54,6 +56,8 @@ class EpochResult:
     waited_share: float
     figures: dict[str, float]
     broken: int = 0
+    total: int = 0
+    left_s: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""

@@ -27,8 +27,10 @@ from twinpath.errors import InputError, TrainingDiverged
 from twinpath.train.batch_norms.kinds import average_statistics, freeze_statistics, with_batch_norms_of
 from twinpath.train.batch_norms.precise import update_statistics
 from twinpath.train.finetune.augment import stream_seed
+from twinpath.train.log.time_left import TimeLeft
 from twinpath.train.loop.checkpoint import RunCheckpoints, RunPlace
 from twinpath.train.loop.figures import EpochResult, StepFigures
+from twinpath.train.loop.guards import check_loss, too_few_for_batch_norm
 from twinpath.train.loop.objective import Objective
 from twinpath.train.loop.sharded import check_can_shard, is_sharding, whole
 from twinpath.train.multigrid.schedule import MultigridSchedule
@@ -47,6 +49,11 @@ _DROPOUT, _MIX = 0x64726F70, 0x6D697820  # streams of random numbers
 _LAST_NORMS = 8  # of gradients, for the error of a loss that is no number
 _CHECKPOINT_S = 600.0  # within a long epoch
 _CLOCK_STEPS = 20  # processes agree so often on whether it is time
+
+
+def mix_rng(seed: int, total: int, part: int, process: int) -> np.random.Generator:
+    """Random numbers of what is done to a batch: its run, its step, which one of the step, its process."""
+    return np.random.default_rng((seed, total, part, process, _MIX))
 
 
 class TrainingLoop:
@@ -101,6 +108,7 @@ class TrainingLoop:
         self._to_clips = fabric.to_device(data.to_clips)
         self._norms: deque[float] = deque(maxlen=_LAST_NORMS)
         self.state = RunPlace()
+        self._time_left = TimeLeft(schedule)
 
     def result(self) -> nn.Module:
         """The network to keep, whole: the average, where there is one. Collective."""
@@ -139,6 +147,7 @@ class TrainingLoop:
 
     def _epoch(self) -> None:
         epoch, state = self.state.epoch, self.state
+        part = 1 - state.step / self.data.num_batches(epoch)
         began_s, waited_s = time.monotonic(), self._steps()
         in_steps_s = time.monotonic() - began_s
         evaluated = epoch in self._evaluated_epochs
@@ -148,7 +157,8 @@ class TrainingLoop:
             usable = (clips for clips in map(self._usable, batches) if len(clips))
             forward = partial(self._objective.forward, self.network)
             count = self.data.num_precise(epoch, precise)
-            update_statistics(self.network, usable, count, forward=forward)
+            with too_few_for_batch_norm(None, splits=self._splits):
+                update_statistics(self.network, usable, count, forward=forward)
         average_statistics(self.network)
         figures = self._objective.figures(self.result(), self.data, self._fabric) if evaluated else {}
         clips = self.data.num_clips(epoch)
@@ -157,7 +167,8 @@ class TrainingLoop:
         share = waited_s / max(in_steps_s, 1e-9)
         took_s, broken = time.monotonic() - began_s, len(self.data.broken.lost)
         epochs = self.schedule.schedule.epochs
-        result = EpochResult(epoch, epochs, loss, clips, took_s, share, figures, broken)
+        left_s = self._time_left.after(epoch, took_s, part)
+        result = EpochResult(epoch, epochs, loss, clips, took_s, share, figures, broken, state.total, left_s)
         state.history.append(result)
         state.epoch, state.step, state.losses = epoch + 1, 0, []
         if self._is_checkpointed(epoch):
@@ -208,6 +219,8 @@ class TrainingLoop:
             waited_s += step_waited_s
             state.step, state.total = state.step + accumulate, state.total + 1
             state.losses.append(loss)
+            factor = self.recipe.run.loss_explosion_factor
+            check_loss(state.losses, factor, total=state.total, epoch=state.epoch)
             took_s = time.monotonic() - began_s
             if self._fabric.is_global_zero:
                 self._on_step(
@@ -278,7 +291,8 @@ class TrainingLoop:
         seed, process = self.recipe.run.seed, self._fabric.global_rank
         place = (self.state.total, part, process)
         torch.manual_seed(stream_seed(seed, *place, _DROPOUT) % 2**63)
-        loss = self._objective.loss(self._module, clips, batch, np.random.default_rng((seed, *place, _MIX)))
+        with too_few_for_batch_norm(self._objective.clips_of(batch), splits=self._splits):
+            loss = self._objective.loss(self._module, clips, batch, mix_rng(seed, *place))
         if not torch.isfinite(loss):
             indices = self._objective.clips_of(batch).indices
             names = ", ".join(self.data.name_of(int(i)) for i in sorted(set(indices.tolist())))

@@ -3,6 +3,7 @@ classification, detection and masked pre-training. The loop does the rest."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 
 from twinpath.models.network import VideoNetwork
 from twinpath.train.augment.mix import ClipMix, soft_cross_entropy
+from twinpath.train.log.evaluated import ValidationScores
 from twinpath.train.loop.evaluation import evaluate
 from twinpath.train.recipe import Recipe
 
@@ -51,9 +53,17 @@ class ClassificationObjective:
     Args:
         recipe: Settings.
         data: Of the run.
+        on_scores: Called in the first process with the scores of each evaluation.
     """
 
-    def __init__(self, recipe: Recipe, data: RecipeData) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: RecipeData,
+        *,
+        on_scores: Callable[[ValidationScores], None] = lambda _: None,
+    ) -> None:
+        self._on_scores = on_scores
         self._is_binary = recipe.loss.kind == "binary"
         self._mix = ClipMix.of(recipe.mix, num_classes=data.num_classes, is_multi_label=data.is_multi_label)
 
@@ -74,4 +84,4 @@ class ClassificationObjective:
 
     def figures(self, network: nn.Module, data: RecipeData, fabric: Fabric) -> dict[str, float]:
         assert isinstance(network, VideoNetwork)
-        return evaluate(network, data, fabric)
+        return evaluate(network, data, fabric, self._on_scores)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from torch import nn
 
@@ -18,6 +19,7 @@ from twinpath.models.input_spec import InputSpec
 from twinpath.models.network import VideoNetwork
 from twinpath.models.registry import architecture
 from twinpath.recognize.read import VideoReader
+from twinpath.train.log.run_log import RunLog
 from twinpath.train.loop.batches import TrainingBatches
 from twinpath.train.loop.data import RecipeClips, RecipeData, read_recipe_clips
 from twinpath.train.loop.detection import DetectionObjective
@@ -32,6 +34,7 @@ from twinpath.train.machine import Machine
 from twinpath.train.masked.network import UNLABELLED_CLASSES, MaskedNetwork, masked_network
 from twinpath.train.masked.objective import MaskedObjective
 from twinpath.train.multigrid.schedule import MultigridSchedule, multigrid_schedule
+from twinpath.train.optimization.schedule import scaled_to_batch
 from twinpath.train.protocol import evaluate_protocol, has_protocol
 from twinpath.train.recipe import LAST, SETTINGS, Recipe, check_folder, to_toml
 from twinpath.train.recipe_checks import MASKED
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
 
 FRAMES = "frames"  # the folder of decoded frames, while a run lasts
 
+Figures = TypeVar("Figures", StepFigures, EpochResult)
+
 
 def recipe_schedule(recipe: Recipe, *, processes: int = 1) -> MultigridSchedule:
     """Phases and learning rates of a recipe.
@@ -52,7 +57,7 @@ def recipe_schedule(recipe: Recipe, *, processes: int = 1) -> MultigridSchedule:
     """
     spec = recipe_spec(recipe)
     return multigrid_schedule(
-        recipe.schedule,
+        scaled_to_batch(recipe.schedule, recipe.run.batch_size * recipe.optimizer.accumulate),
         recipe.multigrid,
         batch_size=recipe.run.batch_size,
         frames=spec.num_frames,
@@ -90,8 +95,8 @@ def train_clips(
 
     Args:
         recipe: Settings.
-        folder: Gets `recipe.toml`, the last two checkpoints, at the end a model folder with the name of the
-            recipe, and in `evaluation` the scores of every test clip.
+        folder: Gets `recipe.toml`, the last two checkpoints, `metrics.csv` and what other loggers write; at
+            the end a model folder with the name of the recipe, and in `evaluation` the scores of test clips.
         resume: Go on with the run of the folder.
         machine: Where; None: one process, on a GPU where there is one.
         reader: Reads the files, but for AVA's; None: without limits of its own.
@@ -106,9 +111,11 @@ def train_clips(
         InputError: Too many clips cannot be read.
         TrainingDiverged: The loss is infinite or NaN.
         DamagedWeights: Both checkpoints are damaged.
+        MissingExtra: What a logger needs is not installed.
         Interrupted: By Ctrl-C.
     """
-    read = _read(recipe)
+    log = RunLog(recipe, folder)
+    read = read_training(recipe)
     fabric = start_processes(machine or Machine(), precision=recipe.run.precision)
     if fabric.is_global_zero:
         check_folder(folder, recipe, resume=resume)
@@ -117,9 +124,10 @@ def train_clips(
             temporary.write_text(to_toml(recipe), "utf-8")
     fabric.barrier()
     leave_cores_to(recipe.num_workers if fabric.device.type == "cpu" else 0)
-    loop = _loop(recipe, read, folder, fabric, reader, on_step, on_epoch)
+    loop = _loop(recipe, read, folder, fabric, reader, log, on_step, on_epoch)
     try:
-        loop.run(resume=resume)
+        with contextlib.closing(log):
+            loop.run(resume=resume)
     except KeyboardInterrupt as error:
         last = folder / LAST
         how = f"resume=True goes on after {last}" if last.exists() else "no epoch was complete; start anew"
@@ -156,8 +164,8 @@ def _write(recipe: Recipe, folder: Path, loop: TrainingLoop, result: nn.Module) 
     )
 
 
-def _read(recipe: Recipe) -> RecipeClips | RecipeKeyframes:
-    """What a recipe names to learn from and to evaluate with."""
+def read_training(recipe: Recipe) -> RecipeClips | RecipeKeyframes:
+    """What a recipe names to learn from and to evaluate with. Raises as `read_recipe_clips`."""
     if recipe.data.kind == "ava":
         return read_recipe_keyframes(recipe)
     clips = read_recipe_clips(recipe)
@@ -166,28 +174,57 @@ def _read(recipe: Recipe) -> RecipeClips | RecipeKeyframes:
     return clips
 
 
+def training_data(
+    recipe: Recipe,
+    read: RecipeClips | RecipeKeyframes,
+    schedule: MultigridSchedule,
+    *,
+    reader: VideoReader | None = None,
+    frames_folder: Path | None = None,
+    **place: Any,
+) -> TrainingBatches:
+    """The batches of a recipe.
+
+    Args:
+        recipe: Settings.
+        read: `read_training` of it.
+        schedule: `recipe_schedule` of it.
+        reader: Reads the files, but for AVA's.
+        frames_folder: For decoded frames, see `RecipeData`.
+        place: process, processes, on_gpu: as of `TrainingBatches`.
+    """
+    spec = recipe_spec(recipe)
+    if isinstance(read, RecipeKeyframes):
+        return KeyframeData(recipe, read, spec, schedule, **place)
+    return RecipeData(recipe, read, spec, schedule, reader=reader, frames_folder=frames_folder, **place)
+
+
 def _loop(
     recipe: Recipe,
     read: RecipeClips | RecipeKeyframes,
     folder: Path,
     fabric: Fabric,
     reader: VideoReader | None,
+    log: RunLog,
     on_step: Callable[[StepFigures], None],
     on_epoch: Callable[[EpochResult], None],
 ) -> TrainingLoop:
     schedule, spec = recipe_schedule(recipe, processes=fabric.world_size), recipe_spec(recipe)
-    place: dict[str, Any] = {
-        "process": fabric.global_rank,
-        "processes": fabric.world_size,
-        "on_gpu": fabric.device.type == "cuda",
-    }
-    data: TrainingBatches
+    data = training_data(
+        recipe,
+        read,
+        schedule,
+        reader=reader,
+        frames_folder=folder / FRAMES,
+        process=fabric.global_rank,
+        processes=fabric.world_size,
+        on_gpu=fabric.device.type == "cuda",
+    )
     objective: Objective
-    if isinstance(read, RecipeKeyframes):
-        data, objective = KeyframeData(recipe, read, spec, schedule, **place), DetectionObjective()
+    if isinstance(data, RecipeData):
+        objective = ClassificationObjective(recipe, data, on_scores=log.on_scores)
     else:
-        data = RecipeData(recipe, read, spec, schedule, reader=reader, frames_folder=folder / FRAMES, **place)
-        objective = ClassificationObjective(recipe, data)
+        objective = DetectionObjective()
     is_masked = recipe.loss.kind in MASKED
     encoder = recipe_network(
         recipe.model,
@@ -200,7 +237,7 @@ def _loop(
     if is_masked:
         network = masked_network(recipe, encoder, num_frames=spec.num_frames, crop_px=schedule.crop_px)
         objective = MaskedObjective(network.masks, recipe.run.seed)
-    return TrainingLoop(
+    loop = TrainingLoop(
         recipe,
         schedule,
         network,
@@ -208,6 +245,17 @@ def _loop(
         objective,
         fabric,
         folder,
-        on_step=on_step,
-        on_epoch=on_epoch,
+        on_step=_both(log.on_step, on_step),
+        on_epoch=_both(log.on_epoch, on_epoch),
     )
+    kept = loop.network if loop.average is None else loop.average
+    log.begin(data, kept, fabric.device, is_first=fabric.is_global_zero)
+    return loop
+
+
+def _both(first: Callable[[Figures], None], second: Callable[[Figures], None]) -> Callable[[Figures], None]:
+    def call(figures: Figures) -> None:
+        first(figures)
+        second(figures)
+
+    return call

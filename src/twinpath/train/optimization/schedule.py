@@ -33,6 +33,22 @@ def learning_rate(schedule: ScheduleSection, epoch: float) -> float:
     return start + (end - start) * epoch / schedule.warmup_epochs
 
 
+def scaled_to_batch(schedule: ScheduleSection, batch_size: int) -> ScheduleSection:
+    """The schedule with learning rates in proportion to the batch, where the recipe has a reference.
+
+    Args:
+        schedule: Of a recipe.
+        batch_size: Clips of a step of the weights, of all processes together.
+    Source: Goyal et al. 2017 (arXiv:1706.02677), the linear rule; PySlowFast leaves it to the user, but for
+        SOLVER.BASE_LR_SCALE_NUM_SHARDS, which is this rule over machines.
+    """
+    if schedule.reference_batch is None:
+        return schedule
+    factor = batch_size / schedule.reference_batch
+    keys = ("base_learning_rate", "end_learning_rate", "warmup_start_learning_rate")
+    return schedule.model_copy(update={key: getattr(schedule, key) * factor for key in keys})
+
+
 def check_schedule(schedule: ScheduleSection) -> None:
     """Check what one value cannot know of the others.
 

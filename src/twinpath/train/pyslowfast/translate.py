@@ -108,6 +108,7 @@ def sections_of(values: Values, network: Architecture) -> dict[str, Section]:
         "mask": _mask(values),
         "evaluation": _evaluation(values, data["kind"]),
         "run": _run(values),
+        "log": _log(values),
     }
     return {name: {k: v for k, v in section.items() if v is not None} for name, section in sections.items()}
 
@@ -218,16 +219,17 @@ def _optimizer(values: Values, network: Architecture) -> Section:
 def _schedule(values: Values) -> Section:
     policy = _choice(values, "SOLVER.LR_POLICY", _POLICIES)
     epochs = values["SOLVER.MAX_EPOCH"]
-    machines = _machines_of_rate(values)
+    scaled = values["SOLVER.BASE_LR_SCALE_NUM_SHARDS"]  # over machines, each with such a batch
     section = {
         "policy": policy,
         "epochs": epochs,
-        "base_learning_rate": values["SOLVER.BASE_LR"] * machines,
-        "end_learning_rate": values["SOLVER.COSINE_END_LR"] * machines,
+        "base_learning_rate": values["SOLVER.BASE_LR"],
+        "end_learning_rate": values["SOLVER.COSINE_END_LR"],
         "warmup_epochs": values["SOLVER.WARMUP_EPOCHS"],
-        "warmup_start_learning_rate": values["SOLVER.WARMUP_START_LR"] * machines,
+        "warmup_start_learning_rate": values["SOLVER.WARMUP_START_LR"],
         "cosine_after_warmup": values["SOLVER.COSINE_AFTER_WARMUP"],
         "gamma": values["SOLVER.GAMMA"],
+        "reference_batch": values["TRAIN.BATCH_SIZE"] if scaled else None,
     }
     if policy == "cosine":
         if values["MULTIGRID.LONG_CYCLE"]:
@@ -330,6 +332,29 @@ def _run(values: Values) -> Section:
         "seed": values["RNG_SEED"],
         "precision": "16-mixed" if values["TRAIN.MIXED_PRECISION"] else "32-true",
         "checkpoint_every_epochs": values["TRAIN.CHECKPOINT_PERIOD"],
+        "loss_explosion_factor": values["TRAIN.KILL_LOSS_EXPLOSION_FACTOR"],
+    }
+
+
+def _log(values: Values) -> Section:
+    """What is shown, in TensorBoard alone as there."""
+    section: Section = {"every_steps": values["LOG_PERIOD"]}
+    if not values["TENSORBOARD.ENABLE"]:
+        return section
+    layers = values["TENSORBOARD.MODEL_VIS.ENABLE"]
+    shown = {
+        "confusion": values["TENSORBOARD.CONFUSION_MATRIX.ENABLE"],
+        "predictions": values["TENSORBOARD.HISTOGRAM.ENABLE"],
+        "wrong_clips": values["TENSORBOARD.WRONG_PRED_VIS.ENABLE"],
+        "weights": layers and values["TENSORBOARD.MODEL_VIS.MODEL_WEIGHTS"],
+        "activations": layers and values["TENSORBOARD.MODEL_VIS.ACTIVATIONS"],
+    }
+    return {
+        **section,
+        "loggers": ["csv", "tensorboard"],
+        "show": [name for name, is_shown in shown.items() if is_shown],
+        "top_k": values["TENSORBOARD.HISTOGRAM.TOPK"],
+        "parents": values["TENSORBOARD.CATEGORIES_PATH"],
     }
 
 
