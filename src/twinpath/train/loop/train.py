@@ -82,14 +82,12 @@ def train_clips(
 
     Args:
         recipe: Settings.
-        folder: Gets `recipe.toml`, the last two checkpoints, at the end a model folder with the name of the
-            recipe, and in `evaluation` the scores of every test clip.
+        folder: Gets `recipe.toml`, two checkpoints, a model folder with the recipe's name, and `evaluation`.
         resume: Go on with the run of the folder.
         machine: Where; None: one process, on a GPU where there is one.
         reader: Reads the files; None: without limits of its own.
         on_step, on_epoch: Called in the first process.
-        on_file: Called in each process with how many files of its share of the final evaluation are done,
-            and of how many.
+        on_file: Called in each process with how many of its files are measured in the end, and of all.
         on_evaluation: Called in the first process with the final evaluation.
     Returns:
         The model folder; None in other processes than the first.
@@ -123,9 +121,8 @@ def train_clips(
     model = _write(recipe, folder, loop, network.cpu()) if fabric.is_global_zero else None
     fabric.barrier()
     if recipe.evaluation.at_end and has_protocol(recipe) and (recipe.data.test or clips.validation.clips):
-        run = evaluate_protocol(
-            recipe, folder, fabric=fabric, share=share_of(fabric), reader=reader, on_file=on_file
-        )
+        share = share_of(fabric)
+        run = evaluate_protocol(recipe, folder, fabric=fabric, share=share, reader=reader, on_file=on_file)
         if run.evaluation is not None:
             on_evaluation(run)
     return None if model is None else read_model_folder(model.path)
