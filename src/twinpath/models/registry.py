@@ -223,6 +223,32 @@ _TINY = Architecture(
     min_frames=4,
 )
 
+# Its pathways alone, to compare with: the same blocks and widths; see examples/one_pathway.py.
+_TINY_PATHWAYS = (
+    Architecture(
+        "slow_tiny",
+        "resnet3d",
+        4,
+        16,
+        train_crop=96,
+        options={"blocks": (1, 1, 1, 1), "width": 16, "dropout": 0.2, "num_classes": 12},
+    ),
+    Architecture(
+        "fast_tiny",
+        "resnet3d",
+        16,
+        4,
+        train_crop=96,
+        options={
+            "blocks": (1, 1, 1, 1),
+            "width": 8,
+            "temporal_kernels": (5, 3, 3, 3, 3),
+            "dropout": 0.2,
+            "num_classes": 12,
+        },
+    ),
+)
+
 _SLOWFASTS = (
     _slowfast("slowfast_r50_4x16", 50, 4, 16, fusion_kernel=5),
     _slowfast("slowfast_r50_8x8", 50, 8, 8, fusion_kernel=7),
@@ -377,6 +403,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     for a in (
         *_RESNETS,
         *_SLOWFASTS,
+        *_TINY_PATHWAYS,
         *_DETECTORS,
         *_X3DS,
         *_MVITS,

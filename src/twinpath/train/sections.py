@@ -72,6 +72,7 @@ class DataSection(Section):
     labels: str = ""  # names of the classes: a file of one a line, JSON or pbtxt, as the kind publishes it
     separator: str = " "  # between path and label, of Kinetics lists
     multi_label: bool = False
+    cache_gb: NotNegative = 0.0  # of decoded frames on the disk, where clips are short and few; 0: none
     # AVA
     boxes_train: tuple[str, ...] = ()  # ground truth for training
     predicted_boxes_train: tuple[str, ...] = ()  # those without a label are negatives

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +30,8 @@ from twinpath.train.clips.broken import BrokenClips
 from twinpath.train.clips.dataset import CentreViews, ClipDataset
 from twinpath.train.clips.keyframes import KeyframeDataset, collate_keyframe_samples
 from twinpath.train.clips.loader import LoaderWaiting, OrderedRequests, clip_loader
-from twinpath.train.clips.pictures import ClipPictures
+from twinpath.train.clips.pictures import ClipPictures, FramesCache
+from twinpath.train.kept_frames import KeptFrames
 from twinpath.train.sample_request import ClipShape, SampleRequest
 from twinpath.train.sections import AugmentationSection, ClipSection
 
@@ -50,10 +53,11 @@ def dataset(
     augmentation: AugmentationSection | None = None,
     *,
     isolate: bool = False,
+    cache: FramesCache | None = None,
 ) -> ClipDataset:
     return ClipDataset(
         LabelledData(tuple(clips), CLASSES),
-        ClipPictures(reader(isolate)),
+        ClipPictures(reader(isolate), cache),
         TimeRule.of(section, sampling_rate=SPEC.sampling_rate),
         ClipPixels.of(section, augmentation, crop_px=SPEC.crop_px),
         seed=1,
@@ -101,6 +105,33 @@ def test_the_frames_of_a_clip_are_those_of_its_times(greys: LabelledClip, isolat
         firsts.add(round(float(numbers[0])))
     assert len(firsts) > 2
     assert found.targets.tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize("augmentation", [None, CHANGES])
+def test_kept_frames_change_nothing(
+    squares: list[LabelledClip], tmp_path: Path, augmentation: AugmentationSection | None
+) -> None:
+    clip = replace(squares[1], start_s=0.2)
+    plain = read(dataset([clip], CROPS, augmentation)[request(0, 3)])
+    cache = FramesCache(KeptFrames(tmp_path, 10**8), 1000)
+    copy = replace(clip, path=Path(shutil.copy(clip.path, tmp_path / clip.path.name)))
+    cached = dataset([copy], CROPS, augmentation, cache=cache)
+    assert same(plain, read(cached[request(0, 3)]))
+    facts = copy.path.stat()
+    copy.path.write_bytes(bytes(facts.st_size))
+    os.utime(copy.path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+    assert same(plain, read(cached[request(0, 3)]))  # from the kept frames: the file is damaged
+    os.utime(copy.path)
+    assert isinstance(cached[request(0, 3)], BrokenClip)
+
+
+def test_reduced_frames_are_the_same_with_and_without_room(
+    squares: list[LabelledClip], tmp_path: Path
+) -> None:
+    caches = [FramesCache(KeptFrames(tmp_path / str(room), room), 34) for room in (10**8, 0)]
+    kept, not_kept = (read(dataset(squares, cache=cache)[request(2, 3)]) for cache in caches)
+    assert same(kept, not_kept)
+    assert [len(list(folder.glob("*.npy"))) for folder in sorted(tmp_path.iterdir())] == [0, 1]
 
 
 def test_a_picture_is_a_clip_of_one_frame(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 pictures = ClipPictures(LabelledReader(...))
 times_s = pictures.times_s(clip)                        # nothing is decoded
 pictures.read(clip, [times_s[picks]], reduction)        # one (T, K, h, w, 3) uint8 array for each
+
+With `FramesCache` whole clips are decoded once and kept on the disk, which pays where they are short.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from twinpath.data.pictures import is_picture, read_picture
 from twinpath.errors import InputError
 from twinpath.paths import display_path
 from twinpath.recognize.labelled import LabelledReader
-from twinpath.train.augment.crops import CutPictures
+from twinpath.train.augment.crops import CutPictures, whole_cut
+from twinpath.train.kept_frames import KeptFrames
 from twinpath.video.clip_plan import Selections
 from twinpath.video.clips import ClipReader, open_clips, whole_frames
 from twinpath.video.resize import ResizedFrames
@@ -33,6 +36,9 @@ Pixels = NDArray[np.uint8]
 _BEHIND_S = 1.0  # a clip that starts further behind the last frame is none
 _MOST_BYTES = 1 << 26  # of frame times that are kept, in each process
 _MOST_CLIPS = 1 << 16  # whose frame times are kept
+_LONG_FRAMES = 2048  # of a clip; a longer one is not kept
+_CHUNK_FRAMES = 32  # decoded at once
+_LEAST_FRAME_BYTES = 64 * 64 * 3  # without room for so many a frame no clip is decoded to be kept
 _EVEN_S = 0.6e-3  # Matroska rounds times to milliseconds
 
 
@@ -42,6 +48,27 @@ class _Even(NamedTuple):
     first_s: float
     last_s: float
     num_frames: int
+
+
+@dataclass(frozen=True)
+class FramesCache:
+    """Frames of whole clips on the disk, as large as they are or reduced to a short side.
+
+    Attributes:
+        kept: Where.
+        short_side_px: Of larger frames; what is made of them then differs a little from what is made of the
+            file's, whether there was room to keep them or not.
+    """
+
+    kept: KeptFrames
+    short_side_px: int
+
+    def reduction(self) -> CutPictures:
+        """What is made of each picture before it is kept."""
+        most = self.short_side_px
+        return CutPictures(
+            lambda height, width: [whole_cut(height, width, short_side=min(most, height, width))]
+        )
 
 
 _Key = tuple[Path, float | None, float | None]
@@ -60,14 +87,16 @@ class ClipPictures:
 
     Attributes:
         reader: Of the clips.
+        cache: Of their frames; None: each clip is decoded each time.
     """
 
     reader: LabelledReader
+    cache: FramesCache | None = None
     _times: OrderedDict[_Key, _Even | Times] = field(default_factory=OrderedDict)
     _kept_bytes: int = 0
 
     def __getstate__(self) -> dict[str, object]:
-        return {"reader": self.reader, "_times": OrderedDict(), "_kept_bytes": 0}
+        return {"reader": self.reader, "cache": self.cache, "_times": OrderedDict(), "_kept_bytes": 0}
 
     def times_s(self, clip: LabelledClip) -> Times:
         """(N,) times of a clip's frames in seconds since the first frame of its file, at least one.
@@ -100,6 +129,35 @@ class ClipPictures:
         if is_picture(clip.path):
             once = _reduced(read_picture(clip.path)[None], reduction)
             return [np.repeat(once, len(of_clip), axis=0) for of_clip in picks], ()
+        if self.cache is None or is_frame_pattern(clip.path):
+            return self._decode(clip, picks, reduction)
+        frames = self._kept_frames(clip, self.cache)
+        if frames is not None:
+            return [_reduced(frames[of_clip], reduction) for of_clip in picks], ()
+        whole, warnings = self._decode(clip, picks, self.cache.reduction())
+        return [_reduced(part[:, 0], reduction) for part in whole], warnings
+
+    def _kept_frames(self, clip: LabelledClip, cache: FramesCache) -> Pixels | None:
+        """(N, h, w, 3) all frames of a clip; None: it is too long or damaged, or there is no room."""
+        num_frames = len(self.times_s(clip))
+        path = cache.kept.path(clip, {"whole": cache.short_side_px, "fps": self.reader.reader.fps})
+        frames = cache.kept.load(path)
+        if frames is not None and len(frames) == num_frames:
+            return frames
+        if num_frames > _LONG_FRAMES or not cache.kept.has_room(num_frames * _LEAST_FRAME_BYTES):
+            return None
+        chunks = np.array_split(np.arange(num_frames), -(-num_frames // _CHUNK_FRAMES))
+        parts, warnings = self._decode(clip, chunks, cache.reduction())
+        frames = np.concatenate([part[:, 0] for part in parts])
+        if not warnings:
+            cache.kept.keep(path, frames)
+            return frames
+        return None  # and is decoded once more, so that its warnings come each time
+
+    def _decode(
+        self, clip: LabelledClip, picks: Sequence[Indices], reduction: CutPictures
+    ) -> tuple[list[Pixels], tuple[str, ...]]:
+        """As `read`, from the file."""
         times_s = self.times_s(clip)
         # A little behind each frame's time: those of a constant rate are rounded.
         later_s = np.append(np.diff(times_s) / 4, 0.0) if len(times_s) > 1 else np.zeros(1)

@@ -4,15 +4,11 @@
     frames.decode()                         # once: what cannot be read is in `frames.failed`
     frames.times_s(3), frames.read(3)       # (N,) seconds and (N, h, w, 3) uint8
 
-A clip is one NumPy file, which is mapped into memory, so that the processes that draw batches share its
-pages. What has no room within the limit is decoded each time; the pixels are the same.
+What has no room within the limit is decoded each time; the pixels are the same.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,11 +20,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.atomic import atomic_path
 from twinpath.data.labelled.clip import LabelledClip
 from twinpath.errors import INPUT_FAILURES, InputError
 from twinpath.jobs.batch import input_failure
 from twinpath.recognize.labelled import LabelledReader
+from twinpath.train.kept_frames import KeptFrames
 from twinpath.video.clip_plan import Selections
 from twinpath.video.clips import ClipSource
 from twinpath.video.resize import Resize, ResizedFrames
@@ -153,7 +149,8 @@ class DecodedClips:
     def __init__(
         self, folder: Path, clips: Sequence[LabelledClip], frames: FrameReader, *, max_bytes: int
     ) -> None:
-        self._folder, self._clips, self._frames, self._max_bytes = folder, clips, frames, max_bytes
+        self._clips, self._frames = clips, frames
+        self._kept = KeptFrames(folder, max_bytes)
         self._times_s: dict[int, Times] = {}
         self._paths: dict[int, Path] = {}
         self.failed: dict[int, Exception] = {}
@@ -168,15 +165,11 @@ class DecodedClips:
             leave_out: Indices of clips that are not read.
             progress: Called with how many are done, and of how many.
         """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        room_bytes = min(self._max_bytes, shutil.disk_usage(self._folder).free // 2)
-        used_bytes = sum(path.stat().st_size for path in self._folder.glob("*.npy"))
         wanted = [i for i in range(len(self._clips)) if i not in set(leave_out)]
         with closing(_in_order(self._decode, wanted, threads)) as results:
             for done, (i, pixels) in enumerate(results, start=1):
-                if pixels is not None and used_bytes + pixels.nbytes <= room_bytes:
-                    self._keep(i, pixels)
-                    used_bytes += pixels.nbytes
+                if pixels is not None and self._kept.keep(path := self._path(self._clips[i]), pixels):
+                    self._paths[i] = path
                 del pixels
                 if progress is not None:
                     progress(done, len(wanted))
@@ -207,7 +200,8 @@ class DecodedClips:
             times_s = self._frames.times_s(clip)
             self._times_s[index] = times_s
             path = self._path(clip)
-            if _num_frames(path) == len(times_s):
+            kept = self._kept.load(path)
+            if kept is not None and len(kept) == len(times_s):
                 self._paths[index] = path
                 return index, None
             if len(times_s) > _LONG_FRAMES:
@@ -218,31 +212,8 @@ class DecodedClips:
             self.failed[index] = input_failure(error, clip.path)
             return index, None
 
-    def _keep(self, index: int, pixels: Pixels) -> None:
-        path = self._path(self._clips[index])
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.save(file, pixels, allow_pickle=False)
-        self._paths[index] = path
-
     def _path(self, clip: LabelledClip) -> Path:
-        """Where the frames of a clip are kept; of a file that was changed, elsewhere."""
-        facts = clip.path.stat()
-        key = {
-            "path": str(clip.path.absolute()),
-            "file": [facts.st_size, facts.st_mtime_ns],
-            "span": [clip.start_s, clip.end_s, clip.clock],
-            "frames": self._frames.key(),
-        }
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-        return self._folder / f"{digest[:32]}.npy"
-
-
-def _num_frames(path: Path) -> int | None:
-    """Of a kept clip; None where there is none, or it is damaged."""
-    try:
-        return len(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError):
-        return None
+        return self._kept.path(clip, self._frames.key())
 
 
 def _in_order(

@@ -29,7 +29,8 @@ from twinpath.train.clips.batch import ClipBatch, ToClips
 from twinpath.train.clips.broken import BrokenClips
 from twinpath.train.clips.dataset import CentreViews, ClipDataset
 from twinpath.train.clips.loader import ClipLoader, OrderedRequests, clip_loader
-from twinpath.train.clips.pictures import ClipPictures
+from twinpath.train.clips.pictures import ClipPictures, FramesCache
+from twinpath.train.kept_frames import KeptFrames
 from twinpath.train.multigrid.batches import EpochBatches
 from twinpath.train.multigrid.schedule import BatchSlot, MultigridSchedule
 from twinpath.train.recipe import Recipe
@@ -74,6 +75,14 @@ def read_recipe_clips(recipe: Recipe) -> RecipeClips:
     return RecipeClips(train, read(section.validation, "validation", classes=train.classes))
 
 
+def _frames_cache(recipe: Recipe, folder: Path | None) -> FramesCache | None:
+    """Frames as large as the recipe's crops can use."""
+    if not recipe.data.cache_gb or folder is None:
+        return None
+    largest = max(recipe.clip.short_side_px[1], recipe.evaluation.crop_px or 0)
+    return FramesCache(KeptFrames(folder, round(recipe.data.cache_gb * 10**9)), largest)
+
+
 def _labelled(recipe: Recipe) -> RecipeClips:
     data = read_labelled([Path(path) for path in recipe.data.train])
     if recipe.data.validation:
@@ -101,6 +110,7 @@ class RecipeData:
         reader: Reads the files.
         process, processes: Which one of how many.
         on_gpu: Whether batches go to a GPU.
+        frames_folder: For decoded frames, of which the recipe says how many are kept; None: none are.
     Attributes:
         broken: The clips that cannot be read, so far.
         to_clips: From a batch to what the network takes.
@@ -117,11 +127,13 @@ class RecipeData:
         process: int = 0,
         processes: int = 1,
         on_gpu: bool = False,
+        frames_folder: Path | None = None,
     ) -> None:
         self._recipe, self._clips, self._schedule, self._spec = recipe, clips, schedule, spec
         self._process, self._processes, self._on_gpu = process, processes, on_gpu
         self._pictures = ClipPictures(
-            LabelledReader(reader or VideoReader(fps=clips.train.fps), spec, Views.parse("1x1"))
+            LabelledReader(reader or VideoReader(fps=clips.train.fps), spec, Views.parse("1x1")),
+            _frames_cache(recipe, frames_folder),
         )
         self._times = TimeRule.of(
             recipe.clip, sampling_rate=spec.sampling_rate, kind=_RULES.get(recipe.data.kind, "span")

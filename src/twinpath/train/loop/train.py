@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,8 @@ from twinpath.zoo.model_folder import ModelFolder, read_model_folder
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+
+FRAMES = "frames"  # the folder of decoded frames, while a run lasts
 
 
 def recipe_schedule(recipe: Recipe, *, processes: int = 1) -> MultigridSchedule:
@@ -117,8 +120,8 @@ def train_clips(
         last = folder / LAST
         how = f"resume=True goes on after {last}" if last.exists() else "no epoch was complete; start anew"
         raise Interrupted(f"stopped; {how}") from error
-    network = loop.result()
-    model = _write(recipe, folder, loop, network.cpu()) if fabric.is_global_zero else None
+    network = loop.result().cpu()
+    model = _write(recipe, folder, loop, network) if fabric.is_global_zero else None
     fabric.barrier()
     if recipe.evaluation.at_end and has_protocol(recipe) and (recipe.data.test or clips.validation.clips):
         share = share_of(fabric)
@@ -129,7 +132,8 @@ def train_clips(
 
 
 def _write(recipe: Recipe, folder: Path, loop: TrainingLoop, result: nn.Module) -> ModelFolder:
-    """The model folder of a run that came to its end."""
+    """The model folder of a run that came to its end; frames that were kept go."""
+    shutil.rmtree(folder / FRAMES, ignore_errors=True)
     assert isinstance(result, VideoNetwork)
     if recipe.run.stored_as == "float16":
         result.half()
@@ -162,6 +166,7 @@ def _loop(
         process=fabric.global_rank,
         processes=fabric.world_size,
         on_gpu=fabric.device.type == "cuda",
+        frames_folder=folder / FRAMES,
     )
     network = recipe_network(
         recipe.model,

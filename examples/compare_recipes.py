@@ -1,0 +1,77 @@
+"""Train networks by several recipes on the same drawn clips, and print how right they are and what they cost.
+
+    python examples/compare_recipes.py slowfast_tiny_clips slow_tiny_clips fast_tiny_clips
+    python examples/compare_recipes.py slowfast_tiny_clips slowfast_tiny_clips_multigrid
+
+The clips are drawn once, into `world/`. Settings behind the recipes (`schedule.epochs=3`) hold for all.
+Needs the extra `[train]`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import resource
+import time
+from pathlib import Path
+
+from twinpath.data.synthetic import write_dataset
+from twinpath.train.loop.figures import EpochResult
+from twinpath.train.loop.train import train_clips
+from twinpath.train.recipe import read_recipe
+
+PARTS = {"train": (960, 1_000_000), "val": (240, 5_000_000)}  # number of clips, and the seed of the first
+HEIGHT_PX = 72
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("words", nargs="+", metavar="RECIPE|KEY=VALUE", help="recipes, and settings for all")
+    parser.add_argument("--world", type=Path, default=Path("world"), help="folder of the drawn clips")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each recipe")
+    options = parser.parse_args()
+    recipes = [word for word in options.words if "=" not in word]
+    settings = [word for word in options.words if "=" in word]
+    for part, (num_clips, seed) in PARTS.items():
+        draw(options.world / part, num_clips, seed)
+    print("| recipe | seed | top-1 % | epochs | CPU s | wall s |\n|---|---|---|---|---|---|", flush=True)
+    for recipe in recipes:
+        for seed in range(options.seeds):
+            lists = [
+                f"data.{key}={options.world / part / 'labels.csv'}"
+                for key, part in (("train", "train"), ("validation", "val"))
+            ]
+            words = [*lists, *settings, f"run.seed={seed}"]
+            print(trained(recipe, words, options.runs / f"{recipe}-{seed}"), flush=True)
+
+
+def draw(folder: Path, num_clips: int, seed: int) -> None:
+    """Draw clips, unless they are there."""
+    if not (folder / "labels.csv").exists():
+        for path in write_dataset(folder, num_clips=num_clips, seed=seed, height_px=HEIGHT_PX):
+            print(f"\r{path}", end="")
+        print()
+
+
+def trained(name: str, words: list[str], folder: Path) -> str:
+    """Train by a recipe; returns the line of the table."""
+    recipe = read_recipe(name, words)
+    results: list[EpochResult] = []
+    began_s, began_cpu_s = time.monotonic(), cpu_s()
+    train_clips(recipe, folder, on_epoch=results.append)
+    gc.collect()  # ends the processes that made clips: their time counts
+    figures = [cpu_s() - began_cpu_s, time.monotonic() - began_s]
+    top1 = 100 * results[-1].figures["top1"]
+    times = " | ".join(f"{seconds:.0f}" for seconds in figures)
+    return f"| {name} | {recipe.run.seed} | {top1:.1f} | {len(results)} | {times} |"
+
+
+def cpu_s() -> float:
+    """Of this process and those that it started and that ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(part.ru_utime + part.ru_stime for part in used)
+
+
+if __name__ == "__main__":
+    main()
