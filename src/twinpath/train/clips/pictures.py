@@ -27,6 +27,7 @@ from twinpath.train.augment.crops import CutPictures, whole_cut
 from twinpath.train.kept_frames import KeptFrames
 from twinpath.video.clip_plan import Selections
 from twinpath.video.clips import ClipReader, open_clips, whole_frames
+from twinpath.video.frame_folder import is_frame_pattern
 from twinpath.video.resize import ResizedFrames
 from twinpath.video.sampling import TIME_TOLERANCE_S, Indices, Times, on_screen_indices
 from twinpath.video.selection import AtTimes
