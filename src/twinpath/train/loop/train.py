@@ -101,8 +101,7 @@ def train_clips(
         machine: Where; None: one process, on a GPU where there is one.
         reader: Reads the files, but for AVA's; None: without limits of its own.
         on_step, on_epoch: Called in the first process.
-        on_file: Called in each process with how many files of its share of the final evaluation are done,
-            and of how many.
+        on_file: Called in each process with how many of its files are measured in the end, and of all.
         on_evaluation: Called in the first process with the final evaluation.
     Returns:
         The model folder; None in other processes than the first.
@@ -132,16 +131,15 @@ def train_clips(
         last = folder / LAST
         how = f"resume=True goes on after {last}" if last.exists() else "no epoch was complete; start anew"
         raise Interrupted(f"stopped; {how}") from error
-    network = loop.result()
-    model = _write(recipe, folder, loop, network.cpu()) if fabric.is_global_zero else None
+    network = loop.result().cpu()
+    model = _write(recipe, folder, loop, network) if fabric.is_global_zero else None
     if fabric.is_global_zero:
         shutil.rmtree(folder / FRAMES, ignore_errors=True)
     fabric.barrier()
     has_tests = isinstance(read, RecipeClips) and (recipe.data.test or read.validation.clips)
     if recipe.evaluation.at_end and has_protocol(recipe) and has_tests:
-        run = evaluate_protocol(
-            recipe, folder, fabric=fabric, share=share_of(fabric), reader=reader, on_file=on_file
-        )
+        share = share_of(fabric)
+        run = evaluate_protocol(recipe, folder, fabric=fabric, share=share, reader=reader, on_file=on_file)
         if run.evaluation is not None:
             on_evaluation(run)
     return None if model is None else read_model_folder(model.path)
