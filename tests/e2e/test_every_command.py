@@ -25,6 +25,7 @@ EXAMPLES: dict[str, tuple[tuple[str, ...], int | None]] = {
     "stream": (("CLIP", *TINY, "--no-realtime"), None),
     "timeline": (("CLIP", *TINY, "--out", "OUT"), 1),
     "features": (("CLIP", *TINY, "--out", "OUT.npz"), 1),
+    "explain": (("CLIP", *TINY, "--out", "OUT"), 1),
     "labels": (("ava",), 80),
     "data check": (("CLIPS",), 1),
     "finetune": (("ACTIONS", *TINY, "--out", "OUT", "--folds", "2"), 1),

@@ -48,6 +48,7 @@ OFFLINE: tuple[tuple[str, ...], ...] = (
     ("detect", "CLIP", *DETECT, "--out", "OUT/detect", "--formats", "json,csv,xml,mp4,png"),
     ("detect", "CLIP", *DETECT, "--out", "OUT/detect-isolated", "--isolate"),
     ("features", "CLIP", *TINY, "--out", "OUT/features.npz"),
+    ("explain", "CLIP", *TINY, "--out", "OUT"),
     ("stream", "CLIP", *TINY, "--no-realtime"),
     ("stream", "CLIP", *TINY, "--no-realtime", "--isolate", "--annotate", "OUT/live.mp4", "--encoder", VP9),
     ("data", "check", "ACTIONS", "--out", "OUT/check"),

@@ -60,8 +60,8 @@ def test_frozen_modules_are_in_no_group() -> None:
         network_without_values(read_recipe("slowfast_tiny_painted", ["model.frozen=slow.steam"]))
 
 
-def test_data_that_cannot_be_trained_on_is_named_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"data\.kind: networks cannot be trained on 'ava' yet"):
+def test_data_that_is_not_named_is_missed_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data\.boxes_train: name the files of true boxes"):
         train_clips(read_recipe("slow_r50_4x16_ava"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

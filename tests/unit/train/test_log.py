@@ -88,7 +88,7 @@ def plain(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("plain") / "run"
     train_clips(recipe(folder), run)
     assert sorted(path.name for path in run.iterdir()) == [
-        "last.ckpt", "metrics.csv", "previous.ckpt", "recipe.toml", "squares",
+        "evaluation", "last.ckpt", "metrics.csv", "previous.ckpt", "recipe.toml", "squares",
     ]  # fmt: skip
     return run
 

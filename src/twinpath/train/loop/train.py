@@ -124,13 +124,7 @@ def train_clips(
     fabric.barrier()
     leave_cores_to(recipe.num_workers if fabric.device.type == "cpu" else 0)
     loop = _loop(recipe, read, folder, fabric, reader, log, on_step, on_epoch)
-    try:
-        with contextlib.closing(log):
-            loop.run(resume=resume)
-    except KeyboardInterrupt as error:
-        last = folder / LAST
-        how = f"resume=True goes on after {last}" if last.exists() else "no epoch was complete; start anew"
-        raise Interrupted(f"stopped; {how}") from error
+    _run(loop, log, folder, resume=resume)
     network = loop.result().cpu()
     model = _write(recipe, folder, loop, network) if fabric.is_global_zero else None
     if fabric.is_global_zero:
@@ -143,6 +137,17 @@ def train_clips(
         if run.evaluation is not None:
             on_evaluation(run)
     return None if model is None else read_model_folder(model.path)
+
+
+def _run(loop: TrainingLoop, log: RunLog, folder: Path, *, resume: bool) -> None:
+    """Train to the end. Raises: Interrupted: By Ctrl-C; says how to go on."""
+    try:
+        with contextlib.closing(log):
+            loop.run(resume=resume)
+    except KeyboardInterrupt as error:
+        last = folder / LAST
+        how = f"resume=True goes on after {last}" if last.exists() else "no epoch was complete; start anew"
+        raise Interrupted(f"stopped; {how}") from error
 
 
 def _write(recipe: Recipe, folder: Path, loop: TrainingLoop, result: nn.Module) -> ModelFolder:
