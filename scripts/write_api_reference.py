@@ -23,6 +23,7 @@ PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "recognize": ("Recognition: plan, read, infer, aggregate", ("twinpath.recognize.*",)),
     "results": ("Results as data", ("twinpath.results.*",)),
     "formats": ("Results and annotations in files", ("twinpath.formats.*",)),
+    "explain": ("Why a model answers so", ("twinpath.explain.*",)),
     "jobs": ("One use case over many inputs", ("twinpath.jobs.*",)),
     "video": (
         "Video files and cameras to frames",

@@ -206,6 +206,42 @@ SCHEMAS: dict[str, Schema] = {
             )
         ),
     ),
+    "explanation": Schema(
+        "Explanation",
+        "`twinpath explain --json` prints one for each video, and writes it to a file with `provenance`.",
+        Rows(
+            (
+                VIDEO,
+                ("model", "string", "Full name."),
+                ("label", "string", "Whose score is explained."),
+                ("score", "number", "Of that label, 0 to 1."),
+                ("best_label", "string", "What the model answers."),
+                ("best_score", "number", "Its score."),
+                ("peak_s", "number", "When the score needs the movement most, in seconds."),
+                ("times_s", "array of number", "Of the frames of the clip."),
+                (
+                    "losses",
+                    "array of number",
+                    "What the logit loses where the frames around each stand still.",
+                ),
+                (
+                    "where",
+                    "object",
+                    "For `whole`, `slow` and `fast`: the share of the map at each frame, and its `center_xy`, "
+                    "0 to 1 of the crop.",
+                ),
+                ("score_without", "object", "The score with one pathway seeing grey; empty for one pathway."),
+                (
+                    "faithfulness",
+                    "object",
+                    "`deletion` and `insertion` of the map and of a random one, and whether it `beats_random`.",
+                ),
+                ("files", "object", "Names of the files that were written, by their ending."),
+                ("provenance", "object", "Of the file, the model and the settings."),
+                ("warnings", "array of string", "About the file, and about the explanation; often empty."),
+            )
+        ),
+    ),
     "data_check": Schema(
         "Checked data",
         "`twinpath data check --json`, with `files`: the paths that were written; and `data.json`.",

@@ -48,10 +48,10 @@ def explain(
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Show where, when and by which pathway a model finds an activity, and check that it is so.
+    """Show where and when a model finds an activity, and check it.
 
-    Writes the clip as a video with a map over it and a curve of time below, a sheet of frames, and JSON. It
-    is the clip that `classify` takes. Needs torch.
+    Writes the clip that `classify` takes as a video with a map over it and a curve of time below, a sheet of
+    frames, and JSON. Needs torch.
     """
     from twinpath.cli.batch import find_checked, how_to_resume, show_batch
     from twinpath.cli.console import outlive_reader
@@ -66,16 +66,9 @@ def explain(
     found = find_checked(videos, reading)
     name = model_or_best(model, weights)
     job = ExplainJob(
-        model=name,
-        weights=weights,
-        out=out,
-        label=label,
-        start_s=start,
-        pathway=pathway,
-        formats=tuple(formats.split(",")),
-        resume=resume,
-        fps=reading.fps,
-    )
+        model=name, weights=weights, out=out, label=label, start_s=start, pathway=pathway,
+        formats=tuple(formats.split(",")), resume=resume, fps=reading.fps,
+    )  # fmt: skip
     from twinpath.explain.explainer import Explainer
 
     bar = BatchBar("explaining", total=len(found.videos))
