@@ -219,23 +219,10 @@ SCHEMAS: dict[str, Schema] = {
                 ("best_score", "number", "Its score."),
                 ("peak_s", "number", "When the score needs the movement most, in seconds."),
                 ("times_s", "array of number", "Of the frames of the clip."),
-                (
-                    "losses",
-                    "array of number",
-                    "What the logit loses where the frames around each stand still.",
-                ),
-                (
-                    "where",
-                    "object",
-                    "For `whole`, `slow` and `fast`: the share of the map at each frame, and its `center_xy`, "
-                    "0 to 1 of the crop.",
-                ),
+                ("losses", "array of number", "What the logit loses where the frames near each stand still."),
+                ("where", "object", "Of each map: its share at each frame, and its `center_xy` in the crop."),
                 ("score_without", "object", "The score with one pathway seeing grey; empty for one pathway."),
-                (
-                    "faithfulness",
-                    "object",
-                    "`deletion` and `insertion` of the map and of a random one, and whether it `beats_random`.",
-                ),
+                ("faithfulness", "object", "Of the map and a random one, and whether it `beats_random`."),
                 ("files", "object", "Names of the files that were written, by their ending."),
                 ("provenance", "object", "Of the file, the model and the settings."),
                 ("warnings", "array of string", "About the file, and about the explanation; often empty."),
