@@ -1,7 +1,7 @@
 """Train networks by several recipes on the same drawn clips, and print how right they are and what they cost.
 
     python examples/compare_recipes.py slowfast_tiny_clips slow_tiny_clips fast_tiny_clips
-    python examples/compare_recipes.py slowfast_tiny_clips{,_multigrid} --turn 40 60 --world slow
+    python examples/compare_recipes.py slowfast_tiny_clips{,_multigrid} --world easy --turn 40 60 --period 7 9
 
 The clips are drawn once, into `world/` or the folder that is named. Settings behind the recipes hold for all:
 `schedule.epochs=3`. Needs the extra `[train]`.
@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from drawn_shapes import TURN_FRAMES, write
+from drawn_shapes import PERIOD_PX, TURN_FRAMES, write
 
 from twinpath.train.loop.figures import EpochResult
 from twinpath.train.loop.train import train_clips
@@ -31,12 +31,13 @@ def main() -> None:
     parser.add_argument("--world", type=Path, default=Path("world"), help="folder of the drawn clips")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
     parser.add_argument("--turn", type=float, nargs=2, default=TURN_FRAMES, help="frames of a circle")
+    parser.add_argument("--period", type=float, nargs=2, default=PERIOD_PX, help="pixels of a wave")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each recipe")
     options = parser.parse_args()
     recipes = [word for word in options.words if "=" not in word]
     settings = [word for word in options.words if "=" in word]
     for part, (num_clips, seed) in PARTS.items():
-        write(options.world / part, num_clips, seed, tuple(options.turn))
+        write(options.world / part, num_clips, seed, tuple(options.turn), tuple(options.period))
     print("| recipe | seed | top-1 % | epochs | CPU s | wall s |\n|---|---|---|---|---|---|", flush=True)
     for recipe in recipes:
         for seed in range(options.seeds):

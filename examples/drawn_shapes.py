@@ -2,9 +2,9 @@
 
     python examples/drawn_shapes.py world/train --clips 960 --seed 0
 
-A pattern does not change: a few frames tell it. A disc circles once in 12 to 20 frames of a 30th of a second:
-only close frames tell which way. So each pathway of a SlowFast sees what the other one hardly can. With
-`--turn 40 60` few frames tell that, too.
+A pattern is fine and does not change: a few frames tell it, to a network with enough channels. A disc circles
+once in 12 to 20 frames of a 30th of a second: only close frames tell which way. So each pathway of a SlowFast
+sees what the other one hardly can. With `--turn 40 60 --period 7 10` both are easy to see.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from twinpath.video.writer import VideoWriter
 PATTERNS = ("rows", "columns", "diagonals", "squares", "rings", "spokes")
 MOTIONS = ("clockwise", "anticlockwise")
 SIDE_PX, FRAMES, FPS = 72, 72, 30
-TURN_FRAMES = (12.0, 20.0)
+TURN_FRAMES, PERIOD_PX = (12.0, 20.0), (4.5, 6.5)
+Range = tuple[float, float]
 
 Plane = NDArray[np.float64]
 
@@ -43,8 +44,10 @@ def pattern(name: str, y: Plane, x: Plane, period_px: float) -> Plane:
     return 0.5 + 0.5 * np.sin(phase)
 
 
-def draw(index: int, seed: int, turn: tuple[float, float] = TURN_FRAMES) -> tuple[str, NDArray[np.uint8]]:
-    """The label, and (T, H, W, 3) frames of clip `index` of a world; `turn`: range of frames of a circle."""
+def draw(
+    index: int, seed: int, turn: Range = TURN_FRAMES, period: Range = PERIOD_PX
+) -> tuple[str, NDArray[np.uint8]]:
+    """The label and (T, H, W, 3) frames of clip `index`; ranges of frames a circle and pixels a wave."""
     rng = np.random.default_rng((seed, index))
     kind = index % (len(PATTERNS) * len(MOTIONS))
     name, motion = PATTERNS[kind // 2], MOTIONS[kind % 2]
@@ -55,7 +58,7 @@ def draw(index: int, seed: int, turn: tuple[float, float] = TURN_FRAMES) -> tupl
     dark, light, behind = rng.uniform(0, 0.4, 3), rng.uniform(0.6, 1.0, 3), rng.uniform(0.1, 0.9, 3)
     waves = np.sin(rows * rng.uniform(0.05, 0.3) + columns * rng.uniform(0.05, 0.3) + rng.uniform(0, 6))
     background = np.clip(behind + 0.15 * waves[..., None], 0, 1)
-    period_px, frames = rng.uniform(7, 10), np.empty((FRAMES, SIDE_PX, SIDE_PX, 3), np.uint8)
+    period_px, frames = rng.uniform(*period), np.empty((FRAMES, SIDE_PX, SIDE_PX, 3), np.uint8)
     for frame, turn in zip(frames, angle, strict=True):
         y = rows - middle[0] - orbit_px * np.sin(turn)
         x = columns - middle[1] - orbit_px * np.cos(turn)
@@ -67,14 +70,16 @@ def draw(index: int, seed: int, turn: tuple[float, float] = TURN_FRAMES) -> tupl
     return f"{name} {motion}", frames
 
 
-def write(folder: Path, num_clips: int, seed: int, turn: tuple[float, float] = TURN_FRAMES) -> None:
+def write(
+    folder: Path, num_clips: int, seed: int, turn: Range = TURN_FRAMES, period: Range = PERIOD_PX
+) -> None:
     """Write MP4 files and `labels.csv`, unless they are there."""
     if (folder / "labels.csv").exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for index in range(num_clips):
-        label, frames = draw(index, seed, turn)
+        label, frames = draw(index, seed, turn, period)
         path = folder / f"{index:05d}.mp4"
         with VideoWriter(path, width=SIDE_PX, height=SIDE_PX, fps=FPS, preset="ultrafast") as writer:
             for frame in frames:
@@ -92,5 +97,6 @@ if __name__ == "__main__":
     parser.add_argument("--clips", type=int, default=960)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--turn", type=float, nargs=2, default=TURN_FRAMES)
+    parser.add_argument("--period", type=float, nargs=2, default=PERIOD_PX)
     options = parser.parse_args()
-    write(options.folder, options.clips, options.seed, tuple(options.turn))
+    write(options.folder, options.clips, options.seed, tuple(options.turn), tuple(options.period))

@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python examples/masked_pretraining.py FOLDER
 
-Draws 200 clips without labels, 5 labelled clips of each of 12 actions and 600 to validate with, trains
+Draws 200 clips without labels, 5 labelled clips of each of 12 classes and 600 to validate with, trains
 vit_tiny_mae on the first, and vit_tiny_clips twice on the second: from new weights, and from the encoder. The
 same command goes on where it was stopped. Needs the extra `[train]`.
 """
@@ -14,14 +14,16 @@ import sys
 import time
 from pathlib import Path
 
-from compare_recipes import cpu_s, draw
+from compare_recipes import cpu_s
+from drawn_shapes import write
 
 from twinpath.train.loop.figures import EpochResult
 from twinpath.train.loop.train import train_clips
 from twinpath.train.recipe import holds_run, read_recipe
 from twinpath.zoo.model_folder import read_model_folder
 
-PARTS = {"unlabelled": (200, 3_000_000), "labelled": (60, 2_000_000), "validation": (600, 5_000_000)}
+PARTS = {"unlabelled": (200, 3), "labelled": (60, 2), "validation": (600, 5)}  # clips and seed
+EASY = ((40.0, 60.0), (7.0, 10.0))  # to see, as few labels are
 
 
 def main() -> None:
@@ -31,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     world = options.folder / "world"
     for part, (num_clips, seed) in PARTS.items():
-        draw(world / part, num_clips, seed)
+        write(world / part, num_clips, seed, *EASY)
     videos = [f"data.train={world / 'unlabelled'}", f"data.validation={world / 'validation'}"]
     lists = [
         f"data.train={world / 'labelled' / 'labels.csv'}",
