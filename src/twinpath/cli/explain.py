@@ -104,9 +104,9 @@ def _print(outcome: Outcome[dict[str, Any]], result: dict[str, Any], out: Path, 
         print_line(f"  without the {name} pathway {100 * score:.1f} %")
     measured = result["faithfulness"]
     print_line(
-        f"  without what the map marks {measured['deletion']:.2f} of the logit remains, "
-        f"of a random map {measured['random_deletion']:.2f}; with it alone "
-        f"{measured['insertion']:.2f} and {measured['random_insertion']:.2f}"
+        f"  mean logit while the map's places are greyed {measured['deletion']:.2f} (random "
+        f"{measured['random_deletion']:.2f}), while they are shown {measured['insertion']:.2f} (random "
+        f"{measured['random_insertion']:.2f})"
     )
     folder = out / outcome.video.name.parent
     print_line(f"  {', '.join(display_path(folder / name) for name in result['files'].values())}")

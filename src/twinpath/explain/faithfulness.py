@@ -38,9 +38,7 @@ def faithfulness(spread: Map, clip: Tensor, logits: Logits, *, seed: int = 0, ba
     def area(order: NDArray[np.int64], *, deleted: bool) -> float:
         curve = _curve(order, cells, clip, logits, deleted=deleted, batch=batch)
         ends = [whole, *curve, grey] if deleted else [grey, *curve, whole]
-        span = whole - grey
-        values = (np.array(ends) - grey) / (span if abs(span) > 1e-6 else 1.0)
-        return float(np.trapezoid(values, dx=1 / (len(ends) - 1)))
+        return float(np.trapezoid(ends, dx=1 / (len(ends) - 1)))
 
     rng = np.random.default_rng(seed)
     shuffled = [rng.permutation(len(means)) for _ in range(_RANDOM_MAPS)]

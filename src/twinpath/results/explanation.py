@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 class Faithfulness(NamedTuple):
-    """Means of the logit along both curves, from 0 (all grey) to 1 (the whole clip); of a random map too.
+    """Means of the logit along both curves, from the whole clip to all grey and back; of random maps, too.
 
     Attributes:
         deletion, random_deletion: Lower is better.
