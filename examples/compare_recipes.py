@@ -1,9 +1,9 @@
 """Train networks by several recipes on the same drawn clips, and print how right they are and what they cost.
 
     python examples/compare_recipes.py slowfast_tiny_clips slow_tiny_clips fast_tiny_clips
-    python examples/compare_recipes.py slowfast_tiny_clips{,_multigrid} --world easy --turn 40 60 --period 7 9
+    python examples/compare_recipes.py slowfast_tiny_clips{,_multigrid} --turn 40 60 --period 7 10
 
-The clips are drawn once, into `world/` or the folder that is named. Settings behind the recipes hold for all:
+The clips are drawn once, into `world/` or the folder that `--world` names. Settings behind the recipes hold for all:
 `schedule.epochs=3`. Needs the extra `[train]`.
 """
 
