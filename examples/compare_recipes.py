@@ -3,7 +3,7 @@
     python examples/compare_recipes.py slowfast_tiny_clips slow_tiny_clips fast_tiny_clips
     python examples/compare_recipes.py slowfast_tiny_clips{,_multigrid} --turn 40 60 --period 7 10
 
-The clips are drawn once, into `world/` or the folder that `--world` names. Settings behind the recipes hold for all:
+The clips are drawn once, into a folder of `world/`. Settings behind the recipes hold for all:
 `schedule.epochs=3`. Needs the extra `[train]`.
 """
 
@@ -28,7 +28,7 @@ PARTS = {"train": (960, 0), "val": (240, 1)}  # number of clips, and seed
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("words", nargs="+", metavar="RECIPE|KEY=VALUE", help="recipes, and settings for all")
-    parser.add_argument("--world", type=Path, default=Path("world"), help="folder of the drawn clips")
+    parser.add_argument("--world", type=Path, help="folder of the drawn clips; they are not drawn again")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
     parser.add_argument("--turn", type=float, nargs=2, default=TURN_FRAMES, help="frames of a circle")
     parser.add_argument("--period", type=float, nargs=2, default=PERIOD_PX, help="pixels of a wave")
@@ -36,13 +36,15 @@ def main() -> None:
     options = parser.parse_args()
     recipes = [word for word in options.words if "=" not in word]
     settings = [word for word in options.words if "=" in word]
+    drawn = "_".join(f"{value:g}" for value in (*options.turn, *options.period))
+    world = options.world or Path("world") / drawn
     for part, (num_clips, seed) in PARTS.items():
-        write(options.world / part, num_clips, seed, tuple(options.turn), tuple(options.period))
+        write(world / part, num_clips, seed, tuple(options.turn), tuple(options.period))
     print("| recipe | seed | top-1 % | epochs | CPU s | wall s |\n|---|---|---|---|---|---|", flush=True)
     for recipe in recipes:
         for seed in range(options.seeds):
             lists = [
-                f"data.{key}={options.world / part / 'labels.csv'}"
+                f"data.{key}={world / part / 'labels.csv'}"
                 for key, part in (("train", "train"), ("validation", "val"))
             ]
             words = [*lists, *settings, f"run.seed={seed}"]
