@@ -217,6 +217,7 @@ SCHEMAS: dict[str, Schema] = {
                 ("score", "number", "Of that label, 0 to 1."),
                 ("best_label", "string", "What the model answers."),
                 ("best_score", "number", "Its score."),
+                ("box_xyxy_px", "array of number", "Of the person, with a detection model; or null."),
                 ("peak_s", "number", "When the score needs the movement most, in seconds."),
                 ("times_s", "array of number", "Of the frames of the clip."),
                 ("losses", "array of number", "What the logit loses where the frames near each stand still."),

@@ -14,14 +14,15 @@ from torch import Tensor
 from tests.support.commands import twinpath
 from tests.support.narrow_networks import CROP, MAX_FRAMES, narrow, small
 from twinpath.data.synthetic import ACTIONS
-from twinpath.data.synthetic.clips import TEST_SEED, labelled_scene, truth_of, write_clip
+from twinpath.data.synthetic.clips import TEST_SEED, labelled_scene, people_scene, truth_of, write_clip
+from twinpath.errors import UsageError
 from twinpath.explain.explainer import Explainer
 from twinpath.explain.faithfulness import faithfulness
 from twinpath.explain.when import Loss, over_frames
 from twinpath.explain.where import WHOLE, class_maps
 from twinpath.models.network import VideoNetwork
 from twinpath.models.registry import architecture
-from twinpath.results.explanation import Explanation
+from twinpath.results.explanation import Explanation, PersonAt
 
 TINY = "slowfast_tiny.synthetic"
 FAMILIES = (
@@ -113,6 +114,25 @@ def test_faithfulness_beats_a_random_map_and_names_what_does_not(explain: Explai
     assert other.label == "wave"
     assert other.best_label == found.label
     assert np.corrcoef(other.maps[WHOLE].ravel(), found.maps[WHOLE].ravel())[0, 1] < 0.9
+
+
+def test_a_person_of_many(tmp_path: Path) -> None:
+    scene = people_scene(TEST_SEED + 5)
+    path = tmp_path / "people.mp4"
+    write_clip(path, scene, height_px=160)
+    truth = truth_of(scene, height_px=160, keyframes_s=[1.2])
+    person = next(p for p in truth["people"] if p["action"] == truth["label"])
+    x1, y1, x2, y2 = person["boxes"][0]["box_xyxy_px"]
+    explain = Explainer("slowfast_tiny_det.synthetic")
+    found = explain(path, person=PersonAt(1.2, (x1, y1, x2, y2)), is_measured=False)
+    assert found.best_label == truth["label"]
+    width = found.maps[WHOLE].shape[2]
+    energy = found.maps[WHOLE].astype(np.float64).sum(axis=0) ** 2
+    across = np.arange(width) / width * truth["width_px"]
+    near = (across > x1 - (x2 - x1)) & (across < x2 + (x2 - x1))
+    assert energy[:, near].sum() > 0.7 * energy.sum()
+    with pytest.raises(UsageError, match="name a time and a box"):
+        explain(path)
 
 
 def network_of(name: str) -> VideoNetwork:

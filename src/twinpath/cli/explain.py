@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,36 @@ from twinpath.cli.options import (
 
 if TYPE_CHECKING:
     from twinpath.jobs.batch import Outcome
+    from twinpath.results.explanation import PersonAt
+
+
+@dataclass(frozen=True)
+class PersonOptions:
+    """Whose score a detection model explains."""
+
+    at: Annotated[
+        float | None,
+        typer.Option("--at", metavar="S", min=0, help="With a detection model: the time of the person."),
+    ] = None
+    box: Annotated[
+        str | None,
+        typer.Option("--box", metavar="X1,Y1,X2,Y2", help="With a detection model: the person, in pixels."),
+    ] = None
+
+    def person(self) -> PersonAt | None:
+        """Raises: UsageError: Only one of them is given, or the box is none."""
+        from twinpath.errors import UsageError
+        from twinpath.results.explanation import PersonAt
+
+        if self.at is None and self.box is None:
+            return None
+        try:
+            left, top, right, bottom = (float(side) for side in (self.box or "").split(","))
+        except ValueError:
+            raise UsageError(f"--box {self.box!r}: give four numbers, X1,Y1,X2,Y2, with --at S") from None
+        if self.at is None or not (left < right and top < bottom):
+            raise UsageError(f"--box {self.box}: give a box with an area, and its time with --at S")
+        return PersonAt(self.at, (left, top, right, bottom))
 
 
 @option_groups
@@ -37,6 +68,7 @@ def explain(
     start: Annotated[
         float, typer.Option(metavar="S", min=0, help="Skip so many seconds at the start of each file.")
     ] = 0.0,
+    person: PersonOptions,
     pathway: Annotated[
         str, typer.Option(metavar="NAME", help="Whose map the video shows: whole, slow or fast.")
     ] = "whole",
@@ -66,7 +98,8 @@ def explain(
     found = find_checked(videos, reading)
     name = model_or_best(model, weights)
     job = ExplainJob(
-        model=name, weights=weights, out=out, label=label, start_s=start, pathway=pathway,
+        model=name, weights=weights, out=out, label=label, start_s=start,
+        person=person.person(), pathway=pathway,
         formats=tuple(formats.split(",")), resume=resume, fps=reading.fps,
     )  # fmt: skip
     from twinpath.explain.explainer import Explainer

@@ -17,20 +17,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from twinpath.engine.base import boxes_in_resized
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.torch_engine import TorchEngine
 from twinpath.errors import UsageError
 from twinpath.explain.faithfulness import faithfulness
 from twinpath.explain.when import occlusion_losses, over_frames, without_pathway
 from twinpath.explain.where import WHOLE, class_maps
-from twinpath.recognize.model import load_model
+from twinpath.models.layers.positions import Grid
+from twinpath.paths import display_path
+from twinpath.recognize.model import Task, load_model
 from twinpath.recognize.plan import Views
 from twinpath.recognize.read import VideoReader
-from twinpath.results.explanation import Explanation
+from twinpath.results.explanation import Explanation, PersonAt
 from twinpath.suggest import did_you_mean
+from twinpath.video.clip_plan import Selections
 from twinpath.video.clips import Clip
 from twinpath.video.resize import ResizedFrames
+from twinpath.video.sampling import keyframe_times
+from twinpath.video.selection import AtTimes
 from twinpath.video.source import DEFAULT_LIMITS, Limits
+from twinpath.zoo.model_facts import facts_of_model
 
 if TYPE_CHECKING:
     from twinpath.weights.callbacks import Progress
@@ -69,12 +76,14 @@ class Explainer:
                 f"explanations follow gradients, which {config.engine} has not; take engine 'torch'"
             )
         config = replace(config, engine="torch", precision="fp32")
-        loaded = load_model(model, weights, config=config, progress=progress, on_status=on_status)
+        is_detector = facts_of_model(model, weights=weights).task == "detection"
+        task: Task = "detection" if is_detector else "classification"
+        loaded = load_model(model, weights, task=task, config=config, progress=progress, on_status=on_status)
         assert isinstance(loaded.engine, TorchEngine)
         self.model, self.labels, self._spec = loaded.name, loaded.labels, loaded.spec
         self.weights_sha256 = loaded.weights_sha256
         self._engine, self.reader = loaded.engine, VideoReader(limits, isolate, fps)
-        self._network = loaded.engine.network.requires_grad_(False)
+        self._network, self._is_detector = loaded.engine.network.requires_grad_(False), is_detector
 
     def describe(self) -> str:
         """Backend, version, device and precision, human-readable."""
@@ -86,69 +95,85 @@ class Explainer:
         *,
         label: str | None = None,
         start_s: float = 0.0,
+        person: PersonAt | None = None,
         is_measured: bool = True,
         progress: Callable[[int, int], None] | None = None,
     ) -> Explanation:
-        """Explain the score of the clip that a classification with one view takes.
+        """Explain the score of the clip that a classification with one view takes, or of a person.
 
         Args:
             video: A path.
             label: Whose score; None: the best one's.
             start_s: Skip this many seconds at the start of the file.
+            person: Of detection models: who, and when; the clip is around that time.
             is_measured: Whether the faithfulness of the map is measured; it takes most of the time.
             progress: Called with the number of parts that are done, and of all.
         Raises:
             InputError, LimitExceeded, WorkerDied: The file cannot be used.
-            UsageError: No such label, or `start_s` lies behind the end.
+            UsageError: No such label, or a time lies behind the end; a detection model needs a person, others
+                take none.
         """
+        if self._is_detector != (person is not None):
+            needs = (
+                "scores people: name a time and a box"
+                if self._is_detector
+                else "scores whole clips, no boxes"
+            )
+            raise UsageError(f"{self.model} {needs}")
         index = None if label is None else self._index(label)
         done = iter(range(1, 5))
         report = progress or (lambda _done, _of: None)
-        found, warnings = self._read(Path(video), start_s)
-        clip = self._normalised(found)
-        scores = self.scores(clip)[0]
+        found, warnings = self._read(Path(video), start_s, person)
+        clip, box = self._normalised(found), self._box(found, person)
+        scores = self.scores(clip, box)[0]
         best = int(scores.argmax())
         target = best if index is None else index
 
         def logits(clips: Tensor) -> Tensor:
             with torch.no_grad():
-                return self._network(clips)[:, target].float()  # type: ignore[no-any-return]
+                return self._logits(clips, box)[:, target].float()
 
         report(next(done), 4)
-        t, h, w = (int(side) for side in clip.shape[2:])
-        maps = class_maps(self._network, lambda: self._network(clip)[0, target], (t, h, w))
+        size: Grid = (clip.shape[2], clip.shape[3], clip.shape[4])
+        maps = class_maps(self._network, lambda: self._logits(clip, box)[0, target], size)
         report(next(done), 4)
-        losses = over_frames(occlusion_losses(clip, logits), t)
-        without = without_pathway(self._network, clip, lambda part: self.scores(part)[:, target])
+        losses = over_frames(occlusion_losses(clip, logits), size[0])
+        without = without_pathway(self._network, clip, lambda part: self.scores(part, box)[:, target])
         report(next(done), 4)
         measured = faithfulness(maps[WHOLE], clip, logits) if is_measured else None
         report(next(done), 4)
         if measured is not None and not measured.beats_random:
             warnings += ("the map does not mark what the network uses better than a random one does",)
         return Explanation(
-            video=os.fspath(video),
-            model=self.model,
-            label=self.labels[target],
-            score=float(scores[target]),
-            best_label=self.labels[best],
-            best_score=float(scores[best]),
-            times_s=np.asarray(found.times_s, dtype=np.float64),
-            maps=maps,
-            losses=losses,
-            score_without=without,
-            faithfulness=measured,
-            crop=self._crop(found),
-            warnings=warnings,
+            os.fspath(video),
+            self.model,
+            self.labels[target],
+            float(scores[target]),
+            self.labels[best],
+            float(scores[best]),
+            np.asarray(found.times_s, dtype=np.float64),
+            maps,
+            losses,
+            without,
+            measured,
+            self._crop(found),
+            None if person is None else person.box_xyxy_px,
+            _shares(found, person),
+            warnings,
         )
 
     def clip(self, video: str | os.PathLike[str], *, start_s: float = 0.0) -> Tensor:
         """(1, 3, T, H, W) the clip that is explained, normalised, on the device. Raises as `__call__`."""
         return self._normalised(self._read(Path(video), start_s)[0])
 
-    def scores(self, clips: Tensor) -> Tensor:
-        """(N, classes) of (N, 3, T, H, W) normalised clips."""
+    def scores(self, clips: Tensor, box: Tensor | None = None) -> Tensor:
+        """(N, classes) of (N, 3, T, H, W) normalised clips; of detection models for one box (4,) in each."""
         with torch.no_grad():
-            return self._network.scores(clips).float()
+            return self._network.scores(clips, *_boxes(clips, box)).float()
+
+    def _logits(self, clips: Tensor, box: Tensor | None) -> Tensor:
+        logits: Tensor = self._network(clips, *_boxes(clips, box))
+        return logits
 
     def _index(self, label: str) -> int:
         try:
@@ -157,9 +182,24 @@ class Explainer:
             hint = did_you_mean(label, self.labels)
             raise UsageError(f"{self.model} has no label {label!r}{hint}") from None
 
-    def _read(self, path: Path, start_s: float) -> tuple[Clip, tuple[str, ...]]:
-        """The clip of a single view, resized."""
-        with self.reader.open_views(path, self._spec, Views(1, 1), start_s=start_s) as source:
+    def _read(
+        self, path: Path, start_s: float, person: PersonAt | None = None
+    ) -> tuple[Clip, tuple[str, ...]]:
+        """The clip of a single view, or around the time of a person, resized."""
+        if person is None:
+            opened = self.reader.open_views(path, self._spec, Views(1, 1), start_s=start_s)
+        else:
+            times_s = keyframe_times(
+                person.at_s, num_frames=self._spec.num_frames, sampling_rate=self._spec.sampling_rate
+            )
+            last_s = float(self.reader.frame_times(path)[-1])
+            if not 0 <= person.at_s <= last_s + 1:
+                raise UsageError(
+                    f"{display_path(path)}: the last frame is at {last_s:.2f} s, not {person.at_s:g} s"
+                )
+            plan = Selections((AtTimes(tuple(np.clip(times_s, 0, last_s).tolist())),))
+            opened = self.reader.open(path, plan, self._engine.resize)
+        with opened as source:
             (clip,) = source
         return clip, tuple(source.warnings)
 
@@ -170,11 +210,41 @@ class Explainer:
         normalised: Tensor = self._engine.normalise(pixels[None]).contiguous()
         return normalised
 
+    def _box(self, clip: Clip, person: PersonAt | None) -> Tensor | None:
+        """(4,) in pixels of the resized frames, on the device."""
+        if person is None:
+            return None
+        assert isinstance(clip.frames, ResizedFrames)
+        boxes = np.array([person.box_xyxy_px], dtype=np.float32)
+        return torch.from_numpy(boxes_in_resized(clip.frames, boxes, self._engine.resize)[0]).to(
+            self._engine.device
+        )
+
     def _crop(self, clip: Clip) -> tuple[float, float, float, float]:
         """Of the picture, as shares."""
         frames = clip.frames
         assert isinstance(frames, ResizedFrames)
+        if self._is_detector:  # sees whole pictures
+            return (0.0, 0.0, 1.0, 1.0)
         return crop_shares(self._spec.short_side_px, frames.pixels.shape[2:4], self._spec.resize_px, frames)
+
+
+def _shares(clip: Clip, person: PersonAt | None) -> tuple[float, float, float, float] | None:
+    """A box in shares of the picture's width and height."""
+    if person is None:
+        return None
+    assert isinstance(clip.frames, ResizedFrames)
+    x1, y1, x2, y2 = person.box_xyxy_px
+    width, height = clip.frames.width_px, clip.frames.height_px
+    return (x1 / width, y1 / height, x2 / width, y2 / height)
+
+
+def _boxes(clips: Tensor, box: Tensor | None) -> tuple[Tensor, ...]:
+    """The same box in each clip, as a detection network takes them; nothing for others."""
+    if box is None:
+        return ()
+    numbers = torch.arange(len(clips), device=clips.device, dtype=box.dtype)
+    return (torch.cat([numbers[:, None], box.expand(len(clips), 4)], dim=1),)
 
 
 def crop_shares(

@@ -24,10 +24,10 @@ from twinpath.jobs.outputs import (
     name_outputs,
     sweep_targets,
 )
-from twinpath.recognize.model import check_model
+from twinpath.recognize.model import Task, check_model
 from twinpath.recognize.read import fps_settings, source_provenance
 from twinpath.render.explanation import write_sheet, write_video
-from twinpath.results.explanation import Explanation
+from twinpath.results.explanation import Explanation, PersonAt
 from twinpath.results.provenance import Provenance
 from twinpath.suggest import did_you_mean
 from twinpath.video.find import InputVideo
@@ -48,6 +48,7 @@ class ExplainJob:
         weights: A weight file in place of the record's.
         label: Whose score is explained; None: the best one's.
         start_s: Skip this many seconds at the start of each file.
+        person: Of detection models: who, and when.
         pathway: Whose map the video shows: "whole", "slow" or "fast".
         formats: Of the files, of `EXPLANATION_FORMATS`.
         resume: Leave out videos whose files are there.
@@ -61,6 +62,7 @@ class ExplainJob:
     weights: Path | None = None
     label: str | None = None
     start_s: float = 0.0
+    person: PersonAt | None = None
     pathway: str = "whole"
     formats: tuple[str, ...] = EXPLANATION_FORMATS
     resume: bool = True
@@ -92,7 +94,8 @@ def write_explanations(
         UsageError: The model is unknown or has no such label; two videos have one name; a file cannot be
             written.
     """
-    facts = check_model(job.model, task="classification", weights=job.weights)
+    task: Task = "classification" if job.person is None else "detection"
+    facts = check_model(job.model, task=task, weights=job.weights)
     if job.label is not None and job.label not in facts.labels:
         raise UsageError(
             f"{facts.name} has no label {job.label!r}{did_you_mean(job.label, facts.labels, count=3)}"
@@ -103,7 +106,10 @@ def write_explanations(
     targets = [outputs.path(ending) for outputs in files.values() for ending in formats]
     check_targets(targets, [*(video.path for video in videos), *([job.weights] if job.weights else [])])
     sweep_targets(targets)
-    settings = {"label": job.label, "start_s": job.start_s, "pathway": job.pathway, **fps_settings(job.fps)}
+    settings = {
+        "label": job.label, "start_s": job.start_s, "person": job.person, "pathway": job.pathway,
+        **fps_settings(job.fps),
+    }  # fmt: skip
     loaded: list[Explainer] = []
 
     def work(video: InputVideo) -> Outcome[dict[str, Any]]:
@@ -116,7 +122,9 @@ def write_explanations(
             return Outcome(video, result=done, was_done=True)
         if not loaded:
             loaded.append(load())
-        explanation = loaded[0](video.path, label=job.label, start_s=job.start_s, progress=progress)
+        explanation = loaded[0](
+            video.path, label=job.label, start_s=job.start_s, person=job.person, progress=progress
+        )
         return Outcome(video, result=_write(explanation, outputs, formats, made_of, job, loaded[0]))
 
     return each_input(videos, work)

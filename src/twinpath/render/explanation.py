@@ -90,6 +90,7 @@ def write_video(
         for done, time_s in enumerate(times_s, start=1):
             frame = first if done == 1 else next(frames)
             drawn = heat_over(frame, _map_at(explanation, pathway, time_s), explanation.crop)
+            _draw_person(drawn, explanation)
             writer.write(np.concatenate([drawn, panel.at(time_s)]))
             if progress is not None:
                 progress(done, len(times_s))
@@ -118,6 +119,8 @@ def write_sheet(
     for name in names:
         maps = explanation.maps[name][picks]
         rows.append([heat_over(f, m, explanation.crop) for f, m in zip(small, maps, strict=True)])
+    for tile in (tile for row in rows for tile in row):
+        _draw_person(tile, explanation)
     width = len(picks) * (size[0] + _GAP_PX) - _GAP_PX
     panel = _Panel(explanation, width)
     height = len(rows) * (size[1] + _GAP_PX) + panel.height_px
@@ -133,6 +136,20 @@ def write_sheet(
     sheet.paste(Image.fromarray(panel.at(None)), (0, height - panel.height_px))
     with atomic_path(out) as temporary:
         sheet.save(temporary, format="PNG", optimize=True)
+
+
+def _draw_person(frame: Frame, explanation: Explanation) -> None:
+    """The box of the person whose score it is, in place."""
+    if explanation.box_shares is None:
+        return
+    height, width = frame.shape[:2]
+    x1, y1, x2, y2 = (
+        round(share * side)
+        for share, side in zip(explanation.box_shares, (width, height, width, height), strict=True)
+    )
+    picture = Image.fromarray(frame)
+    ImageDraw.Draw(picture).rectangle([x1, y1, x2, y2], outline=_PAPER, width=max(2, height // 180))
+    frame[:] = np.asarray(picture)
 
 
 class _Panel:

@@ -30,6 +30,18 @@ class Faithfulness(NamedTuple):
         return self.deletion < self.random_deletion and self.insertion > self.random_insertion
 
 
+class PersonAt(NamedTuple):
+    """A person whose actions a detection model scores.
+
+    Attributes:
+        at_s: Time of the keyframe in seconds.
+        box_xyxy_px: In pixels of the picture.
+    """
+
+    at_s: float
+    box_xyxy_px: tuple[float, float, float, float]
+
+
 @dataclass(frozen=True, eq=False)
 class Explanation:
     """Why a model gave a label its score.
@@ -47,6 +59,8 @@ class Explanation:
         score_without: The score with one pathway seeing grey, by its name; empty for networks with one.
         faithfulness: Of the whole map; None: not measured.
         crop: (top, left, height, width) of the crop in the picture, as shares of its height and width.
+        box_xyxy_px: Of the person, in pixels of the picture; None: the whole clip is scored.
+        box_shares: The same as shares of the picture's width and height.
         warnings: About the file, and about the explanation.
     """
 
@@ -62,6 +76,8 @@ class Explanation:
     score_without: Mapping[str, float]
     faithfulness: Faithfulness | None
     crop: tuple[float, float, float, float]
+    box_xyxy_px: tuple[float, float, float, float] | None = None
+    box_shares: tuple[float, float, float, float] | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -78,6 +94,7 @@ class Explanation:
             "score": round(self.score, 6),
             "best_label": self.best_label,
             "best_score": round(self.best_score, 6),
+            "box_xyxy_px": None if self.box_xyxy_px is None else [round(v, 1) for v in self.box_xyxy_px],
             "peak_s": round(self.peak_s, 3),
             "times_s": [round(float(t), 4) for t in self.times_s],
             "losses": [round(float(v), 4) for v in self.losses],
