@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PersonOptions:
+class KeyframeOptions:
     """Whose score a detection model explains."""
 
     at: Annotated[
@@ -68,7 +68,7 @@ def explain(
     start: Annotated[
         float, typer.Option(metavar="S", min=0, help="Skip so many seconds at the start of each file.")
     ] = 0.0,
-    person: PersonOptions,
+    person: KeyframeOptions,
     pathway: Annotated[
         str, typer.Option(metavar="NAME", help="Whose map the video shows: whole, slow or fast.")
     ] = "whole",
