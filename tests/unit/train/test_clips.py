@@ -36,7 +36,7 @@ from twinpath.train.clips.keyframes import (
     collate_by_size,
     collate_keyframe_samples,
 )
-from twinpath.train.clips.loader import LoaderWaiting, OrderedRequests, clip_loader
+from twinpath.train.clips.loader import LoaderWaiting, clip_loader
 from twinpath.train.clips.pictures import ClipPictures, FramesCache
 from twinpath.train.kept_frames import KeptFrames
 from twinpath.train.sample_request import ClipShape, SampleRequest
@@ -331,8 +331,3 @@ def test_waiting_for_clips_is_measured_and_said(monkeypatch: pytest.MonkeyPatch)
     assert line(0.3) == (
         "the loader is the bottleneck: 300 of 400 ms a step are waiting for clips; use more workers"
     )
-
-
-def test_requests_in_order_cover_each_clip_once() -> None:
-    batches = list(OrderedRequests(5, 2, SHAPE))
-    assert [[one.index for one in batch] for batch in batches] == [[0, 1], [2, 3], [4]]

@@ -21,7 +21,6 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from twinpath.cores import available_cores
 from twinpath.train.clips.batch import collate
-from twinpath.train.sample_request import ClipShape, SampleRequest
 
 _FEWEST_STEPS = 10  # before a share says anything
 _BOTTLENECK = 0.2  # of the time
@@ -143,26 +142,3 @@ def _opencv_on_one_thread() -> Iterator[None]:
         yield
     finally:
         cv2.setNumThreads(threads)
-
-
-@dataclass(frozen=True)
-class OrderedRequests(Sampler[list[SampleRequest]]):
-    """Each clip once, in order, in batches; the same in each epoch.
-
-    Attributes:
-        num_clips: Of the data set.
-        batch_size: Requests a batch; the last one may have fewer.
-        shape: Of the clips.
-    """
-
-    num_clips: int
-    batch_size: int
-    shape: ClipShape
-
-    def __len__(self) -> int:
-        return -(-self.num_clips // self.batch_size)
-
-    def __iter__(self) -> Iterator[list[SampleRequest]]:
-        for first in range(0, self.num_clips, self.batch_size):
-            indices = range(first, min(first + self.batch_size, self.num_clips))
-            yield [SampleRequest(i, 0, i, self.shape) for i in indices]
