@@ -1,9 +1,8 @@
 """The commands with the embedded models, by their names and as model folders, from an empty cache.
 
 These tests need the core of the package and pytest, nothing else: `make test-core` runs them in an
-environment of the core alone; `make test` runs them with everything installed, and again where torch cannot
-be found (tests/e2e/test_without_torch.py). The answers below are those of torch in float32; where torch is
-installed, `test_the_answers_are_those_of_torch` computes them anew.
+environment of the core alone; `make test` runs them with everything installed. The answers below are those of
+torch in float32; where torch is installed, `test_the_answers_are_those_of_torch` computes them anew.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ ACTIVATED = ("ptv_r2plus1d_r50", "ptv_slow_r50_detection", "ptv_slowfast_r50_det
 COVERED_BY = {
     "psf_Kinetics_I3D_8x8_R101": "psf_Kinetics_I3D_8x8_R50",
     "psf_Kinetics_I3D_NLN_8x8_R50": "psf_Kinetics_c2_I3D_NLN_8x8_R50",
-    "psf_Kinetics_MVIT_B_16x4_CONV": "ptv_mvit_base_16x4",
+    "psf_Kinetics_MVIT_B_32x3_CONV": "psf_Kinetics_MVIT_B_16x4_CONV",
     "psf_Kinetics_MVITv2_B_32x3": "psf_Kinetics_MVITv2_S_16x4",
     "psf_Kinetics_MVITv2_L_40x3_test": "psf_Kinetics_MVITv2_S_16x4",
     "psf_Kinetics_SLOWFAST_8x8_R50_stepwise_multigrid": "psf_Kinetics_SLOWFAST_8x8_R50",
