@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORE := .venv/.core
 READY := .venv/.ready
+# Modules are compiled when they are first imported: most of what torch and transformers bring never is.
+INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 CORE_ONLY := .venv-core
 
 .DEFAULT_GOAL := help
@@ -18,12 +20,12 @@ $(BIN)/python:
 
 # The core: what running Twinpath needs, without torch.
 $(CORE): pyproject.toml constraints.txt | $(BIN)/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@$(BIN)/python $(INSTALL) -e .
 	@touch $@
 
 # Every extra and the development tools on top.
 $(READY): pyproject.toml constraints.txt | $(BIN)/python
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(BIN)/python $(INSTALL) -e '.[dev]'
 	@touch $(CORE) $@
 
 demo: $(CORE)  ## Draw a clip, classify it, show the answer
@@ -35,7 +37,7 @@ test: $(READY)  ## Run every test but the slow ones
 # The core and pytest in an environment of its own.
 $(CORE_ONLY)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -m venv --clear $(CORE_ONLY)
-	@$(CORE_ONLY)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . pytest
+	@$(CORE_ONLY)/bin/python $(INSTALL) -e . pytest
 	@touch $@
 
 test-core: $(CORE_ONLY)/.ready  ## Run tests/core with the core alone, without torch
