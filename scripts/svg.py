@@ -22,7 +22,8 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-seri
 @media (prefers-color-scheme: dark) {
 text { fill: #e6e8ee } .dim { fill: #a5adbd } .card { fill: #20242e; stroke: #3a4150 }
 .plain { fill: #343b4a; stroke: #6b7487 } .slow { fill: #6c9bf5 } .fast { fill: #f09a5f }
-.both { fill: #a58cf0 } .ok { fill: #4cc38a } .line { stroke: #98a1b3 } .slowline { stroke: #6c9bf5 } .fastline { stroke: #f09a5f }
+.both { fill: #a58cf0 } .ok { fill: #4cc38a }
+.line { stroke: #98a1b3 } .slowline { stroke: #6c9bf5 } .fastline { stroke: #f09a5f }
 .bothline { stroke: #a58cf0 } .onto { fill: #10131a }
 }
 """
