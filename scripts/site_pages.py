@@ -1,4 +1,4 @@
-"""A hook of mkdocs: pages from outside docs/ come into the site, and links are turned to where a page is there.
+"""A hook of mkdocs: pages from outside docs/, and links that lead to where a page is in the site.
 
 A link to a file that is no page of the site becomes its path, as code.
 """
