@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from scripts import write_api_reference, write_errors, write_schemas
+from scripts import write_api_reference, write_errors, write_man_page, write_schemas
 from tests.support.evaluations import made_up
 from tests.support.timelines import scores_by_hand
 from twinpath.cli.app import make_app
@@ -54,12 +55,9 @@ def test_the_api_reference_is_current() -> None:
     assert there.keys() == written.keys()
 
 
-def test_the_schemas_are_current() -> None:
-    assert write_schemas.PAGE.read_text("utf-8") == write_schemas.page(), "run `make docs`"
-
-
-def test_the_errors_are_current() -> None:
-    assert write_errors.PAGE.read_text("utf-8") == write_errors.page(), "run `make docs`"
+@pytest.mark.parametrize("written", [write_schemas, write_errors, write_man_page], ids=lambda m: m.PAGE.name)
+def test_a_page_made_from_the_code_is_current(written: ModuleType) -> None:
+    assert written.PAGE.read_text("utf-8") == written.page(), "run `make docs`"
 
 
 def test_the_page_of_errors_has_every_class_and_the_tree_its_exit_codes() -> None:
