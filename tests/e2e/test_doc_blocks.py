@@ -23,10 +23,9 @@ import yaml
 from typer.main import get_command
 
 from tests.support.commands import in_process
-from tests.support.doc_blocks import Block, blocks, commands, without_redirection
+from tests.support.doc_blocks import BLOCK, Block, blocks, commands, without_redirection
 from tests.support.stand_ins import StandIns, in_python
 from twinpath.cli.app import make_app
-from twinpath.data.synthetic import TEST_SEED, people_scene, write_clip
 from twinpath.train.recipe import read_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +46,8 @@ NOT_RUN = {
     r"--precision int8": "takes a minute; see test_export_int8.py",
     r"(evaluate|classify|detect) .*runs/": "needs a run; see test_train.py",
     r"--install-completion|--show-completion": "is for the user's shell",
+    r"^demo( --out \w+)?$|^explain (?!.*--pathway)": "takes 10 s; test_every_command.py runs the same",
+    r"evaluate .*--recipe": "needs the recipe's data; see test_evaluate_data.py",
     r"finetune (results|scenes)": "needs boxes; see test_finetune.py",
     r"--people dfine": "downloads a detector",
 }
@@ -54,7 +55,18 @@ NOT_RUN = {
 PYTHON_NOT_RUN = {
     "int8.md": "takes a minute; see test_export_int8.py",
     "read_keyframes": "needs boxes; see test_finetune.py",
+    "Explainer": "takes 10 s; see test_explain.py",
 }
+#: What a page calls by names that its text explains.
+BEFORE = {
+    "reading.md": """
+from twinpath.video.clip_plan import ClipSampling, Windows
+from twinpath.video.selection import EvenSpan
+plan, views = Windows(ClipSampling(num_frames=8, sampling_rate=2), every_s=1.0), [EvenSpan(0.0, 1.0, 8)]
+"""
+}
+#: Folders of a page that have a folder for each class.
+LABELLED = {"evaluation.md": {"clips"}}
 
 
 def first_pages() -> dict[tuple[str, ...], Path]:
@@ -73,6 +85,7 @@ class Page:
     def __init__(self, path: Path, stand_ins: StandIns) -> None:
         self.path, self.stand_ins = path, stand_ins
         self.names: dict[str, Any] = {}
+        exec(BEFORE.get(path.name, ""), self.names)
 
     def run(self, block: Block) -> None:
         assert block.kind in KINDS, f"a block of kind {block.kind!r}; known: {', '.join(KINDS)}"
@@ -181,25 +194,18 @@ def inputs(words: list[str]) -> list[str]:
     return [word for before, word in zip(["", *words], words, strict=False) if before != "--out"]
 
 
-@pytest.fixture(scope="session")
-def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("scene") / "scene.mp4"
-    write_clip(path, people_scene(TEST_SEED), height_px=96)
-    return path
-
-
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_blocks(
     page: Path,
     clips: Path,
-    scene: Path,
     actions: Path,
     tiny_weights: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    run = Page(page, StandIns(clips / "a.mp4", scene, actions, tiny_weights, tmp_path))
+    labelled = frozenset(LABELLED.get(page.name, ()))
+    run = Page(page, StandIns(clips / "a.mp4", actions, tiny_weights, labelled, tmp_path))
     failed = []
     for block in blocks(page):
         try:
@@ -211,11 +217,5 @@ def test_blocks(
 
 def test_no_commands_stand_outside_of_blocks() -> None:
     for page in PAGES:
-        assert not re.search(r"^    (twinpath|make|pip) \w.*$", BLOCKLESS(page), re.MULTILINE), page
-
-
-def BLOCKLESS(page: Path) -> str:
-    text = page.read_text("utf-8")
-    for block in blocks(page):
-        text = text.replace(block.text, "")
-    return text
+        text = BLOCK.sub("", page.read_text("utf-8"))
+        assert not re.search(r"^    (twinpath|make|pip) \w.*$", text, re.MULTILINE), page

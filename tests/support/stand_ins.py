@@ -1,4 +1,4 @@
-"""What takes the place of the files and models that pages name, so that their commands can be run anywhere."""
+"""What takes the place of the files and models that pages name, so that commands can be run anywhere."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class StandIns:
 
     Attributes:
         clip: Of the synthetic world.
-        scene: One with several people.
         actions: A folder of classes.
         weights: Of slowfast_tiny, random.
+        labelled: Names that are folders of classes, too.
         here: The folder in which the page's commands run.
     """
 
     clip: Path
-    scene: Path
     actions: Path
     weights: Path
+    labelled: frozenset[str]
     here: Path
 
     def make(self, name: str) -> None:
@@ -50,22 +50,29 @@ class StandIns:
         path.parent.mkdir(parents=True, exist_ok=True)
         bare = name.rstrip("/")
         if "*" in name:
-            if not path.parent.glob(path.name):
+            if not any(path.parent.glob(path.name)):
                 shutil.copy(self.clip, path.parent / "a.mp4")
         elif VIDEO.fullmatch(name):
             shutil.copy(self.clip, path)
-        elif bare in {"actions", "FOLDER", "DATA"}:
+        elif bare in {"actions", "FOLDER", "DATA"} | self.labelled:
             shutil.copytree(self.actions, path)
         elif bare in {"clips", "videos", "archive"}:
             path.mkdir()
             shutil.copy(self.clip, path / "a.mp4")
+        elif name.endswith(".detect.json"):  # of a command on the same page
+            for made in self.here.rglob(name):
+                shutil.copy(made, path)
+                return
+        elif name in {"clips.csv", "kinetics.csv"}:
+            rows = [f"{clip},{clip.parent.name}" for clip in sorted(self.actions.rglob("*.mp4"))]
+            path.write_text("\n".join(["path,label", *rows]), "utf-8")
         elif name.endswith((".pyth", ".safetensors")):
             shutil.copy(self.weights, path)
         elif name.endswith("%05d.jpg"):
             self._frames(path.parent, path.name)
         elif bare in {"frames", "frames/throw"}:
             self._frames(self.here / "frames" / "throw", "img_%05d.jpg")
-        elif bare.startswith("my-") or bare.endswith("-model"):
+        elif bare.startswith("my-") or bare.endswith(("-model", "_int8", "exported")):
             shutil.copytree(ASSETS / CLASSIFIER, path)
 
     def _frames(self, folder: Path, pattern: str) -> None:
@@ -86,17 +93,19 @@ class StandIns:
         if "--model" in flags and "--model" not in changed and command.name not in NO_MODEL:
             changed += ["--model", named]
         if "--people" in flags and "--people" not in changed and command.name == "detect":
-            changed += ["--people", "whole"]
+            changed += ["--people", "hog"]
         return [*changed, *FASTER.get(command.name or "", ())]
 
     def _word(self, word: str) -> str:
         if word in PUBLISHED or (word in NETWORKS and not (self.here / word).exists()):
             return model_for(word)
-        return {"fasterrcnn": "whole", "OUT": "out"}.get(word, word)
+        return OTHER_WORDS.get(word, re.sub(r"\bstand=", "jump=", word))
 
 
-#: Values of options that would take long, and of what is not there.
-SMALLER = {"--clips": "2", "--views": "1x2"}
+#: People and labels that the embedded models know.
+OTHER_WORDS = {"fasterrcnn": "hog", "archery": "wave", "disc golfing": "kick"}
+#: Values of options for what is short and small.
+SMALLER = {"--clips": "2", "--views": "1x2", "--start": "1"}
 FASTER = {"stream": ("--no-realtime",), "finetune": ("--folds", "2")}
 NO_MODEL = {"evaluate", "convert"}
 AS_IT_IS = {"list", "info", "labels", "train"}  # which need no weights
@@ -106,5 +115,5 @@ def in_python(source: str) -> str:
     """A program with the embedded models in place of published ones, and without a detector to download."""
     names = "|".join(map(re.escape, sorted(PUBLISHED | NETWORKS, key=len, reverse=True)))
     source = re.sub(rf'"({names})"', lambda found: f'"{model_for(found[1])}"', source)
-    source = re.sub(r'people="\w+"', 'people="whole"', source)
+    source = re.sub(r'people="\w+"', 'people="hog"', source)
     return re.sub(r', device="cuda\w*"', "", source)

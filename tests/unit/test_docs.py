@@ -153,7 +153,7 @@ def test_the_picture_of_the_layers_is_what_is_enforced() -> None:
     ]
     enforced = [re.findall(r"twinpath\.(\w+)", layer) for layer in contracts[0]["layers"]]
     page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    (picture,) = re.findall(r"^## Layers\n.*?^```\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (picture,) = re.findall(r"^## Layers\n.*?^```text\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert [sorted(line.split()) for line in picture.splitlines()] == [sorted(names) for names in enforced]
 
 
