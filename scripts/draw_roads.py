@@ -2,7 +2,8 @@
 
 The film has six drawn scenes of four seconds, the clips of own actions are those of `measure_finetune`. The
 commands are run as a user would, into FOLDER; their pictures are reduced and copied to docs/images. The text
-of the pages is what the same commands printed.
+of the pages is what the same commands printed. (road_batch.png is the upper half of the first picture of a
+dry run, of the recipe slowfast_tiny_clips on clips of examples/drawn_shapes.py.)
 """
 
 from __future__ import annotations
