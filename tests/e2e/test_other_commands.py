@@ -125,7 +125,8 @@ def test_demo_shows_a_classified_video(demo: tuple[Path, str]) -> None:
     assert re.search(r"^  person 1: \w+( \w+)? 0\.\d\d", shown, re.MULTILINE)
     assert shown.endswith(
         "These models know the synthetic world only. "
-        "For real video: twinpath classify VIDEO, twinpath detect VIDEO\n"
+        "For real video, once: pip install 'twinpath[torch]'\n"
+        "and then: twinpath classify VIDEO --model slowfast_r50_8x8.ptv_k400\n"
     )
 
 

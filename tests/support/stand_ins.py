@@ -94,6 +94,8 @@ class StandIns:
             changed += ["--model", named]
         if "--people" in flags and "--people" not in changed and command.name == "detect":
             changed += ["--people", "hog"]
+        if "--workers" in flags and "--clips" in changed:
+            changed += ["--workers", "1"]
         return [*changed, *FASTER.get(command.name or "", ())]
 
     def _word(self, word: str) -> str:
