@@ -9,7 +9,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile -c co
 CORE_ONLY := .venv-core
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-slow check fuzz kills bench train accuracy models docs format clean
+.PHONY: help demo test test-core test-slow check fuzz kills bench train accuracy models docs site format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -47,12 +47,13 @@ test-core: $(CORE_ONLY)/.ready  ## Run tests/core with the core alone, without t
 test-slow: $(READY)  ## Run the tests that train and measure for minutes
 	@$(BIN)/python -m pytest -m slow
 
-check: $(READY)  ## Format, lint, types, import layering, public names
+check: $(READY)  ## Format, lint, types, import layering, public names, the site
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/unit/test_public_names.py
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 fuzz: $(READY)  ## Read N=10000 changed videos of SEED=1, and a fifth as many weights and texts; keep what fails
 	@code=0; n=$(or $(N),10000); seed=$(or $(SEED),1); fifth=$$(( (n + 4) / 5 )); \
@@ -76,10 +77,14 @@ accuracy: $(READY)  ## Measure the embedded model on 1,000 fresh clips
 models: $(READY)  ## Count what every network costs; write the tables and docs/models.md
 	@$(BIN)/python scripts/write_model_tables.py
 
-docs: $(READY)  ## Write docs/api/, docs/schemas.md and docs/errors.md from the code
+docs: $(READY)  ## Write docs/api/, schemas.md, errors.md and man/ from the code
 	@$(BIN)/python -m scripts.write_api_reference
 	@$(BIN)/python -m scripts.write_schemas
 	@$(BIN)/python -m scripts.write_errors
+	@$(BIN)/python -m scripts.write_man_page
+
+site: $(READY)  ## Build the documentation as a site into build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: $(READY)  ## Put the code into its form
 	@$(BIN)/ruff check --fix .

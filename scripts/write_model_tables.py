@@ -67,9 +67,11 @@ Every weight file that the upstreams have published for this family, under one n
 network, upstream (`ptv` PyTorchVideo, `psf` PySlowFast, `tv` torchvision) and dataset. This page is
 written by `make models` from `src/twinpath/zoo/records.csv`; do not edit it.
 
-    twinpath models list --dataset kinetics400      # the same on a terminal, with what is on this machine
-    twinpath models download x3d_s.ptv_k400
-    twinpath classify video.mp4 --model x3d_s.ptv_k400
+```
+twinpath models list --dataset kinetics400      # the same on a terminal, with what is on this machine
+twinpath models download x3d_s.ptv_k400
+twinpath classify video.mp4 --model x3d_s.ptv_k400
+```
 
 * **clip**: frames x rate; at rate 8 the clip takes one of 8 frames of a video of 30 a second.
 * **size**: test crop in pixels, out of a frame of that short side; torchvision resizes to a fixed size.

@@ -17,6 +17,7 @@ from twinpath import __version__
 from twinpath.data.synthetic import ACTIONS
 from twinpath.video.decode import FrameStream
 
+ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "lightning", "rich", "pydantic", "httpx", "av", "numpy", "PIL"}
 
 
@@ -40,6 +41,41 @@ def test_help_imports_nothing_heavy() -> None:
     assert not imported_by("--help") & HEAVY
     for command in ("classify", "features"):
         assert not imported_by(command, "--help") & (HEAVY - {"pydantic"})  # typer itself imports that one
+
+
+def test_no_command_shows_four_roads() -> None:
+    """Each command in them is one, and each page is there."""
+    shown = in_process().out
+    pages = re.findall(r"\bdocs/\S+", shown)
+    assert len(pages) == 4
+    assert all((ROOT / page).is_file() for page in pages)
+    for words in re.findall(r"^  twinpath (\w+(?: list)?)", shown, re.MULTILINE):
+        in_process(*words.split(), "--help")
+    assert max(map(len, shown.splitlines())) <= 80
+    assert not imported_by() & {*HEAVY, "typer"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("twinpath classify --model x3d_s.", ["x3d_s.ptv_k400", "x3d_s.psf_k400"]),
+        ("twinpath models info slowfast_tiny_d", ["slowfast_tiny_det.synthetic"]),
+        ("twinpath train slowfast_tiny_d", ["slowfast_tiny_det"]),
+        ("twinpath labels something", ["something_something_v2"]),
+        ("twinpath cl", ["classify"]),
+        ("twinpath classify --view", ["--views"]),
+    ],
+)
+def test_a_shell_completes_names(typed: str, expected: list[str]) -> None:
+    """Of models, recipes and data sets, too; and does not wait for a network's libraries."""
+    word = str(len(typed.split()) - 1)
+    asked_for = {"COMP_WORDS": typed, "COMP_CWORD": word, "_TWINPATH_COMPLETE": "complete_bash"}
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "twinpath"],
+        env=environment(**asked_for), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stdout.split() == expected
+    assert not re.search(r"\| +(torch|numpy|rich)$", done.stderr, re.MULTILINE)
 
 
 def test_what_needs_no_network_imports_no_torch(tmp_path: Path) -> None:
@@ -89,7 +125,8 @@ def test_demo_shows_a_classified_video(demo: tuple[Path, str]) -> None:
     assert re.search(r"^  person 1: \w+( \w+)? 0\.\d\d", shown, re.MULTILINE)
     assert shown.endswith(
         "These models know the synthetic world only. "
-        "For real video: twinpath classify VIDEO, twinpath detect VIDEO\n"
+        "For real video, once: pip install 'twinpath[torch]'\n"
+        "and then: twinpath classify VIDEO --model slowfast_r50_8x8.ptv_k400\n"
     )
 
 

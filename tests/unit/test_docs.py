@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from scripts import write_api_reference, write_errors, write_schemas
+from scripts import site_pages, write_api_reference, write_errors, write_man_page, write_schemas
 from tests.support.evaluations import made_up
 from tests.support.timelines import scores_by_hand
 from twinpath.cli.app import make_app
@@ -54,12 +55,9 @@ def test_the_api_reference_is_current() -> None:
     assert there.keys() == written.keys()
 
 
-def test_the_schemas_are_current() -> None:
-    assert write_schemas.PAGE.read_text("utf-8") == write_schemas.page(), "run `make docs`"
-
-
-def test_the_errors_are_current() -> None:
-    assert write_errors.PAGE.read_text("utf-8") == write_errors.page(), "run `make docs`"
+@pytest.mark.parametrize("written", [write_schemas, write_errors, write_man_page], ids=lambda m: m.PAGE.name)
+def test_a_page_made_from_the_code_is_current(written: ModuleType) -> None:
+    assert written.PAGE.read_text("utf-8") == written.page(), "run `make docs`"
 
 
 def test_the_page_of_errors_has_every_class_and_the_tree_its_exit_codes() -> None:
@@ -155,7 +153,7 @@ def test_the_picture_of_the_layers_is_what_is_enforced() -> None:
     ]
     enforced = [re.findall(r"twinpath\.(\w+)", layer) for layer in contracts[0]["layers"]]
     page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    (picture,) = re.findall(r"^## Layers\n.*?^```\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (picture,) = re.findall(r"^## Layers\n.*?^```text\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert [sorted(line.split()) for line in picture.splitlines()] == [sorted(names) for names in enforced]
 
 
@@ -166,13 +164,9 @@ def test_every_extra_has_a_row() -> None:
 
 
 def commands_in(page: Path) -> list[list[str]]:
-    """The words of every `twinpath …` in code blocks and in code within text."""
-    text = page.read_text("utf-8")
-    blocks = re.findall(r"^```(?:sh)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    lines += [" ".join(code.split()) for code in re.findall(r"`((?:\.venv/bin/)?twinpath [^`]+)`", text)]
-    found = [re.match(r"(?:\.venv/bin/)?(twinpath .*?)(?:\s#\s.*| > .*)?$", line) for line in lines]
-    return [shlex.split(match[1])[1:] for match in found if match]
+    """The words of every `twinpath …` within text; those in blocks are run: tests/e2e/test_doc_blocks.py."""
+    found = re.findall(r"`(?:\.venv/bin/)?twinpath ([^`]+)`", page.read_text("utf-8"))
+    return [shlex.split(command.replace("\n", " ")) for command in found]
 
 
 def options_of(command: Any) -> set[str]:
@@ -220,3 +214,20 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in headings(target)):
             missing.append(link)
     assert missing == []
+
+
+def test_links_lead_to_where_a_page_is_in_the_site() -> None:
+    """And become a path in words where it is not there."""
+    turned = site_pages.turned
+    assert turned("[a](docs/api/data.md#b), ![c](docs/images/demo.png)", "index.md") == (
+        "[a](api/data.md#b), ![c](images/demo.png)"
+    )
+    assert turned("[x](../README.md) [y](api/data.md#z) [w](#v)", "data.md") == (
+        "[x](index.md) [y](api/data.md#z) [w](#v)"
+    )
+    assert turned("[speed](../../benchmarks/README.md)", "api/data.md") == "[speed](../benchmarks.md)"
+    assert turned("[zoo/hub.py](../src/twinpath/zoo/hub.py)", "python.md") == "`src/twinpath/zoo/hub.py`"
+    assert turned("[a page](../examples/browser/index.html)", "export.md") == (
+        "a page (`examples/browser/index.html`)"
+    )
+    assert turned("[d](https://a.b/c.md)", "data.md") == "[d](https://a.b/c.md)"

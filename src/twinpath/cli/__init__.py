@@ -68,6 +68,12 @@ def _open_closed_streams() -> None:
 
 
 def _run() -> None:
+    from twinpath.cli.completion import first_word, is_completing
+    from twinpath.cli.roads import show_roads
+
+    if len(sys.argv) == 1 and not is_completing():
+        show_roads()
+        return
     from twinpath.cli.app import make_app
     from twinpath.cli.garbage import looked_for_late
     from twinpath.cli.lost_signals import sent_again
@@ -78,7 +84,7 @@ def _run() -> None:
     try:
         try:
             with looked_for_late(), sent_again(_received):
-                make_app(*sys.argv[1:2])(prog_name="twinpath")
+                make_app(first_word(sys.argv[1:]))(prog_name="twinpath")
         finally:
             sys.stdout.flush()
     except TwinpathError as error:

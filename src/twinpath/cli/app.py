@@ -64,9 +64,7 @@ def make_app(first: str | None = None) -> _App:
     """
     app = _App(
         help="Recognise which activity a video shows, with the SlowFast family of networks.",
-        no_args_is_help=True,
         pretty_exceptions_enable=False,
-        add_completion=False,
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )

@@ -30,6 +30,7 @@ def demo(
     """Make two videos, and recognise what happens and who does what."""
     from twinpath.cli.console import outlive_reader, print_json, print_note, print_predictions
     from twinpath.cli.demo_files import DETECTION_MODEL, detect_people, draw_answer
+    from twinpath.cli.loading import OFFERED
     from twinpath.data.synthetic import ACTIONS, TEST_SEED, make_scene, write_clip
     from twinpath.errors import UsageError
     from twinpath.recognize.classifier import Classifier
@@ -60,9 +61,9 @@ def demo(
     print_line(f"Open {out / 'answer.mp4'} and {out / 'people-answer.mp4'},")
     print_line(f"or the pictures {out / 'answer.png'} and {out / 'people-answer.png'}.")
     print_line(
-        "These models know the synthetic world only. "
-        "For real video: twinpath classify VIDEO, twinpath detect VIDEO"
+        "These models know the synthetic world only. For real video, once: pip install 'twinpath[torch]'"
     )
+    print_line(f"and then: twinpath classify VIDEO --model {OFFERED}")
 
 
 def _print_people(found: Detections, truth: dict[int, str]) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from twinpath.cli.ava_options import AvaOptions
+from twinpath.cli.completion import model_names
 from twinpath.cli.evaluate_labelled import LabelledOptions
 from twinpath.cli.evaluate_synthetic import SyntheticOptions
 from twinpath.cli.option_groups import option_groups
@@ -19,6 +20,7 @@ def evaluate(
     model: Annotated[
         str | None,
         typer.Argument(
+            autocompletion=model_names,
             metavar="NAME|DIR",
             help="A model of the data set, a model folder, or the folder of a training by a recipe.  "
             "[default: slowfast_tiny.synthetic]",
@@ -28,7 +30,10 @@ def evaluate(
     dataset: Annotated[
         str, typer.Option(metavar="NAME", help="synthetic, or ava: who does what, from AVA's own files.")
     ] = "synthetic",
-    named: Annotated[str | None, typer.Option("--model", metavar="NAME", help="The same as NAME.")] = None,
+    named: Annotated[
+        str | None,
+        typer.Option("--model", autocompletion=model_names, metavar="NAME", help="The same as NAME."),
+    ] = None,
     weights: Weights = None,
     synthetic: SyntheticOptions,
     ava: AvaOptions,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from twinpath.cli.completion import model_names
 from twinpath.cli.option_groups import option_groups
 from twinpath.cli.options import AsJson, Boxes, Debug, Reading, Runtime
 
@@ -55,6 +56,7 @@ def finetune(
     model: Annotated[
         str | None,
         typer.Option(
+            autocompletion=model_names,
             metavar="NAME|DIR",
             help="What to start from.  [default: the best Kinetics weights on this machine, else the "
             "embedded model]",

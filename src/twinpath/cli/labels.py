@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from twinpath.cli.completion import dataset_names
 from twinpath.cli.console import print_line
 from twinpath.cli.options import AsJson, Debug
 
@@ -13,7 +14,11 @@ from twinpath.cli.options import AsJson, Debug
 def labels(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="A dataset, such as kinetics400.  [default: name them all]"),
+        typer.Argument(
+            autocompletion=dataset_names,
+            metavar="NAME",
+            help="A dataset, such as kinetics400.  [default: name them all]",
+        ),
     ] = None,
     evaluated: Annotated[
         bool, typer.Option("--evaluated", help="Only the 60 of AVA's 80 actions that its mAP counts.")

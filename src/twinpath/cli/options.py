@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from twinpath.cli.completion import model_names
+
 if TYPE_CHECKING:
     from twinpath.engine.config import EngineConfig
     from twinpath.video.source import Limits
@@ -19,6 +21,7 @@ Model = Annotated[
     str | None,
     typer.Option(
         "--model",
+        autocompletion=model_names,
         metavar="NAME|DIR",
         help="A name of `twinpath models list`, or a model folder, also hf://USER/NAME.  [default: the best "
         "Kinetics weights on this machine]",

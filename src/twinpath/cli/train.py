@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from twinpath.cli.completion import recipe_names
 from twinpath.cli.options import Debug
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ def train(
     words: Annotated[
         list[str] | None,
         typer.Argument(
+            autocompletion=recipe_names,
             metavar="RECIPE SECTION.KEY=VALUE",
             help="A recipe of the package (slowfast_tiny) or a TOML file, and settings that replace its own: "
             "schedule.epochs=30. With --pyslowfast: KEY VALUE pairs, as PySlowFast takes them.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from twinpath.cli.completion import model_names
 from twinpath.cli.options import AsJson, Debug
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ def download(
     names: Annotated[
         list[str] | None,
         typer.Argument(
+            autocompletion=model_names,
             metavar="NAME",
             help="Names of `twinpath models list`, patterns such as 'x3d_*', or hf://USER/NAME.",
         ),

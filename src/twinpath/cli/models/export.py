@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from twinpath.cli.completion import model_names
 from twinpath.cli.console import print_line
 from twinpath.cli.options import AsJson, Debug, Reading
 from twinpath.errors import UsageError
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
 def export(
     model: Annotated[
-        str, typer.Argument(metavar="NAME|DIR", help="A name of `twinpath models list`, or a model folder.")
+        str,
+        typer.Argument(
+            autocompletion=model_names,
+            metavar="NAME|DIR",
+            help="A name of `twinpath models list`, or a model folder.",
+        ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The new model folder.")],
     format: Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from twinpath.cli.completion import model_names
 from twinpath.cli.console import print_line
 from twinpath.cli.options import AsJson, Debug
 from twinpath.errors import UnknownModel
@@ -20,6 +21,7 @@ def info(
     name: Annotated[
         str,
         typer.Argument(
+            autocompletion=model_names,
             metavar="NAME|DIR",
             help="A name of `twinpath models list`, or a model folder, also hf://USER/NAME.",
         ),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from twinpath.cli.completion import model_names
 from twinpath.cli.console import print_line
 from twinpath.cli.options import AsJson, Debug, Device
 
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def verify(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of `twinpath models list`.")],
+    name: Annotated[
+        str,
+        typer.Argument(autocompletion=model_names, metavar="NAME", help="A name of `twinpath models list`."),
+    ],
     video: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="PyTorchVideo's archery.mp4.  [default: downloaded, 0.5 MB]"),
