@@ -24,7 +24,7 @@ You do research.                                          docs/roads/research.md
   twinpath train RECIPE --dry-run
 
 `twinpath demo` shows it on a drawn video, without a download.
-`twinpath --help` lists all commands, `twinpath COMMAND --help` tells about one.
+`twinpath --help` lists the commands, `twinpath COMMAND --help` explains one.
 """
 
 
