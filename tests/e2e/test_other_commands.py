@@ -75,7 +75,7 @@ def test_a_shell_completes_names(typed: str, expected: list[str]) -> None:
         env=environment(**asked_for), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.stdout.split() == expected
-    assert not re.search(r"\| +(torch|numpy|rich)$", done.stderr, re.MULTILINE)
+    assert not re.search(r"\| +(torch|openvino|rich)$", done.stderr, re.MULTILINE)
 
 
 def test_what_needs_no_network_imports_no_torch(tmp_path: Path) -> None:
