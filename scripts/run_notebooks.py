@@ -20,6 +20,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from traitlets.config import Config
 
 from twinpath.atomic import atomic_path
 
@@ -27,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "examples" / "notebooks"
 CELL_TIMEOUT_S = 600
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-PARAMETERS = "parameters"  # tag of the cell with a notebook's model and video
+_TRANSPORT = {} if sys.platform == "win32" else {"transport": "ipc"}  # through files of this user, not ports
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -53,9 +54,9 @@ def run_notebook(notebook: NotebookNode, folder: Path, *, name: str) -> None:
     Raises:
         NotebookFailed: A cell raised, took too long or ended its kernel.
     """
-    with tempfile.TemporaryDirectory() as settings:  # nothing of the user's Jupyter, which may start anything
-        home = {name: settings for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")}
-        environment = {**os.environ, **home, "OMP_NUM_THREADS": "1", "MPLBACKEND": "module://" + _INLINE}
+    with tempfile.TemporaryDirectory() as settings:  # and nothing of the user's own Jupyter
+        home = dict.fromkeys(("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR"), settings)
+        environment = {**os.environ, **home, "OMP_NUM_THREADS": "1"}
         client = NotebookClient(
             notebook,
             timeout=CELL_TIMEOUT_S,
@@ -63,14 +64,12 @@ def run_notebook(notebook: NotebookNode, folder: Path, *, name: str) -> None:
             resources={"metadata": {"path": str(folder)}},
             record_timing=False,
             coalesce_streams=True,
+            config=Config(KernelManager={"connection_file": f"{settings}/kernel.json", **_TRANSPORT}),
         )
         try:
             client.execute(env=environment)
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             raise NotebookFailed(f"{name}: {_COLOURS.sub('', str(error)).strip()}") from error
-
-
-_INLINE = "matplotlib_inline.backend_inline"
 
 
 def normalise(notebook: NotebookNode) -> None:
