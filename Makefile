@@ -9,7 +9,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile -c co
 CORE_ONLY := .venv-core
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-slow check fuzz kills bench train accuracy models docs site format clean
+.PHONY: help demo test test-core test-slow check notebooks fuzz kills bench train accuracy models docs site format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ check: $(READY)  ## Format, lint, types, import layering, public names, the site
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/unit/test_public_names.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+notebooks: $(READY)  ## Run the notebooks of examples/notebooks in place, each with its seconds
+	@$(BIN)/python -m scripts.run_notebooks
 
 fuzz: $(READY)  ## Read N=10000 changed videos of SEED=1, and a fifth as many weights and texts; keep what fails
 	@code=0; n=$(or $(N),10000); seed=$(or $(SEED),1); fifth=$$(( (n + 4) / 5 )); \

@@ -25,6 +25,7 @@ from twinpath.recognize.model import load_model
 from twinpath.recognize.plan import Views
 from twinpath.recognize.read import VideoReader
 from twinpath.results.classification import SYNTHETIC_WARNING, Classification
+from twinpath.video.clips import Clip
 from twinpath.video.resize import ResizedFrames
 from twinpath.video.sampling import linspace_indices
 from twinpath.video.source import DEFAULT_LIMITS, Limits
@@ -143,6 +144,17 @@ class Classifier:
         if isinstance(result, Exception):
             raise result
         return result
+
+    def clip(self, video: str | os.PathLike[str], *, start_s: float = 0.0) -> Clip:
+        """The clip that is classified with one view, whole frames and their times; to show or change it.
+
+        `__call__` takes its frames (T, H, W, 3), too. Arguments and errors as there.
+        """
+        checked_views("1x1", start_s=start_s, top_k=1)
+        path = Path(video)
+        with self.reader.open_views(path, self.spec, Views(1, 1), start_s=start_s, resized=False) as source:
+            (clip,) = source
+        return clip
 
     def each(
         self,

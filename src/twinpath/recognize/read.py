@@ -76,13 +76,13 @@ class VideoReader:
             return frame_times_isolated(path, limits=self.limits, fps=self.fps)
         return frame_times(path, limits=self.limits, fps=self.fps)
 
-    def open(self, path: str | os.PathLike[str], plan: ClipPlan, resize: Resize) -> ClipSource:
+    def open(self, path: str | os.PathLike[str], plan: ClipPlan, resize: Resize | None) -> ClipSource:
         """The clips of a plan; use the result in a `with` block and iterate once.
 
         Args:
             path: The video.
             plan: Which clips.
-            resize: What the network takes of each frame: `Engine.resize`.
+            resize: What the network takes of each frame: `Engine.resize`; None: whole frames.
 
         Raises:
             InputError: The file cannot be used; the message has the reason.
@@ -99,8 +99,11 @@ class VideoReader:
         *,
         start_s: float = 0.0,
         end_s: float | None = None,
+        resized: bool = True,
     ) -> ClipSource:
         """The clips of a classification, see `plan_views`. Probes the file if its duration is needed.
+
+        With `resized` their frames are as the network takes them, else whole.
 
         Raises:
             UsageError: `start_s` lies behind the end, or the duration is needed and unknown; names the file.
@@ -111,7 +114,7 @@ class VideoReader:
             plan = plan_views(views, spec, start_s=start_s, end_s=end_s, info=info)
         except UsageError as error:
             raise UsageError(f"{display_path(Path(path))}: {error}") from error
-        return self.open(path, plan, spec.resize(num_crops=views.space))
+        return self.open(path, plan, spec.resize(num_crops=views.space) if resized else None)
 
 
 def fps_settings(fps: float | None) -> dict[str, float]:

@@ -23,6 +23,7 @@ from twinpath.errors import (
     WorkerDied,
 )
 from twinpath.models.registry import architecture
+from twinpath.video.clips import whole_frames
 from twinpath.video.source import Limits
 from twinpath.video.writer import VideoWriter
 from twinpath.weights.load import save_weights
@@ -122,6 +123,17 @@ def test_a_file_gives_the_answer_of_its_frames(classify: Classifier, ramp_video:
     other = {p.index: p.score for p in classify(frames, top_k=12).predictions}
     for prediction in answer.predictions:
         assert prediction.score == pytest.approx(other[prediction.index], abs=0.01)
+
+
+def test_the_clip_of_a_file_can_be_had_and_classified(classify: Classifier, ramp_video: Path) -> None:
+    clip = classify.clip(ramp_video, start_s=0.5)
+    brightness = whole_frames(clip).mean(axis=(1, 2, 3))
+    assert np.all(np.diff(brightness) > 0)
+    assert whole_frames(clip).shape == (16, 96, 128, 3)
+    assert clip.times_s[0] == pytest.approx(0.5, abs=0.04)
+    assert classify(whole_frames(clip)).predictions == classify(ramp_video, start_s=0.5).predictions
+    with pytest.raises(UsageError, match="start_s must be 0"):
+        classify.clip(ramp_video, start_s=-1)
 
 
 def test_the_start_moves_the_clip(classify: Classifier, ramp_video: Path) -> None:
