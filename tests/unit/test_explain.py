@@ -18,7 +18,7 @@ from twinpath.data.synthetic.clips import TEST_SEED, labelled_scene, people_scen
 from twinpath.errors import UsageError
 from twinpath.explain.explainer import Explainer
 from twinpath.explain.faithfulness import faithfulness
-from twinpath.explain.when import Loss, over_frames
+from twinpath.explain.when import Losses, over_frames
 from twinpath.explain.where import WHOLE, class_maps
 from twinpath.models.network import VideoNetwork
 from twinpath.models.registry import architecture
@@ -181,7 +181,8 @@ def test_other_weights_give_another_map(explain: Explainer, folder: Path) -> Non
 
 
 def test_between_windows_losses_are_linear() -> None:
-    assert over_frames([Loss(0.5, 1.0), Loss(2.5, 3.0)], 4).tolist() == [1.0, 1.5, 2.5, 3.0]
+    losses = Losses(np.array([0.5, 2.5]), np.array([[1.0], [3.0]]))
+    assert over_frames(losses, 4).tolist() == [[1.0], [1.5], [2.5], [3.0]]
 
 
 def test_the_command(folder: Path, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from twinpath.engine.export import loaded
 from twinpath.engine.open import open_box_embedder
 from twinpath.errors import INPUT_FAILURES, InputError, PartialFailure, UsageError
 from twinpath.jobs.batch import input_failure
+from twinpath.jobs.explained_mistakes import Explaining, explain_mistakes
 from twinpath.metrics.evaluation import report_values, summarise
 from twinpath.metrics.frame_map import FrameMap, ImageBoxes, frame_map
 from twinpath.models.detection import DetectionNetwork
@@ -120,6 +121,7 @@ def finetune_detection(
     progress: Progress | None = None,
     on_download: Callable[[int, int | None], None] | None = None,
     on_status: Callable[[str], None] = lambda _: None,
+    explaining: Explaining | None = None,
 ) -> DetectionFinetuneResult:
     """Train a new last layer and write it with the rest of the network as a model folder.
 
@@ -139,6 +141,7 @@ def finetune_detection(
         progress: Called with the number of keyframes done and the total.
         on_download: Told the bytes of a download of weights.
         on_status: Called with a sentence before each step and about each choice.
+        explaining: Explains the worst mistakes in the report, by the kept model; None: they have no maps.
     Raises:
         UnknownModel, UsageError: No such model, or it is not for detection; `out` is something else.
         InputError: There is nothing to tell apart.
@@ -177,7 +180,7 @@ def finetune_detection(
         notes=(*used.notes, *_notes(used, folds, found)),
     )
     on_status("writing the model ...")
-    return replace(result, folder=_write(out, facts, card, head, result, reader))
+    return replace(result, folder=_write(out, facts, card, head, result, reader, explaining))
 
 
 def _check_data(data: LabelledKeyframes) -> None:
@@ -387,6 +390,7 @@ def _write(
     head: LinearHead,
     result: DetectionFinetuneResult,
     reader: VideoReader,
+    explaining: Explaining | None,
 ) -> ModelFolder:
     """The network with its new last layer, its card and its report; all appear at once."""
     found = result.frame_map
@@ -426,6 +430,9 @@ def _write(
                 title=out.name,
                 notes=result.notes,
                 thumbnails=partial(person_of, reader),
+                explained=()
+                if explaining is None
+                else explain_mistakes(result.evaluation, explaining, model=str(folder)),
                 summary=result.summary,
                 more={"frame_map": _as_json(result)},
             )

@@ -12,6 +12,7 @@ import numpy as np
 
 from twinpath import __version__
 from twinpath.data.labelled.clip import LabelledData
+from twinpath.jobs.explained_mistakes import Explaining, explain_mistakes
 from twinpath.recognize.read import VideoReader
 from twinpath.render.evaluation_report import write_evaluation_report
 from twinpath.render.thumbnails import middle_of
@@ -51,6 +52,7 @@ def write_folder(
     how: Mapping[str, Any],
     notes: Sequence[str],
     reader: VideoReader,
+    explaining: Explaining | None = None,
 ) -> ModelFolder:
     """Write the network, its card and its report; all appear at once."""
     card = _card(out, facts, data, evaluation, summary, views=views, head=head, how=how)
@@ -65,6 +67,9 @@ def write_folder(
             title=out.name,
             notes=notes,
             thumbnails=partial(middle_of, reader),
+            explained=()
+            if explaining is None
+            else explain_mistakes(evaluation, explaining, model=str(folder)),
             summary=summary,
         )
     return read_model_folder(out)

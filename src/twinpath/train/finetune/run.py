@@ -27,6 +27,7 @@ from twinpath.engine.base import Engine
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.open import choose_backend, open_network
 from twinpath.errors import InputError, PartialFailure
+from twinpath.jobs.explained_mistakes import Explaining
 from twinpath.metrics.evaluation import summarise
 from twinpath.recognize.labelled import LabelledReader
 from twinpath.recognize.model import check_model
@@ -95,6 +96,7 @@ def finetune(
     resume: bool = True,
     progress: Progress | None = None,
     on_status: Callable[[str], None] = lambda _: None,
+    explaining: Explaining | None = None,
 ) -> FinetuneResult:
     """Make a model of own classes.
 
@@ -107,6 +109,7 @@ def finetune(
         resume: Go on with the training of a whole network that was stopped; its files are in OUT.training.
         progress: Called with how many clips were read, and of all; None: no bars at all.
         on_status: Called with a sentence before each step and about each choice.
+        explaining: Explains the worst mistakes in the report, by the kept model; None: they have no maps.
     Raises:
         UsageError: The model is for another task or has no weights; `out` holds something else.
         InputError: Fewer than two classes, or nothing to evaluate with.
@@ -166,6 +169,7 @@ def finetune(
         how=how,
         notes=notes,
         reader=reader,
+        explaining=explaining,
     )
     shutil.rmtree(training, ignore_errors=True)
     return FinetuneResult(folder, evaluation, summary, method, views, tuple(copies), notes)
