@@ -23,6 +23,7 @@ from twinpath.engine.config import EngineConfig
 from twinpath.engine.torch_engine import TorchEngine
 from twinpath.errors import UsageError
 from twinpath.explain.faithfulness import faithfulness
+from twinpath.explain.seen import first_kernels, strongest_channels
 from twinpath.explain.when import occlusion_losses, over_frames, without_pathway
 from twinpath.explain.where import WHOLE, class_maps
 from twinpath.models.layers.positions import Grid
@@ -32,6 +33,7 @@ from twinpath.recognize.model import Task, load_model
 from twinpath.recognize.plan import Views
 from twinpath.recognize.read import VideoReader
 from twinpath.results.explanation import Explanation, PersonAt
+from twinpath.results.seen import FirstKernels, SeenClip
 from twinpath.suggest import did_you_mean
 from twinpath.video.clip_plan import Selections
 from twinpath.video.clips import Clip
@@ -224,6 +226,34 @@ class Explainer:
     def clip(self, video: str | os.PathLike[str], *, start_s: float = 0.0) -> Tensor:
         """(1, 3, T, H, W) the clip that is explained, normalised, on the device. Raises as `__call__`."""
         return self._normalised(self._read(Path(video), start_s, None, None, 1)[0][0])
+
+    def seen(
+        self,
+        video: str | os.PathLike[str],
+        *,
+        start_s: float = 0.0,
+        person: PersonAt | None = None,
+        most: int = 3,
+    ) -> SeenClip:
+        """What each stage makes of the clip that is explained: the channels that differ most over it.
+
+        Args:
+            video, start_s, person: See `__call__`.
+            most: Channels of each stage.
+        Raises:
+            InputError, LimitExceeded, WorkerDied, UsageError: See `__call__`.
+        """
+        self._check(person)
+        found = self._read(Path(video), start_s, None, person, 1)[0][0]
+        clip, box = self._normalised(found), self._box(found, person)
+        stages = strongest_channels(self._network, lambda: self._logits(clip, box), most=most)
+        assert isinstance(found.frames, ResizedFrames)
+        frames = np.clip(np.round(found.frames.pixels[:, 0]), 0, 255).astype(np.uint8)
+        return SeenClip(frames, stages)
+
+    def kernels(self) -> tuple[FirstKernels, ...]:
+        """The kernels with which each pathway begins."""
+        return first_kernels(self._network)
 
     def scores(self, clips: Tensor, box: Tensor | None = None) -> Tensor:
         """(N, classes) of (N, 3, T, H, W) normalised clips; of detection models for one box (4,) in each."""
