@@ -355,8 +355,8 @@ SCHEMAS: dict[str, Schema] = {
                 (
                     "explained",
                     "array of object",
-                    "Mistakes with maps in the page: `path`, span, `model` and, of each of its `labels`, score, "
-                    "`peak_s`, `score_without`; or the `error` why there is no map. Without `--explain` empty.",
+                    "Mistakes with maps in the page: `path`, span, `model`; of each of its `labels` score, "
+                    "`peak_s`, `score_without`; or the `error`. Empty without `--explain`.",
                 ),
                 ("model", "string", "Full name of network and weights, or of the folder."),
                 ("data", "string", "What the data set is."),

@@ -39,6 +39,7 @@ from twinpath.recognize.read import VideoReader
 from twinpath.render.evaluation_report import write_evaluation_report
 from twinpath.render.thumbnails import person_of
 from twinpath.results.evaluation import ClipAnswer, Evaluation, EvaluationSummary, FailedInput, LearnedClip
+from twinpath.results.explanation import ExplainedMistake
 from twinpath.train.finetune.box_features import BoxFeatures, Embeddings
 from twinpath.train.finetune.learned import own_network, set_last_layer
 from twinpath.train.finetune.linear import STRENGTHS, LinearHead, fit_linear
@@ -77,6 +78,7 @@ class DetectionFinetuneResult:
         held_out: How people were held out, for people: "5 folds by video".
         keyframes, people, videos: How many it has learned from.
         notes: What a user should know, a sentence each.
+        explained: Mistakes that have maps in the report.
     """
 
     folder: ModelFolder
@@ -89,6 +91,7 @@ class DetectionFinetuneResult:
     people: int
     videos: int
     notes: tuple[str, ...] = ()
+    explained: tuple[ExplainedMistake, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values, without the folder."""
@@ -103,7 +106,7 @@ class DetectionFinetuneResult:
         if self.frame_map is not None:
             values["frame_map"] = _as_json(self)
         if self.summary is not None:
-            values |= report_values(self.evaluation, self.summary, self.notes)
+            values |= report_values(self.evaluation, self.summary, self.notes, self.explained)
         return values
 
 
@@ -180,7 +183,7 @@ def finetune_detection(
         notes=(*used.notes, *_notes(used, folds, found)),
     )
     on_status("writing the model ...")
-    return replace(result, folder=_write(out, facts, card, head, result, reader, explaining))
+    return _written(out, facts, card, head, result, reader, explaining)
 
 
 def _check_data(data: LabelledKeyframes) -> None:
@@ -383,7 +386,7 @@ def _notes(data: LabelledKeyframes, folds: KeyframeFolds, found: FrameMap | None
     return notes
 
 
-def _write(
+def _written(
     out: Path,
     facts: ModelFacts,
     card: ModelCard,
@@ -391,7 +394,7 @@ def _write(
     result: DetectionFinetuneResult,
     reader: VideoReader,
     explaining: Explaining | None,
-) -> ModelFolder:
+) -> DetectionFinetuneResult:
     """The network with its new last layer, its card and its report; all appear at once."""
     found = result.frame_map
     figures: dict[str, float | str] = {} if found is None else {"frame_map": round(found.mean, 4)}
@@ -423,6 +426,9 @@ def _write(
         set_last_layer(network, head.weight, head.bias)
         save_weights(network, folder / WEIGHTS, {"made_by": f"twinpath {__version__}"})
         write_card(folder, card)
+        if explaining is not None:
+            explained = explain_mistakes(result.evaluation, explaining, model=str(folder))
+            result = replace(result, explained=explained)
         if result.summary is not None:
             write_evaluation_report(
                 result.evaluation,
@@ -430,13 +436,11 @@ def _write(
                 title=out.name,
                 notes=result.notes,
                 thumbnails=partial(person_of, reader),
-                explained=()
-                if explaining is None
-                else explain_mistakes(result.evaluation, explaining, model=str(folder)),
+                explained=result.explained,
                 summary=result.summary,
                 more={"frame_map": _as_json(result)},
             )
-    return read_model_folder(out)
+    return replace(result, folder=read_model_folder(out))
 
 
 def _as_json(result: DetectionFinetuneResult) -> dict[str, Any]:

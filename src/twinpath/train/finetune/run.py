@@ -40,6 +40,7 @@ from twinpath.results.evaluation import (
     FailedInput,
     LearnedClip,
 )
+from twinpath.results.explanation import ExplainedMistake
 from twinpath.train.finetune.features import ClipFeatures, Progress, clip_features
 from twinpath.train.finetune.folder import check_folder, write_folder
 from twinpath.train.finetune.last_layer import fit_last_layer
@@ -75,6 +76,7 @@ class FinetuneResult:
         method, views: What was chosen, and why.
         copies: Near-copies, which were kept in one part each.
         notes: What a user should know, a sentence each.
+        explained: Mistakes that have maps in the report.
     """
 
     folder: ModelFolder
@@ -84,6 +86,7 @@ class FinetuneResult:
     views: Choice
     copies: tuple[NearCopy, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    explained: tuple[ExplainedMistake, ...] = ()
 
 
 def finetune(
@@ -157,7 +160,7 @@ def finetune(
     notes = (*data.notes, *parts.notes, *learned.notes)
     on_status("writing the model ...")
     how = {"method": method.value, "flip": str(flip), "seed": settings.seed, **learned.how}
-    folder = write_folder(
+    folder, explained = write_folder(
         out,
         facts,
         data,
@@ -172,7 +175,7 @@ def finetune(
         explaining=explaining,
     )
     shutil.rmtree(training, ignore_errors=True)
-    return FinetuneResult(folder, evaluation, summary, method, views, tuple(copies), notes)
+    return FinetuneResult(folder, evaluation, summary, method, views, tuple(copies), notes, explained)
 
 
 def _check_classes(data: LabelledData) -> None:
