@@ -186,7 +186,7 @@ class Explainer:
         report(1, 4)
         size: Grid = (clip.shape[2], clip.shape[3], clip.shape[4])
         maps = [
-            class_maps(self._network, lambda target=target: self._logits(clip, box)[0, target], size)
+            class_maps(self._network, clip, lambda clips, target=target: self._logits(clips, box)[0, target])
             for target in targets
         ]
         report(2, 4)

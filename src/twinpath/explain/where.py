@@ -3,11 +3,14 @@
 Convolutional networks: LayerCAM of res3, res4 and res5, multiplied: the last stage knows the class and the
 earlier ones the place. Each value is an activation times its positive gradient, at each time step, so that a
 map moves with what it shows. Gradients are those of the logit: those of a softmax vanish for a sure answer.
-Transformers: attention weighted by its gradient, followed from the head back to the tokens through pooled
-queries and keys.
-Both take one forward pass, and a backward pass of a part of the network.
-Sources: Selvaraju et al. 2017, Grad-CAM (arXiv:1610.02391); Jiang et al. 2021, LayerCAM (IEEE TIP 30); Chefer
-et al. 2021, Generic Attention-model Explainability (arXiv:2103.15679).
+Transformers: what each token adds to the logit, compared with the same token of a grey clip: their difference
+times the gradient, its positive part, added up over the inputs of the later half of the blocks. Attention
+weighted by its gradient, which others follow from layer to layer, misses what tokens add on other ways:
+through shortcuts, and in MViTv2 through the queries that are added to the output of attention.
+Both take one forward pass, and a backward pass of a part of the network; transformers another forward pass.
+Sources: Selvaraju et al. 2017, Grad-CAM (arXiv:1610.02391); Jiang et al. 2021, LayerCAM (IEEE TIP 30);
+Shrikumar et al. 2017, DeepLIFT (arXiv:1704.02685), for differences from a reference; Chefer et al. 2021,
+Generic Attention-model Explainability (arXiv:2103.15679), for the way of attention.
 """
 
 from __future__ import annotations
@@ -15,8 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,43 +27,46 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from twinpath.errors import UsageError
-from twinpath.models.layers.attention import PooledAttention
 from twinpath.models.layers.positions import Grid
 from twinpath.models.network import VideoNetwork
 
 Map = NDArray[np.float32]  # (T, H, W), 0 to 1
-Logit = Callable[[], Tensor]  # runs the network; the logit to explain, a scalar
+Logit = Callable[[Tensor], Tensor]  # runs the network on a clip; the logit to explain, a scalar
 
 _STAGE = re.compile(r"(?:(?P<pathway>slow|fast)\.|pathway\.)?(?:res|stage)[345]")
 WHOLE = "whole"  # the map of all pathways
 
 
-def class_maps(network: VideoNetwork, logit: Logit, size: Grid) -> dict[str, Map]:
+def class_maps(network: VideoNetwork, clip: Tensor, logit: Logit) -> dict[str, Map]:
     """Where a network finds a class.
 
     Args:
         network: In evaluation mode.
-        logit: Runs it on one clip.
-        size: (T, H, W) of that clip.
+        clip: (1, 3, T, H, W), normalised.
+        logit: Runs the network on such a clip.
     Returns:
         "whole", and for a SlowFast also "slow" and "fast": each divided by its largest value; all zeros where
         nothing in the clip speaks for the class.
     Raises:
-        UsageError: The network has no stages or attention that could be followed.
+        UsageError: The network has no stages or blocks that could be followed.
     """
+    size: Grid = (clip.shape[2], clip.shape[3], clip.shape[4])
     stages = [(name, module) for name, module in network.named_modules() if _STAGE.fullmatch(name)]
-    blocks = [module for module in network.modules() if isinstance(module, PooledAttention)]
+    blocks = getattr(network, "blocks", None)
     if stages:
-        return _stage_maps(stages, logit, size)
-    if blocks:
-        return {WHOLE: _scaled(_token_map(blocks, logit, size))}
+        return _stage_maps(stages, clip, logit, size)
+    if isinstance(blocks, nn.ModuleList):
+        later = list(blocks)[len(blocks) // 2 :]
+        return {WHOLE: _scaled(_token_map(later, clip, logit, size))}
     raise UsageError(f"a {type(network).__name__} has no maps of classes; take another network")
 
 
-def _stage_maps(stages: list[tuple[str, nn.Module]], logit: Logit, size: Grid) -> dict[str, Map]:
+def _stage_maps(
+    stages: list[tuple[str, nn.Module]], clip: Tensor, logit: Logit, size: Grid
+) -> dict[str, Map]:
     maps: dict[str, Tensor] = {}
     with _recorded(stages) as outputs, torch.enable_grad():
-        value = logit()
+        value = logit(clip)
     found = {name: outputs[name] for name, _ in stages}
     gradients: Sequence[Tensor | None] = torch.autograd.grad(value, list(found.values()), allow_unused=True)
     for (name, activation), gradient in zip(found.items(), gradients, strict=True):
@@ -114,88 +119,50 @@ def _recorded(stages: list[tuple[str, nn.Module]]) -> Iterator[dict[str, Tensor]
         yield outputs
 
 
-@dataclass
-class _Attended:
-    """What happened in one attention.
+class _Tokens(NamedTuple):
+    """Tokens (1, N, C) that come into a block, class tokens first, of all its streams; and their grid."""
 
-    Attributes:
-        weights: (1, heads, N, M) of the keys.
-        grids: Of the tokens that came in, of the queries and of the keys.
-        first: Number of class tokens.
-    """
-
-    weights: Tensor
-    grids: tuple[Grid, Grid, Grid]
-    first: int
+    streams: tuple[Tensor, ...]
+    grid: Grid
 
 
-def _token_map(blocks: list[PooledAttention], logit: Logit, size: Grid) -> Tensor:
-    """(T, H, W): what the head's embedding takes from each position."""
-    with _attention_recorded(blocks) as layers, torch.enable_grad():
-        value = logit()
-    gradients = torch.autograd.grad(value, [layer.weights for layer in layers])
-    last = layers[-1]
-    count = int(np.prod(last.grids[1]))
-    # The head takes the class token, or the mean of the others; both may hold what matters.
-    row = torch.full((last.first + count,), 1.0 / (last.first + count))
-    for layer, gradient in zip(reversed(layers), reversed(gradients), strict=True):
-        attention = (layer.weights.detach() * gradient).relu().mean(dim=1)[0].float()  # (N, M)
-        from_keys = _spread(row @ attention, layer.grids[2], layer.grids[0], layer.first)
-        stays = _spread(row, layer.grids[1], layer.grids[0], layer.first)
-        row = stays + from_keys / attention.sum().clamp(min=1e-12) * len(row)
-        row = row / row.sum().clamp(min=1e-12)
-    start = layers[0]
-    spatial = row[start.first :].reshape(1, 1, *start.grids[0])
-    return F.interpolate(spatial, size=size, mode="trilinear", align_corners=False)[0, 0]
-
-
-def _spread(row: Tensor, grid: Grid, to: Grid, first: int) -> Tensor:
-    """Relevance of tokens on one grid to those of a finer one; class tokens stay."""
-    if grid == to:
-        return row
-    fine = F.interpolate(row[first:].reshape(1, 1, *grid), size=to, mode="nearest").flatten()
-    share = float(np.prod(grid)) / float(np.prod(to))
-    return torch.cat([row[:first], fine * share])
+def _token_map(blocks: list[nn.Module], clip: Tensor, logit: Logit, size: Grid) -> Tensor:
+    """(T, H, W): what the tokens add, at each position."""
+    with _tokens_recorded(blocks) as grey, torch.no_grad():
+        logit(torch.zeros_like(clip))
+    with _tokens_recorded(blocks) as inputs, torch.enable_grad():
+        value = logit(clip)
+    streams = [x for tokens in inputs for x in tokens.streams]
+    gradients = iter(torch.autograd.grad(value, streams, allow_unused=True))
+    added = torch.zeros(size)
+    for tokens, reference in zip(inputs, grey, strict=True):
+        count = tokens.grid[0] * tokens.grid[1] * tokens.grid[2]
+        row_N = torch.zeros(count)
+        for x, x_grey in zip(tokens.streams, reference.streams, strict=True):
+            gradient = next(gradients)
+            if gradient is not None:
+                row_N += ((x.detach() - x_grey) * gradient)[0, -count:].sum(dim=1).float().cpu()
+        spread = row_N.relu().reshape(1, 1, *tokens.grid)
+        added += F.interpolate(spread, size=size, mode="trilinear", align_corners=False)[0, 0]
+    return added
 
 
 @contextmanager
-def _attention_recorded(blocks: list[PooledAttention]) -> Iterator[list[_Attended]]:
-    """What attends to what in the next forward pass, in order."""
-    layers: list[_Attended] = []
+def _tokens_recorded(blocks: list[nn.Module]) -> Iterator[list[_Tokens]]:
+    """What comes into blocks in the next pass; gradients begin at the first one."""
+    inputs: list[_Tokens] = []
+
+    def record(_module: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        *streams, grid = given
+        if torch.is_grad_enabled():
+            streams = [x if x.requires_grad else x.detach().requires_grad_() for x in streams]
+        inputs.append(_Tokens(tuple(streams), grid))
+        return (*streams, grid)
+
     with ExitStack() as stack:
         for block in blocks:
-            stack.enter_context(_one_recorded(block, layers))
-        yield layers
-
-
-@contextmanager
-def _one_recorded(block: PooledAttention, layers: list[_Attended]) -> Iterator[None]:
-    key_grids: list[Grid] = []
-    weights: list[Tensor] = []
-
-    def attended(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, **_: Any) -> Tensor:
-        products = q @ k.transpose(2, 3) * q.shape[3] ** -0.5
-        weights.append((products if bias is None else products + bias).softmax(dim=3))
-        if not weights[-1].requires_grad:
-            weights[-1].requires_grad_()
-        return block.projected(q, weights[-1] @ v)
-
-    def after(_module: nn.Module, inputs: Any, output: Any) -> None:
-        keys = key_grids.pop() if key_grids else inputs[1]
-        found = weights.pop()
-        first = found.shape[2] - int(np.prod(output[1]))  # a ViT pools nothing, and need not say it has one
-        layers.append(_Attended(found, (inputs[1], output[1], keys), first))
-
-    handles = [block.register_forward_hook(after)]
-    if block.pool_k is not None:
-        handles.append(block.pool_k.register_forward_hook(lambda _m, _i, out: key_grids.append(out[1])))
-    setattr(block, "attended", attended)  # noqa: B010 - hides the method of the class
-    try:
-        yield
-    finally:
-        del block.__dict__["attended"]
-        for handle in handles:
-            handle.remove()
+            stack.callback(block.register_forward_pre_hook(record).remove)
+        yield inputs
 
 
 def _scaled(spread: Tensor) -> Map:
