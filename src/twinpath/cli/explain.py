@@ -26,6 +26,17 @@ if TYPE_CHECKING:
     from twinpath.results.explanation import PersonAt
 
 
+SheetFormats = Annotated[
+    str,
+    typer.Option(
+        "--formats",
+        metavar="A,B",
+        help="Which files to write; also features.png (what each stage makes of the clip), kernels.png "
+        "(with what the network begins).",
+    ),
+]
+
+
 @dataclass(frozen=True)
 class KeyframeOptions:
     """Whose score a detection model explains."""
@@ -72,14 +83,7 @@ def explain(
         str, typer.Option(metavar="NAME", help="Whose map the video shows: whole, slow or fast.")
     ] = "whole",
     out: OutFolder = Path("twinpath-explain"),
-    formats: Annotated[
-        str,
-        typer.Option(
-            metavar="A,B",
-            help="Which files to write; also features.png (what each stage makes of the clip), kernels.png "
-            "(with what the network begins).",
-        ),
-    ] = "json,png,mp4",
+    formats: SheetFormats = "json,png,mp4",
     resume: Resume = True,
     reading: Reading,
     runtime: Runtime,
