@@ -4,10 +4,11 @@ Convolutional networks: LayerCAM of res3, res4 and res5, multiplied: the last st
 earlier ones the place. Each value is an activation times its positive gradient, at each time step, so that a
 map moves with what it shows. Gradients are those of the logit: those of a softmax vanish for a sure answer.
 Transformers: what each token adds to the logit, compared with the same token of a grey clip: their difference
-times the gradient, its positive part, added up over the inputs of the later half of the blocks. Attention
-weighted by its gradient, which others follow from layer to layer, misses what tokens add on other ways:
-through shortcuts, and in MViTv2 through the queries that are added to the output of attention.
-Both take one forward pass, and a backward pass of a part of the network; transformers another forward pass.
+times the gradient, its positive part, added up over the inputs of all blocks. Attention weighted by its
+gradient, which others follow from layer to layer, misses what tokens add on other ways: through shortcuts,
+and in MViTv2 through the queries that are added to the output of attention.
+Both take a forward and a backward pass, convolutional networks the latter through a part of them only;
+transformers take another forward pass.
 Sources: Selvaraju et al. 2017, Grad-CAM (arXiv:1610.02391); Jiang et al. 2021, LayerCAM (IEEE TIP 30);
 Shrikumar et al. 2017, DeepLIFT (arXiv:1704.02685), for differences from a reference; Chefer et al. 2021,
 Generic Attention-model Explainability (arXiv:2103.15679), for the way of attention.
@@ -56,8 +57,7 @@ def class_maps(network: VideoNetwork, clip: Tensor, logit: Logit) -> dict[str, M
     if stages:
         return _stage_maps(stages, clip, logit, size)
     if isinstance(blocks, nn.ModuleList):
-        later = list(blocks)[len(blocks) // 2 :]
-        return {WHOLE: _scaled(_token_map(later, clip, logit, size))}
+        return {WHOLE: _scaled(_token_map(list(blocks), clip, logit, size))}
     raise UsageError(f"a {type(network).__name__} has no maps of classes; take another network")
 
 
@@ -134,7 +134,7 @@ def _token_map(blocks: list[nn.Module], clip: Tensor, logit: Logit, size: Grid) 
         value = logit(clip)
     streams = [x for tokens in inputs for x in tokens.streams]
     gradients = iter(torch.autograd.grad(value, streams, allow_unused=True))
-    added = torch.zeros(size)
+    added: dict[Grid, Tensor] = {}
     for tokens, reference in zip(inputs, grey, strict=True):
         count = tokens.grid[0] * tokens.grid[1] * tokens.grid[2]
         row_N = torch.zeros(count)
@@ -142,9 +142,12 @@ def _token_map(blocks: list[nn.Module], clip: Tensor, logit: Logit, size: Grid) 
             gradient = next(gradients)
             if gradient is not None:
                 row_N += ((x.detach() - x_grey) * gradient)[0, -count:].sum(dim=1).float().cpu()
-        spread = row_N.relu().reshape(1, 1, *tokens.grid)
-        added += F.interpolate(spread, size=size, mode="trilinear", align_corners=False)[0, 0]
-    return added
+        added[tokens.grid] = added.get(tokens.grid, torch.zeros(count)) + row_N.relu()
+    spread = torch.zeros(size)
+    for grid, row_N in added.items():
+        map_THW = row_N.reshape(1, 1, *grid)
+        spread += F.interpolate(map_THW, size=size, mode="trilinear", align_corners=False)[0, 0]
+    return spread
 
 
 @contextmanager

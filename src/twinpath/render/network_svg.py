@@ -30,10 +30,10 @@ _LATERALS = 26  # between the rows of a SlowFast
 
 _STYLE = """
 svg { --paper: #fff; --ink: #1b2430; --soft: #5d6b7a; --line: #c9d2dc; --sheet: #dbe9f5; --edge: #17649e;
-  --fast: #fbe3d8; --fast-edge: #c44a14; font-family: system-ui, "Helvetica Neue", Arial, sans-serif; }
+  --fast: #fbe3d8; --fastedge: #c44a14; font-family: system-ui, "Helvetica Neue", Arial, sans-serif; }
 @media (prefers-color-scheme: dark) {
   svg { --paper: #14181e; --ink: #e6ebf1; --soft: #a3b0be; --line: #3a4552; --sheet: #1d3a52; --edge: #74b9ec;
-    --fast: #51291a; --fast-edge: #f0834d; }
+    --fast: #51291a; --fastedge: #f0834d; }
 }
 .paper { fill: var(--paper); }
 text { fill: var(--ink); font-size: 12px; }
@@ -41,14 +41,14 @@ text { fill: var(--ink); font-size: 12px; }
 .name { font-size: 14px; font-weight: 600; }
 .soft { fill: var(--soft); }
 .sheet { fill: var(--sheet); stroke: var(--edge); }
-.fast .sheet { fill: var(--fast); stroke: var(--fast-edge); }
+.fast .sheet { fill: var(--fast); stroke: var(--fastedge); }
 .track { fill: var(--line); }
 .cost { fill: var(--edge); }
-.fast .cost { fill: var(--fast-edge); }
+.fast .cost { fill: var(--fastedge); }
 .flow { fill: none; stroke: var(--soft); stroke-width: 1.4; }
 .tip { fill: var(--soft); }
-.fast .flow { stroke: var(--fast-edge); }
-.fast .tip { fill: var(--fast-edge); }
+.fast .flow { stroke: var(--fastedge); }
+.fast .tip { fill: var(--fastedge); }
 """
 
 
@@ -113,7 +113,7 @@ def _frames(count: int) -> str:
     return "1 frame" if count == 1 else f"{count} frames"
 
 
-class _Row(NamedTuple):
+class _RowPlace(NamedTuple):
     """Where a row of the picture lies, along y."""
 
     middle: float
@@ -136,7 +136,7 @@ class _Drawing:
         *,
         top: float,
         text_above: bool = False,
-    ) -> _Row:
+    ) -> _RowPlace:
         """The clip and the stages side by side: "clip", "slow" or "fast"."""
         clip: Shape = (3, num_frames, self._plan.crop_px, self._plan.crop_px)
         per = self._plan.num_frames // num_frames
@@ -154,7 +154,7 @@ class _Drawing:
                 self._arrow(column, stacks + _STACK / 2)
                 self._cost(stages[column - 1], column, text + room - 8)
         self.parts.append("</g>")
-        return _Row(stacks + _STACK / 2, top + _STACK + room)
+        return _RowPlace(stacks + _STACK / 2, top + _STACK + room)
 
     def head(self, head: NetworkStage, column: int, y: float, *, arrows_from: Sequence[float]) -> None:
         """The last column."""
