@@ -3,15 +3,13 @@
 Convolutional networks: LayerCAM of res3, res4 and res5, multiplied: the last stage knows the class and the
 earlier ones the place. Each value is an activation times its positive gradient, at each time step, so that a
 map moves with what it shows. Gradients are those of the logit: those of a softmax vanish for a sure answer.
-Transformers: what each token adds to the logit, compared with the same token of a grey clip: their difference
-times the gradient, its positive part, added up over the inputs of all blocks. Attention weighted by its
-gradient, which others follow from layer to layer, misses what tokens add on other ways: through shortcuts,
-and in MViTv2 through the queries that are added to the output of attention.
-Both take a forward and a backward pass, convolutional networks the latter through a part of them only;
-transformers take another forward pass.
-Sources: Selvaraju et al. 2017, Grad-CAM (arXiv:1610.02391); Jiang et al. 2021, LayerCAM (IEEE TIP 30);
-Shrikumar et al. 2017, DeepLIFT (arXiv:1704.02685), for differences from a reference; Chefer et al. 2021,
-Generic Attention-model Explainability (arXiv:2103.15679), for the way of attention.
+Transformers: the clip times its gradient, added up over each patch, its positive part. In the backward pass the
+scales of layer norms and the weights of attention are constants. So what the clip adds to the logit is passed on
+from layer to layer, on shortcuts, through values and the queries of MViTv2 alike, and neither vanishes where a
+norm is saturated nor is lost where attention is weighted anew.
+Both take one forward pass, and a backward pass, convolutional networks through a part of them only.
+Sources: Selvaraju et al. 2017, Grad-CAM (arXiv:1610.02391); Jiang et al. 2021, LayerCAM (IEEE TIP 30); Ali et
+al. 2022, XAI for Transformers: Better Explanations through Conservative Propagation (arXiv:2202.07304).
 """
 
 from __future__ import annotations
@@ -19,7 +17,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from twinpath.errors import UsageError
+from twinpath.models.layers.attention import PooledAttention
 from twinpath.models.layers.positions import Grid
 from twinpath.models.network import VideoNetwork
 
@@ -57,7 +57,7 @@ def class_maps(network: VideoNetwork, clip: Tensor, logit: Logit) -> dict[str, M
     if stages:
         return _stage_maps(stages, clip, logit, size)
     if isinstance(blocks, nn.ModuleList):
-        return {WHOLE: _scaled(_token_map(list(blocks), clip, logit, size))}
+        return {WHOLE: _scaled(_patch_map(network, clip, logit, size))}
     raise UsageError(f"a {type(network).__name__} has no maps of classes; take another network")
 
 
@@ -119,53 +119,53 @@ def _recorded(stages: list[tuple[str, nn.Module]]) -> Iterator[dict[str, Tensor]
         yield outputs
 
 
-class _Tokens(NamedTuple):
-    """Tokens (1, N, C) that come into a block, class tokens first, of all its streams; and their grid."""
-
-    streams: tuple[Tensor, ...]
-    grid: Grid
-
-
-def _token_map(blocks: list[nn.Module], clip: Tensor, logit: Logit, size: Grid) -> Tensor:
-    """(T, H, W): what the tokens add, at each position."""
-    with _tokens_recorded(blocks) as grey, torch.no_grad():
-        logit(torch.zeros_like(clip))
-    with _tokens_recorded(blocks) as inputs, torch.enable_grad():
-        value = logit(clip)
-    streams = [x for tokens in inputs for x in tokens.streams]
-    gradients = iter(torch.autograd.grad(value, streams, allow_unused=True))
-    added: dict[Grid, Tensor] = {}
-    for tokens, reference in zip(inputs, grey, strict=True):
-        count = tokens.grid[0] * tokens.grid[1] * tokens.grid[2]
-        row_N = torch.zeros(count)
-        for x, x_grey in zip(tokens.streams, reference.streams, strict=True):
-            gradient = next(gradients)
-            if gradient is not None:
-                row_N += ((x.detach() - x_grey) * gradient)[0, -count:].sum(dim=1).float().cpu()
-        added[tokens.grid] = added.get(tokens.grid, torch.zeros(count)) + row_N.relu()
-    spread = torch.zeros(size)
-    for grid, row_N in added.items():
-        map_THW = row_N.reshape(1, 1, *grid)
-        spread += F.interpolate(map_THW, size=size, mode="trilinear", align_corners=False)[0, 0]
-    return spread
+def _patch_map(network: VideoNetwork, clip: Tensor, logit: Logit, size: Grid) -> Tensor:
+    """(T, H, W): what each patch adds, compared with a grey one."""
+    patches = network.get_submodule("patches")
+    assert isinstance(patches, nn.Conv3d)
+    given = clip.detach().clone().requires_grad_()
+    with _conserving(network), torch.enable_grad():
+        (gradient,) = torch.autograd.grad(logit(given), [given])
+    added = (clip * gradient).sum(dim=1, keepdim=True).float()
+    of_patches = F.avg_pool3d(added, patches.stride).relu()
+    return F.interpolate(of_patches, size=size, mode="trilinear", align_corners=False)[0, 0]
 
 
 @contextmanager
-def _tokens_recorded(blocks: list[nn.Module]) -> Iterator[list[_Tokens]]:
-    """What comes into blocks in the next pass; gradients begin at the first one."""
-    inputs: list[_Tokens] = []
-
-    def record(_module: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
-        *streams, grid = given
-        if torch.is_grad_enabled():
-            streams = [x if x.requires_grad else x.detach().requires_grad_() for x in streams]
-        inputs.append(_Tokens(tuple(streams), grid))
-        return (*streams, grid)
-
+def _conserving(network: nn.Module) -> Iterator[None]:
+    """Backward passes take the scales of layer norms and the weights of attention for constants."""
     with ExitStack() as stack:
-        for block in blocks:
-            stack.callback(block.register_forward_pre_hook(record).remove)
-        yield inputs
+        for module in network.modules():
+            if isinstance(module, nn.LayerNorm):
+                stack.enter_context(_replaced(module, "forward", partial(_normalised, module)))
+            elif isinstance(module, PooledAttention):
+                stack.enter_context(_replaced(module, "attended", partial(_attended, module)))
+        yield
+
+
+@contextmanager
+def _replaced(module: nn.Module, name: str, function: Callable[..., Tensor]) -> Iterator[None]:
+    """A method of one module; that of its class is hidden."""
+    setattr(module, name, function)
+    try:
+        yield
+    finally:
+        delattr(module, name)
+
+
+def _normalised(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    variance = x.detach().var(dim=-1, unbiased=False, keepdim=True)
+    scaled = (x - x.mean(dim=-1, keepdim=True)) / (variance + norm.eps).sqrt()
+    return scaled * norm.weight + norm.bias
+
+
+def _attended(
+    block: PooledAttention, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, **_: object
+) -> Tensor:
+    with torch.no_grad():
+        products = q @ k.transpose(2, 3) * q.shape[3] ** -0.5
+        weights = (products if bias is None else products + bias).softmax(dim=3)
+    return block.projected(q, weights @ v)
 
 
 def _scaled(spread: Tensor) -> Map:
