@@ -352,6 +352,12 @@ SCHEMAS: dict[str, Schema] = {
             (
                 ("summary", "[object](#evaluation-of-labelled-videos)", "The figures."),
                 ("notes", "array of string", "What a reader should know; often empty."),
+                (
+                    "explained",
+                    "array of object",
+                    "Mistakes with maps in the page: `path`, span, `model`; of each of its `labels` score, "
+                    "`peak_s`, `score_without`; or the `error`. Empty without `--explain`.",
+                ),
                 ("model", "string", "Full name of network and weights, or of the folder."),
                 ("data", "string", "What the data set is."),
                 ("views", "string", "Spatial crops x temporal clips."),

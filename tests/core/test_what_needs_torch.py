@@ -74,6 +74,7 @@ def _no_torch(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         (("classify", "CLIP"), "its weights need torch once"),
         (("explain", "CLIP", "--model", TINY), "an explanation needs torch"),
+        (("evaluate", TINY, "--data", "CLIP", "--out", "OUT", "--explain"), "--explain needs torch"),
         (("models", "convert", "WEIGHTS", "OUT"), "reading weights needs torch"),
         (("models", "verify", "x3d_s.ptv_k400"), "verifying weights needs torch"),
     ],

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
+import re
 import shutil
 import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.support.commands import in_process, start, twinpath
 from twinpath.data.synthetic import TEST_SEED, labelled_scene, write_clip
@@ -46,6 +51,34 @@ def test_figures_report_and_predictions(data: Path, tmp_path: Path) -> None:
     assert f"{out} has 6 of 6 files already" in again.err
     assert again.object["top1"] == values["summary"]["top1"]
     assert again.object["confusion"] == values["summary"]["confusion"]
+
+
+def test_the_worst_mistakes_with_their_maps(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    command = ("evaluate", TINY, "--data", data, "--out", out, "--explain")
+    in_process(*command)
+    values = json.loads((out / "report.json").read_text())
+    (explained,) = values["explained"]
+    wrong = next(clip for clip in values["clips"] if clip["answers"][0]["label"] not in clip["truth"])
+    assert explained["path"] == wrong["path"]
+    assert [one["label"] for one in explained["labels"]] == [wrong["answers"][0]["label"], *wrong["truth"]]
+    assert explained["labels"][0]["score"] == pytest.approx(wrong["answers"][0]["score"], abs=0.02)
+    assert explained["labels"][0]["score_without"].keys() == {"slow", "fast"}
+    page = (out / "report.html").read_text("utf-8")
+    pictures = [
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(found)))).astype(int)
+        for found in re.findall(r"data:image/jpeg;base64,([^\"]+)", page)
+    ]
+    assert len(pictures) == 2
+    for picture in pictures:
+        assert picture.shape[1] == 4 * 168
+        hot = (picture[..., 0] - picture[..., 2] > 90).mean()
+        assert 0.001 < hot < 0.3  # the drawn world has no such colours of its own
+    assert not np.array_equal(*pictures)
+    before = page
+    again = in_process(*command)
+    assert "6 of 6 files already" in again.err
+    assert (out / "report.html").read_text("utf-8") == before
 
 
 def test_broken_files_are_named_and_counted(data: Path, tmp_path: Path) -> None:
@@ -107,6 +140,7 @@ def test_a_killed_run_goes_on_and_gives_the_same(data: Path, tmp_path: Path) -> 
         ((TINY, "--data", "{data}", "--views", "2x2"), "views"),
         ((TINY, "--data", "{data}", "--part", "tset"), "part must be"),
         ((TINY, "--views", "3x10"), "are for --data"),
+        ((TINY, "--data", "{data}", "--explain"), "name its folder with --out"),
         (("slowfast_tiny_det.synthetic", "--data", "{data}"), "detection model"),
     ],
 )

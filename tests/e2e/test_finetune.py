@@ -36,7 +36,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("models") / "my actions"
-    done = twinpath("finetune", str(data), "--model", "slowfast_tiny.synthetic", "--out", str(out))
+    done = twinpath(
+        "finetune", str(data), "--model", "slowfast_tiny.synthetic", "--out", str(out), "--explain"
+    )
     assert "right on" in done.out
     assert "left out" in done.err
     assert "empty.mp4" in done.err
@@ -54,7 +56,13 @@ def test_the_report_is_of_clips_that_were_not_seen(model: Path) -> None:
     parts = {Path(clip["path"]).name: clip["part"] for clip in report["clips"] if "squat" in clip["path"]}
     assert parts["clip 0.mp4"] == parts["the same.mp4"]
     assert len({clip["part"] for clip in report["clips"]}) >= 3
+    wrong = {clip["path"] for clip in report["clips"] if clip["answers"][0]["label"] not in clip["truth"]}
+    assert {one["path"] for one in report["explained"]} == wrong
+    for one in report["explained"]:
+        assert one["model"] == "my actions"
+        assert len(one["labels"]) == 2
     page = (model / "report.html").read_text("utf-8")
+    assert page.count('class="explained"') == len(wrong)
     assert "wäve hello" in page
     assert "broken.mp4" in page
 

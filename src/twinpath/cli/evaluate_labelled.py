@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from twinpath.data.labelled.clip import LabelledData
     from twinpath.jobs.batch import Outcome
     from twinpath.jobs.evaluate import EvaluateJob, FileAnswers, Share
+    from twinpath.jobs.explained_mistakes import Explaining
     from twinpath.results.evaluation import EvaluationSummary
 
 
@@ -65,6 +67,13 @@ class LabelledOptions:
             help="Measure on the recipe's test clips by its views.  [default: that of the training's folder]",
         ),
     ] = None
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="With --out: show in the report where and when the worst mistakes come from. Needs torch.",
+        ),
+    ] = False
     devices: Annotated[
         int | None,
         typer.Option(
@@ -97,6 +106,8 @@ class LabelledOptions:
             raise UsageError(
                 "--recipe says what to evaluate on and by which views; leave out --data, --views, --part"
             )
+        if self.explain and ava.out is None and not self.is_by_recipe(model):
+            raise UsageError("--explain writes maps into the report: name its folder with --out DIR")
         if dataset != "synthetic":
             raise UsageError(f"--data and --dataset {dataset} both name what to evaluate on; give one")
         if synthetic.are_given:
@@ -111,8 +122,10 @@ class LabelledOptions:
 
         if self.settings:
             raise UsageError(f"{self.settings[0]!r} is a setting of a recipe; name it with --recipe")
-        if any((self.views, self.part, self.devices)) or reading != Reading():
-            raise UsageError("--views, --part, --devices, --isolate, --max-seconds and --fps are for --data")
+        if any((self.views, self.part, self.devices, self.explain)) or reading != Reading():
+            raise UsageError(
+                "--views, --part, --devices, --explain, --isolate, --max-seconds and --fps are for --data"
+            )
 
 
 def _is_run_folder(path: Path) -> bool:
@@ -136,6 +149,10 @@ def evaluate_on_clips(
 ) -> None:
     """Score every clip, and print the figures; with a folder in `ava.out`, write the report."""
     assert model is not None
+    if options.explain:
+        from twinpath.extras import check_torch
+
+        check_torch("--explain")
     evaluate = _evaluate_by_recipe if options.is_by_recipe(model) else _evaluate_data
     evaluate(options, model, weights, ava, reading, runtime, as_json=as_json)
 
@@ -161,7 +178,7 @@ def _evaluate_data(
         title=f"{Path(model).name} on {name}", fps=reading.fps,
     )  # fmt: skip
     data = read_labelled(options.data, min_classes=1, is_result=is_drawn_result)
-    _evaluate(data, job, options.devices, reading, runtime, as_json=as_json)
+    _evaluate(data, job, options, reading, runtime, as_json=as_json)
 
 
 def _evaluate_by_recipe(
@@ -198,7 +215,7 @@ def _evaluate_by_recipe(
     job = replace(
         protocol_job(recipe, model, out=out, resume=ava.resume, fps=reading.fps or data.fps), weights=weights
     )
-    summary = _evaluate(data, job, options.devices, replace(reading, fps=job.fps), runtime, as_json=as_json)
+    summary = _evaluate(data, job, options, replace(reading, fps=job.fps), runtime, as_json=as_json)
     if own and summary is not None:
         keep_figures(read_model_folder(model), recipe, summary)
 
@@ -206,7 +223,7 @@ def _evaluate_by_recipe(
 def _evaluate(
     data: LabelledData,
     job: EvaluateJob,
-    devices: int | None,
+    options: LabelledOptions,
     reading: Reading,
     runtime: Runtime,
     *,
@@ -226,7 +243,7 @@ def _evaluate(
     out = job.out
     if out is not None:
         outlive_reader()
-    share, runtime = _share(devices, runtime)
+    share, runtime = _share(options.devices, runtime)
     run = LabelledRun(data, job, share)
     load = Loader(Classifier, job.model, job.weights, runtime, reading, is_quiet=bool(share.process))
     reader = VideoReader(reading.limits(), reading.isolate, reading.fps)
@@ -238,7 +255,10 @@ def _evaluate(
         print_note(f"note: {note}")
     bar = BatchBar("evaluating", total=len(run.videos))
     outcomes = run.outcomes(
-        load, reader=reader, on_resumed=None if out is None else partial(print_resumed, out, "files")
+        load,
+        reader=reader,
+        on_resumed=None if out is None else partial(print_resumed, out, "files"),
+        explaining=_explaining(job, reading, runtime, bar.further("explaining")) if options.explain else None,
     )
     rest = None if out is None else how_to_resume(resume=job.resume)
     show = partial(_print_warnings, WarningPrinter())
@@ -251,6 +271,24 @@ def _evaluate(
         lost = len({failed.path for failed in run.evaluation.failed})
         raise PartialFailure(f"{lost} videos could not be used, or not all of them; each is named above")
     return run.summary
+
+
+def _explaining(
+    job: EvaluateJob, reading: Reading, runtime: Runtime, progress: Callable[[int, int], None]
+) -> Explaining:
+    """By torch, whatever scores the clips."""
+    from twinpath.explain.explainer import Explainer
+    from twinpath.jobs.explained_mistakes import Explaining
+
+    load = partial(
+        Explainer,
+        weights=job.weights,
+        config=Runtime(runtime.device, "torch", threads=runtime.threads).config(),
+        limits=reading.limits(),
+        isolate=reading.isolate,
+        fps=reading.fps,
+    )
+    return Explaining(load, progress=progress)
 
 
 def _share(devices: int | None, runtime: Runtime) -> tuple[Share, Runtime]:

@@ -12,7 +12,6 @@ from twinpath.cli.option_groups import option_groups
 from twinpath.cli.options import (
     AsJson,
     Debug,
-    Formats,
     Model,
     OutFolder,
     Reading,
@@ -25,6 +24,17 @@ from twinpath.cli.options import (
 if TYPE_CHECKING:
     from twinpath.jobs.batch import Outcome
     from twinpath.results.explanation import PersonAt
+
+
+SheetFormats = Annotated[
+    str,
+    typer.Option(
+        "--formats",
+        metavar="A,B",
+        help="Which files to write; also features.png (what each stage makes of the clip), kernels.png "
+        "(with what the network begins).",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -73,7 +83,7 @@ def explain(
         str, typer.Option(metavar="NAME", help="Whose map the video shows: whole, slow or fast.")
     ] = "whole",
     out: OutFolder = Path("twinpath-explain"),
-    formats: Formats = "json,png,mp4",
+    formats: SheetFormats = "json,png,mp4",
     resume: Resume = True,
     reading: Reading,
     runtime: Runtime,

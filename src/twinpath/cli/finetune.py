@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,9 @@ from twinpath.cli.option_groups import option_groups
 from twinpath.cli.options import AsJson, Boxes, Debug, Reading, Runtime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twinpath.jobs.explained_mistakes import Explaining
     from twinpath.zoo.model_facts import ModelFacts
 
 
@@ -40,6 +44,10 @@ class Learning:
         ),
     ] = None
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of every random choice.")] = 0
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Show in the report where and when the worst mistakes come from."),
+    ] = False
 
 
 @option_groups
@@ -114,7 +122,7 @@ def _clips(
     as_json: bool,
 ) -> None:
     from twinpath.cli.console import print_note
-    from twinpath.cli.progress import count_bar
+    from twinpath.cli.progress import step_bar
     from twinpath.cli.show_finetune import show_finetune
     from twinpath.data.labelled.read import read_labelled
     from twinpath.jobs.outputs import is_drawn_result
@@ -132,7 +140,7 @@ def _clips(
         folds=learning.folds,
         seed=learning.seed,
     )
-    with count_bar("reading") as progress:
+    with step_bar() as progress:
         result = run(
             labelled,
             settings,
@@ -140,8 +148,9 @@ def _clips(
             config=runtime.config(),
             reader=VideoReader(reading.limits(), reading.isolate, reading.fps),
             resume=resume,
-            progress=progress,
+            progress=partial(progress, "reading"),
             on_status=print_note,
+            explaining=_explaining(reading, runtime, progress) if learning.explain else None,
         )
     show_finetune(result, as_json=as_json)
 
@@ -158,7 +167,7 @@ def _detection(
     as_json: bool,
 ) -> None:
     from twinpath.cli.console import print_note
-    from twinpath.cli.progress import count_bar, download_bar
+    from twinpath.cli.progress import download_bar, step_bar
     from twinpath.cli.show_finetune import show_finetune_detection
     from twinpath.data.labelled.keyframes import read_keyframes
     from twinpath.errors import UsageError
@@ -176,7 +185,7 @@ def _detection(
         fps=reading.fps,
         isolate=reading.isolate,
     )
-    with download_bar(f"downloading {facts.name}") as on_download, count_bar("reading") as progress:
+    with download_bar(f"downloading {facts.name}") as on_download, step_bar() as progress:
         result = finetune_detection(
             keyframes,
             model=facts.model,
@@ -186,11 +195,27 @@ def _detection(
             seed=learning.seed,
             config=runtime.config(),
             reader=VideoReader(reading.limits(), reading.isolate, reading.fps),
-            progress=progress,
+            progress=partial(progress, "reading"),
             on_download=on_download,
             on_status=print_note,
+            explaining=_explaining(reading, runtime, progress) if learning.explain else None,
         )
     show_finetune_detection(result, as_json=as_json)
+
+
+def _explaining(reading: Reading, runtime: Runtime, progress: Callable[[str, int, int], None]) -> Explaining:
+    """By torch, whatever computes the features."""
+    from twinpath.explain.explainer import Explainer
+    from twinpath.jobs.explained_mistakes import Explaining
+
+    load = partial(
+        Explainer,
+        config=Runtime(runtime.device, "torch", threads=runtime.threads).config(),
+        limits=reading.limits(),
+        isolate=reading.isolate,
+        fps=reading.fps,
+    )
+    return Explaining(load, progress=partial(progress, "explaining"))
 
 
 def _default_model() -> str:

@@ -42,6 +42,11 @@ class BatchBar:
         else:
             self._bars.update(self._task, completed=done, total=parts, visible=parts > 1)
 
+    def further(self, title: str) -> Callable[[int, int], None]:
+        """A function to call with how many of something else are done, and of all: a second bar, then."""
+        task = self._bars.add_task(title, visible=False)
+        return lambda done, total: self._bars.update(task, completed=done, total=total, visible=True)
+
     def over(self, items: Iterable[Item]) -> Iterator[Item]:
         """The same items; the bar is there while one is being made."""
         iterator = iter(items)

@@ -29,7 +29,10 @@ def show_finetune(result: FinetuneResult, *, as_json: bool) -> None:
     _print_notes(result.evaluation, result.notes)
     if as_json:
         folder = str(result.folder.path)
-        print_json({"folder": folder} | report_values(result.evaluation, result.summary, result.notes))
+        print_json(
+            {"folder": folder}
+            | report_values(result.evaluation, result.summary, result.notes, result.explained)
+        )
         return
     _print_classes(result.summary)
     _print_headline(result.summary)

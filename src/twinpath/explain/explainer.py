@@ -11,25 +11,29 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from twinpath.data.labelled.clip import LabelledClip
 from twinpath.engine.base import boxes_in_resized
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.torch_engine import TorchEngine
 from twinpath.errors import UsageError
 from twinpath.explain.faithfulness import faithfulness
+from twinpath.explain.seen import first_kernels, strongest_channels
 from twinpath.explain.when import occlusion_losses, over_frames, without_pathway
 from twinpath.explain.where import WHOLE, class_maps
 from twinpath.models.layers.positions import Grid
 from twinpath.paths import display_path
+from twinpath.recognize.labelled import LabelledReader
 from twinpath.recognize.model import Task, load_model
 from twinpath.recognize.plan import Views
 from twinpath.recognize.read import VideoReader
 from twinpath.results.explanation import Explanation, PersonAt
+from twinpath.results.seen import FirstKernels, SeenClip
 from twinpath.suggest import did_you_mean
 from twinpath.video.clip_plan import Selections
 from twinpath.video.clips import Clip
@@ -113,58 +117,143 @@ class Explainer:
             UsageError: No such label, or a time lies behind the end; a detection model needs a person, others
                 take none.
         """
-        if self._is_detector != (person is not None):
-            needs = (
-                "scores people: name a time and a box"
-                if self._is_detector
-                else "scores whole clips, no boxes"
-            )
-            raise UsageError(f"{self.model} {needs}")
-        index = None if label is None else self._index(label)
-        done = iter(range(1, 5))
-        report = progress or (lambda _done, _of: None)
-        found, warnings = self._read(Path(video), start_s, person)
+        self._check(person)
+        indices = None if label is None else [self._index(label)]
+        clips, warnings = self._read(Path(video), start_s, None, person, 1)
+        made = self._explained(clips[0], indices, video, person, progress or (lambda _done, _of: None))
+        if not is_measured:
+            return replace(made.explanations[0], warnings=warnings)
+        return self._measured(replace(made.explanations[0], warnings=warnings), made)
+
+    def labels_of(
+        self,
+        video: str | os.PathLike[str],
+        labels: Sequence[str],
+        *,
+        start_s: float | None = None,
+        end_s: float | None = None,
+        person: PersonAt | None = None,
+        num_clips: int = 1,
+    ) -> tuple[Explanation, ...]:
+        """Explain the scores of several labels in one clip; faithfulness is not measured.
+
+        Args:
+            video: A path; of a picture the clip in which nothing moves.
+            labels: Whose scores, at least one.
+            start_s, end_s: The span in seconds; None: from the first frame, to the last.
+            person: Of detection models, see `__call__`; the span is that of their keyframe.
+            num_clips: Clips in time over the span; the one in which the first label scores most is explained.
+        Returns:
+            An explanation for each label.
+        Raises:
+            InputError, LimitExceeded, WorkerDied, UsageError: See `__call__`.
+        """
+        self._check(person)
+        indices = [self._index(label) for label in labels]
+        clips, warnings = self._read(Path(video), start_s, end_s, person, num_clips)
+        scored = [float(self._scored(clip, person)[0, indices[0]]) for clip in clips] if clips[1:] else [0.0]
+        chosen = clips[int(np.argmax(scored))]
+        made = self._explained(chosen, indices, video, person, lambda _done, _of: None)
+        return tuple(replace(one, warnings=warnings) for one in made.explanations)
+
+    def _check(self, person: PersonAt | None) -> None:
+        """Raises: UsageError: A person is missing, or there is one too many."""
+        if self._is_detector == (person is not None):
+            return
+        needs = (
+            "scores people: name a time and a box" if self._is_detector else "scores whole clips, no boxes"
+        )
+        raise UsageError(f"{self.model} {needs}")
+
+    def _explained(
+        self,
+        found: Clip,
+        indices: list[int] | None,
+        video: str | os.PathLike[str],
+        person: PersonAt | None,
+        report: Callable[[int, int], None],
+    ) -> _Made:
+        """Where, when and which pathway, for each label; None: for the best one."""
         clip, box = self._normalised(found), self._box(found, person)
         scores = self.scores(clip, box)[0]
         best = int(scores.argmax())
-        target = best if index is None else index
+        targets = indices or [best]
 
         def logits(clips: Tensor) -> Tensor:
             with torch.no_grad():
-                return self._logits(clips, box)[:, target].float()
+                return self._logits(clips, box)[:, targets].float()
 
-        report(next(done), 4)
+        report(1, 4)
         size: Grid = (clip.shape[2], clip.shape[3], clip.shape[4])
-        maps = class_maps(self._network, lambda: self._logits(clip, box)[0, target], size)
-        report(next(done), 4)
+        maps = [
+            class_maps(self._network, clip, lambda clips, target=target: self._logits(clips, box)[0, target])
+            for target in targets
+        ]
+        report(2, 4)
         losses = over_frames(occlusion_losses(clip, logits), size[0])
-        without = without_pathway(self._network, clip, lambda part: self.scores(part, box)[:, target])
-        report(next(done), 4)
-        measured = faithfulness(maps[WHOLE], clip, logits) if is_measured else None
-        report(next(done), 4)
-        if measured is not None and not measured.beats_random:
+        without = without_pathway(self._network, clip, lambda part: self.scores(part, box)[:, targets])
+        report(3, 4)
+        explanations = [
+            Explanation(
+                os.fspath(video),
+                self.model,
+                self.labels[target],
+                float(scores[target]),
+                self.labels[best],
+                float(scores[best]),
+                np.asarray(found.times_s, dtype=np.float64),
+                maps[i],
+                losses[:, i],
+                {name: float(values[i]) for name, values in without.items()},
+                None,
+                self._crop(found),
+                None if person is None else person.box_xyxy_px,
+                _shares(found, person),
+            )
+            for i, target in enumerate(targets)
+        ]
+        return _Made(tuple(explanations), clip, logits, report)
+
+    def _measured(self, explanation: Explanation, made: _Made) -> Explanation:
+        """With the faithfulness of its map."""
+        found = faithfulness(explanation.maps[WHOLE], made.clip, lambda clips: made.logits(clips)[:, 0])
+        made.report(4, 4)
+        warnings = explanation.warnings
+        if not found.beats_random:
             warnings += ("the map does not mark what the network uses better than a random one does",)
-        return Explanation(
-            os.fspath(video),
-            self.model,
-            self.labels[target],
-            float(scores[target]),
-            self.labels[best],
-            float(scores[best]),
-            np.asarray(found.times_s, dtype=np.float64),
-            maps,
-            losses,
-            without,
-            measured,
-            self._crop(found),
-            None if person is None else person.box_xyxy_px,
-            _shares(found, person),
-            warnings,
-        )
+        return replace(explanation, faithfulness=found, warnings=warnings)
 
     def clip(self, video: str | os.PathLike[str], *, start_s: float = 0.0) -> Tensor:
         """(1, 3, T, H, W) the clip that is explained, normalised, on the device. Raises as `__call__`."""
-        return self._normalised(self._read(Path(video), start_s)[0])
+        return self._normalised(self._read(Path(video), start_s, None, None, 1)[0][0])
+
+    def seen(
+        self,
+        video: str | os.PathLike[str],
+        *,
+        start_s: float = 0.0,
+        person: PersonAt | None = None,
+        most: int = 3,
+    ) -> SeenClip:
+        """What each stage makes of the clip that is explained: the channels that differ most over it.
+
+        Args:
+            video, start_s, person: See `__call__`.
+            most: Channels of each stage.
+        Raises:
+            InputError, LimitExceeded, WorkerDied, UsageError: See `__call__`.
+        """
+        self._check(person)
+        found = self._read(Path(video), start_s, None, person, 1)[0][0]
+        clip, box = self._normalised(found), self._box(found, person)
+        stages = strongest_channels(self._network, lambda: self._logits(clip, box), most=most)
+        assert isinstance(found.frames, ResizedFrames)
+        frames = np.clip(np.round(found.frames.pixels[:, 0]), 0, 255).astype(np.uint8)
+        return SeenClip(frames, stages)
+
+    def kernels(self) -> tuple[FirstKernels, ...]:
+        """The kernels with which each pathway begins."""
+        return first_kernels(self._network)
 
     def scores(self, clips: Tensor, box: Tensor | None = None) -> Tensor:
         """(N, classes) of (N, 3, T, H, W) normalised clips; of detection models for one box (4,) in each."""
@@ -182,12 +271,16 @@ class Explainer:
             hint = did_you_mean(label, self.labels)
             raise UsageError(f"{self.model} has no label {label!r}{hint}") from None
 
+    def _scored(self, clip: Clip, person: PersonAt | None) -> Tensor:
+        return self.scores(self._normalised(clip), self._box(clip, person))
+
     def _read(
-        self, path: Path, start_s: float, person: PersonAt | None = None
-    ) -> tuple[Clip, tuple[str, ...]]:
-        """The clip of a single view, or around the time of a person, resized."""
+        self, path: Path, start_s: float | None, end_s: float | None, person: PersonAt | None, num_clips: int
+    ) -> tuple[list[Clip], tuple[str, ...]]:
+        """Clips in time over a span, or the one around the time of a person, resized."""
         if person is None:
-            opened = self.reader.open_views(path, self._spec, Views(1, 1), start_s=start_s)
+            views = LabelledReader(self.reader, self._spec, Views(1, num_clips))
+            opened = views.open(LabelledClip(path, (), start_s, end_s))
         else:
             times_s = keyframe_times(
                 person.at_s, num_frames=self._spec.num_frames, sampling_rate=self._spec.sampling_rate
@@ -200,8 +293,8 @@ class Explainer:
             plan = Selections((AtTimes(tuple(np.clip(times_s, 0, last_s).tolist())),))
             opened = self.reader.open(path, plan, self._engine.resize)
         with opened as source:
-            (clip,) = source
-        return clip, tuple(source.warnings)
+            clips = list(source)
+        return clips, tuple(source.warnings)
 
     def _normalised(self, clip: Clip) -> Tensor:
         """(1, 3, T, H, W) on the device."""
@@ -227,6 +320,15 @@ class Explainer:
         if self._is_detector:  # sees whole pictures
             return (0.0, 0.0, 1.0, 1.0)
         return crop_shares(self._spec.short_side_px, frames.pixels.shape[2:4], self._spec.resize_px, frames)
+
+
+class _Made(NamedTuple):
+    """Explanations of labels, and what measures them: the clip, and their logits."""
+
+    explanations: tuple[Explanation, ...]
+    clip: Tensor
+    logits: Callable[[Tensor], Tensor]
+    report: Callable[[int, int], None]
 
 
 def _shares(clip: Clip, person: PersonAt | None) -> tuple[float, float, float, float] | None:

@@ -6,22 +6,26 @@ Source: Petsiuk et al. 2018, RISE (arXiv:1806.07421), deletion and insertion.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from twinpath.explain.when import Logits
 from twinpath.explain.where import Map
 from twinpath.results.explanation import Faithfulness
+
+#: (N, 3, T, H, W) clips to the (N,) logits of one class, without gradients.
+Logit = Callable[[Tensor], Tensor]
 
 _CELLS = 8  # of a picture's side, and as many of time at most
 _STEPS = 8
 _RANDOM_MAPS = 2
 
 
-def faithfulness(spread: Map, clip: Tensor, logits: Logits, *, seed: int = 0, batch: int = 4) -> Faithfulness:
+def faithfulness(spread: Map, clip: Tensor, logits: Logit, *, seed: int = 0, batch: int = 4) -> Faithfulness:
     """Measure a map.
 
     Args:
@@ -55,7 +59,7 @@ def _curve(
     order: NDArray[np.int64],
     cells: tuple[int, int, int],
     clip: Tensor,
-    logits: Logits,
+    logits: Logit,
     *,
     deleted: bool,
     batch: int,

@@ -3,11 +3,13 @@
 Convolutional networks: LayerCAM of res3, res4 and res5, multiplied: the last stage knows the class and the
 earlier ones the place. Each value is an activation times its positive gradient, at each time step, so that a
 map moves with what it shows. Gradients are those of the logit: those of a softmax vanish for a sure answer.
-Transformers: attention weighted by its gradient, followed from the head back to the tokens through pooled
-queries and keys.
-Both take one forward pass, and a backward pass of a part of the network.
-Sources: Selvaraju et al. 2017, Grad-CAM (arXiv:1610.02391); Jiang et al. 2021, LayerCAM (IEEE TIP 30); Chefer
-et al. 2021, Generic Attention-model Explainability (arXiv:2103.15679).
+Transformers: the clip times its gradient, added up over each patch, its positive part. In the backward pass the
+scales of layer norms and the weights of attention are constants. So what the clip adds to the logit is passed on
+from layer to layer, on shortcuts, through values and the queries of MViTv2 alike, and neither vanishes where a
+norm is saturated nor is lost where attention is weighted anew.
+Both take one forward pass, and a backward pass, convolutional networks through a part of them only.
+Sources: Selvaraju et al. 2017, Grad-CAM (arXiv:1610.02391); Jiang et al. 2021, LayerCAM (IEEE TIP 30); Ali et
+al. 2022, XAI for Transformers: Better Explanations through Conservative Propagation (arXiv:2202.07304).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,38 +32,41 @@ from twinpath.models.layers.positions import Grid
 from twinpath.models.network import VideoNetwork
 
 Map = NDArray[np.float32]  # (T, H, W), 0 to 1
-Logit = Callable[[], Tensor]  # runs the network; the logit to explain, a scalar
+Logit = Callable[[Tensor], Tensor]  # runs the network on a clip; the logit to explain, a scalar
 
 _STAGE = re.compile(r"(?:(?P<pathway>slow|fast)\.|pathway\.)?(?:res|stage)[345]")
 WHOLE = "whole"  # the map of all pathways
 
 
-def class_maps(network: VideoNetwork, logit: Logit, size: Grid) -> dict[str, Map]:
+def class_maps(network: VideoNetwork, clip: Tensor, logit: Logit) -> dict[str, Map]:
     """Where a network finds a class.
 
     Args:
         network: In evaluation mode.
-        logit: Runs it on one clip.
-        size: (T, H, W) of that clip.
+        clip: (1, 3, T, H, W), normalised.
+        logit: Runs the network on such a clip.
     Returns:
         "whole", and for a SlowFast also "slow" and "fast": each divided by its largest value; all zeros where
         nothing in the clip speaks for the class.
     Raises:
-        UsageError: The network has no stages or attention that could be followed.
+        UsageError: The network has no stages or blocks that could be followed.
     """
+    size: Grid = (clip.shape[2], clip.shape[3], clip.shape[4])
     stages = [(name, module) for name, module in network.named_modules() if _STAGE.fullmatch(name)]
-    blocks = [module for module in network.modules() if isinstance(module, PooledAttention)]
+    blocks = getattr(network, "blocks", None)
     if stages:
-        return _stage_maps(stages, logit, size)
-    if blocks:
-        return {WHOLE: _scaled(_token_map(blocks, logit, size))}
+        return _stage_maps(stages, clip, logit, size)
+    if isinstance(blocks, nn.ModuleList):
+        return {WHOLE: _scaled(_patch_map(network, clip, logit, size))}
     raise UsageError(f"a {type(network).__name__} has no maps of classes; take another network")
 
 
-def _stage_maps(stages: list[tuple[str, nn.Module]], logit: Logit, size: Grid) -> dict[str, Map]:
+def _stage_maps(
+    stages: list[tuple[str, nn.Module]], clip: Tensor, logit: Logit, size: Grid
+) -> dict[str, Map]:
     maps: dict[str, Tensor] = {}
     with _recorded(stages) as outputs, torch.enable_grad():
-        value = logit()
+        value = logit(clip)
     found = {name: outputs[name] for name, _ in stages}
     gradients: Sequence[Tensor | None] = torch.autograd.grad(value, list(found.values()), allow_unused=True)
     for (name, activation), gradient in zip(found.items(), gradients, strict=True):
@@ -114,88 +119,53 @@ def _recorded(stages: list[tuple[str, nn.Module]]) -> Iterator[dict[str, Tensor]
         yield outputs
 
 
-@dataclass
-class _Attended:
-    """What happened in one attention.
-
-    Attributes:
-        weights: (1, heads, N, M) of the keys.
-        grids: Of the tokens that came in, of the queries and of the keys.
-        first: Number of class tokens.
-    """
-
-    weights: Tensor
-    grids: tuple[Grid, Grid, Grid]
-    first: int
-
-
-def _token_map(blocks: list[PooledAttention], logit: Logit, size: Grid) -> Tensor:
-    """(T, H, W): what the head's embedding takes from each position."""
-    with _attention_recorded(blocks) as layers, torch.enable_grad():
-        value = logit()
-    gradients = torch.autograd.grad(value, [layer.weights for layer in layers])
-    last = layers[-1]
-    count = int(np.prod(last.grids[1]))
-    # The head takes the class token, or the mean of the others; both may hold what matters.
-    row = torch.full((last.first + count,), 1.0 / (last.first + count))
-    for layer, gradient in zip(reversed(layers), reversed(gradients), strict=True):
-        attention = (layer.weights.detach() * gradient).relu().mean(dim=1)[0].float()  # (N, M)
-        from_keys = _spread(row @ attention, layer.grids[2], layer.grids[0], layer.first)
-        stays = _spread(row, layer.grids[1], layer.grids[0], layer.first)
-        row = stays + from_keys / attention.sum().clamp(min=1e-12) * len(row)
-        row = row / row.sum().clamp(min=1e-12)
-    start = layers[0]
-    spatial = row[start.first :].reshape(1, 1, *start.grids[0])
-    return F.interpolate(spatial, size=size, mode="trilinear", align_corners=False)[0, 0]
-
-
-def _spread(row: Tensor, grid: Grid, to: Grid, first: int) -> Tensor:
-    """Relevance of tokens on one grid to those of a finer one; class tokens stay."""
-    if grid == to:
-        return row
-    fine = F.interpolate(row[first:].reshape(1, 1, *grid), size=to, mode="nearest").flatten()
-    share = float(np.prod(grid)) / float(np.prod(to))
-    return torch.cat([row[:first], fine * share])
+def _patch_map(network: VideoNetwork, clip: Tensor, logit: Logit, size: Grid) -> Tensor:
+    """(T, H, W): what each patch adds, compared with a grey one."""
+    patches = network.get_submodule("patches")
+    assert isinstance(patches, nn.Conv3d)
+    given = clip.detach().clone().requires_grad_()
+    with _conserving(network), torch.enable_grad():
+        (gradient,) = torch.autograd.grad(logit(given), [given])
+    added = (clip * gradient).sum(dim=1, keepdim=True).float()
+    of_patches = F.avg_pool3d(added, patches.stride).relu()
+    return F.interpolate(of_patches, size=size, mode="trilinear", align_corners=False)[0, 0]
 
 
 @contextmanager
-def _attention_recorded(blocks: list[PooledAttention]) -> Iterator[list[_Attended]]:
-    """What attends to what in the next forward pass, in order."""
-    layers: list[_Attended] = []
+def _conserving(network: nn.Module) -> Iterator[None]:
+    """Backward passes take the scales of layer norms and the weights of attention for constants."""
     with ExitStack() as stack:
-        for block in blocks:
-            stack.enter_context(_one_recorded(block, layers))
-        yield layers
+        for module in network.modules():
+            if isinstance(module, nn.LayerNorm):
+                stack.enter_context(_replaced(module, "forward", partial(_normalised, module)))
+            elif isinstance(module, PooledAttention):
+                stack.enter_context(_replaced(module, "attended", partial(_attended, module)))
+        yield
 
 
 @contextmanager
-def _one_recorded(block: PooledAttention, layers: list[_Attended]) -> Iterator[None]:
-    key_grids: list[Grid] = []
-    weights: list[Tensor] = []
-
-    def attended(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, **_: Any) -> Tensor:
-        products = q @ k.transpose(2, 3) * q.shape[3] ** -0.5
-        weights.append((products if bias is None else products + bias).softmax(dim=3))
-        if not weights[-1].requires_grad:
-            weights[-1].requires_grad_()
-        return block.projected(q, weights[-1] @ v)
-
-    def after(_module: nn.Module, inputs: Any, output: Any) -> None:
-        keys = key_grids.pop() if key_grids else inputs[1]
-        found = weights.pop()
-        first = found.shape[2] - int(np.prod(output[1]))  # a ViT pools nothing, and need not say it has one
-        layers.append(_Attended(found, (inputs[1], output[1], keys), first))
-
-    handles = [block.register_forward_hook(after)]
-    if block.pool_k is not None:
-        handles.append(block.pool_k.register_forward_hook(lambda _m, _i, out: key_grids.append(out[1])))
-    setattr(block, "attended", attended)  # noqa: B010 - hides the method of the class
+def _replaced(module: nn.Module, name: str, function: Callable[..., Tensor]) -> Iterator[None]:
+    """A method of one module; that of its class is hidden."""
+    setattr(module, name, function)
     try:
         yield
     finally:
-        del block.__dict__["attended"]
-        for handle in handles:
-            handle.remove()
+        delattr(module, name)
+
+
+def _normalised(norm: nn.LayerNorm, x: Tensor) -> Tensor:
+    variance = x.detach().var(dim=-1, unbiased=False, keepdim=True)
+    scaled = (x - x.mean(dim=-1, keepdim=True)) / (variance + norm.eps).sqrt()
+    return scaled * norm.weight + norm.bias
+
+
+def _attended(
+    block: PooledAttention, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, **_: object
+) -> Tensor:
+    with torch.no_grad():
+        products = q @ k.transpose(2, 3) * q.shape[3] ** -0.5
+        weights = (products if bias is None else products + bias).softmax(dim=3)
+    return block.projected(q, weights @ v)
 
 
 def _scaled(spread: Tensor) -> Map:

@@ -27,6 +27,7 @@ from twinpath.evaluate.labelled import ScoredClip, match_labels, score_labelled
 from twinpath.formats.journal import Line, ResultsJournal, done_lines, read_journal
 from twinpath.formats.predictions import PREDICTIONS, write_predictions
 from twinpath.jobs.batch import Outcome, error_to_dict, input_failure
+from twinpath.jobs.explained_mistakes import Explaining, check_explainable, explain_mistakes
 from twinpath.jobs.outputs import check_targets
 from twinpath.jobs.result_file import ResultFile, open_result_file, partial_path
 from twinpath.jobs.scored_videos import check_loaded
@@ -40,6 +41,7 @@ from twinpath.render.evaluation_report import REPORT_FILES, write_evaluation_rep
 from twinpath.render.thumbnails import middle_of
 from twinpath.results.classification import SYNTHETIC_WARNING
 from twinpath.results.evaluation import ClipAnswer, Evaluation, EvaluationSummary, FailedInput
+from twinpath.results.explanation import ExplainedMistake
 from twinpath.results.provenance import FileFacts, Provenance
 from twinpath.video.find import InputVideo
 
@@ -167,6 +169,7 @@ class LabelledRun:
         self.evaluation: Evaluation | None = None
         self.summary: EvaluationSummary | None = None
         self.written: tuple[Path, ...] = ()
+        self._explaining: Explaining | None = None
 
     def outcomes(
         self,
@@ -174,6 +177,7 @@ class LabelledRun:
         *,
         reader: VideoReader | None = None,
         on_resumed: Callable[[int, int], None] | None = None,
+        explaining: Explaining | None = None,
     ) -> Iterator[Outcome[FileAnswers]]:
         """Score the clips of each file; at the end write predictions and report.
 
@@ -181,14 +185,18 @@ class LabelledRun:
             load: Gives the classifier, of the job's model and weights; called at once if a file needs it.
             reader: Reads pictures for the report; None: without limits of its own.
             on_resumed: Called with how many files have scores already, and of all, if there are such.
+            explaining: Explains the worst mistakes in the report; None: they have no maps.
         Returns:
             The outcome of each file, in order, made while it is taken. It has an error if no clip of the file
             could be scored.
         Raises:
             UsageError: `out` is an input, holds something else or scores of other settings, or another run is
-                writing to it.
+                writing to it; or the model cannot be explained.
             InputError: `scores.jsonl` there is no file of scores.
         """
+        if explaining is not None:
+            check_explainable(self._facts)
+        self._explaining = explaining
         with contextlib.ExitStack() as stack:
             file, journal = self._open(stack)
             lines = {} if journal is None else self._lines(journal)
@@ -367,12 +375,16 @@ class LabelledRun:
             return
         file.complete()
         predictions = write_predictions(self.evaluation, self._job.out)
+        explained: tuple[ExplainedMistake, ...] = ()
+        if self._explaining is not None:
+            explained = explain_mistakes(self.evaluation, self._explaining, model=self._job.model)
         report = write_evaluation_report(
             self.evaluation,
             self._job.out,
             title=self._job.title or f"{self._facts.name} on {self._data.kind}",
             notes=self.notes,
             thumbnails=partial(middle_of, reader),
+            explained=explained,
             summary=self.summary,
         )
         self.written = (*report, predictions)

@@ -27,6 +27,7 @@ from twinpath.jobs.outputs import (
 from twinpath.recognize.model import Task, check_model
 from twinpath.recognize.read import fps_settings, source_provenance
 from twinpath.render.explanation import write_sheet, write_video
+from twinpath.render.seen_sheets import write_kernels_sheet, write_maps_sheet
 from twinpath.results.explanation import Explanation, PersonAt
 from twinpath.results.provenance import Provenance
 from twinpath.suggest import did_you_mean
@@ -35,7 +36,8 @@ from twinpath.video.find import InputVideo
 if TYPE_CHECKING:
     from twinpath.explain.explainer import Explainer
 
-EXPLANATION_FORMATS = ("json", "png", "mp4")
+EXPLANATION_FORMATS = ("json", "png", "mp4", "features.png", "kernels.png")
+DEFAULT_FORMATS = ("json", "png", "mp4")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,7 @@ class ExplainJob:
     start_s: float = 0.0
     person: PersonAt | None = None
     pathway: str = "whole"
-    formats: tuple[str, ...] = EXPLANATION_FORMATS
+    formats: tuple[str, ...] = DEFAULT_FORMATS
     resume: bool = True
     fps: float | None = None
 
@@ -159,6 +161,11 @@ def _write(
         write_video(explanation, outputs.path("mp4"), pathway=job.pathway, **reading)
     if "png" in formats:
         write_sheet(explanation, outputs.path("png"), **reading)
+    if "features.png" in formats:
+        seen = explainer.seen(explanation.video, start_s=job.start_s, person=job.person)
+        write_maps_sheet(seen, outputs.path("features.png"))
+    if "kernels.png" in formats:
+        write_kernels_sheet(explainer.kernels(), outputs.path("kernels.png"))
     record = explanation.to_dict() | {
         "files": {ending: outputs.path(ending).name for ending in formats},
         "provenance": made_of.to_dict(),

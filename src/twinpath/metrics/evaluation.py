@@ -34,6 +34,7 @@ from twinpath.results.evaluation import (
     Evaluation,
     EvaluationSummary,
 )
+from twinpath.results.explanation import ExplainedMistake
 
 ANSWERED_AT = 0.5  # the score from which a class of multi-label data counts as answered
 _TOP_K = 5
@@ -119,10 +120,18 @@ def _number(value: float) -> float | None:
 
 
 def report_values(
-    evaluation: Evaluation, summary: EvaluationSummary, notes: Sequence[str] = ()
+    evaluation: Evaluation,
+    summary: EvaluationSummary,
+    notes: Sequence[str] = (),
+    explained: Sequence[ExplainedMistake] = (),
 ) -> dict[str, Any]:
-    """What report.json holds: the figures, then the clips they are of."""
-    return {"summary": summary.to_dict(), "notes": list(notes), **evaluation.to_dict()}
+    """What report.json holds: the figures, which mistakes are explained, then the clips they are of."""
+    return {
+        "summary": summary.to_dict(),
+        "notes": list(notes),
+        "explained": [one.to_dict() for one in explained],
+        **evaluation.to_dict(),
+    }
 
 
 @dataclass(frozen=True, eq=False)

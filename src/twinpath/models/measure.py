@@ -43,10 +43,6 @@ def cost_of_clip(model: nn.Module, *, num_frames: int, crop: int, boxes: int = 0
         num_frames, crop: T and the side of the clip in pixels.
         boxes: For a detection network, the number of boxes.
     """
-    device = next(model.parameters()).device
-    inputs = [torch.empty(1, 3, num_frames, crop, crop, device=device)]
-    if boxes:
-        inputs.append(torch.zeros(boxes, 5, device=device))
     normalised = 0
 
     def count(_module: nn.Module, _inputs: object, output: Tensor) -> None:
@@ -55,13 +51,31 @@ def cost_of_clip(model: nn.Module, *, num_frames: int, crop: int, boxes: int = 0
 
     norms = [m for m in model.modules() if isinstance(m, (nn.BatchNorm3d, nn.LayerNorm))]
     hooks = [norm.register_forward_hook(count) for norm in norms]
+    multiply_adds = multiply_adds_by_module(model, num_frames=num_frames, crop=crop, boxes=boxes)[""]
+    for hook in hooks:
+        hook.remove()
+    return Cost(multiply_adds, normalised)
+
+
+def multiply_adds_by_module(
+    model: nn.Module, *, num_frames: int, crop: int, boxes: int = 0
+) -> dict[str, int]:
+    """Multiply-adds of one clip, by the name of the module in which they happen; "" is the whole network.
+
+    Arguments as of `cost_of_clip`. A module that is not there needs none.
+    """
+    device = next(model.parameters()).device
+    inputs = [torch.empty(1, 3, num_frames, crop, crop, device=device)]
+    if boxes:
+        inputs.append(torch.zeros(boxes, 5, device=device))
     counter = FlopCounterMode(display=False)
     # The math backend computes attention by matrix products, which the counter counts on every device.
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
         model.eval()(*inputs)
-    for hook in hooks:
-        hook.remove()
-    return Cost(int(counter.get_total_flops()) // 2, normalised)
+    root = type(model).__name__ + "."
+    counts = {name: sum(of_ops.values()) // 2 for name, of_ops in counter.get_flop_counts().items()}
+    inside = {name.removeprefix(root): count for name, count in counts.items() if name.startswith(root)}
+    return {**inside, "": counts["Global"]}
 
 
 def fingerprint(state: Mapping[str, Tensor]) -> str:

@@ -26,6 +26,7 @@ from twinpath.results.evaluation import (
     EvaluationSummary,
     LearnedClip,
 )
+from twinpath.results.explanation import ExplainedMistake, Explanation
 
 Thumbnails = Callable[[ClipAnswer], Frame | None]
 
@@ -33,6 +34,12 @@ _MOST_MISTAKES = 24
 _MOST_CONFUSIONS = 12
 _MOST_FILES = 400  # of a part, or of a confusion
 _THUMBNAIL_PX = 280
+_MAPS_IN_WORDS = (
+    "Frames with what speaks for a label, from red to yellow; the hottest place of each label is yellow, "
+    "whatever its score. Scores are those of the one clip that is shown, by the model as it is now: means "
+    "over several clips, or answers of a model that had not learned from the clip, differ. “Without slow”: "
+    "with that pathway seeing grey."
+)
 
 
 def write_evaluation_page(
@@ -42,6 +49,7 @@ def write_evaluation_page(
     title: str,
     notes: Sequence[str] = (),
     thumbnails: Thumbnails | None = None,
+    explained: Sequence[ExplainedMistake] = (),
     summary: EvaluationSummary | None = None,
 ) -> None:
     """Write the page. It needs no other file and no script of others; files are linked by their paths.
@@ -53,6 +61,7 @@ def write_evaluation_page(
         notes: What a reader should know, a sentence each.
         thumbnails: Gives a picture of a clip, (H, W, 3) uint8; None or an error of its file: there is none.
             Called for the worst mistakes only.
+        explained: Those of the worst mistakes that have maps.
         summary: The figures, if they are known already.
     Raises:
         InputError: Not one clip was evaluated.
@@ -68,7 +77,7 @@ def write_evaluation_page(
         "classes": page.classes(),
         "confusion": page.confusion(),
         "calibration": page.calibration(),
-        "mistakes": page.mistakes(thumbnails),
+        "mistakes": page.mistakes(thumbnails, explained),
         "failed": page.failed(),
         "provenance": page.provenance(),
     }
@@ -290,22 +299,64 @@ class _EvaluationPage:
             f"{self._summary.log_loss:.3f}.</p></div></div>"
         )
 
-    def mistakes(self, thumbnails: Thumbnails | None) -> str:
-        """The most confident wrong answers as a contact sheet."""
+    def mistakes(self, thumbnails: Thumbnails | None, explained: Sequence[ExplainedMistake] = ()) -> str:
+        """The most confident wrong answers: those with maps one below the other, then a contact sheet."""
         found = worst_mistakes(self._evaluation, _MOST_MISTAKES)
         if not found:
             return "<p>There is none: every answer is right.</p>"
-        cards = "".join(self._mistake(mistake, thumbnails) for mistake in found)
-        return f'<div class="sheet">{cards}</div>'
+        with_maps = {one.answer: one for one in explained if one.explanations}
+        rows = [self._explained(m, with_maps[m.answer]) for m in found if m.answer in with_maps]
+        cards = [self._mistake(m, thumbnails) for m in found if m.answer not in with_maps]
+        why = f"<p class='facts'>{_MAPS_IN_WORDS}</p>{''.join(rows)}" if rows else ""
+        failed = [one for one in explained if one.error is not None]
+        why += "".join(
+            f'<p class="note">{escaped(display_path(one.answer.path))} could not be explained: '
+            f"{escaped(one.error or '')}</p>"
+            for one in failed
+        )
+        return why + (f'<div class="sheet">{"".join(cards)}</div>' if cards else "")
+
+    def _explained(self, mistake: Mistake, explained: ExplainedMistake) -> str:
+        """One mistake with the maps of two labels beside each other."""
+        answer = mistake.answer
+        maps = "".join(
+            f'<div><img alt="" loading="lazy" src="{picture_uri(picture, width_px=picture.shape[1])}">'
+            f"<p>{self._why(one, answer)}</p></div>"
+            for one, picture in zip(explained.explanations, explained.pictures, strict=True)
+        )
+        return (
+            f'<figure class="explained"><figcaption>{self._caption(mistake)}</figcaption>'
+            f'<div class="maps">{maps}</div></figure>'
+        )
+
+    def _why(self, explanation: Explanation, answer: ClipAnswer) -> str:
+        """A label with the score of the clip that is explained, when it is seen and by which pathway."""
+        is_true = self._evaluation.labels.index(explanation.label) in answer.truth
+        facts = [f"{100 * explanation.score:.0f} % here", f"most at {explanation.peak_s:.2f} s"]
+        facts += [
+            f"without {escaped(name)} {100 * score:.0f} %"
+            for name, score in explanation.score_without.items()
+        ]
+        kind = "ok" if is_true else "no"
+        label = f'<b class="{kind}">{"✓" if is_true else "✗"} {escaped(explanation.label)}</b>'
+        return f"{label} {', '.join(facts)}"
 
     def _mistake(self, mistake: Mistake, thumbnails: Thumbnails | None) -> str:
         answer = mistake.answer
         link = file_link(answer.path, answer.start_s, answer.end_s)
-        name = escaped(answer.path.name)
         frame = _picture_of(answer, thumbnails)
         picture = '<div class="none">no picture</div>'
         if frame is not None:
             picture = f'<img alt="" loading="lazy" src="{picture_uri(frame, width_px=_THUMBNAIL_PX)}">'
+        return (
+            f'<figure><a href="{link}" title="{escaped(display_path(answer.path))}">{picture}</a>'
+            f"<figcaption>{self._caption(mistake)}</figcaption></figure>"
+        )
+
+    def _caption(self, mistake: Mistake) -> str:
+        """What was answered, what is true, and the file."""
+        answer = mistake.answer
+        link = file_link(answer.path, answer.start_s, answer.end_s)
         score = f"{100 * mistake.score:.0f} %"
         said = f'<b class="no">{self._labels[mistake.label]}</b> {score}'
         if mistake.is_missed:
@@ -313,11 +364,8 @@ class _EvaluationPage:
         truth = self._truth(answer)
         if not self._evaluation.is_multi_label:
             truth += f" ({100 * float(answer.scores[answer.truth[0]]):.0f} %)"
-        return (
-            f'<figure><a href="{link}" title="{escaped(display_path(answer.path))}">{picture}</a>'
-            f"<figcaption>{said}<br>is <b>{truth}</b><br>"
-            f'<a href="{link}">{name}{_span(answer)}</a></figcaption></figure>'
-        )
+        name = escaped(answer.path.name)
+        return f'{said}<br>is <b>{truth}</b><br><a href="{link}">{name}{_span(answer)}</a>'
 
     def failed(self) -> str:
         """The files that could not be used; nothing if there are none."""

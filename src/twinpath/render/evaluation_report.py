@@ -12,6 +12,7 @@ from twinpath.metrics.evaluation import report_values, summarise
 from twinpath.render.confusion_png import write_confusion_png
 from twinpath.render.evaluation_page import Thumbnails, write_evaluation_page
 from twinpath.results.evaluation import Evaluation, EvaluationSummary
+from twinpath.results.explanation import ExplainedMistake
 
 REPORT_HTML, REPORT_JSON, CONFUSION_PNG = "report.html", "report.json", "confusion.png"
 REPORT_FILES = (REPORT_HTML, REPORT_JSON, CONFUSION_PNG)
@@ -24,13 +25,14 @@ def write_evaluation_report(
     title: str,
     notes: Sequence[str] = (),
     thumbnails: Thumbnails | None = None,
+    explained: Sequence[ExplainedMistake] = (),
     summary: EvaluationSummary | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> tuple[Path, ...]:
     """Write `REPORT_FILES` to a folder; the matrix of single-label data only.
 
     Args:
-        evaluation, title, notes, thumbnails, summary: See `write_evaluation_page`.
+        evaluation, title, notes, thumbnails, explained, summary: See `write_evaluation_page`.
         folder: Is there.
         more: Further JSON values for `REPORT_JSON`.
 
@@ -41,7 +43,7 @@ def write_evaluation_report(
         OSError: A file cannot be written.
     """
     summary = summary or summarise(evaluation)
-    values = {**(more or {}), **report_values(evaluation, summary, notes)}
+    values = {**(more or {}), **report_values(evaluation, summary, notes, explained)}
     text = json.dumps(values, indent=2, allow_nan=False)
     with atomic_path(folder / REPORT_JSON) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
@@ -50,6 +52,12 @@ def write_evaluation_report(
         write_confusion_png(evaluation, folder / CONFUSION_PNG, title=title, summary=summary)
         written.append(folder / CONFUSION_PNG)
     write_evaluation_page(
-        evaluation, written[0], title=title, notes=notes, thumbnails=thumbnails, summary=summary
+        evaluation,
+        written[0],
+        title=title,
+        notes=notes,
+        thumbnails=thumbnails,
+        explained=explained,
+        summary=summary,
     )
     return tuple(written)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from twinpath.atomic import atomic_path
+from twinpath.data.pictures import is_picture, read_picture
 from twinpath.render.label_image import Frame
 from twinpath.render.output_check import check_output
 from twinpath.results.explanation import Explanation
@@ -31,6 +32,7 @@ _STRIP = 0.28  # height of the curve, as a share of the picture's
 _OPAQUE = 0.75  # of the hottest places
 _SHEET_FRAMES, _SHEET_WIDTH_PX = 8, 240
 _GAP_PX = 6
+_ROW_FRAMES, _ROW_SIDE_PX = 4, 168
 
 
 def heat_over(frame: Frame, spread: NDArray[np.float32], crop: Sequence[float]) -> Frame:
@@ -136,6 +138,39 @@ def write_sheet(
     sheet.paste(Image.fromarray(panel.at(None)), (0, height - panel.height_px))
     with atomic_path(out) as temporary:
         sheet.save(temporary, format="PNG", optimize=True)
+
+
+def map_pictures(
+    explanations: Sequence[Explanation],
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    fps: float | None = None,
+    isolate: bool = False,
+) -> tuple[Frame, ...]:
+    """Some frames of a clip in a row with the map over them, for each explanation of that clip.
+
+    Args:
+        explanations: Of one clip of one video.
+        limits, fps, isolate: As of the reading.
+    Raises:
+        InputError, LimitExceeded, WorkerDied: The video cannot be read.
+    """
+    first = explanations[0]
+    picks = np.unique(np.linspace(0, len(first.times_s) - 1, _ROW_FRAMES).round().astype(int))
+    if is_picture(Path(first.video)):
+        frames = [read_picture(Path(first.video))] * len(picks)
+    else:
+        frames = list(_frames(first, first.times_s[picks], limits=limits, fps=fps, isolate=isolate))
+    scale = _ROW_SIDE_PX / max(frames[0].shape[:2])
+    size = (max(1, round(frames[0].shape[1] * scale)), max(1, round(frames[0].shape[0] * scale)))
+    small = [np.array(Image.fromarray(f).resize(size, Image.Resampling.LANCZOS)) for f in frames]
+    rows = []
+    for one in explanations:
+        tiles = [heat_over(f, m, one.crop) for f, m in zip(small, one.maps["whole"][picks], strict=True)]
+        for tile in tiles:
+            _draw_person(tile, one)
+        rows.append(np.concatenate(tiles, axis=1))
+    return tuple(rows)
 
 
 def _draw_person(frame: Frame, explanation: Explanation) -> None:

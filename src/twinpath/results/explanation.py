@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from twinpath.results.evaluation import ClipAnswer
+
 
 class Faithfulness(NamedTuple):
     """Means of the logit along both curves, from the whole clip to all grey and back; of random maps, too.
@@ -108,6 +110,40 @@ class Explanation:
             },
             "warnings": list(self.warnings),
         }
+
+
+@dataclass(frozen=True, eq=False)
+class ExplainedMistake:
+    """A wrong answer of an evaluation, and why: the label that is wrong, and one that is true.
+
+    Attributes:
+        answer: The clip, and its scores.
+        explanations: Of one clip in it: of the label that is wrong (or was missed), then, if there is another
+            to compare, of a true one (or of what was answered). Empty: see `error`.
+        pictures: (H, W, 3) uint8 of each: frames of the clip with the map over them.
+        error: Why there is none, one line.
+    """
+
+    answer: ClipAnswer
+    explanations: tuple[Explanation, ...] = ()
+    pictures: tuple[NDArray[np.uint8], ...] = ()
+    error: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values, without the maps."""
+        return {
+            "path": str(self.answer.path),
+            "start_s": self.answer.start_s,
+            "end_s": self.answer.end_s,
+            "model": self.explanations[0].model if self.explanations else None,
+            "labels": [_of_label(one) for one in self.explanations],
+            "error": self.error,
+        }
+
+
+def _of_label(explanation: Explanation) -> dict[str, Any]:
+    whole = explanation.to_dict()
+    return {key: whole[key] for key in ("label", "score", "peak_s", "score_without", "warnings")}
 
 
 def _summary(spread: NDArray[np.float32]) -> dict[str, Any]:

@@ -42,14 +42,28 @@ def load_folder_network(folder: ModelFolder) -> VideoNetwork:
         UsageError: The folder holds no weights, or of a network that is not known here.
         DamagedWeights, WeightsMismatch, UnsafeWeights: See `twinpath.weights.load`.
     """
+    network = new_folder_network(folder)
+    from twinpath.weights.load import load_weights
+
+    _, record = resolve(folder.card.network or "")
+    is_record = record is not None and folder.card.network == record.name == folder.card.name
+    head: Literal["file"] | None = None if is_record else "file"
+    load_weights(network, folder.checked(WEIGHTS), head=head)
+    return network
+
+
+def new_folder_network(folder: ModelFolder) -> VideoNetwork:
+    """The network of a folder with new weights.
+
+    Raises:
+        UsageError: The folder holds no weights, or of a network that is not known here.
+    """
     shown, name = display_path(folder.path), folder.card.network
     if not folder.has(WEIGHTS):
         raise UsageError(f"{shown} holds a graph and no weights ({WEIGHTS}) of a network")
     if name is None or not is_known(name):
         raise UsageError(f"{shown} holds weights of {name or 'a network'}, which is not known here")
-    from twinpath.weights.load import load_weights
-
-    architecture, record = resolve(name)
+    architecture, _ = resolve(name)
     num_frames = folder.card.input.num_frames
     network = create_model(
         name,
@@ -58,7 +72,4 @@ def load_folder_network(folder: ModelFolder) -> VideoNetwork:
     )
     if folder.card.head == "stages":
         set_stages_head(network, len(folder.card.labels))
-    is_record = record is not None and name == record.name == folder.card.name
-    head: Literal["file"] | None = None if is_record else "file"
-    load_weights(network, folder.checked(WEIGHTS), head=head)
     return network

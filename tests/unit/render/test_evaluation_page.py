@@ -18,6 +18,7 @@ from twinpath.render.confusion_png import write_confusion_png
 from twinpath.render.evaluation_page import Thumbnails, write_evaluation_page
 from twinpath.render.evaluation_report import write_evaluation_report
 from twinpath.results.evaluation import ClipAnswer, Evaluation, FailedInput
+from twinpath.results.explanation import ExplainedMistake
 
 EVIL = '<script>alert("1")</script> & {{data}} \x1b[31m'
 VOID = {"meta", "br", "img", "link", "input"}
@@ -190,3 +191,12 @@ def test_a_report_is_a_page_json_and_a_picture(tmp_path: Path) -> None:
     assert len(values["clips"]) == values["summary"]["clips"] == 60
     several = write_evaluation_report(made_up_multi_label(), tmp_path / "multi", title="T")
     assert [path.name for path in several] == ["report.html", "report.json"]
+
+
+def test_a_mistake_that_could_not_be_explained_says_why(tmp_path: Path) -> None:
+    evaluation = made_up(8)
+    worst = worst_mistakes(evaluation, 1)[0].answer
+    page = page_of(evaluation, tmp_path, grey, explained=[ExplainedMistake(worst, error=f"{EVIL} is gone")])
+    assert f"could not be explained: {EVIL[:9]}" in page.text
+    assert not page.all("figure", **{"class": "explained"})
+    assert len(page.all("img")) == len(worst_mistakes(evaluation, 24))

@@ -26,6 +26,14 @@ def info(
             help="A name of `twinpath models list`, or a model folder, also hf://USER/NAME.",
         ),
     ],
+    draw: Annotated[
+        Path | None,
+        typer.Option(
+            "--draw",
+            metavar="FILE.svg",
+            help="Draw its stages with shapes, parameters and cost. Needs torch.",
+        ),
+    ] = None,
     json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -33,12 +41,28 @@ def info(
     from twinpath.cli.console import print_json
 
     facts = _facts(name)
+    if draw is not None:
+        _draw(name, draw)
     if json:
         print_json(facts)
         return
     width = max(len(key) for key in facts)
     for key, value in facts.items():
         print_line(f"{key.ljust(width)}  {_readable(value)}")
+
+
+def _draw(name: str, out: Path) -> None:
+    from twinpath.cli.console import print_note
+    from twinpath.extras import check_torch
+    from twinpath.render.network_svg import write_network_svg
+    from twinpath.zoo.create import is_known
+    from twinpath.zoo.model_folder import read_model_folder
+    from twinpath.zoo.network_plan import network_plan, network_plan_of_folder
+
+    check_torch("--draw")
+    plan = network_plan(name) if is_known(name) else network_plan_of_folder(read_model_folder(name))
+    write_network_svg(plan, out)
+    print_note(f"wrote {display_path(out)}")
 
 
 def _facts(name: str) -> Facts:

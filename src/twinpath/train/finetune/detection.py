@@ -30,6 +30,7 @@ from twinpath.engine.export import loaded
 from twinpath.engine.open import open_box_embedder
 from twinpath.errors import INPUT_FAILURES, InputError, PartialFailure, UsageError
 from twinpath.jobs.batch import input_failure
+from twinpath.jobs.explained_mistakes import Explaining, explain_mistakes
 from twinpath.metrics.evaluation import report_values, summarise
 from twinpath.metrics.frame_map import FrameMap, ImageBoxes, frame_map
 from twinpath.models.detection import DetectionNetwork
@@ -38,6 +39,7 @@ from twinpath.recognize.read import VideoReader
 from twinpath.render.evaluation_report import write_evaluation_report
 from twinpath.render.thumbnails import person_of
 from twinpath.results.evaluation import ClipAnswer, Evaluation, EvaluationSummary, FailedInput, LearnedClip
+from twinpath.results.explanation import ExplainedMistake
 from twinpath.train.finetune.box_features import BoxFeatures, Embeddings
 from twinpath.train.finetune.learned import own_network, set_last_layer
 from twinpath.train.finetune.linear import STRENGTHS, LinearHead, fit_linear
@@ -76,6 +78,7 @@ class DetectionFinetuneResult:
         held_out: How people were held out, for people: "5 folds by video".
         keyframes, people, videos: How many it has learned from.
         notes: What a user should know, a sentence each.
+        explained: Mistakes that have maps in the report.
     """
 
     folder: ModelFolder
@@ -88,6 +91,7 @@ class DetectionFinetuneResult:
     people: int
     videos: int
     notes: tuple[str, ...] = ()
+    explained: tuple[ExplainedMistake, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON values, without the folder."""
@@ -102,7 +106,7 @@ class DetectionFinetuneResult:
         if self.frame_map is not None:
             values["frame_map"] = _as_json(self)
         if self.summary is not None:
-            values |= report_values(self.evaluation, self.summary, self.notes)
+            values |= report_values(self.evaluation, self.summary, self.notes, self.explained)
         return values
 
 
@@ -120,6 +124,7 @@ def finetune_detection(
     progress: Progress | None = None,
     on_download: Callable[[int, int | None], None] | None = None,
     on_status: Callable[[str], None] = lambda _: None,
+    explaining: Explaining | None = None,
 ) -> DetectionFinetuneResult:
     """Train a new last layer and write it with the rest of the network as a model folder.
 
@@ -139,6 +144,7 @@ def finetune_detection(
         progress: Called with the number of keyframes done and the total.
         on_download: Told the bytes of a download of weights.
         on_status: Called with a sentence before each step and about each choice.
+        explaining: Explains the worst mistakes in the report, by the kept model; None: they have no maps.
     Raises:
         UnknownModel, UsageError: No such model, or it is not for detection; `out` is something else.
         InputError: There is nothing to tell apart.
@@ -177,7 +183,7 @@ def finetune_detection(
         notes=(*used.notes, *_notes(used, folds, found)),
     )
     on_status("writing the model ...")
-    return replace(result, folder=_write(out, facts, card, head, result, reader))
+    return _written(out, facts, card, head, result, reader, explaining)
 
 
 def _check_data(data: LabelledKeyframes) -> None:
@@ -380,14 +386,15 @@ def _notes(data: LabelledKeyframes, folds: KeyframeFolds, found: FrameMap | None
     return notes
 
 
-def _write(
+def _written(
     out: Path,
     facts: ModelFacts,
     card: ModelCard,
     head: LinearHead,
     result: DetectionFinetuneResult,
     reader: VideoReader,
-) -> ModelFolder:
+    explaining: Explaining | None,
+) -> DetectionFinetuneResult:
     """The network with its new last layer, its card and its report; all appear at once."""
     found = result.frame_map
     figures: dict[str, float | str] = {} if found is None else {"frame_map": round(found.mean, 4)}
@@ -419,6 +426,9 @@ def _write(
         set_last_layer(network, head.weight, head.bias)
         save_weights(network, folder / WEIGHTS, {"made_by": f"twinpath {__version__}"})
         write_card(folder, card)
+        if explaining is not None:
+            explained = explain_mistakes(result.evaluation, explaining, model=str(folder))
+            result = replace(result, explained=explained)
         if result.summary is not None:
             write_evaluation_report(
                 result.evaluation,
@@ -426,10 +436,11 @@ def _write(
                 title=out.name,
                 notes=result.notes,
                 thumbnails=partial(person_of, reader),
+                explained=result.explained,
                 summary=result.summary,
                 more={"frame_map": _as_json(result)},
             )
-    return read_model_folder(out)
+    return replace(result, folder=read_model_folder(out))
 
 
 def _as_json(result: DetectionFinetuneResult) -> dict[str, Any]:

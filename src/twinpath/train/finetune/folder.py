@@ -12,10 +12,12 @@ import numpy as np
 
 from twinpath import __version__
 from twinpath.data.labelled.clip import LabelledData
+from twinpath.jobs.explained_mistakes import Explaining, explain_mistakes
 from twinpath.recognize.read import VideoReader
 from twinpath.render.evaluation_report import write_evaluation_report
 from twinpath.render.thumbnails import middle_of
 from twinpath.results.evaluation import Evaluation, EvaluationSummary
+from twinpath.results.explanation import ExplainedMistake
 from twinpath.zoo.model_card import HeadKind, ModelCard, WeightsSource
 from twinpath.zoo.model_facts import ModelFacts
 from twinpath.zoo.model_folder import (
@@ -51,23 +53,28 @@ def write_folder(
     how: Mapping[str, Any],
     notes: Sequence[str],
     reader: VideoReader,
-) -> ModelFolder:
-    """Write the network, its card and its report; all appear at once."""
+    explaining: Explaining | None = None,
+) -> tuple[ModelFolder, tuple[ExplainedMistake, ...]]:
+    """Write the network, its card and its report; all appear at once. Returns what is explained, too."""
+    explained: tuple[ExplainedMistake, ...] = ()
     card = _card(out, facts, data, evaluation, summary, views=views, head=head, how=how)
     with new_model_folder(out) as folder:
         from twinpath.weights.load import save_weights
 
         save_weights(network, folder / WEIGHTS, metadata={"made_by": f"twinpath {__version__}"})
         write_card(folder, card)
+        if explaining is not None:
+            explained = explain_mistakes(evaluation, explaining, model=str(folder))
         write_evaluation_report(
             evaluation,
             folder,
             title=out.name,
             notes=notes,
             thumbnails=partial(middle_of, reader),
+            explained=explained,
             summary=summary,
         )
-    return read_model_folder(out)
+    return read_model_folder(out), explained
 
 
 def _card(

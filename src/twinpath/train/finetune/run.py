@@ -27,6 +27,7 @@ from twinpath.engine.base import Engine
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.open import choose_backend, open_network
 from twinpath.errors import InputError, PartialFailure
+from twinpath.jobs.explained_mistakes import Explaining
 from twinpath.metrics.evaluation import summarise
 from twinpath.recognize.labelled import LabelledReader
 from twinpath.recognize.model import check_model
@@ -39,6 +40,7 @@ from twinpath.results.evaluation import (
     FailedInput,
     LearnedClip,
 )
+from twinpath.results.explanation import ExplainedMistake
 from twinpath.train.finetune.features import ClipFeatures, Progress, clip_features
 from twinpath.train.finetune.folder import check_folder, write_folder
 from twinpath.train.finetune.last_layer import fit_last_layer
@@ -74,6 +76,7 @@ class FinetuneResult:
         method, views: What was chosen, and why.
         copies: Near-copies, which were kept in one part each.
         notes: What a user should know, a sentence each.
+        explained: Mistakes that have maps in the report.
     """
 
     folder: ModelFolder
@@ -83,6 +86,7 @@ class FinetuneResult:
     views: Choice
     copies: tuple[NearCopy, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    explained: tuple[ExplainedMistake, ...] = ()
 
 
 def finetune(
@@ -95,6 +99,7 @@ def finetune(
     resume: bool = True,
     progress: Progress | None = None,
     on_status: Callable[[str], None] = lambda _: None,
+    explaining: Explaining | None = None,
 ) -> FinetuneResult:
     """Make a model of own classes.
 
@@ -107,6 +112,7 @@ def finetune(
         resume: Go on with the training of a whole network that was stopped; its files are in OUT.training.
         progress: Called with how many clips were read, and of all; None: no bars at all.
         on_status: Called with a sentence before each step and about each choice.
+        explaining: Explains the worst mistakes in the report, by the kept model; None: they have no maps.
     Raises:
         UsageError: The model is for another task or has no weights; `out` holds something else.
         InputError: Fewer than two classes, or nothing to evaluate with.
@@ -154,7 +160,7 @@ def finetune(
     notes = (*data.notes, *parts.notes, *learned.notes)
     on_status("writing the model ...")
     how = {"method": method.value, "flip": str(flip), "seed": settings.seed, **learned.how}
-    folder = write_folder(
+    folder, explained = write_folder(
         out,
         facts,
         data,
@@ -166,9 +172,10 @@ def finetune(
         how=how,
         notes=notes,
         reader=reader,
+        explaining=explaining,
     )
     shutil.rmtree(training, ignore_errors=True)
-    return FinetuneResult(folder, evaluation, summary, method, views, tuple(copies), notes)
+    return FinetuneResult(folder, evaluation, summary, method, views, tuple(copies), notes, explained)
 
 
 def _check_classes(data: LabelledData) -> None:
