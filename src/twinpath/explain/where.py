@@ -3,10 +3,10 @@
 Convolutional networks: LayerCAM of res3, res4 and res5, multiplied: the last stage knows the class and the
 earlier ones the place. Each value is an activation times its positive gradient, at each time step, so that a
 map moves with what it shows. Gradients are those of the logit: those of a softmax vanish for a sure answer.
-Transformers: the clip times its gradient, added up over each patch, its positive part. In the backward pass the
-scales of layer norms and the weights of attention are constants. So what the clip adds to the logit is passed on
-from layer to layer, on shortcuts, through values and the queries of MViTv2 alike, and neither vanishes where a
-norm is saturated nor is lost where attention is weighted anew.
+Transformers: the clip times its gradient, added up over each patch, its positive part. In the backward pass
+the scales of layer norms and the weights of attention are constants. So what the clip adds to the logit is
+passed on from layer to layer, through shortcuts, values and the queries that MViTv2 adds alike, and does not
+vanish where a norm has taken its size away.
 Both take one forward pass, and a backward pass, convolutional networks through a part of them only.
 Sources: Selvaraju et al. 2017, Grad-CAM (arXiv:1610.02391); Jiang et al. 2021, LayerCAM (IEEE TIP 30); Ali et
 al. 2022, XAI for Transformers: Better Explanations through Conservative Propagation (arXiv:2202.07304).
