@@ -25,7 +25,7 @@ from twinpath.errors import UsageError
 from twinpath.explain.faithfulness import faithfulness
 from twinpath.explain.seen import first_kernels, strongest_channels
 from twinpath.explain.when import occlusion_losses, over_frames, without_pathway
-from twinpath.explain.where import WHOLE, class_maps
+from twinpath.explain.where import WHOLE, Map, class_maps
 from twinpath.models.layers.positions import Grid
 from twinpath.paths import display_path
 from twinpath.recognize.labelled import LabelledReader
@@ -183,12 +183,12 @@ class Explainer:
             with torch.no_grad():
                 return self._logits(clips, box)[:, targets].float()
 
+        def maps_of(target: int) -> dict[str, Map]:
+            return class_maps(self._network, clip, lambda clips: self._logits(clips, box)[0, target])
+
         report(1, 4)
         size: Grid = (clip.shape[2], clip.shape[3], clip.shape[4])
-        maps = [
-            class_maps(self._network, clip, lambda clips, target=target: self._logits(clips, box)[0, target])
-            for target in targets
-        ]
+        maps = [maps_of(target) for target in targets]
         report(2, 4)
         losses = over_frames(occlusion_losses(clip, logits), size[0])
         without = without_pathway(self._network, clip, lambda part: self.scores(part, box)[:, targets])

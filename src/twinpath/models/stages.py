@@ -69,7 +69,7 @@ def stages_of(network: VideoNetwork, *, num_frames: int, crop: int, boxes: int =
         costs = multiply_adds_by_module(network, num_frames=num_frames, crop=crop, boxes=boxes)
     parts = parts_of(network, outputs)
     counted = sum(count_parameters(module) for part in parts for module in part.modules.values())
-    stages = []
+    stages: list[NetworkStage] = []
     for part in parts:
         out = [outputs[name] for name in part.modules if name in outputs]
         shape = None if part.name == "head" else tuple(out[-1].on_grid.shape[1:])
