@@ -54,6 +54,7 @@ check: $(READY)  ## Format, lint, types, import layering, public names, the site
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/unit/test_public_names.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html; with its search: python3 -m http.server -d build/site"
 
 notebooks: $(READY)  ## Run the notebooks of examples/notebooks in place, each with its seconds
 	@$(BIN)/python -m scripts.run_notebooks
@@ -88,6 +89,7 @@ docs: $(READY)  ## Write docs/api/, schemas.md, errors.md and man/ from the code
 
 site: $(READY)  ## Build the documentation as a site into build/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html; with its search: python3 -m http.server -d build/site"
 
 format: $(READY)  ## Put the code into its form
 	@$(BIN)/ruff check --fix .
