@@ -53,8 +53,7 @@ check: $(READY)  ## Format, lint, types, import layering, public names, the site
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/unit/test_public_names.py
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	@echo "build/site/index.html; with its search: python3 -m http.server -d build/site"
+	@$(MAKE) --no-print-directory site
 
 notebooks: $(READY)  ## Run the notebooks of examples/notebooks in place, each with its seconds
 	@$(BIN)/python -m scripts.run_notebooks
