@@ -24,7 +24,7 @@ from typer.main import get_command
 
 from tests.support.commands import in_process
 from tests.support.doc_blocks import BLOCK, Block, blocks, commands, without_redirection
-from tests.support.stand_ins import StandIns, in_python
+from tests.support.stand_ins import StandIns, embedded_for, in_python
 from twinpath.cli.app import make_app
 from twinpath.train.recipe import read_recipe
 
@@ -47,6 +47,7 @@ NOT_RUN = {
     r"(evaluate|classify|detect) .*runs/": "needs a run; see test_train.py",
     r"--install-completion|--show-completion": "is for the user's shell",
     r"^demo( --out \w+)?$|^explain (?!.*--pathway)": "takes 10 s; test_every_command.py runs the same",
+    r"^evaluate (slowfast_tiny\S* )?--clips": "starts processes; see test_every_command.py",
     r"evaluate .*--recipe": "needs the recipe's data; see test_evaluate_data.py",
     r"finetune (results|scenes)": "needs boxes; see test_finetune.py",
     r"--people dfine": "downloads a detector",
@@ -123,7 +124,7 @@ class Page:
             read_recipe(rest[0], [word for word in rest[1:] if not word.startswith("-")])
         if FIRST[tuple(words)] == self.path and not any(re.search(rule, text) for rule in NOT_RUN):
             for word in inputs(rest):
-                self.stand_ins.make(word)
+                self.stand_ins.make(word, embedded_for(command))
             changed = self.stand_ins.in_words(rest, command)
             in_process(*arguments[: len(arguments) - len(rest)], *changed)
 

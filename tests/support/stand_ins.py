@@ -24,6 +24,11 @@ def model_for(name: str) -> str:
     return DETECTOR if "_det" in name else CLASSIFIER
 
 
+def embedded_for(command: Any) -> str:
+    """The embedded model that a command can run."""
+    return DETECTOR if command.name == "detect" else CLASSIFIER
+
+
 @dataclass(frozen=True)
 class StandIns:
     """Makes what a page names.
@@ -42,8 +47,9 @@ class StandIns:
     labelled: frozenset[str]
     here: Path
 
-    def make(self, name: str) -> None:
-        """What is called so, if it is not there and is the name of an input."""
+    def make(self, name: str, model: str = CLASSIFIER) -> None:
+        """What is called so, if it is not there and is the name of an input; `model` if it is one's."""
+        name = name.removeprefix("./")
         path = self.here / name
         if path.exists() or name.startswith(("-", "/")):
             return
@@ -73,7 +79,7 @@ class StandIns:
         elif bare in {"frames", "frames/throw"}:
             self._frames(self.here / "frames" / "throw", "img_%05d.jpg")
         elif bare.startswith("my-") or bare.endswith(("-model", "_int8", "exported")):
-            shutil.copytree(ASSETS / CLASSIFIER, path)
+            shutil.copytree(ASSETS / model, path)
 
     def _frames(self, folder: Path, pattern: str) -> None:
         from PIL import Image
@@ -85,17 +91,16 @@ class StandIns:
     def in_words(self, words: list[str], command: Any) -> list[str]:
         """A command with stand-ins: its words after `twinpath`; `command` is that of the command line."""
         flags = {flag for part in command.params for flag in (*part.opts, *part.secondary_opts)}
-        named = {"detect": DETECTOR}.get(command.name or "", CLASSIFIER)
         changed = words if command.name in AS_IT_IS else [self._word(word) for word in words]
         for flag, value in SMALLER.items():
             if flag in changed:
                 changed[changed.index(flag) + 1] = value
         if "--model" in flags and "--model" not in changed and command.name not in NO_MODEL:
-            changed += ["--model", named]
+            changed += ["--model", embedded_for(command)]
         if "--people" in flags and "--people" not in changed and command.name == "detect":
             changed += ["--people", "hog"]
-        if "--workers" in flags and "--clips" in changed:
-            changed += ["--workers", "1"]
+        if "--no-resume" in flags and ("--out" in changed or command.name in OWN_FOLDER):
+            changed += ["--no-resume"]  # a page shows several settings
         return [*changed, *FASTER.get(command.name or "", ())]
 
     def _word(self, word: str) -> str:
@@ -109,6 +114,7 @@ OTHER_WORDS = {"fasterrcnn": "hog", "archery": "wave", "disc golfing": "kick"}
 #: Values of options for what is short and small.
 SMALLER = {"--clips": "2", "--views": "1x2", "--start": "1"}
 FASTER = {"stream": ("--no-realtime",), "finetune": ("--folds", "2")}
+OWN_FOLDER = {"detect", "timeline"}  # also without --out
 NO_MODEL = {"evaluate", "convert"}
 AS_IT_IS = {"list", "info", "labels", "train"}  # which need no weights
 
