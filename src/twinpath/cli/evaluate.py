@@ -14,6 +14,12 @@ from twinpath.cli.option_groups import option_groups
 from twinpath.cli.options import AsJson, Debug, Reading, Runtime, Weights
 
 
+_Named = Annotated[
+    str | None,
+    typer.Option("--model", autocompletion=model_names, metavar="NAME", help="The same as NAME."),
+]
+
+
 @option_groups
 def evaluate(
     *,
@@ -30,10 +36,7 @@ def evaluate(
     dataset: Annotated[
         str, typer.Option(metavar="NAME", help="synthetic, or ava: who does what, from AVA's own files.")
     ] = "synthetic",
-    named: Annotated[
-        str | None,
-        typer.Option("--model", autocompletion=model_names, metavar="NAME", help="The same as NAME."),
-    ] = None,
+    named: _Named = None,
     weights: Weights = None,
     synthetic: SyntheticOptions,
     ava: AvaOptions,
