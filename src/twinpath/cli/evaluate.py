@@ -13,7 +13,6 @@ from twinpath.cli.evaluate_synthetic import SyntheticOptions
 from twinpath.cli.option_groups import option_groups
 from twinpath.cli.options import AsJson, Debug, Reading, Runtime, Weights
 
-
 _Named = Annotated[
     str | None,
     typer.Option("--model", autocompletion=model_names, metavar="NAME", help="The same as NAME."),
