@@ -4,8 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORE := .venv/.core
 READY := .venv/.ready
-# Modules are compiled when they are first imported: most of what torch and transformers bring never is.
-INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
+INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 CORE_ONLY := .venv-core
 
 .DEFAULT_GOAL := help
@@ -25,7 +24,8 @@ $(CORE): pyproject.toml constraints.txt | $(BIN)/python
 
 # Every extra and the development tools on top.
 $(READY): pyproject.toml constraints.txt | $(BIN)/python
-	@$(BIN)/python $(INSTALL) -e '.[dev]'
+	@$(BIN)/python $(INSTALL) --no-compile -e '.[dev]'
+	@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/|/transformers/models/' .venv/lib || true  # on all cores
 	@touch $(CORE) $@
 
 demo: $(CORE)  ## Draw a clip, classify it, show the answer
