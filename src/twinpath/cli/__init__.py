@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, TextIO, cast
 
@@ -118,10 +120,21 @@ def _exit_code(error: TwinpathError) -> int:
 def _fail(message: str, exit_code: int) -> NoReturn:
     from twinpath.cli.console import print_note
 
-    for signum in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        signal.signal(signum, signal.SIG_IGN)  # it ends in a moment; the reason must be read
-    print_note(f"twinpath: {message}")
+    with _signals_ignored():  # it ends in a moment, and the reason must be read
+        print_note(f"twinpath: {message}")
     sys.exit(exit_code)
+
+
+@contextlib.contextmanager
+def _signals_ignored() -> Iterator[None]:
+    """Within the block what asks a process to end does nothing."""
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {name: signal.signal(getattr(signal, name), signal.SIG_IGN) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(getattr(signal, name), handler)
 
 
 def _os_error_in_words(error: OSError) -> str:

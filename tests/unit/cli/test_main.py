@@ -38,7 +38,7 @@ def run(monkeypatch: pytest.MonkeyPatch, error: BaseException, *arguments: str) 
         raise error
 
     monkeypatch.setattr(twinpath.cli.app, "make_app", lambda *_: app)
-    monkeypatch.setattr(sys, "argv", ["twinpath", *arguments])
+    monkeypatch.setattr(sys, "argv", ["twinpath", "demo", *arguments])
     with pytest.raises(SystemExit) as caught:
         main()
     return caught.value.code
@@ -91,7 +91,7 @@ def test_a_signal_within_an_import_is_no_bug(
             raise ImportError("initialization failed") from stop
 
     monkeypatch.setattr(twinpath.cli.app, "make_app", lambda *_: app)
-    monkeypatch.setattr(sys, "argv", ["twinpath"])
+    monkeypatch.setattr(sys, "argv", ["twinpath", "demo"])
     with pytest.raises(SystemExit) as caught:
         main()
     assert (caught.value.code, capsys.readouterr().err) == (code, "")
