@@ -65,7 +65,7 @@ def test_a_network_on_a_split(split: Split, tmp_path: Path) -> None:
     assert len(lines) == 4 * 12
     assert lines[0].startswith("-5KQ66BBWC4,0900,0.1,0.1,0.5,0.9,1,0.")
     assert list(tmp_path.iterdir()) == [out]
-    again = twinpath(*split.arguments, "--results", out, "--json").object
+    again = in_process(*split.arguments, "--results", out, "--json").object
     assert (again["map"], again["by_action"]) == (done["map"], done["by_action"])
     assert again["results"] == str(out)
 
@@ -77,8 +77,8 @@ def test_people_that_a_detector_predicts(split: Split, tmp_path: Path) -> None:
         "-5KQ66BBWC4,0902,0.5,0.1,0.9,0.9,,0.85\n1j20qq1JyX4,0901,0.2,0.1,0.6,0.9,,0.5\n"
     )
     videos = ("--videos", split.folder / "videos", "--people", people)
-    assert twinpath(*scored(split), *videos, "--json").object["people"] == 2  # of SlowFast's 0.8
-    assert twinpath(*scored(split), *videos, "--min-person-score", "0.9", "--json").object["people"] == 1
+    assert in_process(*scored(split), *videos, "--json").object["people"] == 2  # of SlowFast's 0.8
+    assert in_process(*scored(split), *videos, "--min-person-score", "0.9", "--json").object["people"] == 1
 
 
 def test_a_video_that_is_missing_is_named_and_the_rest_is_kept(split: Split, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_video_that_is_missing_is_named_and_the_rest_is_kept(split: Split, tmp
     )
     (tmp_path / "videos" / "1j20qq1JyX4.mp4").write_text("no video")
     out = tmp_path / "results.csv"
-    done = twinpath(*scored(split), "--videos", tmp_path / "videos", "--out", out, code=4)
+    done = in_process(*scored(split), "--videos", tmp_path / "videos", "--out", out, code=4)
     first, last = done.err.splitlines()
     assert first.startswith("twinpath: 1j20qq1JyX4: second 901 left out: ")
     assert last == "twinpath: 1 videos could not be used, or not all of them; each is named above"
@@ -103,7 +103,7 @@ def test_a_video_that_is_missing_is_named_and_the_rest_is_kept(split: Split, tmp
     (tmp_path / "videos" / "1j20qq1JyX4_902.mp4").write_bytes(
         (split.folder / "videos" / "1j20qq1JyX4_902.mp4").read_bytes()
     )
-    rest = twinpath(*scored(split), "--videos", tmp_path / "videos", "--out", out, "--json").object
+    rest = in_process(*scored(split), "--videos", tmp_path / "videos", "--out", out, "--json").object
     assert rest["people"] == 4
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.csv", "videos"]
 
@@ -113,26 +113,26 @@ def test_results_are_replaced_only_where_that_is_wanted(split: Split, tmp_path: 
     truth = tmp_path / "truth.csv"
     truth.write_text(TRUTH)
     wanted = (*scored(split), "--videos", split.folder / "videos", "--annotations", truth)
-    error = twinpath(*wanted, "--out", truth, code=2).error
+    error = in_process(*wanted, "--out", truth, code=2).error
     assert f"{truth} would be overwritten, and is an input of this run" in error
     assert truth.read_text() == TRUTH
     notes = tmp_path / "notes.txt"
     notes.write_text("by hand")
-    assert f"{notes}:1: " in twinpath(*wanted, "--out", notes, "--no-resume", code=3).error
+    assert f"{notes}:1: " in in_process(*wanted, "--out", notes, "--no-resume", code=3).error
     assert notes.read_text() == "by hand"
     out = tmp_path / "results.csv"
-    twinpath(*wanted, "--out", out)
+    in_process(*wanted, "--out", out)
     before = out.read_bytes()
-    error = twinpath(*wanted, "--out", out, code=2).error
+    error = in_process(*wanted, "--out", out, code=2).error
     assert f"{out} is complete already; give another file, or --no-resume to replace it" in error
-    twinpath(*wanted, "--out", out, "--no-resume")
+    in_process(*wanted, "--out", out, "--no-resume")
     assert out.read_bytes() == before
 
 
 def test_no_video_at_all_is_an_error(split: Split, tmp_path: Path) -> None:
     (tmp_path / "other.mp4").write_text("no video")
     out = tmp_path / "results.csv"
-    error = twinpath(*scored(split), "--videos", tmp_path, "--out", out, code=3).error
+    error = in_process(*scored(split), "--videos", tmp_path, "--out", out, code=3).error
     assert "no video could be used; -5KQ66BBWC4: 2 seconds left out: no video or folder of frames" in error
     assert not out.exists()
 
@@ -143,9 +143,9 @@ def test_results_are_measured_without_torch_or_a_model(tmp_path: Path) -> None:
         rows = (",".join(map(str, row)) + "\n" for row in FIGURES[name])
         (tmp_path / f"{name}.csv").write_text("".join(rows))
     files = ("--annotations", tmp_path / "ground_truth.csv", "--results", tmp_path / "detections.csv")
-    done = twinpath("evaluate", "--dataset", "ava", *files, "--json").object
+    done = in_process("evaluate", "--dataset", "ava", *files, "--json").object
     assert done["map"] == pytest.approx(FIGURES["result"]["PascalBoxes_Precision/mAP@0.5IOU"], abs=1e-9)
-    shown = twinpath("evaluate", "--dataset", "ava", *files).out.splitlines()
+    shown = in_process("evaluate", "--dataset", "ava", *files).out.splitlines()
     assert shown[-1] == "frame mAP@0.5 41.60 % over 9 actions; 51 others have no true box"
     assert any(line.split()[:2] == ["12", "stand"] and "18.00 %" in line for line in shown)
 
@@ -153,7 +153,7 @@ def test_results_are_measured_without_torch_or_a_model(tmp_path: Path) -> None:
 def test_a_fault_in_the_annotations_is_one_line_with_its_place(split: Split, tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text(TRUTH.replace("0.6,0.9,12", "0.1,0.9,12"))
-    done = twinpath("evaluate", "--dataset", "ava", "--annotations", bad, "--videos", split.folder, code=3)
+    done = in_process("evaluate", "--dataset", "ava", "--annotations", bad, "--videos", split.folder, code=3)
     assert done.error == f"twinpath: {bad}:5: x2 = 0.1 is not right of x1 = 0.2"
 
 

@@ -56,7 +56,7 @@ def test_a_real_video_gives_the_references_top_5(reference: str, model: str, tmp
 
 
 def test_a_table_on_stdout_and_remarks_on_stderr(clips: Path) -> None:
-    done = twinpath("classify", clips / "a.mp4", *TINY)
+    done = in_process("classify", clips / "a.mp4", *TINY)
     title, *rows = done.out.splitlines()
     assert title == f"{clips / 'a.mp4'}  (1x1 views)"
     assert len(rows) == 5
@@ -73,7 +73,7 @@ def test_a_batch_with_a_bad_file_gives_all_the_others(clips: Path, tmp_path: Pat
     bad.write_text("no video")
     missing = tmp_path / "missing.mp4"
     wanted = (clips / "b.mp4", bad, missing, clips / "[a]*.mp4", clips)
-    done = twinpath("classify", *wanted, *TINY, "--json", "--top-k", "3", "--start", "0.5", code=4)
+    done = in_process("classify", *wanted, *TINY, "--json", "--top-k", "3", "--start", "0.5", code=4)
     answers = {line["video"]: line for line in done.objects}
     assert list(answers) == [
         str(p) for p in (clips / "b.mp4", bad, missing, clips / "a.mp4", clips / "more/c.mp4")
@@ -103,7 +103,9 @@ def test_a_batch_with_a_bad_file_gives_all_the_others(clips: Path, tmp_path: Pat
 
 
 def test_thirty_views_of_a_short_clip(clips: Path) -> None:
-    answer = twinpath("classify", clips / "a.mp4", *TINY, "--views", "3x10", "--json", "--top-k", "99").object
+    answer = in_process(
+        "classify", clips / "a.mp4", *TINY, "--views", "3x10", "--json", "--top-k", "99"
+    ).object
     assert answer["views"] == "3x10"
     assert len(answer["predictions"]) == len(ACTIONS)
     assert sum(p["score"] for p in answer["predictions"]) == pytest.approx(1, abs=1e-4)
@@ -213,7 +215,7 @@ def test_the_same_command_goes_on_after_a_signal(many: Path, tmp_path: Path) -> 
     assert len(kept) == done
     for path in sorted(many.iterdir())[done + 3 :]:  # no need to wait for all of them
         path.unlink()
-    rest = twinpath("classify", many, *TINY, "--json", "--out", out)
+    rest = in_process("classify", many, *TINY, "--json", "--out", out)
     assert len(rest.objects) == 3
     assert out.read_text().splitlines()[:done] == kept
     assert in_process("classify", many, *TINY, "--views", "3x1", "--out", out, code=2).error.endswith(
@@ -227,13 +229,13 @@ def test_files_that_nobody_trusts(clips: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.mp4"
     bad.write_text("no video")
     wanted = ("classify", clips, bad, *TINY, "--views", "1x3", "--json")
-    plain, isolated = twinpath(*wanted, code=4), twinpath(*wanted, "--isolate", code=4)
+    plain, isolated = in_process(*wanted, code=4), in_process(*wanted, "--isolate", code=4)
     assert isolated.err == plain.err
     for ours, expected in zip(isolated.objects, plain.objects, strict=True):
         assert ours.get("predictions") == expected.get("predictions")
         assert ours.get("error") == expected.get("error")
-    alone = twinpath("classify", bad, *TINY, "--isolate", code=3)
-    assert alone.error == twinpath("classify", bad, *TINY, code=3).error
+    alone = in_process("classify", bad, *TINY, "--isolate", code=3)
+    assert alone.error == in_process("classify", bad, *TINY, code=3).error
 
 
 def test_a_reader_that_goes_away(many: Path) -> None:
@@ -261,7 +263,7 @@ def test_starting_over_keeps_the_old_file_until_the_new_one_is_complete(many: Pa
     for path in sorted(many.iterdir())[3:]:
         path.unlink()
     out = tmp_path / "answers.jsonl"
-    twinpath("classify", many, *TINY, "--out", out)
+    in_process("classify", many, *TINY, "--out", out)
     before = out.read_bytes()
     for number in range(3, 400):
         os.link(many / "000.mp4", many / f"{number:03}.mp4")
@@ -275,7 +277,7 @@ def test_starting_over_keeps_the_old_file_until_the_new_one_is_complete(many: Pa
     done = len((tmp_path / "answers.partial.jsonl").read_text().splitlines())
     for path in sorted(many.iterdir())[done + 2 :]:
         path.unlink()
-    rest = twinpath("classify", many, *TINY, "--json", "--out", out, "--top-k", "2")
+    rest = in_process("classify", many, *TINY, "--json", "--out", out, "--top-k", "2")
     assert len(rest.objects) == 2
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert {len(line["predictions"]) for line in lines} == {2}
@@ -290,7 +292,7 @@ def test_an_input_or_a_foreign_file_is_not_written_over(clips: Path, tmp_path: P
     notes = tmp_path / "notes.txt"
     notes.write_text("by hand")
     for options in ((), ("--no-resume",)):
-        error = twinpath("classify", video, *TINY, "--out", notes, *options, code=3).error
+        error = in_process("classify", video, *TINY, "--out", notes, *options, code=3).error
         assert f"{notes}:1: not a line of a journal" in error
     assert "is no regular file" in in_process("classify", video, *TINY, "--out", "/dev/null", code=2).error
     assert (video.read_bytes(), notes.read_text()) == (before, "by hand")
@@ -325,7 +327,7 @@ def test_engines_can_be_chosen(clips: Path) -> None:
     scores = []
     for engine in engines:
         options = ("--engine", engine, "--precision", "fp32", "--threads", "1", "--json")
-        answer = twinpath("classify", clips / "a.mp4", *TINY, *options).object
+        answer = in_process("classify", clips / "a.mp4", *TINY, *options).object
         assert answer["engine"].startswith(engine)
         scores.append([p["score"] for p in answer["predictions"]])
     assert scores[0] == pytest.approx(scores[1], abs=1e-4)
@@ -334,9 +336,9 @@ def test_engines_can_be_chosen(clips: Path) -> None:
 
 
 def test_doctor_tells_what_is_here() -> None:
-    facts = twinpath("doctor", "--json").object
+    facts = in_process("doctor", "--json").object
     assert facts["engine"] == "openvino"
     assert facts["torch"]
     assert facts["ffmpeg"].startswith("libavcodec")
     assert facts["isolation"].startswith("limits of memory and time")
-    assert "openvino" in twinpath("doctor").out
+    assert "openvino" in in_process("doctor").out

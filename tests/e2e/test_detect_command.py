@@ -69,7 +69,7 @@ def test_all_files_of_a_scene(scene: Path, tmp_path: Path) -> None:
 
 
 def test_a_table_for_people(scene: Path, tmp_path: Path) -> None:
-    done = twinpath(
+    done = in_process(
         "detect", scene / "scene.mp4", *TINY, "--people", "whole", "--formats", "json", "--out", tmp_path
     )
     title, head, row = done.out.splitlines()
@@ -88,7 +88,7 @@ def test_a_video_with_nobody_in_it(scene: Path, tmp_path: Path) -> None:
     nobody = tmp_path / "nobody.json"
     nobody.write_text('{"images": [], "annotations": []}')
     out = tmp_path / "out"
-    done = twinpath("detect", scene / "scene.mp4", *TINY, "--people", nobody, "--out", out)
+    done = in_process("detect", scene / "scene.mp4", *TINY, "--people", nobody, "--out", out)
     assert "nobody was found" in done.out
     assert read_detections(out / "scene.mp4.detect.json").tracks == ()
     assert (out / "scene.mp4.detect.ava.csv").read_text() == ""
@@ -110,7 +110,7 @@ def test_a_batch_with_a_bad_file_gives_the_others(scene: Path, tmp_path: Path) -
         out,
         "--json",
     )
-    done = twinpath("detect", *wanted, code=4)
+    done = in_process("detect", *wanted, code=4)
     good, failed = done.objects
     assert good["tracks"]
     assert failed["error"]["type"] == "NotAVideo"
@@ -131,7 +131,7 @@ def test_a_later_run_does_what_is_missing(scene: Path, tmp_path: Path) -> None:
     def run(*options: str) -> tuple[list[str], bool, str]:
         """The videos with a new file, whether the model was loaded, and what was printed."""
         before = {path: path.stat().st_mtime_ns for path in out.glob("*.detect.[aj]*")}
-        done = twinpath(
+        done = in_process(
             *("detect", one, two, *TINY, "--people", "whole", "--formats", "json,csv"),
             *("--out", out, "--json", *options),
         )
@@ -156,7 +156,7 @@ def test_a_later_run_does_what_is_missing(scene: Path, tmp_path: Path) -> None:
     with (out / "one.mp4.detect.keyframes.npz").open("r+") as file:
         file.truncate(100)
     wanted = ("detect", one, *TINY, "--people", "whole", "--formats", "json,csv", "--out", out)
-    assert "is no valid file of keyframe scores" in twinpath(*wanted, code=3).error
+    assert "is no valid file of keyframe scores" in in_process(*wanted, code=3).error
     assert run("--smooth", "0", "--no-resume")[:2] == (["one", "two"], True)
 
 
@@ -165,7 +165,7 @@ def test_labels_and_thresholds_are_taken_from_the_scores(scene: Path, tmp_path: 
     files = ("--out", tmp_path, "--json")
 
     def labels(*options: str) -> set[str]:
-        tracks = twinpath(*wanted, *files, *options).object["tracks"]
+        tracks = in_process(*wanted, *files, *options).object["tracks"]
         return {action["label"] for t in tracks for point in t["points"] for action in point["actions"]}
 
     found = labels("--min-score", "0.1")
@@ -235,7 +235,7 @@ def test_nothing_is_written_over_that_is_no_result(scene: Path, tmp_path: Path) 
         assert f"{boxes} is there, and no scores beside it tell" in error
     assert boxes.read_bytes() == (scene / "boxes.jsonl").read_bytes()
     boxes.rename(tmp_path / "scene.json")
-    twinpath(*wanted, "--people", tmp_path / "scene.json")
+    in_process(*wanted, "--people", tmp_path / "scene.json")
     assert (tmp_path / "scene.json").read_bytes() == (scene / "boxes.jsonl").read_bytes()
     assert video.read_bytes() == before
     result = boxes.read_bytes()
@@ -249,9 +249,9 @@ def test_nothing_is_written_over_that_is_no_result(scene: Path, tmp_path: Path) 
 
 def test_timelines_and_detections_share_a_folder(scene: Path, tmp_path: Path) -> None:
     formats = ("--formats", "json,png", "--out", tmp_path)
-    twinpath("timeline", scene / "scene.mp4", "--model", "slowfast_tiny.synthetic", *formats)
+    in_process("timeline", scene / "scene.mp4", "--model", "slowfast_tiny.synthetic", *formats)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    twinpath("detect", scene / "scene.mp4", *TINY, "--people", "whole", *formats)
+    in_process("detect", scene / "scene.mp4", *TINY, "--people", "whole", *formats)
     assert {path: path.read_bytes() for path in before} == before
     assert len(list(tmp_path.iterdir())) == 6
 
@@ -270,8 +270,8 @@ def test_results_in_the_folder_of_the_videos_are_no_inputs(scene: Path, tmp_path
 
 def test_an_isolated_run_writes_the_same_files(scene: Path, tmp_path: Path) -> None:
     wanted = ("detect", scene / "scene.mp4", *TINY, "--people", "whole", "--formats", "json,csv,xml,mp4,png")
-    isolated = twinpath(*wanted, "--isolate", "--json", "--out", tmp_path / "isolated").object
-    plain = twinpath(*wanted, "--json", "--out", tmp_path / "plain").object
+    isolated = in_process(*wanted, "--isolate", "--json", "--out", tmp_path / "isolated").object
+    plain = in_process(*wanted, "--json", "--out", tmp_path / "plain").object
     assert isolated["tracks"] == plain["tracks"]
     assert list(isolated["files"]) == list(plain["files"])
     for kind in ("csv", "png"):
@@ -289,7 +289,7 @@ def test_a_reader_that_goes_away_ends_no_file(scene: Path, tmp_path: Path) -> No
 
 def test_a_complete_result_survives_a_second_run_that_is_stopped(scene: Path, tmp_path: Path) -> None:
     wanted = ("detect", scene / "scene.mp4", *TINY, "--people", "whole", "--formats", "json,csv")
-    twinpath(*wanted, "--out", tmp_path)
+    in_process(*wanted, "--out", tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     running = start(*wanted, "--out", tmp_path, "--every", "0.01", "--no-resume")
     assert running.stderr is not None
@@ -298,7 +298,7 @@ def test_a_complete_result_survives_a_second_run_that_is_stopped(scene: Path, tm
     _, err = running.communicate(timeout=60)
     assert running.returncode == 130, err
     assert {path: path.read_bytes() for path in before} == before
-    assert "loaded in" not in twinpath(*wanted, "--out", tmp_path).err
+    assert "loaded in" not in in_process(*wanted, "--out", tmp_path).err
 
 
 def test_ctrl_c_leaves_no_half_file(scene: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from tests.support.commands import TINY, on_terminal, read_first_line, start, twinpath
+from tests.support.commands import TINY, in_process, on_terminal, read_first_line, start, twinpath
 from twinpath.formats.features import FeatureTable
 
 SPAN_S = 16 * 4 / 30
@@ -73,7 +73,7 @@ def test_nothing_is_written_where_nothing_was_found(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).write_text("no video")
     out = tmp_path / "f.npz"
-    done = twinpath("features", tmp_path, *TINY, "--out", out, code=4)
+    done = in_process("features", tmp_path, *TINY, "--out", out, code=4)
     assert done.err.splitlines()[-1] == f"twinpath: none of 2 videos could be used; {out} was not written"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
 
@@ -82,12 +82,12 @@ def test_a_foreign_file_or_an_input_is_not_written_over(clips: Path, tmp_path: P
     out = tmp_path / "f.npz"
     out.write_bytes(b"old")
     for options in ((), ("--no-resume",)):
-        error = twinpath("features", clips, *TINY, "--out", out, *options, code=3).error
+        error = in_process("features", clips, *TINY, "--out", out, *options, code=3).error
         assert f"{out} is no valid file of features" in error
     assert out.read_bytes() == b"old"
     weights = tmp_path / "w.npz"
     weights.write_bytes(b"weights")
-    error = twinpath("features", clips, *TINY, "--weights", weights, "--out", weights, code=2).error
+    error = in_process("features", clips, *TINY, "--weights", weights, "--out", weights, code=2).error
     assert "is an input of this run" in error
     assert weights.read_bytes() == b"weights"
 
@@ -101,7 +101,7 @@ def test_a_later_run_adds_what_is_missing(clips: Path, tmp_path: Path) -> None:
 
     def run(*videos: Path, code: int = 0, options: tuple[str, ...] = ()) -> list[str]:
         """The names of the videos that were read."""
-        done = twinpath("features", *videos, *TINY, "--out", out, "--json", *options, code=code)
+        done = in_process("features", *videos, *TINY, "--out", out, "--json", *options, code=code)
         return [Path(line["video"]).name for line in done.objects if "error" not in line]
 
     def rows() -> list[str]:
@@ -118,7 +118,7 @@ def test_a_later_run_adds_what_is_missing(clips: Path, tmp_path: Path) -> None:
     assert sorted(rows()) == ["c.mp4", "one.mp4", "two.mp4"]
     assert (
         "--every is 1.0, before None"
-        in twinpath(*("features", one, *TINY, "--out", out, "--every", "1"), code=2).error
+        in in_process(*("features", one, *TINY, "--out", out, "--every", "1"), code=2).error
     )
     assert run(one, options=("--every", "1", "--no-resume")) == ["one.mp4"]
     assert rows() == ["one.mp4"]
@@ -138,7 +138,7 @@ def test_a_complete_file_survives_a_second_run_that_is_stopped(clips: Path, tmp_
     folder.mkdir()
     os.link(clips / "a.mp4", folder / "000.mp4")
     out = tmp_path / "f.npz"
-    twinpath("features", folder, *TINY, "--out", out)
+    in_process("features", folder, *TINY, "--out", out)
     before = out.read_bytes()
     for number in range(1, 300):
         os.link(clips / "a.mp4", folder / f"{number:03}.mp4")
@@ -153,7 +153,7 @@ def test_a_complete_file_survives_a_second_run_that_is_stopped(clips: Path, tmp_
     done = len(FeatureTable.load(tmp_path / "f.partial.npz").videos)
     for path in sorted(folder.iterdir())[done + 1 :]:
         path.unlink()
-    rest = twinpath("features", folder, *TINY, "--out", out, "--json", "--dtype", "float16")
+    rest = in_process("features", folder, *TINY, "--out", out, "--json", "--dtype", "float16")
     assert len(rest.objects) == 1
     assert len(FeatureTable.load(out).videos) == done + 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f.npz", "many"]

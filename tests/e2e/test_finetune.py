@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import twinpath
+from tests.support.commands import in_process, twinpath
 from twinpath.data.synthetic import TEST_SEED, write_clip
 from twinpath.data.synthetic.scene import make_scene
 
@@ -69,40 +69,40 @@ def test_the_report_is_of_clips_that_were_not_seen(model: Path) -> None:
 
 def test_classify_answers_with_own_labels_by_openvino_and_torch(data: Path, model: Path) -> None:
     clip = str(data / "wäve hello" / "clip 1.mp4")
-    fast = twinpath("classify", clip, "--model", str(model), "--json").object
+    fast = in_process("classify", clip, "--model", str(model), "--json").object
     assert fast["label"] == "wäve hello"
     assert fast["model"] == "my actions"
     assert {entry["label"] for entry in fast["predictions"]} == set(NAMES.values())
     assert fast["views"] == json.loads((model / "model.json").read_text("utf-8"))["views"]
-    slow = twinpath("classify", clip, "--model", str(model), "--engine", "torch", "--json").object
+    slow = in_process("classify", clip, "--model", str(model), "--engine", "torch", "--json").object
     assert slow["predictions"][0]["score"] == pytest.approx(fast["predictions"][0]["score"], abs=0.02)
 
 
 def test_below_min_score_it_is_unknown(data: Path, model: Path) -> None:
     clip = str(data / "squat" / "clip 1.mp4")
-    found = twinpath("classify", clip, "--model", str(model), "--min-score", "1", "--json").object
+    found = in_process("classify", clip, "--model", str(model), "--min-score", "1", "--json").object
     assert found["label"] == "unknown"
     assert found["predictions"][0]["label"] in NAMES.values()
-    shown = twinpath("classify", clip, "--model", str(model), "--min-score", "1")
+    shown = in_process("classify", clip, "--model", str(model), "--min-score", "1")
     assert "unknown" in shown.out
 
 
 def test_models_info_tells_what_it_is(model: Path) -> None:
-    shown = twinpath("models", "info", str(model)).out
+    shown = in_process("models", "info", str(model)).out
     assert "going for a walk" in shown
     assert "top1" in shown.replace(" ", "").replace("-", "")
 
 
 def test_the_same_command_again_makes_the_same_weights(data: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "again"
-    twinpath("finetune", str(data), "--model", "slowfast_tiny.synthetic", "--out", str(out))
+    in_process("finetune", str(data), "--model", "slowfast_tiny.synthetic", "--out", str(out))
     weights = "weights.safetensors"
     assert (out / weights).read_bytes() == (model / weights).read_bytes()
 
 
 def test_it_can_be_fine_tuned_further(data: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "further"
-    twinpath("finetune", str(data), "--model", str(model), "--out", str(out), "--folds", "3")
+    in_process("finetune", str(data), "--model", str(model), "--out", str(out), "--folds", "3")
     assert json.loads((out / "model.json").read_text("utf-8"))["labels"] == sorted(NAMES.values())
 
 
@@ -112,7 +112,7 @@ def test_more_than_a_third_broken_stops_with_a_list(data: Path, tmp_path: Path) 
         folder.mkdir(parents=True)
         shutil.copy(data / NAMES[action] / "clip 0.mp4", folder)
         (folder / "bad.mp4").write_text("this is no video")
-    failed = twinpath("finetune", str(tmp_path / "data"), "--out", str(tmp_path / "out"), code=4)
+    failed = in_process("finetune", str(tmp_path / "data"), "--out", str(tmp_path / "out"), code=4)
     assert "2 of 4 clips cannot be read" in failed.err
     assert failed.err.count("bad.mp4") == 2
     assert not (tmp_path / "out").exists()
@@ -120,5 +120,5 @@ def test_more_than_a_third_broken_stops_with_a_list(data: Path, tmp_path: Path) 
 
 def test_one_class_is_an_error(data: Path, tmp_path: Path) -> None:
     shutil.copytree(data / "squat", tmp_path / "data" / "squat")
-    failed = twinpath("finetune", str(tmp_path / "data"), "--out", str(tmp_path / "out"), code=3)
+    failed = in_process("finetune", str(tmp_path / "data"), "--out", str(tmp_path / "out"), code=3)
     assert "has the one class 'squat'; at least 2 are needed" in failed.err

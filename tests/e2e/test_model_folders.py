@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.support.commands import twinpath
+from tests.support.commands import in_process, twinpath
 from twinpath.data.synthetic import TEST_SEED, labelled_scene, write_clip
 from twinpath.engine.export import export_model
 from twinpath.recognize.classifier import Classifier
@@ -41,14 +41,14 @@ def test_classify_takes_a_folder_and_another_folder_is_another_run(
     command = ("classify", str(clip), "--model", str(folder), "--out", str(out), "--json")
     found = twinpath(*command).object
     assert found["model"] == "mine"
-    wanted = twinpath("classify", str(clip), "--model", TINY, "--json").object
+    wanted = in_process("classify", str(clip), "--model", TINY, "--json").object
     assert found["predictions"][0]["label"] == wanted["predictions"][0]["label"]
     card = folder / "model.json"
     other = tmp_path / "other" / "mine"
     other.parent.mkdir()
     export_model(TINY, other, format="openvino")
     assert json.loads(card.read_text("utf-8"))["files"]
-    again = twinpath(*command[:3], str(other), *command[4:], code=2)
+    again = in_process(*command[:3], str(other), *command[4:], code=2)
     assert "the weight file is another one" in again.err
 
 

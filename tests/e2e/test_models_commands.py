@@ -50,7 +50,7 @@ def test_list_fits_a_terminal() -> None:
 
 
 def test_list_into_a_pipe_has_every_column() -> None:
-    done = twinpath("models", "list", "--task", "detection", "--dataset", "ava", "--sort", "accuracy")
+    done = in_process("models", "list", "--task", "detection", "--dataset", "ava", "--sort", "accuracy")
     header, first, *_ = done.out.splitlines()
     columns = ["name", "family", "dataset", "input", "GFLOPs", "params", "top-1", "%", "cached"]
     assert header.split() == columns
@@ -60,7 +60,7 @@ def test_list_into_a_pipe_has_every_column() -> None:
 
 
 def test_list_of_networks() -> None:
-    done = twinpath("models", "list", "--architectures")
+    done = in_process("models", "list", "--architectures")
     rows = {line.split()[0]: line.split()[-1] for line in done.out.splitlines()[1:]}
     assert sorted(rows) == sorted(ARCHITECTURES)
     assert (rows["fast_r50_8x8"], rows["slow_r50_8x8"]) == ("none", "psf_k400")
@@ -176,7 +176,7 @@ def test_download_of_what(arguments: tuple[str, ...], words: str) -> None:
 def test_convert_tells_what_a_file_is(tmp_path: Path) -> None:
     source = write_golden_checkpoint("ptv_x3d_s", tmp_path / "X3D_S.pyth")
     target = tmp_path / "x3d_s.safetensors"
-    done = twinpath("models", "convert", source, target, "--model", "x3d_s.ptv_k400")
+    done = in_process("models", "convert", source, target, "--model", "x3d_s.ptv_k400")
     facts = {line[:9].strip(): line[11:] for line in done.out.splitlines()}
     assert facts == facts | {
         "format": "torch",

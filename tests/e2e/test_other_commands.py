@@ -110,7 +110,7 @@ def test_a_command_that_does_not_exist() -> None:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("demo") / "new"
-    return folder, twinpath("demo", "--out", folder).out
+    return folder, in_process("demo", "--out", folder).out
 
 
 def test_demo_shows_a_classified_video(demo: tuple[Path, str]) -> None:
@@ -145,7 +145,7 @@ def test_demo_draws_on_every_frame(demo: tuple[Path, str]) -> None:
 
 
 def test_demo_is_right(tmp_path: Path) -> None:
-    answer, people = twinpath("demo", "--out", tmp_path, "--json").objects
+    answer, people = in_process("demo", "--out", tmp_path, "--json").objects
     assert answer["truth"] in ACTIONS
     assert "synthetic world only" in answer["warnings"][0]
     assert answer["predictions"][0]["label"] == answer["truth"]
@@ -169,9 +169,9 @@ def test_demo_of_an_action_that_nobody_can_do(tmp_path: Path) -> None:
 def test_synthetic_writes_clips_and_their_truth(tmp_path: Path) -> None:
     arguments = ("--clips", "3", "--height", "64", "--seed", "5")
     first, second = tmp_path / "first", tmp_path / "second"
-    done = twinpath("synthetic", first, *arguments)
+    done = in_process("synthetic", first, *arguments)
     assert (done.out, done.err) == ("", f"wrote 3 clips, labels.csv and annotations.jsonl to {first}\n")
-    twinpath("synthetic", second, *arguments)
+    in_process("synthetic", second, *arguments)
     names = ["000000.mp4", "000001.mp4", "000002.mp4"]
     assert sorted(path.name for path in first.iterdir()) == [*names, "annotations.jsonl", "labels.csv"]
     for path in first.iterdir():
@@ -190,7 +190,7 @@ def test_synthetic_writes_clips_and_their_truth(tmp_path: Path) -> None:
 
 
 def test_synthetic_people(tmp_path: Path) -> None:
-    twinpath("synthetic", tmp_path, "--clips", "1", "--height", "64", "--kind", "people")
+    in_process("synthetic", tmp_path, "--clips", "1", "--height", "64", "--kind", "people")
     (truth,) = (tmp_path / "annotations.jsonl").read_text().splitlines()
     people = json.loads(truth)["people"]
     assert len(people) > 1
@@ -202,24 +202,24 @@ def test_synthetic_people(tmp_path: Path) -> None:
 
 
 def test_labels_are_lines_to_copy() -> None:
-    lines = twinpath("labels", "kinetics400").out.splitlines()
+    lines = in_process("labels", "kinetics400").out.splitlines()
     assert len(lines) == 400
     assert (lines[0], lines[5], lines[399]) == ("  0  abseiling", "  5  archery", "399  zumba")
 
 
 def test_labels_of_ava_have_its_own_numbers() -> None:
-    shown = twinpath("labels", "ava2.2", "--json").objects
+    shown = in_process("labels", "ava2.2", "--json").objects
     assert shown[0] == {"index": 0, "id": 1, "label": "bend/bow (at the waist)", "evaluated": True}
     assert len(shown) == 80
-    evaluated = twinpath("labels", "ava", "--evaluated").out.splitlines()
+    evaluated = in_process("labels", "ava", "--evaluated").out.splitlines()
     assert [int(line.split()[0]) for line in evaluated] == [f["id"] for f in shown if f["evaluated"]]
     assert len(evaluated) == 60
     assert "--evaluated is for ava" in in_process("labels", "synthetic", "--evaluated", code=2).error
 
 
 def test_labels_of_which_datasets() -> None:
-    assert "kinetics700             700 classes" in twinpath("labels").out
-    assert {"dataset": "ava", "num_classes": 80} in twinpath("labels", "--json").objects
+    assert "kinetics700             700 classes" in in_process("labels").out
+    assert {"dataset": "ava", "num_classes": 80} in in_process("labels", "--json").objects
     assert "did you mean kinetics400?" in in_process("labels", "kinetics-400", code=2).error
 
 
@@ -227,7 +227,7 @@ def test_labels_of_which_datasets() -> None:
 
 
 def test_test_measures_accuracy() -> None:
-    summary = twinpath("evaluate", "--clips", "12", "--workers", "1", "--json").object
+    summary = in_process("evaluate", "--clips", "12", "--workers", "1", "--json").object
     assert summary == summary | {"model": "slowfast_tiny.synthetic", "clips": 12, "seed": 0}
     assert list(summary["by_action"]) == list(ACTIONS)
     wrong = sum(confusion["count"] for confusion in summary["confusions"])

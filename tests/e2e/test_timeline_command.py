@@ -108,7 +108,7 @@ def test_two_actions_one_after_the_other(film: Path, tmp_path: Path) -> None:
 
 def test_json_with_chosen_labels_and_files(film: Path, tmp_path: Path) -> None:
     options = ("--labels", "wave, walk", "--formats", "srt,json", "--out", tmp_path / "o", "--every", "2")
-    done = twinpath("timeline", film, *TINY, *options, "--json")
+    done = in_process("timeline", film, *TINY, *options, "--json")
     values = done.object
     assert values["settings"]["labels"] == ["wave", "walk"]
     assert {s["label"] for s in values["segments"]} == {"wave"}
@@ -130,12 +130,12 @@ def test_on_a_terminal(film: Path, tmp_path: Path) -> None:
 
 
 def test_other_thresholds_need_no_new_scores(film: Path, tmp_path: Path) -> None:
-    twinpath("timeline", film, *TINY, "--out", tmp_path)
+    in_process("timeline", film, *TINY, "--out", tmp_path)
     before = (tmp_path / "film.mp4.timeline.csv").stat().st_mtime_ns
-    again = twinpath("timeline", film, *TINY, "--out", tmp_path)
+    again = in_process("timeline", film, *TINY, "--out", tmp_path)
     assert "scored" not in again.err
     assert (tmp_path / "film.mp4.timeline.csv").stat().st_mtime_ns == before  # nothing to do
-    strict = twinpath("timeline", film, *TINY, "--out", tmp_path, "--min-score", "1")
+    strict = in_process("timeline", film, *TINY, "--out", tmp_path, "--min-score", "1")
     assert "scored" not in strict.err
     assert "no smoothed score reaches 1 (--min-score); the highest is " in strict.out
     assert (tmp_path / "film.mp4.timeline.csv").read_text().count("\n") == 1
@@ -151,7 +151,7 @@ def test_many_videos_some_bad(clips: Path, tmp_path: Path) -> None:
     os.link(clips / "more/c.mp4", folder / "more" / "a.mp4")
     out = tmp_path / "out"
     arguments = ("timeline", folder, *TINY, "--out", out, "--formats", "json", "--json")
-    done = twinpath(*arguments, code=4)
+    done = in_process(*arguments, code=4)
     names = {Path(o["video"]).relative_to(folder).as_posix(): o for o in done.objects}
     assert list(names) == ["a.mp4", "b.mp4", "bad.mp4", "more/a.mp4"]
     assert names["bad.mp4"]["error"]["type"] == "NotAVideo"
@@ -162,7 +162,7 @@ def test_many_videos_some_bad(clips: Path, tmp_path: Path) -> None:
     times = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
     (folder / "bad.mp4").unlink()
     os.link(clips / "b.mp4", folder / "bad.mp4")
-    again = twinpath(*arguments)
+    again = in_process(*arguments)
     assert all(o["complete"] for o in again.objects)
     assert len(again.objects) == 4
     assert {path: path.stat().st_mtime_ns for path in times} == times
@@ -194,7 +194,7 @@ def test_a_signal_keeps_what_is_done(film: Path, tmp_path: Path, signum: signal.
 
     other = in_process(*arguments, "--every", "0.1", code=2)
     assert "--every is 0.1, before 0.05" in other.error
-    rest = twinpath(*arguments)
+    rest = in_process(*arguments)
     scored = next(line for line in rest.err.splitlines() if line.startswith("scored"))
     assert int(scored.split()[1]) == 279 - len(part["windows"])
     whole = json.loads((tmp_path / "film.mp4.timeline.json").read_text())
@@ -205,17 +205,17 @@ def test_a_signal_keeps_what_is_done(film: Path, tmp_path: Path, signum: signal.
 
 def test_damaged_scores_are_an_error_until_the_run_starts_over(film: Path, tmp_path: Path) -> None:
     arguments = ("timeline", film, *TINY, "--every", "4", "--formats", "json", "--out", tmp_path)
-    twinpath(*arguments)
+    in_process(*arguments)
     scores = tmp_path / "film.mp4.timeline.scores.npz"
     scores.write_bytes(b"damaged")
-    assert "is no valid file of window scores" in twinpath(*arguments, code=3).error
-    twinpath(*arguments, "--no-resume")
+    assert "is no valid file of window scores" in in_process(*arguments, code=3).error
+    in_process(*arguments, "--no-resume")
     assert load_window_scores(scores).complete
 
 
 def test_a_complete_result_survives_a_second_run_that_is_stopped(film: Path, tmp_path: Path) -> None:
     arguments = ("timeline", film, *TINY, "--formats", "json,csv", "--out", tmp_path)
-    twinpath(*arguments)
+    in_process(*arguments)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     running = start(*arguments, "--every", "0.05", "--no-resume")
     assert running.stderr is not None
@@ -226,9 +226,9 @@ def test_a_complete_result_survives_a_second_run_that_is_stopped(film: Path, tmp
     assert running.returncode == 130
     assert "without --no-resume the same command does the rest" in err
     assert {path: path.read_bytes() for path in before} == before
-    again = twinpath(*arguments)
+    again = in_process(*arguments)
     assert "loaded in" not in again.err
-    rest = twinpath(*arguments, "--every", "0.05")
+    rest = in_process(*arguments, "--every", "0.05")
     assert int(re.findall(r"^scored (\d+) windows", rest.err, re.MULTILINE)[0]) < 279
     assert len(json.loads((tmp_path / "film.mp4.timeline.json").read_text())["windows"]) == 279
     assert sorted(files_of(tmp_path)) == [
@@ -253,7 +253,7 @@ def test_nothing_of_somebody_else_is_written_over(film: Path, clips: Path, tmp_p
         assert "no scores beside it tell" in in_process(*arguments, *options, code=2).error
     assert (out / "film.mp4.timeline.json").read_text() == "by hand"
     (out / "film.mp4.timeline.json").unlink()
-    twinpath(*arguments)
+    in_process(*arguments)
     before = {path: path.read_bytes() for path in out.iterdir()}
     other = tmp_path / "film.mp4"
     os.link(clips / "a.mp4", other)

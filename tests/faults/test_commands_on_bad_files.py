@@ -111,7 +111,7 @@ def test_a_playlist_reaches_nobody(tmp_path: Path) -> None:  # 24
 def test_a_damaged_video_gives_an_answer_and_says_what_is_lost(tmp_path: Path) -> None:  # 4 to 7
     recipes = ("make_truncated", "make_flipped_bytes", "make_noise", "make_zeroed_tail", "make_lost_head")
     paths = [getattr(bad_videos, recipe)(tmp_path) for recipe in recipes]
-    done = twinpath("classify", *paths, *TINY)
+    done = in_process("classify", *paths, *TINY)
     for path in paths:
         assert f"{path}  (1x1 views)" in done.out
         (lost,) = re.findall(rf"^warning: {path}: decoded (\d+) of (\d+) frames", done.err, re.MULTILINE)
@@ -147,7 +147,7 @@ def test_unusual_videos_are_answered(tmp_path: Path) -> None:
         folder = tmp_path / recipe
         folder.mkdir()
         paths[recipe] = getattr(bad_videos, recipe)(folder)
-    answers = twinpath("classify", *paths.values(), *TINY, "--json").objects
+    answers = in_process("classify", *paths.values(), *TINY, "--json").objects
     for (recipe, path), answer in zip(paths.items(), answers, strict=True):
         assert answer["video"] == str(path)
         assert len(answer["predictions"]) == 5
@@ -174,7 +174,7 @@ def test_ninety_of_a_hundred(tmp_path: Path) -> None:
         else:
             os.link(good, batch / f"{number:02}.mp4")
     out = tmp_path / "answers.jsonl"
-    done = twinpath("classify", batch, *TINY, "--json", "--out", out, code=4)
+    done = in_process("classify", batch, *TINY, "--json", "--out", out, code=4)
     failed = [line["video"] for line in done.objects if "error" in line]
     assert failed == [str(batch / f"{number:02}.mp4") for number in range(7, 100, 10)]
     assert sum("predictions" in line for line in done.objects) == 90
@@ -189,7 +189,7 @@ def test_ninety_of_a_hundred(tmp_path: Path) -> None:
     mended = failed[:3]
     for path in mended:
         Path(path).write_bytes(good.read_bytes())
-    again = twinpath("classify", batch, *TINY, "--json", "--out", out, code=4)
+    again = in_process("classify", batch, *TINY, "--json", "--out", out, code=4)
     assert again.err.startswith(f"{out} has 90 of 100 answers already\n")
     assert [line["video"] for line in again.objects] == failed
     assert [line["video"] for line in again.objects if "error" in line] == failed[3:]
@@ -198,7 +198,7 @@ def test_ninety_of_a_hundred(tmp_path: Path) -> None:
     assert sorted(line["video"] for line in kept if "error" in line) == failed[3:]
     for path in failed[3:]:
         Path(path).unlink()
-    rest = twinpath("classify", batch, *TINY, "--out", out)
+    rest = in_process("classify", batch, *TINY, "--out", out)
     assert rest.out == ""
     assert rest.error == f"{out} has 93 of 93 answers already"
 
@@ -255,7 +255,7 @@ def test_bad_weights_are_named_in_one_line(
 
 def test_weights_that_do_not_exist(tmp_path: Path) -> None:
     video = bad_videos.make_good(tmp_path)
-    error = twinpath("classify", video, *TINY, "--weights", tmp_path / "none.pyth", code=3).error
+    error = in_process("classify", video, *TINY, "--weights", tmp_path / "none.pyth", code=3).error
     assert str(tmp_path / "none.pyth") in error
 
 

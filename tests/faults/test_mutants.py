@@ -154,13 +154,13 @@ def test_a_limited_reader_outlives_what_it_reads(tmp_path):
 
 def test_the_program_counts_logs_and_tries_a_single_file(tmp_path, capsys, monkeypatch):
     """What `make fuzz` runs."""
-    monkeypatch.setattr(fuzz, "CHUNK", 20)
+    monkeypatch.setattr(fuzz, "CHUNK", 2)
     log = tmp_path / "log"
-    many = ["--count", "21", "--processes", "2", "--keep", str(tmp_path), "--log", str(log)]
+    many = ["--count", "3", "--processes", "2", "--keep", str(tmp_path), "--log", str(log)]
     assert fuzz.main(mutants.PART, many) == 0
     printed = capsys.readouterr().out
-    assert re.match(r"21 mutants of videos in \d+ s, 0 finds\n  readings: \w+", printed)
-    assert "begin videos: 21 from 0 of seed 1" in log.read_text()
+    assert re.match(r"3 mutants of videos in \d+ s, 0 finds\n  readings: \w+", printed)
+    assert "begin videos: 3 from 0 of seed 1" in log.read_text()
     assert printed.splitlines()[0] in log.read_text()
     good = mutants.bad_videos.make_good(tmp_path)
     assert fuzz.main(mutants.PART, ["--file", str(good)]) == 0

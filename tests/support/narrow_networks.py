@@ -35,6 +35,8 @@ def narrow(name: str) -> dict[str, Any]:
             }
         case "vit":
             options = {"depth": 2, "width": 16 * given["num_heads"]}
+        case "resnet18":
+            options = {"width": 16}
         case _:
             options = {}
     return options

@@ -30,7 +30,6 @@ from twinpath.models.network import VideoNetwork
 Convolution = Literal["3d", "2d", "2+1d"]
 CONVOLUTIONS: tuple[Convolution, ...] = ("3d", "2d", "2+1d")
 
-STEM_WIDTH = 64
 STEM_MIDDLE = 45  # channels between space and time in the stem of R(2+1)D; as published, not `middle_width`
 
 
@@ -93,10 +92,10 @@ def middle_width(channels_in: int, channels_out: int) -> int:
 class ResNet18Stem(nn.Module):
     """Convolution 7x7 with stride 2, batch norm, ReLU; no max pool."""
 
-    def __init__(self, how: Convolution) -> None:
+    def __init__(self, how: Convolution, width: int) -> None:
         super().__init__()
-        self.conv = convolve(how, 3, STEM_WIDTH, middle=STEM_MIDDLE, kernel=7, stride=(1, 2, 2))
-        self.bn = nn.BatchNorm3d(STEM_WIDTH)
+        self.conv = convolve(how, 3, width, middle=STEM_MIDDLE, kernel=7, stride=(1, 2, 2))
+        self.bn = nn.BatchNorm3d(width)
 
     def forward(self, x_BCTHW: Tensor) -> Tensor:
         return F.relu(self.bn(self.conv(x_BCTHW)), inplace=True)
@@ -138,6 +137,7 @@ class ResNet18(VideoNetwork):
         num_classes: Logits.
         num_frames: T of a training clip.
         convolutions: How the stem and res2 to res5 convolve.
+        width: Channels of the stem and of res2.
         crop: Side of a training clip in pixels.
         dropout, head_config: See `PooledHead`; the pooling is always "whole".
     Raises:
@@ -150,6 +150,7 @@ class ResNet18(VideoNetwork):
         num_classes: int = 400,
         num_frames: int = 16,
         convolutions: Sequence[Convolution] = ("3d",) * 5,
+        width: int = 64,
         crop: int = 112,
         dropout: float = 0.0,
         head_config: HeadConfig = HeadConfig(),
@@ -159,9 +160,9 @@ class ResNet18(VideoNetwork):
             known = ", ".join(CONVOLUTIONS)
             raise ValueError(f"stem and res2 to res5 need five convolutions of {known}, not {convolutions}")
         how_stem, *how_stages = convolutions
-        self.stem = ResNet18Stem(how_stem)
-        widths = [STEM_WIDTH * 2**i for i in range(4)]
-        arriving = [STEM_WIDTH, *widths[:3]]
+        self.stem = ResNet18Stem(how_stem, width)
+        widths = [width * 2**i for i in range(4)]
+        arriving = [width, *widths[:3]]
         stages = [
             nn.Sequential(
                 BasicBlock(how, arriving[i], widths[i], stride=1 if i == 0 else 2),
@@ -181,7 +182,7 @@ class ResNet18(VideoNetwork):
         initialise(self)
 
     def forward_features(self, clip: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, T, H, W) to the map of res5, (B, 512, T', H/16, W/16), in a tuple of one."""
+        """(B, 3, T, H, W) to the map of res5, (B, 8 * width, T', H/16, W/16), in a tuple of one."""
         x: Tensor = self.stem(clip)
         for stage in (self.res2, self.res3, self.res4, self.res5):
             x = stage(x)

@@ -19,10 +19,8 @@ from twinpath.zoo.create import create_model
 from twinpath.zoo.records import records
 
 # `make test` tries these in their whole size, since they have no narrow form or a narrow one is as large; the
-# others in their narrow form, with every kind of block, but for two that are built as r2plus1d_18 is. `make
-# test-slow` tries all in their whole size.
-WHOLE = {"slowfast_tiny", "slowfast_tiny_det", "r2plus1d_18", "s3d"}
-SLOW = {"r3d_18", "mc3_18"}
+# others in their narrow form, with every kind of block. `make test-slow` tries all in their whole size.
+WHOLE = {"slowfast_tiny", "slowfast_tiny_det", "s3d"}
 BOXES = torch.tensor([[0.0, 3.0, 5.0, 40.0, 60.0], [1.0, 0.0, 0.0, 64.0, 64.0]])
 
 
@@ -34,7 +32,7 @@ def inputs(name: str) -> tuple[torch.Tensor, ...]:
 
 
 @pytest.mark.parametrize(
-    "name", [names[0] for names in same_when_narrow().values() if {*names} - WHOLE - SLOW]
+    "name", [names[0] for names in same_when_narrow().values() if {*names} - WHOLE]
 )
 def test_narrow_network(name: str, tmp_path: Path) -> None:
     check(name, tmp_path, **narrow(name))
@@ -49,7 +47,17 @@ def test_network(name: str, tmp_path: Path) -> None:
 
 def test_every_network_is_tried() -> None:
     assert set(ARCHITECTURES) >= WHOLE
-    assert all(narrow(name) or name in WHOLE | SLOW for name in ARCHITECTURES)
+    assert all(narrow(name) or name in WHOLE for name in ARCHITECTURES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_whole_network_is_exported(name: str) -> None:
+    """`make test` exports narrow ones of each family, see tests/unit/engine/test_export_families.py."""
+    clip, model = inputs(name), small(name, num_classes=3).eval()
+    with torch.inference_mode():
+        expected = model(*clip)
+    assert_exports(model, clip, expected)
 
 
 def check(name: str, folder: Path, **options: Any) -> None:
@@ -61,7 +69,6 @@ def check(name: str, folder: Path, **options: Any) -> None:
         expected = model(*clip)
         assert_handles(model, clip)
     assert_loads_again(model, clip, expected, folder / "w.safetensors")
-    assert_exports(model, clip, expected)
     model.reset_classifier(7)
     assert model(*clip).shape == (2, 7)
 
