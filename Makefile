@@ -8,7 +8,7 @@ INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
 CORE_ONLY := .venv-core
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-slow check notebooks fuzz kills bench train accuracy models docs site format clean
+.PHONY: help demo test test-core test-slow check types style notebooks fuzz kills bench train accuracy models docs site format clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -47,13 +47,16 @@ test-core: $(CORE_ONLY)/.ready  ## Run tests/core with the core alone, without t
 test-slow: $(READY)  ## Run the tests that train and measure for minutes
 	@$(BIN)/python -m pytest -m slow
 
-check: $(READY)  ## Format, lint, types, import layering, public names, the site
+check: types style site  ## Types, format, lint, import layering, public names, the site
+
+types: $(READY)
+	@$(BIN)/mypy
+
+style: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/unit/test_public_names.py
-	@$(MAKE) --no-print-directory site
 
 notebooks: $(READY)  ## Run the notebooks of examples/notebooks in place, each with its seconds
 	@$(BIN)/python -m scripts.run_notebooks

@@ -31,9 +31,7 @@ def inputs(name: str) -> tuple[torch.Tensor, ...]:
     return (clips, BOXES) if network.is_detector else (clips,)
 
 
-@pytest.mark.parametrize(
-    "name", [names[0] for names in same_when_narrow().values() if {*names} - WHOLE]
-)
+@pytest.mark.parametrize("name", [names[0] for names in same_when_narrow().values() if {*names} - WHOLE])
 def test_narrow_network(name: str, tmp_path: Path) -> None:
     check(name, tmp_path, **narrow(name))
 
