@@ -176,7 +176,7 @@ def _networks_alone() -> str:
         if name in published or costs is None:
             continue
         clip = f"{network.num_frames}x{network.sampling_rate}"
-        proof = "output" if name in _golden_networks() else "own" if name.endswith("_tiny") else "size"
+        proof = "output" if name in _golden_networks() else "own" if "_tiny" in name else "size"
         rows.append([f"`{name}`", clip, f"{costs.gflops:.2f}", f"{costs.params / 1e6:.2f}", proof])
     text = "To train from the start, with `create_model(name)`. GFLOPs at the training crop.\n\n"
     return text + _markdown(["name", "clip", "GFLOPs", "params", "proof"], rows)

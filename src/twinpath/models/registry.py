@@ -223,8 +223,19 @@ _TINY = Architecture(
     min_frames=4,
 )
 
-# Its pathways alone, to compare with: the same blocks and widths; see examples/one_pathway.py.
-_TINY_PATHWAYS = (
+# For experiments on a CPU, see examples/compare_recipes.py: each pathway alone, of the same blocks and width;
+# and the same with a fast pathway of an eighth of the channels, as in the published networks.
+
+
+def _fast_tiny(name: str, width: int) -> Architecture:
+    kernels = (5, 3, 3, 3, 3)
+    options = {"blocks": (1, 1, 1, 1), "width": width, "temporal_kernels": kernels}
+    return Architecture(
+        name, "resnet3d", 16, 4, train_crop=96, options={**options, "dropout": 0.2, "num_classes": 12}
+    )
+
+
+_TINY_COMPARED = (
     Architecture(
         "slow_tiny",
         "resnet3d",
@@ -233,20 +244,9 @@ _TINY_PATHWAYS = (
         train_crop=96,
         options={"blocks": (1, 1, 1, 1), "width": 16, "dropout": 0.2, "num_classes": 12},
     ),
-    Architecture(
-        "fast_tiny",
-        "resnet3d",
-        16,
-        4,
-        train_crop=96,
-        options={
-            "blocks": (1, 1, 1, 1),
-            "width": 8,
-            "temporal_kernels": (5, 3, 3, 3, 3),
-            "dropout": 0.2,
-            "num_classes": 12,
-        },
-    ),
+    _fast_tiny("fast_tiny", 8),
+    replace(_TINY, name="slowfast_tiny_beta8", options={**_TINY.options, "beta_inv": 8}),
+    _fast_tiny("fast_tiny_beta8", 2),
 )
 
 _SLOWFASTS = (
@@ -408,7 +408,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     for a in (
         *_RESNETS,
         *_SLOWFASTS,
-        *_TINY_PATHWAYS,
+        *_TINY_COMPARED,
         *_DETECTORS,
         *_X3DS,
         *_MVITS,
