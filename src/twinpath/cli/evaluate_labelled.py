@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from twinpath.cli.batch import WarningPrinter
     from twinpath.cli.evaluate_synthetic import SyntheticOptions
     from twinpath.data.labelled.clip import LabelledData
+    from twinpath.formats.journal_parts import Share
     from twinpath.jobs.batch import Outcome
-    from twinpath.jobs.evaluate import EvaluateJob, FileAnswers, Share
+    from twinpath.jobs.evaluate import EvaluateJob, FileAnswers
     from twinpath.jobs.explained_mistakes import Explaining
     from twinpath.results.evaluation import EvaluationSummary
 
@@ -293,7 +294,7 @@ def _explaining(
 
 def _share(devices: int | None, runtime: Runtime) -> tuple[Share, Runtime]:
     """What this process does, and on which device; starts the others, if several are wanted."""
-    from twinpath.jobs.evaluate import Share
+    from twinpath.formats.journal_parts import Share
 
     if (devices or int(os.environ.get("WORLD_SIZE", 1))) == 1:
         return Share(), runtime

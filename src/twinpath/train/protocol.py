@@ -21,8 +21,9 @@ from twinpath.data.labelled.clip import LabelledData, Part
 from twinpath.data.labelled.read import read_labelled
 from twinpath.data.published.read import read_published
 from twinpath.errors import ConfigError, PartialFailure
+from twinpath.formats.journal_parts import Share
 from twinpath.jobs.batch import Outcome, run_batch
-from twinpath.jobs.evaluate import EvaluateJob, FileAnswers, LabelledRun, Share
+from twinpath.jobs.evaluate import EvaluateJob, FileAnswers, LabelledRun
 from twinpath.models.registry import architecture
 from twinpath.recognize.classifier import Classifier
 from twinpath.recognize.read import VideoReader
