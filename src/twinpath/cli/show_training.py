@@ -51,10 +51,14 @@ def print_first_batches(recipe: Recipe, folder: Path) -> None:
     from twinpath.train.log.first_batches import write_first_batches
     from twinpath.train.recipe_checks import DRAWN
 
-    if recipe.data.kind in DRAWN:
-        print_line(f"pictures  none: the clips of {recipe.data.kind} are drawn")
-    elif not recipe.data.train:
-        print_line("pictures  none: the recipe names no clips; give data.train")
+    data = recipe.data
+    is_ava = data.kind == "ava"
+    has_clips = data.boxes_train and (data.train or data.videos) if is_ava else data.train
+    if data.kind in DRAWN:
+        print_line(f"pictures  none: the clips of {data.kind} are drawn")
+    elif not has_clips:
+        keys = "data.boxes_train and data.videos" if is_ava else "data.train"
+        print_line(f"pictures  none: the recipe names no clips; give {keys}")
     else:
         for path in write_first_batches(recipe, folder):
             print_line(f"pictures  {path}")

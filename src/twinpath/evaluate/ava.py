@@ -134,7 +134,7 @@ def score_split(
         )
     own = {video: people[video] for video in share.part(people)}
     counter = _Counter(sum(map(len, own.values())), progress)
-    found = _Found({}, {})
+    found = _ScoredShare({}, {})
     if journal is not None:
         found.scored.update(_valid_scores(journal, own, sources, len(label_map.ids)))
         journal.keep({sources[video].path for video in found.scored})
@@ -154,14 +154,14 @@ def score_split(
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
+class _ScoredShare:
     """What a process scored of its videos, and what could not be."""
 
     scored: dict[str, list[ScoredSecond]]
     failures: dict[str, list[Failure]]
 
 
-def _run_of(parts: Sequence[_Found], people: People, label_map: LabelMap) -> AvaRun:
+def _run_of(parts: Sequence[_ScoredShare], people: People, label_map: LabelMap) -> AvaRun:
     """The scores of some processes, in the order of the split."""
     scored = {video: part.scored[video] for video in people for part in parts if video in part.scored}
     failures = [one for video in scored for part in parts for one in part.failures.get(video, ())]

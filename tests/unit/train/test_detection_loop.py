@@ -30,16 +30,19 @@ from twinpath.evaluate.ava import people_to_score
 from twinpath.formats.detections import read_detections
 from twinpath.metrics.ava import ava_frame_map
 from twinpath.models.registry import ARCHITECTURES, architecture
+from twinpath.render.people import colour_of
 from twinpath.train import ava_protocol
 from twinpath.train.ava_protocol import MeasuredKeyframes
 from twinpath.train.clips.batch import ClipBatch, collate
 from twinpath.train.clips.keyframes import KeyframeClips
+from twinpath.train.log.first_batches import first_batches
+from twinpath.train.log.wrong_keyframes import wrong_keyframes
 from twinpath.train.loop import loop as loop_module
 from twinpath.train.loop.detection import DetectionObjective
 from twinpath.train.loop.figures import EpochResult, StepFigures
 from twinpath.train.loop.keyframes import read_recipe_keyframes, read_test_keyframes
 from twinpath.train.loop.network import recipe_network
-from twinpath.train.loop.train import train_clips
+from twinpath.train.loop.train import read_training, recipe_schedule, train_clips, training_data
 from twinpath.train.machine import Machine
 from twinpath.train.recipe import Recipe, recipe_of
 from twinpath.train.sections import ModelSection
@@ -144,6 +147,47 @@ def test_all_key_frames_are_measured_at_the_end(ava: DrawnAva, trained: Trained)
     assert (printed["keyframes"], printed["model"]) == (3, "films")
     error = in_process("evaluate", trained.folder, "--explain", code=2).error
     assert error.startswith("twinpath: --explain is for clips")
+
+
+def test_the_worst_answers_are_pictures_in_the_log(ava: DrawnAva, trained: Trained) -> None:
+    pictures = sorted((trained.folder / "pictures" / "wrong_clips").iterdir())
+    assert [path.name for path in pictures] == ["1.png", "2.png"]
+    keyframes = read_recipe_keyframes(trained.recipe).validation
+    assert keyframes is not None
+    truth = keyframes.truth
+    rows = zip(truth.second.tolist(), truth.boxes_xyxy.tolist(), truth.action_id.tolist(), strict=True)
+    doing = {(second, *np.float32(box).tolist()): action - 1 for second, box, action in rows}
+    scores = {}
+    for number, keyframe in enumerate(keyframes.keyframes()):
+        scores[number] = np.zeros((len(keyframe.boxes_xyxy), 13), np.float32)
+        for row, box in zip(scores[number], keyframe.boxes_xyxy, strict=True):
+            row[doing.get((keyframe.second, *box.tolist()), [])] = 1.0
+    assert wrong_keyframes(keyframes, scores, most=3) == []
+    jump = ACTIONS.index("jump") + 1
+    scores[2][-1, jump] = 0.8  # of nobody
+    (wrong,) = wrong_keyframes(keyframes, scores, most=3)
+    assert (wrong.number, wrong.mistake) == (2, "wrong: jump (80%)")
+    assert wrong.best[-1][0] == ("jump", pytest.approx(0.8))
+    assert len(wrong.true_xyxy) == len(wrong.boxes_xyxy) - 1
+    assert wrong_keyframes(keyframes, scores, only={"wave"}, most=3) == []
+
+
+def test_the_first_batches_show_the_people_that_crops_leave(ava: DrawnAva) -> None:
+    settings = recipe(ava)
+    data = training_data(settings, read_training(settings), recipe_schedule(settings))
+    boxes = [data.part_of_batch(0, step, 4).boxes for step in range(2)]
+    shown = list(first_batches(settings))
+    assert len(shown) == len(boxes)
+    for batch, of_batch in zip(shown, boxes, strict=True):
+        for number, row in enumerate(batch.rows):
+            people = of_batch[of_batch[:, 0] == number, 1:]
+            assert row.keyframe is not None
+            assert row.text.count(": ") == len(people)
+            assert ("nobody" in row.text) == (len(people) == 0)
+            scale = row.keyframe.shape[0] / SIDE_PX
+            for i, (x1, y1, _, y2) in enumerate((people * scale).round().int().tolist(), start=1):
+                border = row.keyframe[y1:y2, max(x1 - 1, 0) : x1 + 3]
+                assert (border == colour_of(i)).all(axis=2).any()
 
 
 def test_an_evaluation_that_was_killed_goes_on_without_scoring_again(

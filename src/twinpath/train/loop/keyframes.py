@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.data.ava.clips import AvaSource
+from twinpath.data.ava.clips import AvaSource, Frames
 from twinpath.data.ava.training import (
     AvaKeyframe,
     AvaKeyframes,
@@ -22,7 +22,7 @@ from twinpath.data.ava.training import (
     read_ava_training,
     training_sources,
 )
-from twinpath.errors import ConfigError, InputError
+from twinpath.errors import INPUT_FAILURES, ConfigError, InputError
 from twinpath.escapes import shown
 from twinpath.evaluate.ava import People, ScoredSecond, people_to_score, score_rows
 from twinpath.formats.ava import BoxRows, Second, read_exclusions, read_people, read_truth
@@ -270,6 +270,16 @@ class KeyframeData(TrainingBatches):
     def name_of(self, index: int) -> str:
         keyframe = self._keyframes[index]
         return f"{shown(keyframe.video)} at {keyframe.second} s"
+
+    def validation_frame(self, number: int) -> Frames | None:
+        """The (H, W, 3) key frame of that number of the evaluation; None: it cannot be read."""
+        assert self.evaluated is not None
+        keyframe = self.evaluated.keyframes()[number]
+        try:
+            (frame,) = keyframe_frames(self.evaluated.sources, keyframe, num_frames=1, sampling_rate=1)
+        except INPUT_FAILURES:
+            return None
+        return np.asarray(frame, dtype=np.uint8)
 
     def validation(self) -> Iterator[KeyframeClips]:
         """Clips around the key frames of this process, in batches of one size of pictures."""

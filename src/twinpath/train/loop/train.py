@@ -249,7 +249,7 @@ def _loop(
     if isinstance(data, RecipeData):
         objective = ClassificationObjective(recipe, data, on_scores=log.on_scores)
     else:
-        objective = DetectionObjective()
+        objective = DetectionObjective(on_scores=log.on_keyframe_scores)
     is_masked = recipe.loss.kind in MASKED
     encoder = recipe_network(
         recipe.model,
