@@ -49,7 +49,7 @@ from twinpath.train.sections import ModelSection
 from twinpath.weights.formats import read_weights
 from twinpath.weights.load import save_weights
 from twinpath.zoo.create import create_model
-from twinpath.zoo.model_folder import WEIGHTS, ModelFolder
+from twinpath.zoo.model_folder import WEIGHTS, ModelFolder, read_model_folder
 
 SIDE_PX = 48
 SETTINGS: dict[str, Any] = {
@@ -400,15 +400,21 @@ def test_what_cannot_be_trained_is_said_before_it_begins(
 
 @pytest.mark.slow
 def test_two_processes_are_one_with_the_doubled_batch(ava: DrawnAva, tmp_path: Path) -> None:
-    """Although one of them may have no boxes in a batch of one clip."""
+    """Although one of them may have no boxes in a batch of one clip; and the published protocol is of all."""
     same = ("model.dropout=0", "optimizer.name=sgd", "clip_norm=1", "base_learning_rate=1e-3", "batch_size=2")
     crop = ("clip.crop_px=24", "clip.short_side_px=[52,60]")  # small crops often hold nobody
     frozen = {"batch_norm": {"frozen": True}}
-    settings = recipe(ava, *same, *crop, "schedule.epochs=2", "evaluation.every_epochs=2", **frozen)
+    often = ("schedule.epochs=2", "evaluation.every_epochs=2", "evaluation.at_end=true")
+    settings = recipe(ava, *same, *crop, *often, **frozen)
     one, two = (_lines(settings, tmp_path / str(n), devices=n) for n in (1, 2))
     assert len(one["loss"]) == len(two["loss"]) == 8
     np.testing.assert_allclose(two["loss"], one["loss"], rtol=1e-3)
     np.testing.assert_allclose(two["frame_map"], one["frame_map"], atol=1e-3)
+    cards = [read_model_folder(tmp_path / str(n) / "films").card.figures for n in (1, 2)]
+    assert cards[1] == pytest.approx(cards[0], abs=1e-3)
+    assert (cards[1]["test_keyframes"], cards[1]["test_failed"]) == (3, 0)
+    files = sorted(path.name for path in (tmp_path / "2" / "evaluation").iterdir())
+    assert files == ["results.csv", "results.csv.done.jsonl"]
 
 
 def _lines(settings: Recipe, run: Path, *, devices: int) -> dict[str, list[float]]:
