@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from twinpath.evaluate.ava import AvaRun
     from twinpath.formats.ava import BoxRows
     from twinpath.formats.ava_label_map import LabelMap
+    from twinpath.metrics.frame_map import FrameMap
 
 DEFAULT_MODEL = "slowfast_r50_8x8_det.ptv_ava"
 
@@ -21,9 +23,7 @@ def evaluate_on_ava(
     options: AvaOptions, model: str | None, weights: Path | None, runtime: Runtime, *, as_json: bool
 ) -> None:
     """Score the people of the split, unless there are results already; then measure, and print."""
-    from twinpath.cli.console import outlive_reader, print_note
-    from twinpath.cli.show_ava import print_ava
-    from twinpath.errors import PartialFailure
+    from twinpath.cli.console import outlive_reader
     from twinpath.formats.ava import read_exclusions, read_results, read_truth
     from twinpath.formats.ava_label_map import built_in_label_map, read_label_map
     from twinpath.metrics.ava import ava_frame_map
@@ -43,7 +43,29 @@ def evaluate_on_ava(
         run, facts = _run(options, model, weights, runtime, truth, excluded, label_map)
         found = run.rows
     score = ava_frame_map(truth, found, label_map, excluded=excluded, max_per_second=options.at_most)
-    notes = list(dict.fromkeys((*truth.notes, *found.notes)))
+    notes = (*truth.notes, *found.notes)
+    show_measured(facts, run, score, label_map, notes, as_json=as_json)
+
+
+def show_measured(
+    facts: dict[str, Any],
+    run: AvaRun | None,
+    score: FrameMap,
+    label_map: LabelMap,
+    notes: Sequence[str],
+    *,
+    as_json: bool,
+) -> None:
+    """Print the figures, and what is odd or failed; arguments as of `print_ava`.
+
+    Raises:
+        PartialFailure: Seconds could not be scored.
+    """
+    from twinpath.cli.console import print_note
+    from twinpath.cli.show_ava import print_ava
+    from twinpath.errors import PartialFailure
+
+    notes = list(dict.fromkeys(notes))
     for note in notes:
         print_note(f"warning: {note}")
     failures = run.failures if run else ()
@@ -86,32 +108,42 @@ def _run(
         out=options.out,
         resume=options.resume,
     )
-    engine: list[str] = []
-
-    def load() -> Engine:
-        loaded = _load(facts.model, weights, runtime)
-        engine.append(loaded.describe())
-        return loaded
-
+    load = EngineLoader(facts.model, weights, runtime)
     with count_bar("evaluating") as progress:
         run = evaluate_ava(job, load, progress=progress)
-    return run, {"model": facts.name, "engine": engine[0]}
+    return run, {"model": facts.name, "engine": load.description}
 
 
-def _load(model: str, weights: Path | None, runtime: Runtime) -> Engine:
-    """With as many classes as the weights have: the label map may be that of another data set."""
-    import sys
+class EngineLoader:
+    """Loads a network for boxes when it is called, with as many classes as the weights have: the label map
+    may be that of another data set.
 
-    from twinpath.cli.console import print_note
-    from twinpath.cli.progress import download_bar
-    from twinpath.engine.open import open_engine
+    Args:
+        model, weights, runtime: Which network, and how it is run.
+        is_quiet: Print nothing.
+    Attributes:
+        description: Of the engine, for people; empty before.
+    """
 
-    with download_bar(f"downloading {model}") as progress:
-        return open_engine(
-            model,
-            weights,
-            output="boxes",
-            config=runtime.config(),
-            progress=progress,
-            on_status=print_note if sys.stderr.isatty() else None,
-        )
+    def __init__(self, model: str, weights: Path | None, runtime: Runtime, *, is_quiet: bool = False) -> None:
+        self._model, self._weights, self._runtime, self._is_quiet = model, weights, runtime, is_quiet
+        self.description = ""
+
+    def __call__(self) -> Engine:
+        import sys
+
+        from twinpath.cli.console import print_note
+        from twinpath.cli.progress import download_bar
+        from twinpath.engine.open import open_engine
+
+        with download_bar(f"downloading {self._model}") as progress:
+            loaded = open_engine(
+                self._model,
+                self._weights,
+                output="boxes",
+                config=self._runtime.config(),
+                progress=progress,
+                on_status=print_note if sys.stderr.isatty() and not self._is_quiet else None,
+            )
+        self.description = loaded.describe()
+        return loaded

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from twinpath.cli.batch import WarningPrinter
     from twinpath.cli.evaluate_synthetic import SyntheticOptions
     from twinpath.data.labelled.clip import LabelledData
+    from twinpath.formats.journal_parts import Share
     from twinpath.jobs.batch import Outcome
-    from twinpath.jobs.evaluate import EvaluateJob, FileAnswers, Share
+    from twinpath.jobs.evaluate import EvaluateJob, FileAnswers
     from twinpath.jobs.explained_mistakes import Explaining
     from twinpath.results.evaluation import EvaluationSummary
 
@@ -102,9 +103,9 @@ class LabelledOptions:
         if model is None:
             what = "--data" if self.data else "--recipe"
             raise UsageError(f"{what} needs a model: a name of `twinpath models list`, or a model folder")
-        if self.recipe is not None and (self.data or self.views or self.part):
+        if self.is_by_recipe(model) and (self.data or self.views or self.part):
             raise UsageError(
-                "--recipe says what to evaluate on and by which views; leave out --data, --views, --part"
+                "a recipe says what to evaluate on and by which views; leave out --data, --views, --part"
             )
         if self.explain and ava.out is None and not self.is_by_recipe(model):
             raise UsageError("--explain writes maps into the report: name its folder with --out DIR")
@@ -115,6 +116,17 @@ class LabelledOptions:
         others = [field.name for field in fields(ava) if field.name not in ("out", "resume")]
         if other := ava.first_given(*others):
             raise UsageError(f"{other} is for --dataset ava")
+
+    def check_keyframes(self, reading: Reading) -> None:
+        """Raises: UsageError: an option is for clips, and the recipe has key frames."""
+        from twinpath.errors import UsageError
+
+        if self.explain:
+            raise UsageError("--explain is for clips; a recipe of AVA has key frames, and no report")
+        if reading != Reading():
+            raise UsageError(
+                "--isolate, --max-seconds and --fps are for clips; a recipe of AVA has key frames"
+            )
 
     def check_absent(self, reading: Reading) -> None:
         """Raises: UsageError: without data there is an option that is for it."""
@@ -192,11 +204,13 @@ def _evaluate_by_recipe(
     as_json: bool,
 ) -> None:
     """The same by a recipe. Where it is the own one of a training's folder, the card gets the figures."""
+    from twinpath.cli.evaluate_keyframes import evaluate_on_keyframes
     from twinpath.cli.train import train_extra
 
     with train_extra():
         from twinpath.train.protocol import (
             EVALUATION,
+            figures_of,
             keep_figures,
             protocol_data,
             protocol_job,
@@ -205,19 +219,25 @@ def _evaluate_by_recipe(
     from twinpath.zoo.model_facts import facts_of_model
     from twinpath.zoo.model_folder import read_model_folder
 
-    run, out = Path(model), ava.out
+    run, folder = Path(model), None
     recipe = read_recipe(options.recipe or str(run / SETTINGS), options.settings or [])
-    own = is_run_folder(run) and options.recipe is None and not options.settings
     if is_run_folder(run):
         model = str(run / read_recipe(str(run / SETTINGS)).name)
-        out = out or (run / EVALUATION if own else None)
+        folder = run / EVALUATION if options.recipe is None and not options.settings else None
+    if recipe.data.kind == "ava":
+        options.check_keyframes(reading)
+        evaluate_on_keyframes(
+            recipe, model, weights, ava, runtime, devices=options.devices, folder=folder, as_json=as_json
+        )
+        return
+    out = ava.out or folder
     data = protocol_data(recipe, facts_of_model(model, weights=weights).labels)
     job = replace(
         protocol_job(recipe, model, out=out, resume=ava.resume, fps=reading.fps or data.fps), weights=weights
     )
     summary = _evaluate(data, job, options, replace(reading, fps=job.fps), runtime, as_json=as_json)
-    if own and summary is not None:
-        keep_figures(read_model_folder(model), recipe, summary)
+    if folder is not None and summary is not None:
+        keep_figures(read_model_folder(model), figures_of(recipe, summary))
 
 
 def _evaluate(
@@ -243,7 +263,7 @@ def _evaluate(
     out = job.out
     if out is not None:
         outlive_reader()
-    share, runtime = _share(options.devices, runtime)
+    share, runtime = share_of_devices(options.devices, runtime)
     run = LabelledRun(data, job, share)
     load = Loader(Classifier, job.model, job.weights, runtime, reading, is_quiet=bool(share.process))
     reader = VideoReader(reading.limits(), reading.isolate, reading.fps)
@@ -291,9 +311,9 @@ def _explaining(
     return Explaining(load, progress=progress)
 
 
-def _share(devices: int | None, runtime: Runtime) -> tuple[Share, Runtime]:
+def share_of_devices(devices: int | None, runtime: Runtime) -> tuple[Share, Runtime]:
     """What this process does, and on which device; starts the others, if several are wanted."""
-    from twinpath.jobs.evaluate import Share
+    from twinpath.formats.journal_parts import Share
 
     if (devices or int(os.environ.get("WORLD_SIZE", 1))) == 1:
         return Share(), runtime

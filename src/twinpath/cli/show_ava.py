@@ -46,11 +46,21 @@ def print_ava(
             Column("true boxes", [str(n) for n in score.true_boxes.values()], dispensable=1, right=True),
         ]
     )
+    if run is not None:
+        print_line(f"{facts['model']}: {people_in_words(run)}")
+    print_line(mean_in_words(score, label_map))
+
+
+def people_in_words(run: AvaRun) -> str:
+    """How many there were."""
+    return f"{run.people} people at {run.keyframes} keyframes"
+
+
+def mean_in_words(score: FrameMap, label_map: LabelMap) -> str:
+    """The mean, and over how many actions."""
     without = len(label_map.names) - len(score.by_class)
     left_out = f"; {without} others have no true box" if without else ""
-    if run is not None:
-        print_line(f"{facts['model']}: {run.people} people at {run.keyframes} keyframes")
-    print_line(f"frame mAP@0.5 {100 * score.mean:.2f} % over {len(precisions)} actions{left_out}")
+    return f"frame mAP@0.5 {100 * score.mean:.2f} % over {len(score.by_class)} actions{left_out}"
 
 
 def _print_json(

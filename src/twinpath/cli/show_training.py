@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from twinpath.jobs.evaluate import LabelledRun
+    from twinpath.train.ava_protocol import MeasuredKeyframes
     from twinpath.train.dry_run import DryRun
     from twinpath.train.loop.figures import EpochResult
     from twinpath.train.pyslowfast.translate import Translation
@@ -50,10 +51,14 @@ def print_first_batches(recipe: Recipe, folder: Path) -> None:
     from twinpath.train.log.first_batches import write_first_batches
     from twinpath.train.recipe_checks import DRAWN
 
-    if recipe.data.kind in DRAWN:
-        print_line(f"pictures  none: the clips of {recipe.data.kind} are drawn")
-    elif not recipe.data.train:
-        print_line("pictures  none: the recipe names no clips; give data.train")
+    data = recipe.data
+    is_ava = data.kind == "ava"
+    has_clips = data.boxes_train and (data.train or data.videos) if is_ava else data.train
+    if data.kind in DRAWN:
+        print_line(f"pictures  none: the clips of {data.kind} are drawn")
+    elif not has_clips:
+        keys = "data.boxes_train and data.videos" if is_ava else "data.train"
+        print_line(f"pictures  none: the recipe names no clips; give {keys}")
     else:
         for path in write_first_batches(recipe, folder):
             print_line(f"pictures  {path}")
@@ -81,17 +86,24 @@ def print_epoch(result: EpochResult) -> None:
     )
 
 
-def print_measured(run: LabelledRun) -> None:
+def print_measured(found: LabelledRun | MeasuredKeyframes) -> None:
     """A note for each figure of the final evaluation, and where its files are."""
     from twinpath.cli.batch import files_in_words
+    from twinpath.cli.show_ava import mean_in_words, people_in_words
     from twinpath.cli.show_evaluation import figures_in_words
+    from twinpath.train.ava_protocol import MeasuredKeyframes
 
-    assert run.evaluation is not None
-    assert run.summary is not None
-    for line in figures_in_words(run.evaluation, run.summary):
+    if isinstance(found, MeasuredKeyframes):
+        lines = [f"{mean_in_words(found.score, found.label_map)}; {people_in_words(found.run)}"]
+        written: tuple[Path, ...] = (found.out,) if found.out else ()
+    else:
+        assert found.evaluation is not None
+        assert found.summary is not None
+        lines, written = figures_in_words(found.evaluation, found.summary), found.written
+    for line in lines:
         print_note(line)
-    if run.written:
-        print_note(f"wrote {files_in_words(run.written)}")
+    if written:
+        print_note(f"wrote {files_in_words(written)}")
 
 
 def _duration(seconds: float) -> str:

@@ -2,13 +2,13 @@
 
 run = score_split(engine, spec, people, sources, label_map, progress=print)
 run.rows, run.failures
+
+Several processes share the videos: each has a `Share`, scores its own, and the first one has all scores.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,15 @@ from twinpath.errors import InputError, UsageError
 from twinpath.escapes import shown
 from twinpath.formats.ava import BoxRows
 from twinpath.formats.ava_label_map import LabelMap
-from twinpath.formats.journal import ResultsJournal
+from twinpath.formats.journal_parts import JournalPart, Share, gathered
 from twinpath.models.input_spec import InputSpec
 from twinpath.paths import display_path
 from twinpath.prefetch import BATCH_BYTES, PREFETCH_BYTES, Prefetcher, batches
 from twinpath.recognize.inference import scores_of
-from twinpath.results.provenance import FileFacts, Provenance
 
 Boxes = NDArray[np.float64]
 People = Mapping[str, Mapping[int, Boxes]]  # by video and second, in order: (N, 4) relative coordinates
+Sources = Mapping[str, AvaSource]
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,12 @@ def score_split(
     engine: Engine,
     spec: InputSpec,
     people: People,
-    sources: Mapping[str, AvaSource],
+    sources: Sources,
     label_map: LabelMap,
     *,
     progress: Callable[[int, int], None] | None = None,
-    resume: str | os.PathLike[str] | None = None,
-    provenance: Provenance | None = None,
+    journal: JournalPart | None = None,
+    share: Share = Share(),
 ) -> AvaRun:
     """Score the people of a split. Another thread decodes clips during inference.
 
@@ -117,13 +117,14 @@ def score_split(
         people: See `people_to_score`.
         sources: Videos or folders of frames by name; a missing one is a failure.
         label_map: The actions to evaluate.
-        progress: Called with the number of seconds done and the total.
-        resume: A file with the scores of each finished video, from which a later run resumes. The caller
-            removes it.
-        provenance: The provenance of the run; required for `resume`.
+        progress: Called with the number of seconds done and the total, of this process.
+        journal: Gets the scores of each finished video, and has those of earlier runs; None: none are kept.
+        share: Of this process; all have the same split.
+    Returns:
+        The scores of the split; in processes but the first, of their own videos.
     Raises:
-        UsageError: The label map has actions that the network does not score; or `resume` has the scores of
-            another run.
+        UsageError: The label map has actions that the network does not score.
+        InputError: Scores in the journal are damaged.
     """
     beyond = [i for i in label_map.ids if i > engine.num_classes]
     if beyond:
@@ -131,36 +132,42 @@ def score_split(
             f"the network scores {engine.num_classes} actions and the label map has id {beyond[0]} "
             f"({label_map.names[beyond[0]]}); give the label map of its data set"
         )
-    counter = _Counter(sum(map(len, people.values())), progress)
-    scored: dict[str, list[ScoredSecond]] = {}
-    failures: list[Failure] = []
-    with ExitStack() as stack:
-        journal = None
-        if resume is not None:
-            if provenance is None:
-                raise ValueError("resume needs the provenance of the run")
-            paths = [source.path for name, source in sources.items() if name in people]
-            journal = stack.enter_context(ResultsJournal(resume, provenance, paths))
-            scored = _valid_scores(journal, people, sources, len(label_map.ids))
-        for video, seconds in people.items():
-            if video in scored:
-                counter.add(len(seconds))
-                continue
-            facts = _facts(sources.get(video), provenance)
-            scored[video], failed = _score_video(
-                engine, spec, video, seconds, sources.get(video), label_map, counter
-            )
-            failures += failed
-            if journal is not None and not failed:
-                journal.add(sources[video].path, _as_json(scored[video]), facts)
-    keyframes = [keyframe for keyframes in scored.values() for keyframe in keyframes]
+    own = {video: people[video] for video in share.part(people)}
+    counter = _Counter(sum(map(len, own.values())), progress)
+    found = _ScoredShare({}, {})
+    if journal is not None:
+        found.scored.update(_valid_scores(journal, own, sources, len(label_map.ids)))
+        journal.keep({sources[video].path for video in found.scored})
+    for video, seconds in own.items():
+        if video in found.scored:
+            counter.add(len(seconds))
+            continue
+        source = sources.get(video)
+        facts = None if source is None or journal is None else journal.facts_of(source.path)
+        found.scored[video], failed = _score_video(engine, spec, video, seconds, source, label_map, counter)
+        if failed:
+            found.failures[video] = failed
+        elif journal is not None and source is not None:
+            journal.add(source.path, _as_json(found.scored[video]), facts)
+    whole = [sources[video].path for video in found.scored if video not in found.failures]
+    return _run_of(gathered(share, found, journal, whole) or [found], people, label_map)
+
+
+@dataclass(frozen=True, eq=False)
+class _ScoredShare:
+    """What a process scored of its videos, and what could not be."""
+
+    scored: dict[str, list[ScoredSecond]]
+    failures: dict[str, list[Failure]]
+
+
+def _run_of(parts: Sequence[_ScoredShare], people: People, label_map: LabelMap) -> AvaRun:
+    """The scores of some processes, in the order of the split."""
+    scored = {video: part.scored[video] for video in people for part in parts if video in part.scored}
+    failures = [one for video in scored for part in parts for one in part.failures.get(video, ())]
+    keyframes = [keyframe for of_video in scored.values() for keyframe in of_video]
     num_people = sum(len(keyframe.boxes_xyxy) for keyframe in keyframes)
     return AvaRun(score_rows(scored, label_map), len(keyframes), num_people, tuple(failures))
-
-
-def _facts(source: AvaSource | None, run: Provenance | None) -> FileFacts | None:
-    """The facts of a video file, from before it is read."""
-    return None if source is None or run is None else run.for_file(source.path).source
 
 
 class _Counter:
@@ -233,13 +240,12 @@ def _as_json(scored: list[ScoredSecond]) -> dict[str, Any]:
 
 
 def _valid_scores(
-    journal: ResultsJournal, people: People, sources: Mapping[str, AvaSource], num_actions: int
+    journal: JournalPart, people: People, sources: Sources, num_actions: int
 ) -> dict[str, list[ScoredSecond]]:
     """The scores of an earlier run that are valid for this one: of the same file and the same people."""
-    lines = {str(path): line for path, line in journal.done.items()}
     valid: dict[str, list[ScoredSecond]] = {}
     for name, seconds in people.items():
-        line = lines.get(str(sources[name].path)) if name in sources else None
+        line = journal.lines.get(sources[name].path) if name in sources else None
         if line is not None:
             scored = _scored_of(line, journal.path, num_actions)
             if [keyframe.second for keyframe in scored] == list(seconds) and all(

@@ -96,6 +96,10 @@ class ResultsJournal:
             self._file.flush()
             os.fsync(self._file.fileno())
 
+    def facts_of(self, video: Path) -> FileFacts | None:
+        """The facts of a file now, for `add`; None: it cannot be accessed."""
+        return self._run.for_file(video).source
+
     def adopt(self, lines: Iterable[Line]) -> None:
         """Append whole lines of other journals of the same run, and sync the file once.
 

@@ -2,6 +2,8 @@
 
 job = AvaJob(model=name, people=people, sources=sources, label_map=label_map, out=Path("results.csv"))
 run = evaluate_ava(job, lambda: open_engine(job.model, output="boxes"))
+
+Several processes share the videos: each has a `Share`, scores its own, and the first one writes the results.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from twinpath.evaluate.ava import AvaRun, People, score_split
 from twinpath.formats.ava import read_results, write_results
 from twinpath.formats.ava_label_map import LabelMap
 from twinpath.formats.journal import read_journal
+from twinpath.formats.journal_parts import JournalPart, Share, part_of
 from twinpath.jobs.batch import Progress, stopped_error
 from twinpath.jobs.outputs import check_folder, check_targets
 from twinpath.jobs.score_files import other_settings
@@ -40,6 +43,7 @@ class AvaJob:
         inputs: Files that were read for this, which `out` must not replace.
         out: AVA's results file. Until it is complete a journal beside it has the scores of finished videos.
         resume: Take the scores that are in the journal; False: start over, and replace `out` at the end.
+        keep_journal: Leave it beside complete results, so that the same again has nothing to score.
     """
 
     model: str
@@ -50,15 +54,26 @@ class AvaJob:
     inputs: tuple[Path, ...] = ()
     out: Path | None = None
     resume: bool = True
+    keep_journal: bool = False
 
 
-def evaluate_ava(job: AvaJob, load: Callable[[], Engine], *, progress: Progress | None = None) -> AvaRun:
+def evaluate_ava(
+    job: AvaJob,
+    load: Callable[[], Engine],
+    *,
+    progress: Progress | None = None,
+    share: Share = Share(),
+) -> AvaRun:
     """Score the people of the split, and write the results file.
 
     Args:
         job: What is wanted.
         load: Gives the engine, of the job's model and weights, for boxes.
-        progress: Called with the seconds that are done, and of all.
+        progress: Called with the seconds that are done, and of all, of this process.
+        share: Of this process; all have the same job. `out` is in a folder that all see, or what one was
+            killed at is scored again.
+    Returns:
+        The scores of the split; in processes but the first, of their own videos.
     Raises:
         UsageError: The model is no detection network or does not score all actions; or `out` is an input, is
             there already, its journal is of other settings, or another run is writing to it.
@@ -71,24 +86,29 @@ def evaluate_ava(job: AvaJob, load: Callable[[], Engine], *, progress: Progress 
         None, model=model, weights_sha256=sha256, settings={"actions": list(job.label_map.ids)}
     )
     if job.out is None:
-        return _score(job, run, load(), progress)
+        return _score(job, load(), progress, share, None)
     check_folder(job.out.parent)
-    with exclusive(job.out):
-        journal = _prepare(job, job.out, run)
+    first = job.out.with_name(job.out.name + ".done.jsonl")
+    own = part_of(first, share.process)
+    with exclusive(own if share.process else job.out):
+        _prepare(job, own, run, is_first=not share.process)
         engine = load()
-        try:
-            found = _score(job, run, engine, progress, journal)
-        except (KeyboardInterrupt, SystemExit) as stop:
-            finished = len(read_journal(journal)) if journal.exists() else 0
-            raise stopped_error(stop, finished=finished, total=len(job.people)) from stop
-        write_results(job.out, found.rows)
-        if not found.failures:
-            journal.unlink(missing_ok=True)
+        paths = [job.sources[video].path for video in share.part(job.people) if video in job.sources]
+        with JournalPart(own, run, paths, first=[first], resume=job.resume) as journal:
+            try:
+                found = _score(job, engine, progress, share, journal)
+            except (KeyboardInterrupt, SystemExit) as stop:
+                finished, total = len(journal.written(paths)), len(share.part(job.people))
+                raise stopped_error(stop, finished=finished, total=total) from stop
+        if not share.process:
+            write_results(job.out, found.rows)
+            if not (found.failures or job.keep_journal):
+                own.unlink(missing_ok=True)
     return found
 
 
 def _score(
-    job: AvaJob, run: Provenance, engine: Engine, progress: Progress | None, journal: Path | None = None
+    job: AvaJob, engine: Engine, progress: Progress | None, share: Share, journal: JournalPart | None
 ) -> AvaRun:
     """Raises: InputError: nothing could be scored."""
     found = score_split(
@@ -98,36 +118,35 @@ def _score(
         job.sources,
         job.label_map,
         progress=progress,
-        resume=journal,
-        provenance=run,
+        journal=journal,
+        share=share,
     )
-    if not found.keyframes and found.failures:
+    if found.keyframes or share.process:
+        return found
+    if found.failures:
         raise InputError(f"no video could be used; {found.failures[0]}")
-    if not found.keyframes:
-        raise InputError("there is no person to score: no box reaches min_person_score, or all are excluded")
-    return found
+    raise InputError("there is no person to score: no box reaches min_person_score, or all are excluded")
 
 
-def _prepare(job: AvaJob, out: Path, run: Provenance) -> Path:
-    """The journal beside the results file, checked: of this run, or absent.
+def _prepare(job: AvaJob, journal: Path, run: Provenance, *, is_first: bool) -> None:
+    """Check the journal of this process: it is of this run, or absent; and the results file.
 
     Raises:
         UsageError, InputError: See `evaluate_ava`.
     """
-    journal = out.with_name(out.name + ".done.jsonl")
+    assert job.out is not None
     sources = [source.path for source in job.sources.values()]
     weights = [] if job.weights is None else [job.weights]
-    check_targets([out, journal], [*job.inputs, *sources, *weights])
+    check_targets([job.out, journal], [*job.inputs, *sources, *weights])
     if journal.exists():
         other = next((made for made in read_journal(journal) if not made.same_run(run)), None)
         if not job.resume:
             journal.unlink()
         elif other is not None:
             raise other_settings(journal, other, run)
-    elif out.exists() and job.resume:
+    elif is_first and job.out.exists() and job.resume:
         raise UsageError(
-            f"{display_path(out)} is complete already; give another file, or resume=False to replace it"
+            f"{display_path(job.out)} is complete already; give another file, or resume=False to replace it"
         )
-    elif out.exists():
-        read_results(out, job.label_map)  # raises where it is something else
-    return journal
+    elif is_first and job.out.exists():
+        read_results(job.out, job.label_map)  # raises where it is something else

@@ -10,7 +10,6 @@ Several processes share the files: each has a `Share`, scores its own, and the f
 from __future__ import annotations
 
 import contextlib
-import re
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +23,8 @@ from numpy.typing import NDArray
 from twinpath.data.labelled.clip import LabelledClip, LabelledData
 from twinpath.errors import InputError, UsageError
 from twinpath.evaluate.labelled import ScoredClip, match_labels, score_labelled
-from twinpath.formats.journal import Line, ResultsJournal, done_lines, read_journal
+from twinpath.formats.journal import Line, read_journal
+from twinpath.formats.journal_parts import JournalPart, Share, gathered, part_of
 from twinpath.formats.predictions import PREDICTIONS, write_predictions
 from twinpath.jobs.batch import Outcome, error_to_dict, input_failure
 from twinpath.jobs.explained_mistakes import Explaining, check_explainable, explain_mistakes
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from twinpath.recognize.classifier import Classifier
 
 SCORES = "scores.jsonl"  # what a run is resumed from
-_PART = "scores.{}.jsonl"  # the same of other processes than the first, while the run goes on
-_IS_PART = re.compile(r"scores\.\d+(\.partial)?\.jsonl")
 PARTS = ("test", "validation", "train")
 _ALL = "all"
 _Key = tuple[float | None, float | None, str]  # of a clip in its file
@@ -92,23 +90,6 @@ class EvaluateJob:
             Views.parse(self.views)
         if self.part not in (None, _ALL, *PARTS):
             raise UsageError(f"part must be {', '.join(PARTS)} or {_ALL}, not {self.part!r}")
-
-
-@dataclass(frozen=True)
-class Share:
-    """Which files one of several processes scores: every n-th.
-
-    Each clip is scored by one process, so that it counts once whatever their number. (PySlowFast's sampler
-    fills the last round with clips that are scored again.)
-
-    Attributes:
-        process, processes: Which one, from 0, and of how many.
-        gather: Gives the first process what each of them has, in order, and the others nothing; collective.
-    """
-
-    process: int = 0
-    processes: int = 1
-    gather: Callable[[Any], list[Any]] = lambda own: [own]
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +137,7 @@ class LabelledRun:
         self._clips: dict[Path, list[LabelledClip]] = {}
         for clip in clips:
             self._clips.setdefault(clip.path, []).append(clip)
-        self._own = list(self._clips)[share.process :: share.processes]
+        self._own = share.part(self._clips)
         self.videos = [InputVideo.of(path) for path in self._own]
         self.num_files = len(self._clips)
         synthetic = (SYNTHETIC_WARNING,) if self._facts.dataset == "synthetic" else ()
@@ -199,8 +180,7 @@ class LabelledRun:
         self._explaining = explaining
         with contextlib.ExitStack() as stack:
             file, journal = self._open(stack)
-            lines = {} if journal is None else self._lines(journal)
-            known = self._known(lines)
+            known = {} if journal is None else self._known(journal.lines)
             if known and on_resumed is not None:
                 on_resumed(len(known), len(self.videos))
             missing = [path for path in self._own if path not in known]
@@ -208,38 +188,26 @@ class LabelledRun:
             if missing:
                 classifier = check_loaded(load(), self._run.model, self._run.weights_sha256)
             if journal is not None:
-                journal.adopt(
-                    line for path, line in lines.items() if path in known and path not in journal.done
-                )
+                journal.keep(known)
             reader = reader or VideoReader()
             return self._outcomes(classifier, missing, known, file, journal, reader, stack.pop_all())
 
-    def _open(self, stack: contextlib.ExitStack) -> tuple[ResultFile | None, ResultsJournal | None]:
+    def _open(self, stack: contextlib.ExitStack) -> tuple[ResultFile | None, JournalPart | None]:
         """The scores in the folder that this process writes; None without one."""
         out = self._job.out
         if out is None:
             return None, None
         inputs = [*self._clips, *([self._job.weights] if self._job.weights else [])]
         check_targets([out / name for name in (*REPORT_FILES, *PREDICTIONS)], inputs)
-        name = SCORES if not self._share.process else _PART.format(self._share.process)
+        first, resume = out / SCORES, self._job.resume
+        own = part_of(first, self._share.process)
         file = stack.enter_context(
-            open_result_file(out / name, self._run, resume=self._job.resume, read=read_journal, inputs=inputs)
+            open_result_file(own, self._run, resume=resume, read=read_journal, inputs=inputs)
         )
-        return file, stack.enter_context(ResultsJournal(file.path, self._run, self._own))
-
-    def _lines(self, journal: ResultsJournal) -> dict[Path, Line]:
-        """What is there of this process's files: in its own scores, and in those that other processes of a
-        stopped run left."""
-        lines: dict[Path, Line] = {}
-        if not self._job.resume:
-            return lines
-        for path in _parts_beside(journal.path):
-            lines |= done_lines(path, self._run, self._own)
-        first = journal.path.with_name(SCORES)
-        for path in (first, partial_path(first)):
-            with contextlib.suppress(FileNotFoundError, UsageError):  # whether they fit, its process says
-                lines |= done_lines(path, self._run, self._own)
-        return lines | journal.done
+        journal = JournalPart(
+            file.path, self._run, self._own, first=[first, partial_path(first)], resume=resume
+        )
+        return file, stack.enter_context(journal)
 
     def _known(self, lines: Mapping[Path, Line]) -> dict[Path, FileAnswers]:
         """The answers of files whose clips all have scores, whatever their labels are by now."""
@@ -257,7 +225,7 @@ class LabelledRun:
         missing: Sequence[Path],
         known: Mapping[Path, FileAnswers],
         file: ResultFile | None,
-        journal: ResultsJournal | None,
+        journal: JournalPart | None,
         reader: VideoReader,
         closed_at_end: contextlib.ExitStack,
     ) -> Iterator[Outcome[FileAnswers]]:
@@ -282,28 +250,13 @@ class LabelledRun:
             self._finish(self._gathered(found, journal), file, reader)
 
     def _gathered(
-        self, found: dict[Path, FileAnswers], journal: ResultsJournal | None
+        self, found: dict[Path, FileAnswers], journal: JournalPart | None
     ) -> dict[Path, FileAnswers]:
-        """The answers of all processes, and their lines in the first one's scores; none in the others."""
-        if self._share.processes == 1:
-            self._forget_parts(journal)
-            return found
-        lines = [] if journal is None else list(done_lines(journal.path, self._run, found).values())
-        parts = self._share.gather(({path: _sent(answers) for path, answers in found.items()}, lines))
-        if not parts:
-            return {}
-        if journal is not None:
-            journal.adopt(line for _, of_part in parts[1:] for line in of_part)
-            self._forget_parts(journal)
-        return {path: answers for answered, _ in parts for path, answers in answered.items()}
-
-    def _forget_parts(self, journal: ResultsJournal | None) -> None:
-        """Remove the scores of other processes, which are in the first one's by now."""
-        if journal is not None:
-            for path in _parts_beside(journal.path):
-                with contextlib.suppress(InputError):  # somebody else's
-                    read_journal(path)
-                    path.unlink()
+        """The answers of all processes, in the first one; none in the others."""
+        if self._share.processes > 1:
+            found = {path: _sent(answers) for path, answers in found.items()}
+        parts = gathered(self._share, found, journal, found)
+        return {path: answers for answered in parts for path, answers in answered.items()}
 
     def _results(
         self,
@@ -401,11 +354,6 @@ def _chosen(data: LabelledData, part: str | None) -> tuple[tuple[LabelledClip, .
         raise UsageError(f"the data has no clip of the part {part!r}; its clips: {there}")
     note = f"{len(chosen)} of {len(data.clips)} clips are evaluated: those of the part {part!r}"
     return chosen, (note,) if len(chosen) < len(data.clips) else ()
-
-
-def _parts_beside(path: Path) -> list[Path]:
-    """The scores of other processes than the first in the folder of a file."""
-    return sorted(part for part in path.parent.iterdir() if _IS_PART.fullmatch(part.name))
 
 
 def _sent(answers: FileAnswers) -> FileAnswers:

@@ -1,4 +1,5 @@
-"""Clips as pictures: a row of frames each, with a line of text; and as films with that line.
+"""Clips as pictures: a row of frames each, with a line of text; and as films with that line. A clip around a
+key frame has that large at its left.
 
 image = clip_rows([ClipRow("dancing", frames_THWC)], title="epoch 1")
 captioned(frames_THWC, "true: dancing").shape      # (T, H + 2 lines, W, 3)
@@ -22,6 +23,8 @@ Frames = NDArray[np.uint8]  # (T, H, W, 3) RGB
 _MOST_FRAMES = 8  # of a row
 _TILE_PX = 112  # height of a frame
 _GAP_PX, _MARGIN_PX, _LINE_PX, _TEXT_PX = 3, 16, 20, 14
+_KEYFRAME_ROWS = 3  # of frames beside a key frame
+KEYFRAME_PX = _KEYFRAME_ROWS * (_TILE_PX + _GAP_PX) - _GAP_PX  # its height
 _INK, _SOFT, _WHITE = (27, 36, 48), (93, 107, 122), (255, 255, 255)
 _FILM_LINE_PX, _FILM_TEXT_PX, _LEAST_FILM_PX = 16, 12, 224
 _FRAME_MS = 125
@@ -33,10 +36,12 @@ class ClipRow(NamedTuple):
     Attributes:
         text: One line.
         frames: (T, H, W, 3) uint8.
+        keyframe: (KEYFRAME_PX, W', 3) uint8, shown at its size; None: the clip is around none.
     """
 
     text: str
     frames: Frames
+    keyframe: NDArray[np.uint8] | None = None
 
 
 def clip_rows(rows: Sequence[ClipRow], *, title: str) -> Image.Image:
@@ -46,7 +51,7 @@ def clip_rows(rows: Sequence[ClipRow], *, title: str) -> Image.Image:
         rows: At least one; clips may have different shapes.
         title: Stands above them.
     """
-    strips = [_strip(row.frames) for row in rows]
+    strips = [_strip(row) for row in rows]
     width = max(2 * _MARGIN_PX + max(strip.shape[1] for strip in strips), 480)
     height = _MARGIN_PX + 2 * _LINE_PX + sum(strip.shape[0] + _LINE_PX + 10 for strip in strips)
     sheet = Image.new("RGB", (width, height), _WHITE)
@@ -61,19 +66,30 @@ def clip_rows(rows: Sequence[ClipRow], *, title: str) -> Image.Image:
     return sheet
 
 
-def _strip(frames: Frames) -> NDArray[np.uint8]:
-    """(h, w, 3) frames side by side, evenly over the clip."""
+def _strip(row: ClipRow) -> NDArray[np.uint8]:
+    """(h, w, 3) frames side by side, evenly over the clip; with a key frame in lines beside it."""
+    if row.keyframe is None:
+        return _tiles(row.frames, num_rows=1)
+    tiles = _tiles(row.frames, num_rows=_KEYFRAME_ROWS)
+    gap = np.full((KEYFRAME_PX, 4 * _GAP_PX, 3), 255, np.uint8)
+    return np.concatenate([row.keyframe, gap, tiles], axis=1)
+
+
+def _tiles(frames: Frames, *, num_rows: int) -> NDArray[np.uint8]:
+    """Frames in lines of equal length."""
     count = min(len(frames), _MOST_FRAMES)
     picks = np.round(np.linspace(0, len(frames) - 1, count)).astype(int)
     height, width = frames.shape[1:3]
     size = (max(1, round(width * _TILE_PX / height)), _TILE_PX)
-    strip = np.full((_TILE_PX, count * (size[0] + _GAP_PX) - _GAP_PX, 3), 255, np.uint8)
+    columns = -(-count // num_rows)
+    shape = (num_rows * (_TILE_PX + _GAP_PX) - _GAP_PX, columns * (size[0] + _GAP_PX) - _GAP_PX, 3)
+    tiles = np.full(shape, 255, np.uint8)
     for place, pick in enumerate(picks):
-        left = place * (size[0] + _GAP_PX)
-        strip[:, left : left + size[0]] = np.asarray(
+        top, left = place // columns * (_TILE_PX + _GAP_PX), place % columns * (size[0] + _GAP_PX)
+        tiles[top : top + _TILE_PX, left : left + size[0]] = np.asarray(
             Image.fromarray(frames[pick]).resize(size, Image.Resampling.BILINEAR)
         )
-    return strip
+    return tiles
 
 
 def captioned(frames: Frames, *lines: str) -> Frames:

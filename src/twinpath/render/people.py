@@ -29,12 +29,12 @@ class ShownPerson:
     Attributes:
         track_id: Shown in the label; determines the colour.
         box_xyxy_px: In pixels of the frame; may reach beyond it.
-        labels: (name, score), best first; may be empty.
+        labels: (name, score), best first; may be empty. A score of None is not shown: it is the truth.
     """
 
     track_id: int
     box_xyxy_px: BoxPx
-    labels: tuple[tuple[str, float], ...] = ()
+    labels: tuple[tuple[str, float | None], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ class PeoplePainter:
         counts = sorted({len(actions), min(len(actions), 1), 0}, reverse=True)
         return [self._person_label(person.track_id, actions[:count]) for count in counts]
 
-    def _person_label(self, track_id: int, actions: tuple[tuple[str, float], ...]) -> LabelImage:
-        rows = [(name, f"{score:.2f}") for name, score in actions]
+    def _person_label(self, track_id: int, actions: tuple[tuple[str, float | None], ...]) -> LabelImage:
+        rows = [(name, "" if score is None else f"{score:.2f}") for name, score in actions]
         return self._cached(
             (track_id, *rows), lambda: self._renderer.person(track_id, rows, colour_of(track_id))
         )

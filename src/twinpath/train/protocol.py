@@ -11,7 +11,7 @@ each clip is scored once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,9 @@ from twinpath.data.labelled.clip import LabelledData, Part
 from twinpath.data.labelled.read import read_labelled
 from twinpath.data.published.read import read_published
 from twinpath.errors import ConfigError, PartialFailure
+from twinpath.formats.journal_parts import Share
 from twinpath.jobs.batch import Outcome, run_batch
-from twinpath.jobs.evaluate import EvaluateJob, FileAnswers, LabelledRun, Share
+from twinpath.jobs.evaluate import EvaluateJob, FileAnswers, LabelledRun
 from twinpath.models.registry import architecture
 from twinpath.recognize.classifier import Classifier
 from twinpath.recognize.read import VideoReader
@@ -165,12 +166,12 @@ def evaluate_protocol(
     except PartialFailure as failure:
         logger.warning("evaluation: %s", failure)
     if run.summary is not None:
-        keep_figures(read_model_folder(model), recipe, run.summary)
+        keep_figures(read_model_folder(model), figures_of(recipe, run.summary))
     return run
 
 
-def keep_figures(model: ModelFolder, recipe: Recipe, summary: EvaluationSummary) -> ModelFolder:
-    """Write the figures of an evaluation by a recipe in the card of a model folder."""
+def figures_of(recipe: Recipe, summary: EvaluationSummary) -> dict[str, Any]:
+    """The figures of an evaluation by a recipe, for the card of a model folder."""
     section = recipe.evaluation
     values = {key: getattr(summary, name) for name, key in _FIGURES.items()}
     if summary.top1 is not None:
@@ -180,5 +181,10 @@ def keep_figures(model: ModelFolder, recipe: Recipe, summary: EvaluationSummary)
     }
     figures |= {"test_clips": float(summary.clips), "test_failed": float(summary.failed)}
     figures["test_views"] = f"{section.crops} crops of {section.clips} clips, {section.combine}"
+    return figures
+
+
+def keep_figures(model: ModelFolder, figures: Mapping[str, Any]) -> ModelFolder:
+    """Write the figures of a test in the card of a model folder, in place of those of an earlier one."""
     kept = {key: value for key, value in model.card.figures.items() if not key.startswith("test_")}
     return replace_card(model, replace(model.card, figures={**kept, **figures}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -229,7 +230,7 @@ def _default(reading: HeadReading) -> HeadReading:
 def save_tensors(
     tensors: Mapping[str, Tensor], path: Path | str, metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors by our names as safetensors, atomically.
+    """Write tensors by our names as safetensors, atomically. The same make the same bytes.
 
     Raises:
         OSError: The disk is full or refuses; the old file is kept.
@@ -237,8 +238,20 @@ def save_tensors(
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     # Not `save_file`, which leaves a temporary file of its own when the process is killed.
     content = safetensors.torch.save(stored, dict(metadata or {}) or None)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.writelines(_with_sorted_metadata(content))
+
+
+def _with_sorted_metadata(content: bytes) -> tuple[bytes | memoryview, ...]:
+    """The parts of a safetensors file; the library writes metadata in an order that it draws."""
+    begin = 8 + int.from_bytes(content[:8], "little")  # of the tensors
+    header = json.loads(content[8:begin])
+    if "__metadata__" not in header:
+        return (content,)
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple
+    return len(text).to_bytes(8, "little"), text, memoryview(content)[begin:]
 
 
 def _state(model: nn.Module) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from twinpath.errors import UsageError
 from twinpath.evaluate.ava import AvaRun, people_to_score, score_split
 from twinpath.formats.ava import BoxRows, read_people, read_results, read_truth, write_results
 from twinpath.formats.ava_label_map import LabelMap
+from twinpath.formats.journal_parts import JournalPart
 from twinpath.models.input_spec import InputSpec
 from twinpath.results.provenance import Provenance
 
@@ -124,8 +125,6 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_done(truth: BoxRows, frame
 
 
 def test_a_run_goes_on_where_it_was_broken_off(truth: BoxRows, frames: Path, tmp_path: Path) -> None:
-    journal = tmp_path / "done.jsonl"
-    options = {"resume": journal, "provenance": Provenance(None, "fake", None, {})}
     whole = run(FakeEngine(), truth, frames)
 
     class BrokenOff(FakeEngine):
@@ -134,27 +133,33 @@ def test_a_run_goes_on_where_it_was_broken_off(truth: BoxRows, frames: Path, tmp
                 raise KeyboardInterrupt
             return super().one(clip, boxes)
 
-    with pytest.raises(KeyboardInterrupt):
-        run(BrokenOff(), truth, frames, **options)
+    with pytest.raises(KeyboardInterrupt), journal(tmp_path, frames) as lines:
+        run(BrokenOff(), truth, frames, journal=lines)
     engine = FakeEngine()
-    rest = run(engine, truth, frames, **options)
+    with journal(tmp_path, frames) as lines:
+        rest = run(engine, truth, frames, journal=lines)
     assert [grey for grey, _, _ in engine.shown] == [100]
     assert (rest.keyframes, rest.people) == (3, 4)
     assert np.array_equal(rest.rows.score, whole.rows.score)
     assert np.array_equal(rest.rows.boxes_xyxy, whole.rows.boxes_xyxy)
     again = FakeEngine()
-    run(again, truth, frames, **options)
+    with journal(tmp_path, frames) as lines:
+        run(again, truth, frames, journal=lines)
     assert again.shown == []
-    with pytest.raises(UsageError, match="has results of another run: the model is other, before fake"):
-        run(engine, truth, frames, resume=journal, provenance=Provenance(None, "other", None, {}))
+
+
+def journal(folder: Path, frames: Path) -> JournalPart:
+    path = folder / "done.jsonl"
+    return JournalPart(path, Provenance(None, "fake", None, {}), list(frames.iterdir()), first=[path])
 
 
 def test_scores_of_other_people_are_not_taken(truth: BoxRows, frames: Path, tmp_path: Path) -> None:
-    options = {"resume": tmp_path / "done.jsonl", "provenance": Provenance(None, "fake", None, {})}
-    run(FakeEngine(), truth, frames, **options)
+    with journal(tmp_path, frames) as lines:
+        run(FakeEngine(), truth, frames, journal=lines)
     (tmp_path / "truth.csv").write_text(TRUTH.replace("b,0900,0.1", "b,0900,0.2"))
     engine = FakeEngine()
-    run(engine, read_truth(tmp_path / "truth.csv", LABELS), frames, **options)
+    with journal(tmp_path, frames) as lines:
+        run(engine, read_truth(tmp_path / "truth.csv", LABELS), frames, journal=lines)
     assert [grey for grey, _, _ in engine.shown] == [100]
 
 

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.support.shares import Gathered
 from tests.support.timelines import ShadeClassifier, grey_film
 from twinpath.data.labelled.clip import LabelledClip, LabelledData
 from twinpath.errors import Interrupted, NotAVideo, PartialFailure, UsageError
 from twinpath.evaluate.labelled import ScoredClip
 from twinpath.jobs.batch import Outcome, run_batch
-from twinpath.jobs.evaluate import EvaluateJob, FileAnswers, LabelledRun, Share
+from twinpath.jobs.evaluate import EvaluateJob, FileAnswers, LabelledRun
 from twinpath.recognize.classifier import Classifier
 from twinpath.video.resize import ResizedFrames
 
@@ -220,23 +221,12 @@ class Shares:
     """The runs of several processes, one after the other; the first one gathers last."""
 
     def __init__(self, data: LabelledData, out: Path, processes: int, **job: Any) -> None:
-        self.sent: dict[int, Any] = {}
+        gathered = Gathered(processes)
         self.classifiers = [ByLight(batch_clips=1) for _ in range(processes)]
         self.runs = [
-            LabelledRun(
-                data,
-                EvaluateJob(model=MODEL, views="1x1", out=out, **job),
-                Share(n, processes, self.gather(n)),
-            )
+            LabelledRun(data, EvaluateJob(model=MODEL, views="1x1", out=out, **job), gathered.share(n))
             for n in range(processes)
         ]
-
-    def gather(self, process: int) -> Callable[[Any], list[Any]]:
-        def gathered(own: Any) -> list[Any]:
-            self.sent[process] = own
-            return [] if process else [self.sent[n] for n in sorted(self.sent)]
-
-        return gathered
 
     def outcomes(self, process: int) -> Iterator[Outcome[FileAnswers]]:
         return self.runs[process].outcomes(

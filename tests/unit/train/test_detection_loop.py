@@ -8,40 +8,48 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from tests.support.commands import in_process
 from tests.support.drawn_ava import FPS, SECONDS, DrawnAva, drawn_ava
 from tests.support.narrow_networks import narrow
-from twinpath.data.ava import ava_sources, read_exclusions, read_label_map, read_people, read_truth
+from twinpath.data.ava import read_exclusions, read_label_map, read_people, read_results, read_truth
 from twinpath.data.synthetic import ACTIONS
-from twinpath.engine.config import EngineConfig
+from twinpath.engine.base import Engine
 from twinpath.engine.open import open_engine
-from twinpath.errors import ConfigError, InputError
-from twinpath.evaluate.ava import people_to_score, score_split
+from twinpath.errors import ConfigError, InputError, Interrupted
+from twinpath.evaluate.ava import people_to_score
 from twinpath.formats.detections import read_detections
 from twinpath.metrics.ava import ava_frame_map
 from twinpath.models.registry import ARCHITECTURES, architecture
+from twinpath.render.people import colour_of
+from twinpath.train import ava_protocol
+from twinpath.train.ava_protocol import MeasuredKeyframes
 from twinpath.train.clips.batch import ClipBatch, collate
 from twinpath.train.clips.keyframes import KeyframeClips
+from twinpath.train.log.first_batches import first_batches
+from twinpath.train.log.wrong_keyframes import wrong_keyframes
 from twinpath.train.loop import loop as loop_module
 from twinpath.train.loop.detection import DetectionObjective
 from twinpath.train.loop.figures import EpochResult, StepFigures
+from twinpath.train.loop.keyframes import read_recipe_keyframes, read_test_keyframes
 from twinpath.train.loop.network import recipe_network
-from twinpath.train.loop.train import train_clips
+from twinpath.train.loop.train import read_training, recipe_schedule, train_clips, training_data
 from twinpath.train.machine import Machine
 from twinpath.train.recipe import Recipe, recipe_of
 from twinpath.train.sections import ModelSection
 from twinpath.weights.formats import read_weights
 from twinpath.weights.load import save_weights
 from twinpath.zoo.create import create_model
-from twinpath.zoo.model_folder import WEIGHTS, ModelFolder
+from twinpath.zoo.model_folder import WEIGHTS, ModelFolder, read_model_folder
 
 SIDE_PX = 48
 SETTINGS: dict[str, Any] = {
@@ -54,7 +62,7 @@ SETTINGS: dict[str, Any] = {
     "optimizer": {"name": "adamw", "weight_decay": 0.01},
     "schedule": {"epochs": 3, "base_learning_rate": 2e-3, "warmup_epochs": 0.5},
     "loss": {"kind": "binary"},
-    "evaluation": {"every_epochs": 3, "crop_px": 64},
+    "evaluation": {"every_epochs": 3, "crop_px": 64, "at_end": False},
     "run": {"batch_size": 4, "workers": 0},
 }
 
@@ -83,32 +91,163 @@ def recipe(ava: DrawnAva, *overrides: str, data: dict[str, Any] | None = None, *
     return recipe_of({**SETTINGS, "name": "films", "data": values, **sections}, overrides, origin="test")
 
 
-def test_it_learns_is_measured_as_in_a_test_and_detects(ava: DrawnAva, tmp_path: Path) -> None:
+class Trained(NamedTuple):
+    """A run to its end, and what it reported."""
+
+    folder: Path
+    recipe: Recipe
+    model: ModelFolder
+    results: list[EpochResult]
+    measured: MeasuredKeyframes
+
+
+@pytest.fixture(scope="module")
+def trained(ava: DrawnAva, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """With pictures of its last evaluation, and the published protocol at its end."""
+    settings = recipe(ava, "evaluation.at_end=true", "log.loggers=['files']", "log.most_clips=2")
+    folder = tmp_path_factory.mktemp("trained") / "run"
     results: list[EpochResult] = []
-    made = train_clips(recipe(ava), tmp_path / "run", on_epoch=results.append)
-    assert made is not None
+    measured: list[Any] = []
+    model = train_clips(settings, folder, on_epoch=results.append, on_evaluation=measured.append)
+    assert model is not None
+    return Trained(folder, settings, model, results, *measured)
+
+
+def test_it_learns_is_measured_as_in_a_test_and_detects(
+    ava: DrawnAva, trained: Trained, tmp_path: Path
+) -> None:
+    results, card = trained.results, trained.model.card
     assert results[-1].train_loss < 0.8 * results[0].train_loss
     assert [bool(result.figures) for result in results] == [False, False, True]
-    card = made.card
     assert (card.task, card.dataset, card.min_person_score) == ("detection", "ava", 0.9)
     assert card.labels == ("action 1", *ACTIONS)
     assert (card.input.short_side_px, card.input.num_frames, card.input.sampling_rate) == (64, 8, 4)
     found = results[-1].figures["frame_map"]
     assert card.figures["validation_frame_map"] == pytest.approx(found, abs=1e-4)
-    assert found == pytest.approx(_tested(ava, made), abs=0.03)  # pictures are rounded in training
-    _check_detections(ava, made, tmp_path / "out")
+    assert found == pytest.approx(trained.measured.score.mean, abs=0.03)  # pictures are rounded in training
+    _check_detections(ava, trained.model, tmp_path / "out")
 
 
-def _tested(ava: DrawnAva, model: ModelFolder) -> float:
-    """The frame mAP of the model as it is tested."""
+def test_all_key_frames_are_measured_at_the_end(ava: DrawnAva, trained: Trained) -> None:
+    """The card has the figures, and AVA's results file gives them, too."""
     labels = read_label_map(ava("labels.pbtxt"))
+    rows = read_results(trained.folder / "evaluation" / "results.csv", labels)
     truth, excluded = read_truth(ava("val_truth.csv"), labels), read_exclusions(ava("excluded.csv"))
+    score = ava_frame_map(truth, rows, labels, excluded=excluded).mean
     people = people_to_score(truth, read_people(ava("val_people.csv"), min_score=0.9), excluded=excluded)
-    engine = open_engine(str(model.path), output="boxes", config=EngineConfig(device="cpu"))
-    sources = ava_sources([ava("val.csv")], ava("frames"), fps=FPS)
-    run = score_split(engine, model.card.input, people, sources, labels)
-    assert not run.failures
-    return ava_frame_map(truth, run.rows, labels, excluded=excluded).mean
+    keyframes = [boxes for seconds in people.values() for boxes in seconds.values()]
+    assert {k: v for k, v in trained.model.card.figures.items() if k.startswith("test_")} == {
+        "test_frame_map": round(score, 4),
+        "test_keyframes": float(len(keyframes)),
+        "test_people": float(sum(map(len, keyframes))),
+        "test_failed": 0.0,
+    }
+    printed = in_process("evaluate", trained.folder, "--device", "cpu", "--json").object
+    assert printed["map"] == pytest.approx(trained.measured.score.mean)
+    assert (printed["keyframes"], printed["model"]) == (3, "films")
+    error = in_process("evaluate", trained.folder, "--explain", code=2).error
+    assert error.startswith("twinpath: --explain is for clips")
+
+
+def test_the_worst_answers_are_pictures_in_the_log(ava: DrawnAva, trained: Trained) -> None:
+    pictures = sorted((trained.folder / "pictures" / "wrong_clips").iterdir())
+    assert [path.name for path in pictures] == ["1.png", "2.png"]
+    keyframes = read_recipe_keyframes(trained.recipe).validation
+    assert keyframes is not None
+    truth = keyframes.truth
+    rows = zip(truth.second.tolist(), truth.boxes_xyxy.tolist(), truth.action_id.tolist(), strict=True)
+    doing = {(second, *np.float32(box).tolist()): action - 1 for second, box, action in rows}
+    scores = {}
+    for number, keyframe in enumerate(keyframes.keyframes()):
+        scores[number] = np.zeros((len(keyframe.boxes_xyxy), 13), np.float32)
+        for row, box in zip(scores[number], keyframe.boxes_xyxy, strict=True):
+            row[doing.get((keyframe.second, *box.tolist()), [])] = 1.0
+    assert wrong_keyframes(keyframes, scores, most=3) == []
+    jump = ACTIONS.index("jump") + 1
+    scores[2][-1, jump] = 0.8  # of nobody
+    (wrong,) = wrong_keyframes(keyframes, scores, most=3)
+    assert (wrong.number, wrong.mistake) == (2, "wrong: jump (80%)")
+    assert wrong.best[-1][0] == ("jump", pytest.approx(0.8))
+    assert len(wrong.true_xyxy) == len(wrong.boxes_xyxy) - 1
+    assert wrong_keyframes(keyframes, scores, only={"wave"}, most=3) == []
+
+
+def test_the_first_batches_show_the_people_that_crops_leave(ava: DrawnAva) -> None:
+    settings = recipe(ava)
+    data = training_data(settings, read_training(settings), recipe_schedule(settings))
+    boxes = [data.part_of_batch(0, step, 4).boxes for step in range(2)]
+    shown = list(first_batches(settings))
+    assert len(shown) == len(boxes)
+    for batch, of_batch in zip(shown, boxes, strict=True):
+        for number, row in enumerate(batch.rows):
+            people = of_batch[of_batch[:, 0] == number, 1:]
+            assert row.keyframe is not None
+            assert row.text.count(": ") == len(people)
+            assert ("nobody" in row.text) == (len(people) == 0)
+            scale = row.keyframe.shape[0] / SIDE_PX
+            for i, (x1, y1, _, y2) in enumerate((people * scale).round().int().tolist(), start=1):
+                border = row.keyframe[y1:y2, max(x1 - 1, 0) : x1 + 3]
+                assert (border == colour_of(i)).all(axis=2).any()
+
+
+def test_an_evaluation_that_was_killed_goes_on_without_scoring_again(
+    ava: DrawnAva, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(trained.folder, tmp_path / "run"))
+    shutil.rmtree(folder / "evaluation")
+    engines: list[Counting] = []
+
+    def opened(*arguments: Any, **options: Any) -> Counting:
+        engines.append(Counting(open_engine(*arguments, **options), stops_at=None if engines else 2))
+        return engines[-1]
+
+    monkeypatch.setattr(ava_protocol, "open_engine", opened)
+    with pytest.raises(Interrupted, match="1 of 2 videos finished"):
+        train_clips(trained.recipe, folder, resume=True)
+    again = train_clips(trained.recipe, folder, resume=True)
+    assert [engine.clips for engine in engines] == [2, 1]  # the last second of the last film is excluded
+    assert again is not None
+    assert again.card.figures == trained.model.card.figures
+    name = "evaluation/results.csv"
+    assert (folder / name).read_bytes() == (trained.folder / name).read_bytes()
+
+
+class Counting:
+    """An engine that counts its clips.
+
+    Args:
+        engine: Scores them.
+        stops_at: After so many it is stopped; None: never.
+    """
+
+    def __init__(self, engine: Engine, *, stops_at: int | None) -> None:
+        self._engine, self._stops_at, self.clips = engine, stops_at, 0
+        self.num_classes, self.batch_clips = engine.num_classes, 2
+
+    def __call__(self, clips: Sequence[Any], boxes: Sequence[Any]) -> list[NDArray[np.float32]]:
+        if self.clips == self._stops_at:
+            raise KeyboardInterrupt
+        self.clips += len(clips)
+        return self._engine(clips, boxes)
+
+    def describe(self) -> str:
+        return self._engine.describe()
+
+
+def test_in_a_test_people_of_missing_videos_are_missed(ava: DrawnAva, tmp_path: Path) -> None:
+    """In training they are left out; without true boxes there is no test."""
+    videos = Path(shutil.copytree(ava.folder / "videos", tmp_path / "videos"))
+    (videos / f"{ava.validation[0]}_902.mp4").unlink()
+    here = {"train": [], "validation": [], "videos": str(videos)}
+    settings = recipe(ava, data=here)
+    during, tested = read_recipe_keyframes(settings).validation, read_test_keyframes(settings)
+    assert during is not None
+    assert {name: list(seconds) for name, seconds in tested.people.items()} == {
+        ava.validation[0]: list(SECONDS), ava.validation[1]: [SECONDS[0]],
+    }  # fmt: skip
+    assert list(during.people) == [ava.validation[1]]
+    with pytest.raises(ConfigError, match=r"data\.boxes_test: films names no true boxes"):
+        read_test_keyframes(recipe(ava, "data.boxes_test=''"))
 
 
 def _check_detections(ava: DrawnAva, model: ModelFolder, out: Path) -> None:
@@ -261,15 +400,21 @@ def test_what_cannot_be_trained_is_said_before_it_begins(
 
 @pytest.mark.slow
 def test_two_processes_are_one_with_the_doubled_batch(ava: DrawnAva, tmp_path: Path) -> None:
-    """Although one of them may have no boxes in a batch of one clip."""
+    """Although one of them may have no boxes in a batch of one clip; and the published protocol is of all."""
     same = ("model.dropout=0", "optimizer.name=sgd", "clip_norm=1", "base_learning_rate=1e-3", "batch_size=2")
     crop = ("clip.crop_px=24", "clip.short_side_px=[52,60]")  # small crops often hold nobody
     frozen = {"batch_norm": {"frozen": True}}
-    settings = recipe(ava, *same, *crop, "schedule.epochs=2", "evaluation.every_epochs=2", **frozen)
+    often = ("schedule.epochs=2", "evaluation.every_epochs=2", "evaluation.at_end=true")
+    settings = recipe(ava, *same, *crop, *often, **frozen)
     one, two = (_lines(settings, tmp_path / str(n), devices=n) for n in (1, 2))
     assert len(one["loss"]) == len(two["loss"]) == 8
     np.testing.assert_allclose(two["loss"], one["loss"], rtol=1e-3)
     np.testing.assert_allclose(two["frame_map"], one["frame_map"], atol=1e-3)
+    cards = [read_model_folder(tmp_path / str(n) / "films").card.figures for n in (1, 2)]
+    assert cards[1] == pytest.approx(cards[0], abs=1e-3)
+    assert (cards[1]["test_keyframes"], cards[1]["test_failed"]) == (3, 0)
+    files = sorted(path.name for path in (tmp_path / "2" / "evaluation").iterdir())
+    assert files == ["results.csv", "results.csv.done.jsonl"]
 
 
 def _lines(settings: Recipe, run: Path, *, devices: int) -> dict[str, list[float]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -126,6 +127,16 @@ def test_two_entries_for_one_parameter_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsMismatch) as caught:
         load_weights(model, path)
     assert len(caught.value.unexpected) == 1
+
+
+def test_the_same_weights_make_the_same_file(tmp_path: Path) -> None:
+    """By its hash an evaluation knows the model again."""
+    source, facts = tiny(), {f"fact {i}": "µ" * i for i in range(9)}
+    for name in ("a", "b"):
+        save_weights(source, tmp_path / name, facts)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    with safetensors.safe_open(tmp_path / "a", "pt") as file:
+        assert file.metadata().items() >= facts.items()
 
 
 def test_head_left_out(tmp_path: Path) -> None:

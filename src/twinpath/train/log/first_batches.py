@@ -1,4 +1,5 @@
-"""Pictures of the first batches of a run, as the network will be given them: cropped, changed, erased, mixed.
+"""Pictures of the first batches of a run, as the network will be given them: cropped, changed, erased, mixed;
+key frames with the boxes that are left and their actions.
 
     write_first_batches(recipe, Path("runs/r/dry_run"))
 
@@ -13,11 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from twinpath.atomic import atomic_path
 from twinpath.recognize.read import VideoReader
 from twinpath.render.clip_rows import ClipRow, clip_rows
+from twinpath.render.keyframe_picture import keyframe_picture, shown_people
 from twinpath.train.augment.mix import ClipMix
 from twinpath.train.clips.batch import ToClips
 from twinpath.train.clips.keyframes import KeyframeClips
@@ -126,13 +129,29 @@ def _rows(recipe: Recipe, data: TrainingBatches, mix: ClipMix, place: _Place) ->
     steps, part = divmod(place.step, accumulate)
     if mix.is_needed and (len(clips) > 1 or not mix.mixes):
         clips, targets = mix(clips, targets, mix_rng(recipe.run.seed, earlier + steps, part, 0))
-    frames = _as_bytes(clips, data.to_clips, bgr=recipe.clip.bgr)
-    shown = zip(frames, targets, batch.indices.tolist(), strict=True)
-    read = [
-        ClipRow(f"{_labels(data.labels, target)}    {data.name_of(index)}", each.numpy())
-        for each, target, index in shown
-    ]
+    frames = _as_bytes(clips, data.to_clips, bgr=recipe.clip.bgr).numpy()
+    names = [data.name_of(index) for index in batch.indices.tolist()]
+    if isinstance(made, KeyframeClips):
+        return [*_keyframe_rows(made, frames, names, data.labels), *rows]
+    shown = zip(frames, targets, names, strict=True)
+    read = [ClipRow(f"{_labels(data.labels, target)}    {name}", each) for each, target, name in shown]
     return [*read, *rows]
+
+
+def _keyframe_rows(
+    made: KeyframeClips, frames: NDArray[np.uint8], names: Sequence[str], labels: Sequence[str]
+) -> Iterator[ClipRow]:
+    """A row for each clip, with its key frame and the people in it."""
+    for number, (each, name) in enumerate(zip(frames, names, strict=True)):
+        is_here = made.boxes[:, 0] == number
+        actions = [
+            [(labels[k], None) for k in target.nonzero()[:, 0].tolist()]
+            for target in made.box_targets[is_here]
+        ]
+        people = shown_people(made.boxes[is_here, 1:].numpy(), actions)
+        doing = [f"{p.track_id}: {', '.join(label for label, _ in p.labels) or 'none'}" for p in people]
+        text = f"{name}    {'    '.join(doing) or 'nobody is in the crop'}"
+        yield ClipRow(text, each, keyframe_picture(each[len(each) // 2], people))
 
 
 def _as_bytes(clips: Tensor, to_clips: ToClips, *, bgr: bool) -> Tensor:

@@ -36,9 +36,11 @@ from twinpath.train.log.layers import (
 )
 from twinpath.train.log.loggers import RunLogger, begin_services, check_loggers, local_loggers
 from twinpath.train.log.metrics_file import MetricsFile, RowPlace
+from twinpath.train.log.wrong_keyframes import KeyframeScores, wrong_keyframes
 from twinpath.train.loop.batches import TrainingBatches
 from twinpath.train.loop.data import RecipeData
 from twinpath.train.loop.figures import EpochResult, StepFigures
+from twinpath.train.loop.keyframes import KeyframeData
 from twinpath.train.recipe import Recipe, to_toml
 
 _MOST_CLASSES = 50  # with a picture of their predictions, where the recipe names none
@@ -61,7 +63,9 @@ class RunLog:
         self._loggers: list[RunLogger] = []
         self._behind: RowPlace | None = None  # services have what is up to here
         self._scores: ValidationScores | None = None
+        self._keyframe_scores: KeyframeScores = {}
         self._data: RecipeData | None = None
+        self._keyframes: KeyframeData | None = None
         self._layers: dict[str, nn.Module] = {}
         self._groups: dict[str, tuple[int, ...]] = {}
 
@@ -80,6 +84,7 @@ class RunLog:
             UsageError: A service cannot begin, for example without a login.
         """
         self._data = data if isinstance(data, RecipeData) else None  # others give no scores of clips
+        self._keyframes = data if isinstance(data, KeyframeData) else None
         self._network, self._device = network, device
         self._layers = shown_layers(network, self._section.layers)
         if self._section.classes or self._section.parents:
@@ -108,6 +113,10 @@ class RunLog:
         """An evaluation was made; its epoch comes next."""
         self._scores = scores
 
+    def on_keyframe_scores(self, scores: KeyframeScores) -> None:
+        """The same of key frames."""
+        self._keyframe_scores = scores
+
     def on_epoch(self, result: EpochResult) -> None:
         """An epoch is done."""
         place = RowPlace(result.total, is_epoch=True)
@@ -121,11 +130,14 @@ class RunLog:
         }
         self._add(place, result.epoch + 1, values)
         scores, self._scores = self._scores, None
+        of_keyframes, self._keyframe_scores = self._keyframe_scores, {}
         loggers = self._new(place)
         if result.figures and loggers:
             show = _Show(loggers, result.total)
             if scores is not None:
                 self._show_scores(show, scores)
+            if of_keyframes and "wrong_clips" in self._section.show:
+                self._show_keyframes(show, of_keyframes)
             self._show_layers(show, scores)
         for each in self._loggers:
             each.flush()
@@ -182,6 +194,17 @@ class RunLog:
                 if len(view.frames):
                     film = captioned(view.frames[0].numpy(), clip.truth, clip.answer)
                     show.film(f"wrong_clips/{number}", film)
+
+    def _show_keyframes(self, show: _Show, scores: KeyframeScores) -> None:
+        data = self._keyframes
+        assert data is not None
+        assert data.evaluated is not None
+        only = {data.labels[i] for i in self._groups.get("named", ())}
+        wrong = wrong_keyframes(data.evaluated, scores, only=only, most=self._section.most_clips)
+        for number, one in enumerate(wrong, start=1):
+            frame = data.validation_frame(one.number)
+            if frame is not None:
+                show.picture(f"wrong_clips/{number}", one.picture(frame))
 
     def _show_layers(self, show: _Show, scores: ValidationScores | None) -> None:
         section = self._section

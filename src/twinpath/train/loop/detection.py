@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from twinpath.models.detection import DetectionNetwork
 from twinpath.train.clips.batch import ClipBatch
 from twinpath.train.clips.keyframes import KeyframeClips
+from twinpath.train.log.wrong_keyframes import KeyframeScores
 from twinpath.train.loop.evaluation import of_all_processes
 
 if TYPE_CHECKING:
@@ -29,7 +31,13 @@ class DetectionObjective:
     takes part with a loss of 0. [better: upstream averages within each process first, so a box among few
     counts more there; its loss is of sigmoids, ours of logits: the same, and stable.]
     Source: PySlowFast, models/losses.py, MODEL.LOSS_FUNC "bce".
+
+    Args:
+        on_scores: Called in the first process with the scores of each evaluation.
     """
+
+    def __init__(self, *, on_scores: Callable[[KeyframeScores], None] = lambda _: None) -> None:
+        self._on_scores = on_scores
 
     def clips_of(self, batch: KeyframeClips) -> ClipBatch:
         return batch.clips
@@ -51,7 +59,7 @@ class DetectionObjective:
 
     def figures(self, network: nn.Module, data: KeyframeData, fabric: Fabric) -> dict[str, float]:
         assert isinstance(network, DetectionNetwork)
-        return evaluate_boxes(network, data, fabric)
+        return evaluate_boxes(network, data, fabric, self._on_scores)
 
 
 def _boxes_a_process(boxes: Tensor) -> Tensor:
@@ -64,12 +72,21 @@ def _boxes_a_process(boxes: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate_boxes(network: DetectionNetwork, data: KeyframeData, fabric: Fabric) -> dict[str, float]:
+def evaluate_boxes(
+    network: DetectionNetwork,
+    data: KeyframeData,
+    fabric: Fabric,
+    on_scores: Callable[[KeyframeScores], None] = lambda _: None,
+) -> dict[str, float]:
     """Figures of the validation key frames, by name; none without them.
 
     Whole pictures are seen, as in a test and in use [better: upstream's figure during training is of the
     central square, at which people stand cut off].
 
+    Args:
+        network: To evaluate.
+        data, fabric: Of the run.
+        on_scores: Called in the first process with the scores of all key frames.
     Returns:
         "frame_map", the frame mAP at an overlap of 0.5. The same in all processes.
     """
@@ -85,4 +102,7 @@ def evaluate_boxes(network: DetectionNetwork, data: KeyframeData, fabric: Fabric
         for row, number in enumerate(batch.indices.tolist()):
             scores[number] = found[batch.boxes[:, 0] == row].numpy()
     network.train(was_training)
-    return {"frame_map": data.evaluated.frame_map(of_all_processes(scores, fabric))}
+    scores = of_all_processes(scores, fabric)
+    if fabric.is_global_zero:
+        on_scores(scores)
+    return {"frame_map": data.evaluated.frame_map(scores)}

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from twinpath.data.ava.clips import AvaSource
+from twinpath.data.ava.clips import AvaSource, Frames
 from twinpath.data.ava.training import (
     AvaKeyframe,
     AvaKeyframes,
@@ -22,12 +22,13 @@ from twinpath.data.ava.training import (
     read_ava_training,
     training_sources,
 )
-from twinpath.errors import ConfigError, InputError
+from twinpath.errors import INPUT_FAILURES, ConfigError, InputError
 from twinpath.escapes import shown
 from twinpath.evaluate.ava import People, ScoredSecond, people_to_score, score_rows
 from twinpath.formats.ava import BoxRows, Second, read_exclusions, read_people, read_truth
 from twinpath.formats.ava_label_map import LabelMap, built_in_label_map, read_label_map
 from twinpath.metrics.ava import ava_frame_map
+from twinpath.metrics.frame_map import FrameMap
 from twinpath.models.input_spec import InputSpec
 from twinpath.train.augment.pipeline import ClipPixels
 from twinpath.train.clips.keyframes import (
@@ -78,8 +79,11 @@ class ScoredKeyframes:
         for number, (video, second, boxes_xyxy) in enumerate(self._each()):
             if number in scores:
                 scored[video].append(ScoredSecond(second, boxes_xyxy, scores[number][:, columns]))
-        rows = score_rows(scored, self.label_map)
-        return ava_frame_map(self.truth, rows, self.label_map, excluded=self.excluded).mean
+        return self.measured(score_rows(scored, self.label_map)).mean
+
+    def measured(self, rows: BoxRows) -> FrameMap:
+        """The same of rows of people with scores. Raises: InputError: No true box is evaluated."""
+        return ava_frame_map(self.truth, rows, self.label_map, excluded=self.excluded)
 
     def keyframes(self) -> list[AvaKeyframe]:
         """All of them, in order of their numbers. What people do is left out."""
@@ -124,8 +128,7 @@ def read_recipe_keyframes(recipe: Recipe) -> RecipeKeyframes:
             "data.videos: name the folder of videos or of frames, and in data.train the lists of frames if "
             "there are any"
         )
-    label_map = read_label_map(section.labels) if section.labels else built_in_label_map()
-    sources = _sources(recipe, section.train)
+    label_map, sources = _label_map(recipe), _sources(recipe, section.train)
     keyframes = read_ava_training(
         section.boxes_train,
         section.predicted_boxes_train,
@@ -145,6 +148,29 @@ def read_recipe_keyframes(recipe: Recipe) -> RecipeKeyframes:
     )
 
 
+def read_test_keyframes(recipe: Recipe) -> ScoredKeyframes:
+    """All key frames that the recipe's true boxes for tests name. No video is opened.
+
+    Frames are those of `data.test`, else of `data.validation`, else of `data.train`. Seconds of videos that
+    are not there stay: their people are missed, as in every test on AVA.
+
+    Raises:
+        ConfigError: It names no true boxes, or none of them counts, or nobody is to be scored.
+        InputError: A list, a file of boxes or a label map is wrong.
+    """
+    section = recipe.data
+    if section.kind != "ava" or not section.boxes_test:
+        raise ConfigError(
+            f"data.boxes_test: {recipe.name} names no true boxes of key frames to measure a network on"
+        )
+    sources = _sources(recipe, section.test or section.validation or section.train)
+    return _scored_keyframes(recipe, _label_map(recipe), sources)
+
+
+def _label_map(recipe: Recipe) -> LabelMap:
+    return read_label_map(recipe.data.labels) if recipe.data.labels else built_in_label_map()
+
+
 def _sources(recipe: Recipe, lists: Sequence[str]) -> Sources:
     section = recipe.data
     return ava_sources(
@@ -153,28 +179,36 @@ def _sources(recipe: Recipe, lists: Sequence[str]) -> Sources:
 
 
 def _validation(recipe: Recipe, label_map: LabelMap, sources: Sources) -> ScoredKeyframes | None:
-    section, every = recipe.data, recipe.evaluation.keyframes_every
-    if not section.boxes_test:
+    """Of videos that are there, the seconds that count during training."""
+    if not recipe.data.boxes_test:
         return None
-    if section.validation:
-        sources = _sources(recipe, section.validation)
+    if recipe.data.validation:
+        sources = _sources(recipe, recipe.data.validation)
+    return _scored_keyframes(recipe, label_map, sources, during_training=True)
+
+
+def _scored_keyframes(
+    recipe: Recipe, label_map: LabelMap, sources: Sources, *, during_training: bool = False
+) -> ScoredKeyframes:
+    section, every = recipe.data, recipe.evaluation.keyframes_every if during_training else 1
     truth = read_truth(section.boxes_test, label_map)
     excluded = read_exclusions(section.excluded) if section.excluded else frozenset()
     least = section.least_box_score
     read = [read_people(path, min_score=least) for path in section.predicted_boxes_test]
     predicted = joined_rows(read) if read else None
-    sources = training_sources(sources, truth)
-    notes = tuple(missing_notes([name for name in truth.videos if name not in sources]))
-    truth = _evaluated(truth, sources, every)
-    people = people_to_score(
-        truth, None if predicted is None else _evaluated(predicted, sources, every), excluded=excluded
-    )
+    sources, notes, which = training_sources(sources, truth), truth.notes, "counts"
+    if during_training:
+        notes = tuple(missing_notes([name for name in truth.videos if name not in sources]))
+        which = "of videos that are there"
+        truth = _evaluated(truth, sources, every)
+        predicted = None if predicted is None else _evaluated(predicted, sources, every)
+    people = people_to_score(truth, predicted, excluded=excluded)
     found = ScoredKeyframes(people, truth, label_map, excluded, sources, notes)
     try:
         found.frame_map({})
     except InputError as error:
         seconds = f" at seconds that {every} divides (evaluation.keyframes_every)" if every > 1 else ""
-        raise ConfigError(f"data.boxes_test: no true box of videos that are there{seconds}") from error
+        raise ConfigError(f"data.boxes_test: no true box {which}{seconds}") from error
     if not people:
         raise ConfigError(
             f"data.predicted_boxes_test: no box with a score of {least:g} or more (data.least_box_score) is "
@@ -236,6 +270,16 @@ class KeyframeData(TrainingBatches):
     def name_of(self, index: int) -> str:
         keyframe = self._keyframes[index]
         return f"{shown(keyframe.video)} at {keyframe.second} s"
+
+    def validation_frame(self, number: int) -> Frames | None:
+        """The (H, W, 3) key frame of that number of the evaluation; None: it cannot be read."""
+        assert self.evaluated is not None
+        keyframe = self.evaluated.keyframes()[number]
+        try:
+            (frame,) = keyframe_frames(self.evaluated.sources, keyframe, num_frames=1, sampling_rate=1)
+        except INPUT_FAILURES:
+            return None
+        return np.asarray(frame, dtype=np.uint8)
 
     def validation(self) -> Iterator[KeyframeClips]:
         """Clips around the key frames of this process, in batches of one size of pictures."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from twinpath.cores import available_cores
 from twinpath.engine.config import EngineConfig
-from twinpath.jobs.evaluate import Share
+from twinpath.formats.journal_parts import Share
 from twinpath.train.machine import Machine
 
 if TYPE_CHECKING:

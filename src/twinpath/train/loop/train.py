@@ -19,6 +19,7 @@ from twinpath.models.input_spec import InputSpec
 from twinpath.models.network import VideoNetwork
 from twinpath.models.registry import architecture
 from twinpath.recognize.read import VideoReader
+from twinpath.train.ava_protocol import MeasuredKeyframes, evaluate_keyframes
 from twinpath.train.log.run_log import RunLog
 from twinpath.train.loop.batches import TrainingBatches
 from twinpath.train.loop.data import RecipeClips, RecipeData, read_recipe_clips
@@ -89,19 +90,21 @@ def train_clips(
     on_step: Callable[[StepFigures], None] = lambda _: None,
     on_epoch: Callable[[EpochResult], None] = lambda _: None,
     on_file: Callable[[int, int], None] = lambda done, of: None,
-    on_evaluation: Callable[[LabelledRun], None] = lambda _: None,
+    on_evaluation: Callable[[LabelledRun | MeasuredKeyframes], None] = lambda _: None,
 ) -> ModelFolder | None:
     """Train by a recipe, and measure the network by its published protocol.
 
     Args:
         recipe: Settings.
         folder: Gets `recipe.toml`, the last two checkpoints, `metrics.csv` and what other loggers write; at
-            the end a model folder with the name of the recipe, and in `evaluation` the scores of test clips.
+            the end a model folder with the name of the recipe, and in `evaluation` the scores of test clips
+            or key frames.
         resume: Go on with the run of the folder.
         machine: Where; None: one process, on a GPU where there is one.
         reader: Reads the files, but for AVA's; None: without limits of its own.
         on_step, on_epoch: Called in the first process.
-        on_file: Called in each process with how many of its files are measured in the end, and of all.
+        on_file: Called in each process with how many of its files, or key frames, are measured in the end,
+            and of all.
         on_evaluation: Called in the first process with the final evaluation.
     Returns:
         The model folder; None in other processes than the first.
@@ -130,13 +133,32 @@ def train_clips(
     if fabric.is_global_zero:
         shutil.rmtree(folder / FRAMES, ignore_errors=True)
     fabric.barrier()
-    has_tests = isinstance(read, RecipeClips) and (recipe.data.test or read.validation.clips)
-    if recipe.evaluation.at_end and has_protocol(recipe) and has_tests:
-        share = share_of(fabric)
-        run = evaluate_protocol(recipe, folder, fabric=fabric, share=share, reader=reader, on_file=on_file)
-        if run.evaluation is not None:
-            on_evaluation(run)
+    if recipe.evaluation.at_end:
+        found = _evaluated(recipe, read, folder, fabric, reader, on_file)
+        if found is not None:
+            on_evaluation(found)
     return None if model is None else read_model_folder(model.path)
+
+
+def _evaluated(
+    recipe: Recipe,
+    read: RecipeClips | RecipeKeyframes,
+    folder: Path,
+    fabric: Fabric,
+    reader: VideoReader | None,
+    on_file: Callable[[int, int], None],
+) -> LabelledRun | MeasuredKeyframes | None:
+    """The network measured by its published protocol; None where there is none, and in other processes than
+    the first."""
+    share = share_of(fabric)
+    if isinstance(read, RecipeKeyframes):
+        if not recipe.data.boxes_test:
+            return None
+        return evaluate_keyframes(recipe, folder, fabric=fabric, share=share, on_keyframe=on_file)
+    if not (has_protocol(recipe) and (recipe.data.test or read.validation.clips)):
+        return None
+    run = evaluate_protocol(recipe, folder, fabric=fabric, share=share, reader=reader, on_file=on_file)
+    return None if run.evaluation is None else run
 
 
 def _run(loop: TrainingLoop, log: RunLog, folder: Path, *, resume: bool) -> None:
@@ -227,7 +249,7 @@ def _loop(
     if isinstance(data, RecipeData):
         objective = ClassificationObjective(recipe, data, on_scores=log.on_scores)
     else:
-        objective = DetectionObjective()
+        objective = DetectionObjective(on_scores=log.on_keyframe_scores)
     is_masked = recipe.loss.kind in MASKED
     encoder = recipe_network(
         recipe.model,
