@@ -32,14 +32,15 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the runs")
     parser.add_argument("--turn", type=float, nargs=2, default=TURN_FRAMES, help="frames of a circle")
     parser.add_argument("--period", type=float, nargs=2, default=PERIOD_PX, help="pixels of a wave")
+    parser.add_argument("--motions", type=int, choices=(2, 4), default=2, help="circles only, or swings, too")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each recipe")
     options = parser.parse_args()
     recipes = [word for word in options.words if "=" not in word]
     settings = [word for word in options.words if "=" in word]
-    drawn = "_".join(f"{value:g}" for value in (*options.turn, *options.period))
+    drawn = "_".join(f"{value:g}" for value in (*options.turn, *options.period, options.motions))
     world = options.world or Path("world") / drawn
     for part, (num_clips, seed) in PARTS.items():
-        write(world / part, num_clips, seed, tuple(options.turn), tuple(options.period))
+        write(world / part, num_clips, seed, tuple(options.turn), tuple(options.period), options.motions)
     print("| recipe | seed | top-1 % | epochs | CPU s | wall s |\n|---|---|---|---|---|---|", flush=True)
     for recipe in recipes:
         for seed in range(options.seeds):

@@ -1,10 +1,11 @@
-"""Clips for experiments of minutes: a patterned disc that circles; six patterns, two directions.
+"""Clips for experiments of minutes: a patterned disc that circles or swings, of six patterns.
 
     python examples/drawn_shapes.py world/train --clips 960 --seed 0
 
 A pattern is fine and does not change: a few frames tell it, to a network with enough channels. A disc circles
 once in 12 to 20 frames of a 30th of a second: only close frames tell which way. So each pathway of a SlowFast
-sees what the other one hardly can. With `--turn 40 60 --period 7 10` both are easy to see.
+sees what the other one hardly can. With `--turn 40 60 --period 7 10` both are easy to see. With `--motions 4`
+it also swings from side to side, or up and down.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from twinpath.atomic import atomic_path
 from twinpath.video.writer import VideoWriter
 
 PATTERNS = ("rows", "columns", "diagonals", "squares", "rings", "spokes")
-MOTIONS = ("clockwise", "anticlockwise")
+MOTIONS = ("clockwise", "anticlockwise", "sideways", "upright")  # the first two of them, or all
 SIDE_PX, FRAMES, FPS = 72, 72, 30
 TURN_FRAMES, PERIOD_PX = (12.0, 20.0), (4.5, 6.5)
 Range = tuple[float, float]
@@ -45,13 +46,14 @@ def pattern(name: str, y: Plane, x: Plane, period_px: float) -> Plane:
 
 
 def draw(
-    index: int, seed: int, turn: Range = TURN_FRAMES, period: Range = PERIOD_PX
+    index: int, seed: int, turn: Range = TURN_FRAMES, period: Range = PERIOD_PX, num_motions: int = 2
 ) -> tuple[str, NDArray[np.uint8]]:
     """The label and (T, H, W, 3) frames of clip `index`; ranges of frames a circle and pixels a wave."""
     rng = np.random.default_rng((seed, index))
-    kind = index % (len(PATTERNS) * len(MOTIONS))
-    name, motion = PATTERNS[kind // 2], MOTIONS[kind % 2]
-    turns = (1 if motion == "clockwise" else -1) * np.arange(FRAMES) / rng.uniform(*turn)
+    kind = index % (len(PATTERNS) * num_motions)
+    name, motion = PATTERNS[kind // num_motions], MOTIONS[kind % num_motions]
+    along_y, along_x = motion != "sideways", motion != "upright"
+    turns = (-1 if motion == "anticlockwise" else 1) * np.arange(FRAMES) / rng.uniform(*turn)
     angle = 2 * np.pi * (turns + rng.uniform())
     middle, orbit_px, radius_px = rng.uniform(28, 44, 2), rng.uniform(8, 14), rng.uniform(11, 15)
     rows, columns = np.mgrid[:SIDE_PX, :SIDE_PX].astype(np.float64)
@@ -60,8 +62,8 @@ def draw(
     background = np.clip(behind + 0.15 * waves[..., None], 0, 1)
     period_px, frames = rng.uniform(*period), np.empty((FRAMES, SIDE_PX, SIDE_PX, 3), np.uint8)
     for frame, turn in zip(frames, angle, strict=True):
-        y = rows - middle[0] - orbit_px * np.sin(turn)
-        x = columns - middle[1] - orbit_px * np.cos(turn)
+        y = rows - middle[0] - along_y * orbit_px * np.sin(turn)
+        x = columns - middle[1] - along_x * orbit_px * np.cos(turn)
         covers = np.clip(radius_px - np.hypot(x, y) + 0.5, 0, 1)[..., None]
         disc = dark + (light - dark) * pattern(name, y, x, period_px)[..., None]
         frame[:] = np.clip(
@@ -71,7 +73,12 @@ def draw(
 
 
 def write(
-    folder: Path, num_clips: int, seed: int, turn: Range = TURN_FRAMES, period: Range = PERIOD_PX
+    folder: Path,
+    num_clips: int,
+    seed: int,
+    turn: Range = TURN_FRAMES,
+    period: Range = PERIOD_PX,
+    num_motions: int = 2,
 ) -> None:
     """Write MP4 files and `labels.csv`, unless they are there."""
     if (folder / "labels.csv").exists():
@@ -79,7 +86,7 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for index in range(num_clips):
-        label, frames = draw(index, seed, turn, period)
+        label, frames = draw(index, seed, turn, period, num_motions)
         path = folder / f"{index:05d}.mp4"
         with VideoWriter(path, width=SIDE_PX, height=SIDE_PX, fps=FPS, preset="ultrafast") as writer:
             for frame in frames:
@@ -98,5 +105,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--turn", type=float, nargs=2, default=TURN_FRAMES)
     parser.add_argument("--period", type=float, nargs=2, default=PERIOD_PX)
+    parser.add_argument("--motions", type=int, choices=(2, 4), default=2)
     options = parser.parse_args()
-    write(options.folder, options.clips, options.seed, tuple(options.turn), tuple(options.period))
+    ranges = tuple(options.turn), tuple(options.period)
+    write(options.folder, options.clips, options.seed, *ranges, options.motions)

@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python examples/masked_pretraining.py FOLDER
 
-Draws 200 clips without labels, 5 labelled clips of each of 12 classes and 600 to validate with, trains
-vit_tiny_mae on the first, and vit_tiny_clips twice on the second: from new weights, and from the encoder. The
+Draws 200 clips without labels and 5 with, of each of 12 classes, and 600 to validate with. vit_tiny_maskfeat
+learns from the first, and vit_tiny_clips twice from the second: from new weights, and from that encoder. The
 same command goes on where it was stopped. Needs the extra `[train]`.
 """
 
@@ -22,7 +22,8 @@ from twinpath.train.loop.train import train_clips
 from twinpath.train.recipe import holds_run, read_recipe
 from twinpath.zoo.model_folder import read_model_folder
 
-PARTS = {"unlabelled": (200, 3), "labelled": (60, 2), "validation": (600, 5)}  # clips and seed
+PARTS = {"unlabelled": (2400, 3), "labelled": (60, 2), "validation": (600, 5)}  # clips and seed
+PRETRAINING = "vit_tiny_maskfeat"
 EASY = ((40.0, 60.0), (7.0, 10.0))  # to see, as few labels are
 
 
@@ -40,8 +41,8 @@ def main() -> None:
         f"data.validation={world / 'validation' / 'labels.csv'}",
     ]
     encoder = options.folder / "encoder"
-    trained("vit_tiny_mae", [*videos, *options.settings], encoder)
-    start = f"model.start_from={encoder / 'vit_tiny_mae'}"
+    trained(PRETRAINING, [*videos, *options.settings], encoder)
+    start = f"model.start_from={encoder / PRETRAINING}"
     print("| weights to begin with | top-1 % | loss |\n|---|---|---|")
     for words, run, name in (([], "new", "new"), ([start], "pretrained", "of masked pre-training")):
         figures = trained("vit_tiny_clips", [*lists, *words, *options.settings], options.folder / run)

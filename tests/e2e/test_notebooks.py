@@ -1,4 +1,5 @@
-"""The notebooks of examples/notebooks: each runs, and what is stored of it can be read by others.
+"""The notebooks of examples/notebooks: each runs, and what is stored of it can be read by others. The one that
+trains for a minute is a slow test.
 
 Golden weights stand for the published ones, as in tests/parity/test_tutorial_pipeline.py.
 """
@@ -43,7 +44,11 @@ def test_there_are_nine() -> None:
     assert [path.stem[0] for path in ALL] == list("123456789")
 
 
-@each
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.slow] * ("multigrid" in path.stem)) for path in ALL],
+    ids=lambda path: path.stem,
+)
 def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
     stored, notebook = read_notebook(path), read_notebook(path)
     run_notebook(notebook, tmp_path, name=path.name)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 PATCHED = """
 import sys
 from tests.support import weight_mutants as w
-w.CPU_S = 1
+w.CPU_S = 3
 real, calls = w.load_weights, []
 
 def load(model, path):

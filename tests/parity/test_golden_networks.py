@@ -104,7 +104,9 @@ def test_output_is_the_references(name: str, tmp_path: Path) -> None:
     assert naming == NAMING[name[:3]]
 
 
-@pytest.mark.parametrize("name", CAFFE2)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * ("SLOWFAST" in name)) for name in CAFFE2]
+)
 def test_output_is_the_references_from_a_caffe2_file(name: str, tmp_path: Path) -> None:
     assert check_against_golden(name, write_caffe2_checkpoint(golden(name), tmp_path / "w.pkl")) == "caffe2"
 

@@ -364,7 +364,7 @@ def _vit(name: str, width: int, depth: int, num_heads: int, **options: Any) -> A
 _VITS = (
     _vit("vit_b_16x4", 768, 12, 12),
     _vit("vit_l_16x4", 1024, 24, 16, drop_path=0.2),
-    # For experiments: what masked pre-training is tried with on a CPU, see the recipe vit_tiny_mae.
+    # For experiments: what masked pre-training is tried with on a CPU, see the recipe vit_tiny_maskfeat.
     replace(
         _vit("vit_tiny", 128, 4, 4, patch=(4, 8, 8), drop_path=0.0, dropout=0.0, num_classes=12),
         train_crop=64,
