@@ -1,6 +1,6 @@
-"""The notebooks of examples/notebooks: each runs, and what is stored of it can be read by others. One that trains
-for a minute is a slow test.
+"""The notebooks of examples/notebooks: each runs, and what is stored of it can be read by others.
 
+One that trains for a minute is a slow test.
 Golden weights stand for the published ones, as in tests/parity/test_tutorial_pipeline.py.
 """
 
