@@ -23,6 +23,7 @@ Internals:
     decode_plan.py      where decoding starts and which frames to expect, from the packets
     decode_pass.py      decodes one part of a file, also behind damage
     nearest_frames.py   the decoded frames nearest to given times
+    skipping.py         packets that are not decoded, since no wanted frame needs them
     not_coded.py        packets of MPEG-4 that repeat a picture
     clock.py            presentation times for every container
     color.py            decoded frames to upright RGB

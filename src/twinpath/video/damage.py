@@ -75,7 +75,7 @@ class DamageReport:
         first_s: float,
         last_s: float,
     ) -> None:
-        """Add a pass that followed a plan.
+        """Add a pass that followed a plan. Skipped packets count as if they were decoded.
 
         Args:
             plan: The expected frames.
@@ -86,15 +86,18 @@ class DamageReport:
             last_s: Time of the last target frame in seconds; later damage does not count.
         """
         tolerance_s = self._source.tolerance_s
-        end_s = last_s + tolerance_s
+        begin_s, end_s = -np.inf, last_s + tolerance_s
         expected = int(np.searchsorted(plan.times_s, end_s, side="right"))
         if not plan.from_start and len(decoded_s):
             begin_s = min(decoded_s[0], first_s) - tolerance_s
             expected -= int(np.searchsorted(plan.times_s, begin_s))
-        decoded = bisect_right(decoded_s, end_s)
+        skipped = decoding.skipping
+        decoded = bisect_right(decoded_s, end_s) + skipped.count(begin_s, end_s)
         reaches_end = plan.reached_end and plan.times_s[-1] <= end_s
-        if plan.from_start and len(decoded_s) and plan.times_s[0] < decoded_s[0] - TIME_TOLERANCE_S:
-            self._lost_head_s = float(decoded_s[0] - plan.times_s[0])
+        if plan.from_start and len(decoded_s):
+            begins_s = min([decoded_s[0], *skipped.times_s[:1]])
+            if plan.times_s[0] < begins_s - TIME_TOLERANCE_S:
+                self._lost_head_s = float(begins_s - plan.times_s[0])
         if plan.from_start:
             self._discarded, self._leading = plan.discarded, plan.leading
         self._add(

@@ -9,7 +9,7 @@ decoding.bad_packets, decoding.corrupt
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import av
 import numpy as np
@@ -22,6 +22,7 @@ from twinpath.paths import display_path
 from twinpath.video.clock import Clock
 from twinpath.video.decode_plan import REORDER_PACKETS, Plan
 from twinpath.video.sampling import TIME_TOLERANCE_S
+from twinpath.video.skipping import Skipping
 from twinpath.video.source import VideoSource, out_of_memory
 
 _SAME_S = 1e-9  # the same time, from clocks that started at different packets
@@ -88,26 +89,41 @@ class DecodePass:
     lose frames behind the damage, and not the same ones in every run. It starts at the keyframe before the
     damage; in AVI and raw streams, which have no timestamps, at the beginning.
 
+    If the wanted frames are given, packets that neither they nor other pictures need are not decoded, up to
+    the first damage.
+
     Attributes:
-        packets: Number of packets read so far that should each decode to a frame.
+        packets: Number of packets read so far that should each decode to a frame, or were skipped.
         discarded: Number of packets that an edit list hides.
         leading: Number of packets whose frames precede the first keyframe in time but follow it in the file.
-        first_packet_s, ends_at_s: Presentation time of the first of `packets`, and end of the last one, in
-            seconds.
+        first_packet_s, ends_at_s: Presentation time of the first of `packets` that was not skipped, and end
+            of the last one, in seconds.
         bad_packets: Number of packets that the decoder rejected.
         corrupt: Number of frames that the decoder marks as corrupt.
+        skipping: The packets that were not decoded because nothing needs them.
     """
 
-    def __init__(self, source: VideoSource, *, plan: Plan | None = None, strict: bool = False) -> None:
+    def __init__(
+        self,
+        source: VideoSource,
+        *,
+        plan: Plan | None = None,
+        target_s: Sequence[float] = (),
+        strict: bool = False,
+    ) -> None:
         """
         Args:
             source: An open file; its budget is charged with every frame.
             plan: Where to start; None: at the beginning.
-            strict: Raise at the first packet that does not decode.
+            target_s: Times of the wanted frames in seconds, increasing; empty: all frames are wanted.
+            strict: Raise at the first packet that does not decode, wanted or not.
         """
         self._source = source
         self._plan = plan
         self._strict = strict
+        self.skipping = Skipping(source, target_s)
+        if strict or not target_s or source.on_one_thread:
+            self.skipping.stop()
         self._yielded = _Yielded()
         self._held: deque[tuple[float, VideoFrame]] = deque()  # decoded, not yielded yet
         self._is_damaged_for_threads = False  # damage was found while several threads decoded
@@ -151,6 +167,8 @@ class DecodePass:
     def _restart(self) -> None:
         """Set where the single thread starts."""
         self._is_damaged_for_threads = False
+        self.skipping.stop()
+        self.skipping.forget_behind(self._yielded.last_s)
         self._held.clear()
         self._forget_packets()
         has_clock = self._source.has_pts  # else frames are identified by counting
@@ -177,7 +195,11 @@ class DecodePass:
                 clock.lost()
                 yield from self._timed(self._decode(packet, clock), clock)
                 continue
-            self._count_packet(packet, due_s)
+            is_skipped = self._is_skipped(packet, due_s)
+            self._count_packet(packet, due_s, is_skipped=is_skipped)
+            if is_skipped:
+                clock.lost()
+                continue
             if number < self._from_packet:
                 clock.skip(packet)
                 continue
@@ -194,7 +216,14 @@ class DecodePass:
         if not self._is_damaged_for_threads:
             yield from self._yield_held()
 
-    def _count_packet(self, packet: Packet[VideoStream], due_s: float) -> None:
+    def _is_skipped(self, packet: Packet[VideoStream], due_s: float) -> bool:
+        if packet.is_discard or (self._keyframe_s is not None and due_s < self._keyframe_s):
+            return False
+        if self._has_fields:  # each may be a packet, and the other one refer to it
+            self.skipping.stop()
+        return self.skipping.skips(packet, due_s)
+
+    def _count_packet(self, packet: Packet[VideoStream], due_s: float, *, is_skipped: bool) -> None:
         if self._keyframe_s is None:
             self._keyframe_s = due_s if packet.is_keyframe else -np.inf
         if packet.is_discard:
@@ -204,8 +233,9 @@ class DecodePass:
             self.leading += 1
             return
         self.packets += 1
-        self.first_packet_s = min(self.first_packet_s, due_s)
-        self._last_due_s = max(self._last_due_s, due_s - TIME_TOLERANCE_S)
+        if not is_skipped:
+            self.first_packet_s = min(self.first_packet_s, due_s)
+            self._last_due_s = max(self._last_due_s, due_s - TIME_TOLERANCE_S)
         ends_at_s = due_s + float((packet.duration or 0) * self._source.time_base)
         self.ends_at_s = max(self.ends_at_s, ends_at_s)
 
@@ -241,7 +271,8 @@ class DecodePass:
                 continue
             if not (self.decoded or self._held):
                 self._is_head_lost = time_s > self.first_packet_s + TIME_TOLERANCE_S
-            if frame.is_corrupt or (self._is_head_lost and not self.decoded and not frame.key_frame):
+            is_head_missing = self._is_head_lost and not self.decoded and not frame.key_frame
+            if frame.is_corrupt or is_head_missing or self.skipping.misses(time_s):
                 self._note_damage()
                 if self._is_damaged_for_threads:
                     return

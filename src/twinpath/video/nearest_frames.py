@@ -1,5 +1,6 @@
 """The decoded frames nearest to given times, of one part of a file, in one pass.
 
+Pictures that neither a target nor another picture needs are not decoded, see `skipping.py`.
 In a damaged file some packets do not decode. Each target time then gets the nearest frame that does. A
 keyframe of the container's index may be none for the decoder: with intra refresh, as cameras and drones send
 it, pictures become whole little by little. Decoding then starts at the beginning of the file.
@@ -54,14 +55,16 @@ class NearestFrames:
         self._source = source
         self._strict = strict
         self._fallback_end_s = fallback_end_s
-        self._decoding = DecodePass(source, plan=plan, strict=strict)
+        self._decoding = DecodePass(source, plan=plan, target_s=target_s, strict=strict)
 
     def __iter__(self) -> Iterator[tuple[float, VideoFrame]]:
         frames = iter(self._decoding)
         first = next(frames, None)
         if self._starts_too_late(first):
             self.plan = plan_pass(self._source, end_s=self._end_s())
-            self._decoding = DecodePass(self._source, plan=self.plan, strict=self._strict)
+            self._decoding = DecodePass(
+                self._source, plan=self.plan, target_s=self.target_s, strict=self._strict
+            )
             frames, first = iter(self._decoding), None
         given = frames if first is None else itertools.chain([first], frames)
         yield from nearest_frames(
