@@ -26,12 +26,15 @@ if TYPE_CHECKING:
     from twinpath.zoo.model_card import ModelCard
 
 _DIFFERS = 3  # exit code
+_SMALL_AFFINITY = 0.125
 
 
 def randomise(network: object) -> None:
     """New weights: normal, scaled by the fan; statistics of batch norms as if measured."""
     import torch
     from torch import nn
+
+    from twinpath.models.layers.resnet import NonLocal
 
     assert isinstance(network, nn.Module)
     generator = torch.Generator().manual_seed(0)
@@ -46,6 +49,9 @@ def randomise(network: object) -> None:
         elif isinstance(module, nn.Conv3d | nn.Linear):
             fan = module.weight[0].numel()
             module.weight.data.normal_(0, fan**-0.5, generator=generator)
+    for module in network.modules():
+        if isinstance(module, NonLocal):  # multiplies three maps: a chain of such blocks would explode
+            module.theta.weight.data.mul_(_SMALL_AFFINITY)
 
 
 def random_card(name: str, network: VideoNetwork, spec: InputSpec) -> ModelCard:
