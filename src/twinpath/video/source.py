@@ -65,6 +65,7 @@ from twinpath.video.tracks import TrackChoice, choose_track, convert_line, encry
 
 MAX_READ_ERRORS = 64  # in a row; a demuxer that fails this often makes no progress
 DEFAULT_FPS = Fraction(25)  # FFmpeg's default for raw streams, too
+_BEFORE_ANY = -(1 << 40)  # ticks: before any first frame
 _ANY_START = ("mpegts", "mpeg", "flv")  # their clocks start at any time
 _SANE_FPS = (Fraction(1, 1000), Fraction(100_000))
 _MICROSECOND = Fraction(1, 1_000_000)
@@ -413,9 +414,20 @@ class VideoSource(ClosesAtExit):
         return self._not_coded is not None and self._not_coded(bytes(packet))
 
     def rewind(self) -> None:
-        """Go to the start by opening the file again: only this works for every format and any damage."""
-        if not self._at_start:
+        """Go to the start. Opening the file again decodes some of it, but works for any format and damage."""
+        if not self._at_start and not self._seeks_to_start():
             self._open_again()
+
+    def _seeks_to_start(self) -> bool:
+        """Go to the start by the index of an MP4 that has all of it in one place, before any decoding."""
+        has_index = self.kind == "mov" and self.stream.frames > 0
+        if not has_index or self.read_errors or self.stream.codec_context.is_open:
+            return False
+        try:
+            self.container.seek(_BEFORE_ANY, stream=self.stream, backward=True)
+        except av.FFmpegError:
+            return False
+        return True
 
     def use_one_thread(self) -> None:
         """Go to the start and decode on one thread from now on.

@@ -11,7 +11,7 @@ from twinpath.errors import LimitExceeded
 from twinpath.video.decode import AtTimes, EvenSpan, FrameStream, read_frames
 from twinpath.video.probe import probe
 from twinpath.video.sampling import linspace_indices
-from twinpath.video.source import Limits
+from twinpath.video.source import Limits, VideoSource
 
 
 def numbers(frames):
@@ -180,3 +180,18 @@ def test_the_package_needs_no_torch():
     ]
     code = "import sys\n" + "".join(f"import twinpath.video.{name}\n" for name in modules)
     subprocess.run([sys.executable, "-c", code + "assert 'torch' not in sys.modules"], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "make", [bad_videos.make_good, bad_videos.make_cut_without_reencoding, bad_videos.make_variable_rate]
+)
+def test_a_file_is_opened_once(video_folder, monkeypatch, make):
+    path = make(video_folder)
+    with FrameStream(path) as stream:
+        every = [(time_s, frame) for time_s, frame in stream]
+    opened = []
+    open_as_ever = VideoSource._open
+    monkeypatch.setattr(VideoSource, "_open", lambda source: (opened.append(source), open_as_ever(source)))
+    decoded = read_frames(path, [AtTimes((every[0][0], every[-1][0]))])  # planned, then decoded
+    assert len(opened) == 1
+    assert np.array_equal(decoded.clip(), np.stack([every[0][1], every[-1][1]]))
