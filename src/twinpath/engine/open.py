@@ -404,7 +404,7 @@ class _Compilation:
             "precision": precision,
             "openvino": backend.version(),
             "cpu": [backend.cpu_name(), cpu_abilities()],
-            "format": 5,
+            "format": 6,
         }
         return cls(name, spec, output, config, precision, entry_path(name, key), load)
 

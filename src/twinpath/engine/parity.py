@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ Run = Callable[..., Array]  # frames (N, T, h, w, 3) uint8 and perhaps boxes (P,
 CLIPS = (1, 2, 5)  # at once
 _BOXES = {1: 1, 2: 3, 5: 4}  # in so many clips; of five clips one has none
 _TINY = 1e-30  # of a softmax: below it float32 has no exact values
-_EDGE = 1e-4  # of a sigmoid: nearer to 0 or 1 a logit says more of float32 than of the graph
+_EDGE = 1e-3  # of a sigmoid: nearer to 0 or 1 a logit says more of float32 than of the graph
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,16 @@ class Tolerance:
     """How much a graph may differ.
 
     Attributes:
-        scores, logits: As in `ParityFigure`.
+        scores: As in `ParityFigure`.
+        logits: The same, for logits whose standard deviation is at most 1; otherwise times that: a trained
+            network has larger logits than a random one, and rounds them as much more.
     """
 
     scores: float
     logits: float
 
 
-TOLERANCES = {"fp32": Tolerance(1e-4, 2e-3), "fp16": Tolerance(1e-2, 1e-1)}
+TOLERANCES = {"fp32": Tolerance(1e-4, 2e-4), "fp16": Tolerance(1e-2, 5e-2)}
 
 
 def compare(
@@ -72,7 +74,8 @@ def compare(
                 f"the exported graph gives scores of shape {found.shape} where torch gives {wanted.shape}, "
                 "or numbers that are not finite; nothing was written"
             )
-        logits = np.abs(_logits(wanted, is_softmax) - _logits(found, is_softmax))
+        exact = _logits(wanted, is_softmax)
+        logits = np.abs(exact - _logits(found, is_softmax))
         figure = ParityFigure(
             inputs=kind,
             clips=clips,
@@ -83,13 +86,18 @@ def compare(
             logits=float(logits.max(initial=0)),
             same_top1=_same_top1(wanted, found, tolerance.scores),
         )
-        _check(figure, tolerance)
+        spread = float(exact.std()) if exact.size else 0.0
+        _check(figure, replace(tolerance, logits=tolerance.logits * max(spread, 1.0)))
         figures.append(figure)
     return tuple(figures)
 
 
 def made_inputs(spec: InputSpec, *, is_detector: bool) -> Iterator[tuple[str, tuple[Array, ...]]]:
-    """What is compared on: "random" or "smooth", and the inputs; the same in every run."""
+    """What is compared on: "random" or "smooth", and the inputs; the same in every run.
+
+    Random frames are noise, each in a colour of its own. With one of 32 frames in place of its neighbour the
+    logits of a SlowFast with random weights differ by 3e-3 then, with noise alone by 5e-4.
+    """
     rng = np.random.default_rng(0)
     short, crop = spec.short_side_px, spec.crop_px
     sizes = [(short, short * 4 // 3 // 2 * 2), (short * 3 // 2, short)] if is_detector else [(crop, crop)]
@@ -97,9 +105,20 @@ def made_inputs(spec: InputSpec, *, is_detector: bool) -> Iterator[tuple[str, tu
         for number, kind in enumerate(("random", "smooth")):
             height, width = sizes[(number + clips) % len(sizes)]
             shape = (clips, spec.num_frames, height, width, 3)
-            frames = rng.integers(0, 256, shape, dtype=np.uint8) if kind == "random" else _smooth(rng, shape)
+            frames = _noise(rng, shape) if kind == "random" else _smooth(rng, shape)
             boxes = (_boxes(rng, clips, height, width),) if is_detector else ()
             yield kind, (frames, *boxes)
+
+
+def _noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """No pixel is like another, and each frame has its colour: dark, bright, dark, bright, ..."""
+    frames = rng.integers(0, 256, shape, dtype=np.uint8)
+    clips, num_frames = shape[:2]
+    colour = rng.integers(0, 96, (clips, num_frames, 1, 1, 3), dtype=np.uint16)
+    colour[:, 1::2] += 160
+    for clip, factor in zip(frames, colour, strict=True):
+        clip[...] = clip * factor >> 8
+    return frames
 
 
 def _smooth(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:

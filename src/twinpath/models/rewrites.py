@@ -88,7 +88,7 @@ class _ChannelsLast(SlowFast):
     """See `slow_frames_first`."""
 
     def pathways(self, clip: Tensor) -> tuple[Tensor, Tensor]:
-        index = slow_frames(clip.shape[2], self.alpha).to(clip.device)
+        index = slow_frames(int(clip.shape[2]), self.alpha).to(clip.device)
         slow_BTHWC = clip.permute(0, 2, 3, 4, 1).index_select(1, index)
         return slow_BTHWC.permute(0, 4, 1, 2, 3), clip
 

@@ -115,7 +115,7 @@ class SlowFast(VideoNetwork):
 
     def pathways(self, clip: Tensor) -> tuple[Tensor, Tensor]:
         """Split a clip (B, 3, T, H, W) into the slow pathway's frames and the fast one's."""
-        index = slow_frames(clip.shape[2], self.alpha).to(clip.device)
+        index = slow_frames(int(clip.shape[2]), self.alpha).to(clip.device)
         return clip.index_select(2, index), clip
 
     def stage_channels(self) -> list[int]:

@@ -9,7 +9,7 @@ from scripts.write_embedded_models import embedded_records
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.export import check_parity, loaded
 from twinpath.engine.open import open_engine
-from twinpath.engine.parity import Tolerance
+from twinpath.engine.parity import TOLERANCES
 from twinpath.models.exportable import ExportedNetwork
 from twinpath.zoo.model_folder import read_model_folder
 from twinpath.zoo.records import Record
@@ -25,7 +25,7 @@ def test_the_graph_is_that_of_the_weights(record: Record) -> None:
     assert (folder.card.labels, folder.card.input) == (card.labels, card.input)
     assert folder.card.weights.sha256 == card.weights.sha256, "run: python -m scripts.write_embedded_models"
     module = ExportedNetwork(network, card.input)
-    check_parity(module, record.embedded_folder, "onnx", tolerance=Tolerance(1e-4, 1e-3))
+    check_parity(module, record.embedded_folder, "onnx", tolerance=TOLERANCES["fp32"])
 
 
 def test_the_engine_answers_as_torch() -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from twinpath.models.layers.plans import BottleneckPlan, Middle, NonLocalPlan
+from twinpath.video.sampling import linspace_indices
 
 EXPANSION = 4  # channels out of a bottleneck, over its inner width
 
@@ -179,7 +180,6 @@ def slow_frames(num_frames: int, alpha: int) -> Tensor:
     """
     if num_frames < alpha:
         raise ValueError(f"a clip for alpha {alpha} needs at least {alpha} frames, not {num_frames}")
-    count = num_frames // alpha
-    if count == 1:  # exported to ONNX, linspace divides by count - 1
-        return torch.zeros(1, dtype=torch.long)
-    return torch.linspace(0, num_frames - 1, count).long()
+    # Numbers of a trace, not operations: exported, `torch.linspace` rounds in another way, and of 32 frames
+    # the last but one was taken for the last.
+    return torch.tensor(linspace_indices(0, num_frames - 1, num_frames // alpha).tolist())
