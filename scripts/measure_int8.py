@@ -24,9 +24,9 @@ import torch
 
 from twinpath.data.synthetic import TEST_SEED
 from twinpath.engine.calibration import CALIBRATION_SEED, COMPARISON_SEED, ClipFile, render_clips
-from twinpath.engine.config import EngineConfig
+from twinpath.engine.int8_speed import clip_ms, compile_both
 from twinpath.engine.openvino_convert import convert
-from twinpath.engine.openvino_engine import CpuPrecision, capabilities, compile_network, cpu_name
+from twinpath.engine.openvino_engine import cpu_name
 from twinpath.engine.openvino_import import ov
 from twinpath.engine.quantize import QuantizationProgress, inputs_of, quantize
 from twinpath.zoo.create import create_model, input_spec, resolve
@@ -111,7 +111,7 @@ def measure(name: str, counts: Counts) -> Figures:
         made = quantize(
             model, calibration, validation, min_agreement=0.99 if has_weights else 0, on_progress=_say
         )
-        compiled = _compiled(model, made.model)
+        compiled = compile_both(model, made.model)
         outputs = {
             key: np.concatenate(
                 [run(inputs)[0] for clip in fresh for inputs in inputs_of(clip, with_boxes=boxes)]
@@ -129,20 +129,9 @@ def measure(name: str, counts: Counts) -> Figures:
         {key: float((rows == best["fp32"]).mean()) for key, rows in best.items()},
         len(best["fp32"]),
         {key: _logit_error(rows, outputs["fp32"]) for key, rows in outputs.items()},
-        _clip_ms(compiled, timed),
+        clip_ms(compiled, timed, least_rounds=LEAST_ROUNDS, seconds=TIMED_S),
         _sizes_mb(model, made.model),
     )
-
-
-def _compiled(model: ov.Model, int8: ov.Model) -> dict[str, ov.CompiledModel]:
-    """Each precision; "int8+bf16" computes in bf16 what is not int8."""
-    wanted: list[tuple[str, ov.Model, CpuPrecision]] = [("fp32", model, "fp32"), ("int8", int8, "fp32")]
-    if "BF16" in capabilities():
-        wanted += [("bf16", model, "bf16"), ("int8+bf16", int8, "bf16")]
-    return {
-        key: compile_network(network, precision=precision, config=EngineConfig())
-        for key, network, precision in wanted
-    }
 
 
 def _logit_error(rows: np.ndarray, expected: np.ndarray) -> float:
@@ -150,19 +139,6 @@ def _logit_error(rows: np.ndarray, expected: np.ndarray) -> float:
     ours, theirs = (np.log(np.maximum(values, 1e-20)) for values in (rows, expected))
     ours, theirs = (values - values.mean(axis=1, keepdims=True) for values in (ours, theirs))
     return float(np.sqrt(((ours - theirs) ** 2).mean() / (theirs**2).mean()))
-
-
-def _clip_ms(compiled: dict[str, ov.CompiledModel], clips: list[list[np.ndarray]]) -> dict[str, float]:
-    least = dict.fromkeys(compiled, float("inf"))
-    begin, rounds = time.monotonic(), 0
-    while rounds < LEAST_ROUNDS or time.monotonic() - begin < TIMED_S:
-        rounds += 1
-        for inputs in clips:
-            for key, run in compiled.items():
-                start = time.perf_counter()
-                run(inputs)
-                least[key] = min(least[key], 1e3 * (time.perf_counter() - start))
-    return least
 
 
 def _sizes_mb(model: ov.Model, int8: ov.Model) -> dict[str, float]:

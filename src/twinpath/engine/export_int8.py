@@ -31,6 +31,7 @@ from twinpath.engine.calibration import (
 )
 from twinpath.engine.config import EngineConfig
 from twinpath.engine.export import Rewrite, export_model, graph_runner
+from twinpath.engine.int8_speed import clip_ms, compile_both
 from twinpath.engine.openvino_engine import compile_network
 from twinpath.engine.openvino_graph import with_float_frames, with_uint8_frames
 from twinpath.engine.openvino_import import ov
@@ -59,6 +60,7 @@ OnStep = Callable[[str, int, int], None]
 #: How far the scores of a clip may lie from those that it has alone: sums in another order are rounded to
 #: another step of 8 bits here and there.
 TOGETHER_TOLERANCE = 0.05
+_ROUNDS, _TIMED_S = 3, 2.0
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,8 @@ def export_int8(
         on_step: Is told how far it is.
         on_skipped: Is told of each video that cannot be used; the folder's record counts them.
     Returns:
-        The folder. `card.figures` has the agreement, the int8 and float layers and the clips; `card.parity`
-        is that of the fp32 graph before.
+        The folder. `card.figures` has the agreement, the int8 and float layers, the clips, and how long one
+        takes on this CPU, see `speed_warning`; `card.parity` is that of the fp32 graph before.
     Raises:
         UsageError: No videos for such a model, too few clips, or as `export_model` and `quantize`.
         MissingExtra: torch or NNCF is not installed.
@@ -183,8 +185,9 @@ def _quantizer(
 
     def rewrite(folder: Path, card: ModelCard, module: ExportedNetwork) -> ModelCard:
         graph, numbers = folder / OPENVINO, folder / OPENVINO_WEIGHTS
-        model = ov.Core().read_model(graph.read_bytes(), numbers.read_bytes())  # no file stays open
-        made = quantize(with_float_frames(model), calibration, validation, on_progress=report)
+        stored = ov.Core().read_model(graph.read_bytes(), numbers.read_bytes())  # no file stays open
+        model = with_float_frames(stored)
+        made = quantize(model, calibration, validation, on_progress=report)
         ov.save_model(with_uint8_frames(made.model), graph, compress_to_fp16=False)
         inputs = _for_one_batch(inputs_of(clip, with_boxes=module.is_detector) for clip in validation)
         check_together(made.model, graph_runner(folder, "openvino"), inputs)
@@ -195,6 +198,7 @@ def _quantizer(
             figures={
                 **card.figures,
                 **_figures_of(made),
+                **_speed(model, made, inputs[0]),
                 "clips_for_calibration": len(calibration),
                 "clips_for_validation": len(validation),
                 **figures,
@@ -212,6 +216,32 @@ def _figures_of(made: QuantizedModel) -> dict[str, float | str]:
         "float_layers": made.num_float_layers,
         "operations_put_back_to_float": len(made.reverted),
     }
+
+
+def _speed(
+    model: ov.Model, made: QuantizedModel, clip: Sequence[NDArray[np.float32]]
+) -> dict[str, float | str]:
+    """How long a clip takes on this CPU, in the precision that is chosen here by itself."""
+    ms = clip_ms(compile_both(model, made.model), [clip], least_rounds=_ROUNDS, seconds=_TIMED_S)
+    rest = "bf16" if "bf16" in ms else "fp32"
+    return {
+        "float_precision": rest,
+        "ms_a_clip_in_float": round(ms[rest], 1),
+        "ms_a_clip_in_int8": round(ms["int8" if rest == "fp32" else "int8+bf16"], 1),
+    }
+
+
+def speed_warning(card: ModelCard) -> str | None:
+    """A sentence where int8 was no faster than float on the CPU that exported a model."""
+    precision, float_ms, int8_ms = (
+        card.figures.get(name) for name in ("float_precision", "ms_a_clip_in_float", "ms_a_clip_in_int8")
+    )
+    if not (isinstance(float_ms, float) and isinstance(int8_ms, float)) or int8_ms < float_ms:
+        return None
+    return (
+        f"int8 is no faster than {precision} on this CPU: a clip takes {int8_ms:g} ms, in {precision} "
+        f"{float_ms:g} ms; only the files are smaller"
+    )
 
 
 def _for_one_batch(clips: Iterator[Iterator[list[NDArray[np.float32]]]]) -> list[list[NDArray[np.float32]]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ import pytest
 from tests.support.commands import in_process
 from twinpath.data.synthetic import TEST_SEED, labelled_scene, write_clip
 from twinpath.engine.config import EngineConfig
-from twinpath.engine.export_int8 import ClipCounts, check_together, export_int8
+from twinpath.engine.export_int8 import ClipCounts, check_together, export_int8, speed_warning
+from twinpath.engine.int8_speed import clip_ms
 from twinpath.engine.open import open_engine
 from twinpath.engine.openvino_import import ov
 from twinpath.errors import ExportDiffers, InputError, MissingExtra, NotAFile, NotAVideo, UsageError
 from twinpath.zoo.model_folder import read_model_folder
+from twinpath.zoo.records import record
 
 TINY, TINY_DETECTOR = "slowfast_tiny.synthetic", "slowfast_tiny_det.synthetic"
 INT8 = ("--format", "openvino", "--precision", "int8")
@@ -55,6 +59,10 @@ def test_a_model_is_exported_with_clips_of_videos_and_runs(videos: Path, tmp_pat
     assert "bad.mp4 is a text file, not a video" in done.err
     assert "1 of 5 videos could not be used" in done.err
     assert "1 file skipped: 1 .txt" in done.err
+    assert figures["float_precision"] in ("fp32", "bf16")
+    float_ms, int8_ms = figures["ms_a_clip_in_float"], figures["ms_a_clip_in_int8"]
+    assert min(float_ms, int8_ms) > 0
+    assert ("no faster" in done.err) == (int8_ms >= float_ms)
 
     folder = read_model_folder(out)
     assert folder.card.files["model.bin"].size_bytes < 1_500_000
@@ -125,6 +133,32 @@ def test_without_nncf_it_ends_before_the_work(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(MissingExtra, match=r"pip install 'twinpath\[int8\]'"):
         export_int8(TINY, tmp_path / "out", on_step=lambda *_: pytest.fail("it renders clips"))
+
+
+def test_where_int8_does_not_help_it_is_said() -> None:
+    asked: list[str] = []
+
+    def run(name: str, ms: float) -> Any:
+        return lambda inputs: (asked.append(name), time.sleep(ms / 1e3))
+
+    compiled = {"fp32": run("fp32", 1), "int8": run("int8", 5)}
+    found = clip_ms(compiled, [["a"], ["b"]], least_rounds=3, seconds=0)
+    assert asked == ["fp32", "int8"] * 6
+    assert (found["fp32"] >= 1, found["int8"] >= 5) == (True, True)
+    folder = record(TINY).embedded_folder
+    assert folder is not None
+    card = read_model_folder(folder).card
+    figures: dict[str, float | str] = {"float_precision": "fp32", "ms_a_clip_in_float": 10.0}
+    for int8_ms, warning in (
+        (
+            12.5,
+            "int8 is no faster than fp32 on this CPU: a clip takes 12.5 ms, in fp32 10 ms; only the files ",
+        ),
+        (9.9, None),
+    ):
+        sentence = speed_warning(replace(card, figures={**figures, "ms_a_clip_in_int8": int8_ms}))
+        assert sentence == (warning and f"{warning}are smaller")
+    assert speed_warning(card) is None
 
 
 def test_clips_that_have_other_scores_together_are_an_error() -> None:

@@ -86,7 +86,7 @@ def _int8(model: str, out: Path, weights: Path | None, calibrate: list[str] | No
     from twinpath.cli.console import print_note
     from twinpath.cli.option_names import in_options
     from twinpath.cli.progress import step_bar
-    from twinpath.engine.export_int8 import export_int8
+    from twinpath.engine.export_int8 import export_int8, speed_warning
     from twinpath.jobs.batch import input_failure
     from twinpath.video.find import skipped_in_words
 
@@ -119,6 +119,8 @@ def _int8(model: str, out: Path, weights: Path | None, calibrate: list[str] | No
         print_note(
             f"warning: {len(skipped)} of {len(videos or ())} videos could not be used, and were skipped"
         )
+    if slower := speed_warning(folder.card):
+        print_note(f"warning: {slower}")
     return folder
 
 
