@@ -136,14 +136,14 @@ def test_without_nncf_it_ends_before_the_work(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_where_int8_does_not_help_it_is_said() -> None:
-    asked: list[str] = []
+    called: list[str] = []
 
     def run(name: str, ms: float) -> Any:
-        return lambda inputs: (asked.append(name), time.sleep(ms / 1e3))
+        return lambda inputs: (called.append(name), time.sleep(ms / 1e3))
 
     compiled = {"fp32": run("fp32", 1), "int8": run("int8", 5)}
     found = clip_ms(compiled, [["a"], ["b"]], least_rounds=3, seconds=0)
-    assert asked == ["fp32", "int8"] * 6
+    assert called == ["fp32", "int8"] * 6
     assert (found["fp32"] >= 1, found["int8"] >= 5) == (True, True)
     folder = record(TINY).embedded_folder
     assert folder is not None
