@@ -1,6 +1,6 @@
 """Export every network with random weights and print how far each graph is from torch.
 
-    python -m scripts.check_exports [--formats onnx,openvino] [PATTERN ...]
+    python -m scripts.check_exports [--formats onnx,openvino] [--crop PX] [PATTERN ...]
 
 One process for each network, smallest first; a Markdown table on stdout, a line as soon as it is known.
 Weights are made so that activations neither vanish nor grow, and no block is switched off. The exit code is 1
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,16 +70,21 @@ def random_card(name: str, network: VideoNetwork, spec: InputSpec) -> ModelCard:
     )
 
 
-def check(name: str, formats: list[str]) -> str:
+def check(name: str, formats: list[str], crop_px: int | None) -> str:
     """A row of the table."""
     from twinpath.engine.export import export_network
     from twinpath.errors import ExportDiffers
-    from twinpath.zoo.create import create_model, input_spec
+    from twinpath.zoo.create import input_spec
     from twinpath.zoo.model_card import worst
 
-    network = create_model(name).eval()
+    spec = input_spec(name)
+    options = {}
+    if crop_px is not None:
+        options = {"crop": crop_px}
+        spec = replace(spec, crop_px=crop_px, short_side_px=crop_px, resize_px=None)
+    network = ARCHITECTURES[name].build(**options).eval()
     randomise(network)
-    card = random_card(name, network, input_spec(name))
+    card = random_card(name, network, spec)
     cells = [name]
     for format in formats:
         began_s = time.perf_counter()
@@ -103,11 +109,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("patterns", nargs="*", default=["*"])
     parser.add_argument("--formats", default="onnx,openvino")
+    parser.add_argument(
+        "--crop", type=int, metavar="PX", help="clips and networks of this size, not the full"
+    )
     parser.add_argument("--one", action="store_true", help="in this process; for the script itself")
     options = parser.parse_args()
     formats = options.formats.split(",")
     if options.one:
-        row = check(options.patterns[0], formats)
+        row = check(options.patterns[0], formats, options.crop)
         print(row, flush=True)
         return _DIFFERS if "DIFFERS" in row else 0
     names = [n for n in ARCHITECTURES if any(fnmatch.fnmatchcase(n, p) for p in options.patterns)]
@@ -115,7 +124,8 @@ def main() -> int:
     failed = 0
     for name in sorted(names, key=_size):
         command = [sys.executable, "-W", "ignore", "-m", "scripts.check_exports"]
-        done = subprocess.run([*command, "--one", "--formats", options.formats, name], check=False)
+        size = [] if options.crop is None else ["--crop", str(options.crop)]
+        done = subprocess.run([*command, "--one", "--formats", options.formats, *size, name], check=False)
         if done.returncode:
             failed += 1
         if done.returncode not in (0, _DIFFERS):
