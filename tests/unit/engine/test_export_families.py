@@ -108,6 +108,9 @@ def _of_openvino(module: nn.Module, clip: torch.Tensor) -> np.ndarray:
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(module, (clip,), check_trace=False)  # type: ignore[no-untyped-call]
         model = ov.convert_model(traced, example_input=(clip,))
+    model.reshape(
+        list(clip.shape)
+    )  # as the engine does: then numbers are computed at compilation, and differ
     return np.asarray(ov.compile_model(model, "CPU")([clip.numpy()])[0])
 
 
